@@ -1,0 +1,13 @@
+//! Kafka: read over a link of our own, written by rdkafka.
+
+use super::Adapter;
+use crate::domain::fault::{Fault, Kind};
+
+pub(super) const ADAPTER: Adapter = Adapter {
+    name: "kafka",
+    title: "Kafka",
+    schemes: &[("kafka", 9092), ("kafkas", 9092)],
+    connect: |integration, _log| {
+        Box::pin(async move { Err(Fault::new(Kind::Unreachable, "connect", &*integration.name, "not built yet")) })
+    },
+};

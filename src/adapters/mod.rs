@@ -1,0 +1,38 @@
+//! Everything that speaks a protocol: one folder a system, registered in [`ADAPTERS`].
+
+#[cfg(feature = "kafka")]
+pub mod kafka;
+pub mod memory;
+pub mod session;
+pub mod token_source;
+pub mod wirelog;
+
+use crate::config::profile::Integration;
+use crate::domain::fault::Fault;
+use futures::future::BoxFuture;
+use session::Session;
+use wirelog::WireLog;
+
+/// One system that mqdeck speaks: the only row that a new adapter adds.
+pub struct Adapter {
+    /// The `type` of an integration: `kafka`.
+    pub name: &'static str,
+    /// The system's name as people write it.
+    pub title: &'static str,
+    /// URL schemes with their default port.
+    pub schemes: &'static [(&'static str, u16)],
+    /// Connects and proves it by a first answer. Requests and answers go to the log, a line each.
+    pub connect: fn(Integration, WireLog) -> BoxFuture<'static, Result<Session, Fault>>,
+}
+
+/// Every adapter of this build.
+pub const ADAPTERS: &[Adapter] = &[
+    #[cfg(feature = "kafka")]
+    kafka::ADAPTER,
+    memory::ADAPTER,
+];
+
+/// The adapter of that name.
+pub fn find(name: &str) -> Option<&'static Adapter> {
+    ADAPTERS.iter().find(|adapter| adapter.name == name)
+}

@@ -1,0 +1,1 @@
+//! `TokenSource`: where adapters get bearer tokens from.

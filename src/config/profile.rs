@@ -1,0 +1,233 @@
+//! What a profile says, after it was read and checked.
+
+use super::secret::Secret;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The integrations of one environment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    /// The file's name without its extension, or the host of `--url`.
+    pub name: Arc<str>,
+    /// Where it was read from; `None` for `--url`.
+    pub path: Option<PathBuf>,
+    pub integrations: Vec<Integration>,
+}
+
+/// One configured connection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Integration {
+    pub name: Arc<str>,
+    /// The adapter's name: `kafka`.
+    pub system: String,
+    pub endpoint: Endpoint,
+    pub auth: Auth,
+    /// The `config` block: the system's own settings by their names, as text.
+    pub settings: BTreeMap<String, Setting>,
+    /// Channels named in the profile, with how a tenant is found in a name.
+    pub channels: Vec<ChannelPattern>,
+    pub reconnect: Reconnect,
+    pub health: HealthCheck,
+    pub retry: Retry,
+    pub breaker: Breaker,
+    /// How long one request may take.
+    pub timeout: Duration,
+}
+
+/// Where a system is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `host:port`, tried in turn.
+    pub addresses: Vec<String>,
+    pub tls: Option<Tls>,
+}
+
+/// How TLS is spoken; paths are absolute or relative to the profile's folder, already joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Checks the server's certificate and name. Off only where the profile says so, and then shown on every screen.
+    pub verify_server: bool,
+    /// PEM of the authorities to trust instead of the system's own.
+    pub ca_cert: Option<PathBuf>,
+    /// PEM of our certificate chain and its key, for mTLS.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// The name to ask for and check instead of the address's host.
+    pub server_name: Option<String>,
+    pub min_version: TlsVersion,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    #[default]
+    V1_2,
+    V1_3,
+}
+
+/// Who we say we are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    None,
+    /// User and password as they are (Kafka: SASL PLAIN).
+    Basic {
+        username: String,
+        password: Secret,
+    },
+    Scram {
+        mechanism: ScramMechanism,
+        username: String,
+        password: Secret,
+    },
+    /// A token, from one of these sources (Kafka: SASL OAUTHBEARER).
+    Token(TokenSource),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScramMechanism {
+    Sha256,
+    Sha512,
+}
+
+/// Where a token comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenSource {
+    /// The token itself.
+    Fixed(Secret),
+    /// A file that somebody else keeps fresh; read at every log-in.
+    File(PathBuf),
+    /// OAuth 2 client credentials (RFC 6749 section 4.4).
+    ClientCredentials { token_url: String, client_id: String, client_secret: Secret, scopes: Vec<String> },
+}
+
+/// One setting of a `config` block, with the line it stands on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    pub value: Secret,
+    pub line: usize,
+}
+
+/// Channels named by a pattern with one `*`, and where their tenant stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelPattern {
+    pub pattern: String,
+    pub tenant: Option<TenantExtraction>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TenantExtraction {
+    /// The part that the `*` stands for: `grey.tasks.*` finds `tenant-123` in `grey.tasks.tenant-123`.
+    TopicSuffix,
+}
+
+/// Seed 5's `reconnect` block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reconnect {
+    pub enabled: bool,
+    /// `None` tries for ever.
+    pub max_attempts: Option<u32>,
+    pub delay: Duration,
+    pub max_delay: Duration,
+}
+
+/// Seed 5's `health_check` block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    pub enabled: bool,
+    pub interval: Duration,
+}
+
+/// Seed 5's `retry` block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    pub max_attempts: u32,
+    pub backoff: Backoff,
+    pub initial: Duration,
+    pub max: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backoff {
+    Constant,
+    Linear,
+    Exponential,
+    Jittered,
+}
+
+/// Seed 5's `circuit_breaker` block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    pub failure_threshold: u32,
+    pub success_threshold: u32,
+    pub timeout: Duration,
+}
+
+impl Default for Reconnect {
+    fn default() -> Self {
+        Self { enabled: true, max_attempts: None, delay: Duration::from_millis(500), max_delay: Duration::from_secs(60) }
+    }
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self { enabled: true, interval: Duration::from_secs(5) }
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { max_attempts: 3, backoff: Backoff::Exponential, initial: Duration::from_millis(100), max: Duration::from_secs(10) }
+    }
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { failure_threshold: 5, success_threshold: 2, timeout: Duration::from_secs(30) }
+    }
+}
+
+impl ChannelPattern {
+    /// The tenant in a channel's name, if the pattern matches and says where it stands.
+    pub fn tenant_of<'a>(&self, channel: &'a str) -> Option<&'a str> {
+        let TenantExtraction::TopicSuffix = self.tenant?;
+        let (before, after) = self.pattern.split_once('*')?;
+        channel.strip_prefix(before)?.strip_suffix(after).filter(|tenant| !tenant.is_empty())
+    }
+}
+
+impl Integration {
+    /// An integration with every default, as `--url` makes it.
+    pub fn new(name: &str, system: &str, addresses: Vec<String>) -> Self {
+        Self {
+            name: name.into(),
+            system: system.to_owned(),
+            endpoint: Endpoint { addresses, tls: None },
+            auth: Auth::None,
+            settings: BTreeMap::new(),
+            channels: Vec::new(),
+            reconnect: Reconnect::default(),
+            health: HealthCheck::default(),
+            retry: Retry::default(),
+            breaker: Breaker::default(),
+            timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// The tenant in a channel's name, by the first pattern that finds one.
+    pub fn tenant_of<'a>(&self, channel: &'a str) -> Option<&'a str> {
+        self.channels.iter().find_map(|pattern| pattern.tenant_of(channel))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_is_the_part_that_the_star_stands_for() {
+        let pattern = ChannelPattern { pattern: "grey.tasks.*".into(), tenant: Some(TenantExtraction::TopicSuffix) };
+        assert_eq!(pattern.tenant_of("grey.tasks.tenant-123"), Some("tenant-123"));
+        assert_eq!(pattern.tenant_of("grey.tasks."), None);
+        assert_eq!(pattern.tenant_of("grey.results.tenant-123"), None);
+    }
+}

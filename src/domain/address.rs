@@ -1,0 +1,87 @@
+//! Addresses: `integration/channel`, with a kind where it is said: `rabbit/queue:tasks`; one message is `ADDRESS#POSITION`.
+
+use super::position::Position;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// The kinds of channel that an address may name before a colon.
+pub const KINDS: &[&str] = &["topic", "queue", "exchange", "stream", "subject", "channel", "key"];
+
+/// Where a channel is. The first `/` ends the integration; the rest is the channel's own name, taken as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Address {
+    pub integration: Arc<str>,
+    /// The kind, if it was said.
+    pub kind: Option<&'static str>,
+    pub channel: Arc<str>,
+}
+
+impl Address {
+    pub fn new(integration: &str, channel: &str) -> Self {
+        Self { integration: integration.into(), kind: None, channel: channel.into() }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/", self.integration)?;
+        if let Some(kind) = self.kind {
+            write!(f, "{kind}:")?;
+        }
+        f.write_str(&self.channel)
+    }
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (integration, channel) =
+            text.split_once('/')
+                .filter(|(integration, channel)| !integration.is_empty() && !channel.is_empty())
+                .ok_or_else(|| format!("`{text}` is not an address: write INTEGRATION/CHANNEL, for example events/orders.created"))?;
+        let kind = channel.split_once(':').and_then(|(kind, _)| KINDS.iter().find(|k| **k == kind));
+        let channel = kind.map_or(channel, |kind| &channel[kind.len() + 1..]);
+        Ok(Self { integration: integration.into(), kind: kind.copied(), channel: channel.into() })
+    }
+}
+
+/// Splits `ADDRESS#POSITION`; without a `#` that is followed by a position the whole is the address.
+pub fn parse_message_address(text: &str) -> Result<(Address, Option<Position>), String> {
+    match text.rsplit_once('#').and_then(|(address, position)| Some((address, position.parse().ok()?))) {
+        Some((address, position)) => Ok((address.parse()?, Some(position))),
+        None => Ok((text.parse()?, None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_slash_ends_the_integration_and_a_known_kind_is_read_as_one() {
+        for (text, kind, channel) in [
+            ("events/orders.created", None, "orders.created"),
+            ("iot/factory/1/temperature", None, "factory/1/temperature"),
+            ("rabbit/queue:tasks", Some("queue"), "tasks"),
+            ("redis/key:policy:*", Some("key"), "policy:*"),
+            ("redis/user:17", None, "user:17"),
+        ] {
+            let address: Address = text.parse().expect(text);
+            assert_eq!((address.kind, &*address.channel), (kind, channel));
+            assert_eq!(address.to_string(), text);
+        }
+        for wrong in ["", "events", "events/", "/orders"] {
+            assert!(wrong.parse::<Address>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_an_address_with_a_position() {
+        let (address, position) = parse_message_address("events/orders#created#3@1042").expect("an address");
+        assert_eq!(&*address.channel, "orders#created");
+        assert_eq!(position, Some(Position::Offset { partition: 3, offset: 1042 }));
+        assert_eq!(parse_message_address("events/c#").expect("an address").1, None);
+    }
+}

@@ -1,0 +1,68 @@
+//! `Message`: what travels, as it was read; and `Outgoing`: what is to be published.
+
+use super::position::Position;
+use super::time::Timestamp;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// One message as the system gave it. Bytes are shared with the buffer they were read from, never copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The channel's own name.
+    pub channel: Arc<str>,
+    pub position: Position,
+    /// When it was made, or when the broker stored it (see `stamp`); `None` where the system keeps no time.
+    pub timestamp: Option<Timestamp>,
+    pub stamp: Stamp,
+    /// A missing key is not an empty one.
+    pub key: Option<Bytes>,
+    /// In order, duplicates kept.
+    pub headers: Vec<Header>,
+    /// A missing payload (a tombstone) is not an empty one.
+    pub payload: Option<Bytes>,
+}
+
+/// Who stamped the message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stamp {
+    /// The producer.
+    #[default]
+    Created,
+    /// The broker, on arrival.
+    Stored,
+}
+
+/// One header; a missing value is not an empty one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Header {
+    /// Normally UTF-8; kept as bytes because some clients write others.
+    pub name: Bytes,
+    pub value: Option<Bytes>,
+}
+
+impl Message {
+    /// Bytes of key, headers and payload, without the system's own overhead.
+    pub fn size(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|h| h.name.len() + h.value.as_ref().map_or(0, Bytes::len)).sum();
+        headers + self.key.as_ref().map_or(0, Bytes::len) + self.payload.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+/// One message to be published, byte for byte as given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outgoing {
+    pub key: Option<Bytes>,
+    pub headers: Vec<Header>,
+    /// `None` publishes a tombstone.
+    pub payload: Option<Bytes>,
+    pub timestamp: Option<Timestamp>,
+    /// Values of the system's own fields of its `PublishSpec`, by their ids: `partition = 3`.
+    pub options: Vec<(&'static str, String)>,
+}
+
+impl Outgoing {
+    /// The value of one of the system's own fields, if it was given.
+    pub fn option(&self, id: &str) -> Option<&str> {
+        self.options.iter().find(|(name, _)| *name == id).map(|(_, value)| value.as_str())
+    }
+}

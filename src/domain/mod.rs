@@ -1,0 +1,14 @@
+//! Plain data and rules: no I/O, no async, no terminal, no client crate and no clock of its own.
+
+pub mod address;
+pub mod channel;
+pub mod fault;
+pub mod figure;
+pub mod health;
+pub mod message;
+pub mod operation;
+pub mod position;
+pub mod receipt;
+pub mod text;
+pub mod time;
+pub mod value;

@@ -1,0 +1,116 @@
+//! Where a message stands, and where a reading of history starts and ends.
+
+use super::time::{Timestamp, parse_moment};
+use jiff::Zoned;
+use std::fmt;
+use std::str::FromStr;
+
+/// The place of one message in its channel. Ordered within one partition or log only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Position {
+    /// Kafka: `3@1042`.
+    Offset { partition: i32, offset: i64 },
+    /// A log without partitions: `17`.
+    Sequence(u64),
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Offset { partition, offset } => write!(f, "{partition}@{offset}"),
+            Self::Sequence(sequence) => write!(f, "{sequence}"),
+        }
+    }
+}
+
+impl FromStr for Position {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |_| format!("`{text}` is not a position: write 3@1042 (partition@offset) or 17 (sequence)");
+        match text.split_once('@') {
+            Some((partition, offset)) => {
+                Ok(Self::Offset { partition: partition.parse().map_err(wrong)?, offset: offset.parse().map_err(wrong)? })
+            }
+            None => text.parse().map(Self::Sequence).map_err(wrong),
+        }
+    }
+}
+
+/// One end of a half-open range of history. As a start it is the first message read, as an end the first one not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The oldest message that is still there.
+    Earliest,
+    /// The end of each partition at the moment of asking.
+    Latest,
+    /// This many messages before the end, in each partition: `end-500`.
+    BeforeEnd(u64),
+    /// This offset in each partition: `@12345`.
+    Each(i64),
+    /// This position in its partition; nothing of the others: `3@1042`.
+    At(Position),
+    /// The first message stamped at or after this moment, in each partition.
+    Time(Timestamp),
+}
+
+/// A half-open range of history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    pub start: Bound,
+    pub end: Bound,
+}
+
+impl Bound {
+    /// Reads a bound of PRODUCT section 4; `now` resolves `3h ago` and the like.
+    pub fn parse(text: &str, now: &Zoned) -> Result<Self, String> {
+        let text = text.trim();
+        let number = |digits: &str| digits.replace('_', "").parse::<u64>().map_err(|_| format!("`{text}`: `{digits}` is not a number"));
+        match text {
+            "earliest" | "beginning" | "begin" => return Ok(Self::Earliest),
+            "latest" | "end" => return Ok(Self::Latest),
+            _ => {}
+        }
+        if let Some(back) = text.strip_prefix("end-").or_else(|| text.strip_prefix("end - ")) {
+            return number(back).map(Self::BeforeEnd);
+        }
+        if let Some(offset) = text.strip_prefix('@') {
+            return number(offset).map(|n| Self::Each(n as i64));
+        }
+        if text.contains('@') {
+            return text.parse().map(Self::At);
+        }
+        parse_moment(text, now).map(Self::Time).map_err(|_| {
+            format!("`{text}` is not a place in a channel: write earliest, latest, end-500, @12345, 3@1042, `3h ago`, 2026-02-05T10:00Z or `yesterday 14:00`")
+        })
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Earliest => f.write_str("earliest"),
+            Self::Latest => f.write_str("latest"),
+            Self::BeforeEnd(n) => write!(f, "end-{n}"),
+            Self::Each(offset) => write!(f, "@{offset}"),
+            Self::At(position) => write!(f, "{position}"),
+            Self::Time(time) => write!(f, "{time}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_read_and_written_alike() {
+        let now = Zoned::now();
+        for text in ["earliest", "latest", "end-500", "@12345", "3@1042", "2026-02-05T10:00:00.000Z"] {
+            assert_eq!(Bound::parse(text, &now).map(|b| b.to_string()), Ok(text.to_owned()));
+        }
+        for wrong in ["", "@", "@-1", "x@3", "end-", "somewhere"] {
+            assert!(Bound::parse(wrong, &now).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! mqdeck: one terminal console for all the message traffic that an operations team runs.
+//!
+//! ```text
+//! keys, resize, clock ─┐                                               ┌─► ui::draw(&Model, &Theme)     pure
+//!                      ├─► Event ─► app::update(&mut Model) ─► [Effect]┤
+//! gateway tasks ─ingest┘ (bounded)   pure, no await                    └─► runtime::perform ─► gateway ─► task on a handle ─► Event
+//! ```
+
+pub mod adapters;
+pub mod config;
+pub mod domain;

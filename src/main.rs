@@ -1,0 +1,3 @@
+//! The program: parse, load, run, restore the terminal.
+
+fn main() {}
