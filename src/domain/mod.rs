@@ -12,3 +12,4 @@ pub mod receipt;
 pub mod text;
 pub mod time;
 pub mod value;
+pub mod view;

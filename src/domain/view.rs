@@ -1,0 +1,57 @@
+//! A message as it is looked at: made by the gateway's `ingest` alone, bounded in size, and safe to draw.
+
+use super::address::Address;
+use super::message::Message;
+use super::text::SafeText;
+use super::value::Value;
+
+/// One message in a window of messages.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MessageView {
+    /// Unique in this run of the program; selection follows it.
+    pub id: u64,
+    pub address: Address,
+    /// The tenant that the profile finds in the channel's name.
+    pub tenant: Option<SafeText>,
+    pub key: Option<SafeText>,
+    /// The payload in one line, cut to what a wide screen shows.
+    pub preview: Preview,
+    /// Bytes of key, headers and payload on the wire, also where `message` holds less.
+    pub size: usize,
+    /// The message itself, with its payload cut to the window's limit.
+    pub message: Message,
+    /// Whether `message` holds every byte. If not, copying, editing and sending again fetch it first.
+    pub whole: bool,
+}
+
+/// What stands in the value column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Preview {
+    /// There is no payload.
+    Tombstone,
+    /// The payload has no bytes.
+    Empty,
+    Text(SafeText),
+    /// Bytes that are no text: the start of them in hex.
+    Binary(SafeText),
+}
+
+/// What the decoders made of a payload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded {
+    /// `JSON`, `MessagePack`, `text`, `bytes`, …
+    pub format: &'static str,
+    /// Why that decoder: `by content`, `by header content-type`, `Confluent wire format, schema id 17`.
+    pub why: SafeText,
+    /// `None` where there is nothing to decode (no payload).
+    pub value: Option<Value>,
+    /// What the reader should know: duplicate keys, a schema that is not decoded, a payload that was cut.
+    pub notes: Vec<SafeText>,
+}
+
+/// The counts of a live view: everything that came, what the window still holds, and what it let go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub seen: u64,
+    pub bytes: u64,
+}
