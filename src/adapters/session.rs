@@ -103,4 +103,7 @@ pub trait Publish: Send + Sync {
     /// Publishes one message and waits for the system's promise. Calls may run concurrently; those made in order to one
     /// partition are stored in that order.
     async fn publish(&self, channel: &str, message: Outgoing) -> Result<Receipt, Fault>;
+
+    /// Waits until everything that was handed over is answered or given up. Called before the session is dropped.
+    async fn flush(&self);
 }
