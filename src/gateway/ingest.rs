@@ -66,7 +66,8 @@ fn preview(payload: Option<&[u8]>) -> Preview {
             if is_text(start, bytes.len() > PREVIEW) {
                 Preview::Text(one_line(start))
             } else {
-                Preview::Binary(SafeText::new(&start.iter().take(64).map(|b| format!("{b:02x} ")).collect::<String>()))
+                let hex: Vec<String> = start.iter().take(64).map(|b| format!("{b:02x}")).collect();
+                Preview::Binary(SafeText::new(&hex.join(" ")))
             }
         }
     }
@@ -115,7 +116,7 @@ mod tests {
             (None, Preview::Tombstone),
             (Some(&b""[..]), Preview::Empty),
             (Some(b"{\"a\":\"\xe2\x80\xae\"}"), Preview::Text("{\"a\":\"\u{202e}\"}".into())),
-            (Some(b"\x00\x00\x00\x00\x11ab"), Preview::Binary("00 00 00 00 11 61 62 ".into())),
+            (Some(b"\x00\x00\x00\x00\x11ab"), Preview::Binary("00 00 00 00 11 61 62".into())),
         ] {
             assert_eq!(view(payload).preview, shown);
         }
