@@ -7,6 +7,8 @@
 //! ```
 
 pub mod adapters;
+pub mod app;
 pub mod config;
 pub mod domain;
 pub mod gateway;
+pub mod ui;
