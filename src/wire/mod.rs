@@ -1,0 +1,6 @@
+//! Bytes ↔ `domain::value::Value`: the formats that payloads come in, and how the right one is found. Pure: bytes in, values out.
+
+pub mod hex;
+pub mod json;
+pub mod messagepack;
+pub mod text;
