@@ -1,5 +1,8 @@
 //! Kafka: read over a link of our own, written by rdkafka.
 
+mod faults;
+mod link;
+
 use super::Adapter;
 use crate::domain::fault::{Fault, Kind};
 
@@ -7,7 +10,10 @@ pub(super) const ADAPTER: Adapter = Adapter {
     name: "kafka",
     title: "Kafka",
     schemes: &[("kafka", 9092), ("kafkas", 9092)],
-    connect: |integration, _log| {
-        Box::pin(async move { Err(Fault::new(Kind::Unreachable, "connect", &*integration.name, "not built yet")) })
+    connect: |integration, log| {
+        Box::pin(async move {
+            let _cluster = link::cluster::Cluster::connect(&integration, log).await?;
+            Err(Fault::new(Kind::Unreachable, "connect", &*integration.name, "not built yet"))
+        })
     },
 };

@@ -1,0 +1,275 @@
+//! One connection to one broker: dialled, secured, logged in, and asked by many at once.
+
+use super::api::{Ask, UNSUPPORTED_VERSION, Versions};
+use super::sasl::{Login, Talk};
+use super::tls::TlsDial;
+use super::wire::{self, Question, Reader, Shared, Wire, Writer};
+use crate::adapters::wirelog::WireLog;
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::figure;
+use crate::domain::text::SafeText;
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest};
+use kafka_protocol::protocol::{StrBytes, VersionRange};
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_util::sync::DropGuard;
+
+/// Questions that may wait to be written.
+const QUEUED: usize = 64;
+/// `ApiVersions` is asked in these versions, one after the other, until the broker speaks one. Version 3 and above are flexible;
+/// brokers before Kafka 2.4 speak 2, those before 0.11 speak 0 and 1.
+const HELLO: [i16; 3] = [4, 2, 0];
+
+/// A broker's address as it was configured or advertised.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct HostPort {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl std::fmt::Display for HostPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') { write!(f, "[{}]:{}", self.host, self.port) } else { write!(f, "{}:{}", self.host, self.port) }
+    }
+}
+
+/// How every broker of a cluster is reached.
+pub(crate) struct Dial {
+    pub(crate) client_id: StrBytes,
+    /// How long connecting and each request may take.
+    pub(crate) timeout: Duration,
+    pub(crate) tls: Option<TlsDial>,
+    pub(crate) login: Option<Login>,
+    pub(crate) log: WireLog,
+}
+
+/// A connection that is ready for questions. Dropping it closes it.
+pub(crate) struct Connection {
+    questions: mpsc::Sender<Question>,
+    versions: Arc<Versions>,
+    shared: Arc<Shared>,
+    dial: Arc<Dial>,
+    /// Until when the broker asked us to be silent (KIP-219).
+    silent_until: Mutex<Option<Instant>>,
+    _close: DropGuard,
+}
+
+impl Connection {
+    /// Connects within `patience`, finds the versions that both speak, and logs in.
+    pub(crate) async fn open(dial: &Arc<Dial>, address: &HostPort, patience: Duration) -> Result<Self, Fault> {
+        let peer = SafeText::from(address.to_string());
+        let asked = Instant::now();
+        let opened = tokio::time::timeout(patience, Self::establish(dial, address, &peer)).await.unwrap_or_else(|_| {
+            Err(Fault::new(Kind::Timeout, "connect to", peer.clone(), format!("no answer within {}", seconds(patience)))
+                .next("check the address; a firewall that drops packets looks like this"))
+        });
+        if let Err(fault) = &opened {
+            dial.log.record(&peer, "connect", fault.cause.as_str(), asked.elapsed());
+        }
+        opened
+    }
+
+    async fn establish(dial: &Arc<Dial>, address: &HostPort, peer: &SafeText) -> Result<Self, Fault> {
+        let asked = Instant::now();
+        let (reader, writer) = streams(dial, address, peer).await?;
+        let said = if dial.tls.is_some() { "connected, TLS" } else { "connected" };
+        dial.log.record(peer, "connect", said, asked.elapsed());
+        let shared = Shared::new(peer.clone(), dial.tls.is_some(), dial.login.is_some());
+        let close = shared.over.clone().drop_guard();
+        let mut wire = Wire::start(reader, writer, Arc::clone(&shared));
+        let versions = Arc::new(hello(dial, &mut wire).await?);
+        shared.trust();
+        let session = login(dial, &versions, &mut wire).await?;
+        let (questions, queue) = mpsc::channel(QUEUED);
+        tokio::spawn(write(wire, queue, session, Arc::clone(dial), Arc::clone(&versions)));
+        Ok(Self { questions, versions, shared, dial: Arc::clone(dial), silent_until: Mutex::new(None), _close: close })
+    }
+
+    /// Whether the connection is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.shared.over.is_cancelled()
+    }
+
+    /// The version in which the broker is asked; `None` if it does not offer the request in any that we speak.
+    pub(crate) fn version(&self, key: ApiKey, spoken: VersionRange) -> Option<i16> {
+        self.versions.pick(key, spoken)
+    }
+
+    /// Asks, and waits for the answer. Many may ask at once; dropping the future abandons the answer and nothing else.
+    pub(crate) async fn call<A: Ask>(&self, request: &A) -> Result<A::Answer, Fault> {
+        let Some(version) = self.version(A::KEY, A::SPOKEN) else {
+            return Err(Fault::new(Kind::Rejected, A::OP, self.shared.peer.clone(), format!("the broker does not offer {:?}", A::KEY))
+                .next("it may be too old for this, or not be Apache Kafka"));
+        };
+        self.keep_silence().await;
+        let asked = Instant::now();
+        let answer = self.exchange(request, version).await;
+        let answer = answer.and_then(|frame| {
+            let size = frame.len();
+            wire::answer::<A>(frame, version, &self.shared.peer).map(|answer| (answer, size))
+        });
+        let outcome = match &answer {
+            Ok((answer, size)) => self.outcome::<A>(answer, *size),
+            Err(fault) => fault.cause.to_string(),
+        };
+        let line = format!("{:?} v{version} {}", A::KEY, request.about());
+        self.dial.log.record(&self.shared.peer, line.trim_end(), outcome, asked.elapsed());
+        answer.map(|(answer, _)| answer)
+    }
+
+    async fn exchange<A: Ask>(&self, request: &A, version: i16) -> Result<bytes::Bytes, Fault> {
+        let (question, reply) = wire::question(request, version, &self.dial.client_id)?;
+        let patience = self.dial.timeout + request.waits();
+        let answered = async {
+            self.questions.send(question).await.map_err(|_| self.shared.fault())?;
+            reply.await.map_err(|_| self.shared.fault())
+        };
+        let answered: Result<Result<bytes::Bytes, Fault>, _> = tokio::time::timeout(patience, answered).await;
+        match answered {
+            Ok(answer) => {
+                if answer.is_ok() {
+                    self.shared.proven.store(true, Ordering::Relaxed);
+                }
+                answer
+            }
+            Err(_) => {
+                // What comes after an answer that did not come cannot be waited for either: start over on a new connection.
+                let fault = Fault::new(
+                    Kind::Timeout,
+                    A::OP,
+                    self.shared.peer.clone(),
+                    format!("{:?} was not answered within {}", A::KEY, seconds(patience)),
+                );
+                self.shared.end(fault.clone());
+                Err(fault.next("the broker may be overloaded or the network slow: raise timeout in the profile if so"))
+            }
+        }
+    }
+
+    fn outcome<A: Ask>(&self, answer: &A::Answer, size: usize) -> String {
+        let mut parts = vec![A::said(answer), figure::bytes(size as u64)];
+        let throttle = A::throttle(answer);
+        if !throttle.is_zero() {
+            parts.push(format!("throttled {} ms", throttle.as_millis()));
+            *self.silent_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + throttle);
+        }
+        parts.retain(|part| !part.is_empty());
+        parts.join(", ")
+    }
+
+    async fn keep_silence(&self) {
+        let until = *self.silent_until.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(until) = until {
+            tokio::time::sleep_until(until.into()).await;
+        }
+    }
+}
+
+/// `10 s`, `250 ms`.
+fn seconds(time: Duration) -> String {
+    if time.subsec_millis() == 0 { format!("{} s", time.as_secs()) } else { format!("{} ms", time.as_millis()) }
+}
+
+/// Connects by TCP and speaks TLS if the profile says so.
+async fn streams(dial: &Dial, address: &HostPort, peer: &SafeText) -> Result<(Reader, Writer), Fault> {
+    let fault = |cause: String, next: &str| Fault::new(Kind::Unreachable, "connect to", peer.clone(), cause).next(next);
+    let resolved: Vec<_> = tokio::net::lookup_host((address.host.as_str(), address.port))
+        .await
+        .map_err(|error| fault(format!("the name {} cannot be resolved: {error}", address.host), "check the spelling and the DNS"))?
+        .collect();
+    let stream = TcpStream::connect(&*resolved).await.map_err(|error| match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            fault("connection refused: nothing listens there".into(), "is the broker up, and the port right?")
+        }
+        _ => fault(error.to_string(), "check the address, the route and the firewall"),
+    })?;
+    // Small requests must not wait for each other.
+    let _ = stream.set_nodelay(true);
+    Ok(if let Some(tls) = &dial.tls {
+        let (reader, writer) = tokio::io::split(tls.handshake(stream, &address.host, peer).await?);
+        (Box::new(reader), Box::new(writer))
+    } else {
+        let (reader, writer) = stream.into_split();
+        (Box::new(reader), Box::new(writer))
+    })
+}
+
+/// Asks what the broker speaks.
+async fn hello(dial: &Dial, wire: &mut Wire) -> Result<Versions, Fault> {
+    let request = ApiVersionsRequest::default();
+    let named = ApiVersionsRequest::default()
+        .with_client_software_name(StrBytes::from_static_str(env!("CARGO_PKG_NAME")))
+        .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
+    for version in HELLO {
+        let asked = Instant::now();
+        let answer = wire.ask(if version >= 3 { &named } else { &request }, version, &dial.client_id).await;
+        let outcome = match &answer {
+            Ok(versions) => ApiVersionsRequest::said(versions),
+            Err(fault) => fault.cause.to_string(),
+        };
+        dial.log.record(&wire.shared.peer, format!("ApiVersions v{version}"), outcome, asked.elapsed());
+        let versions = answer?;
+        match versions.error {
+            0 => return Ok(versions),
+            UNSUPPORTED_VERSION => {}
+            code => return Err(super::super::faults::refused("connect to", wire.shared.peer.clone(), code, None)),
+        }
+    }
+    Err(Fault::new(Kind::Rejected, "connect to", wire.shared.peer.clone(), "the broker speaks no version of ApiVersions that we know"))
+}
+
+/// Logs in if the profile says so; returns when it must be done again.
+async fn login(dial: &Dial, versions: &Versions, wire: &mut Wire) -> Result<Option<Instant>, Fault> {
+    let Some(login) = &dial.login else { return Ok(None) };
+    let peer = wire.shared.peer.clone();
+    let started = Instant::now();
+    let mut talk = Talk {
+        wire,
+        client_id: &dial.client_id,
+        pick: &|key, spoken| versions.pick(key, spoken),
+        log: &|request, outcome, took| dial.log.record(&peer, request, outcome, took),
+    };
+    let lifetime = login.run(&mut talk).await?;
+    // Between 85 and 95 % of the session, as Kafka's own client does, so that many clients do not come at once.
+    Ok(lifetime.map(|lifetime| started + lifetime.mul_f64(0.85 + 0.1 * fastrand::f64())))
+}
+
+/// Writes questions until the connection ends, and logs in again when it is time: nothing else may be asked meanwhile.
+async fn write(
+    mut wire: Wire,
+    mut queue: mpsc::Receiver<Question>,
+    mut session: Option<Instant>,
+    dial: Arc<Dial>,
+    versions: Arc<Versions>,
+) {
+    let over = wire.shared.over.clone();
+    loop {
+        let renew = async {
+            match session {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            question = queue.recv() => {
+                let Some(question) = question else { return };
+                if wire.send(question).await.is_err() {
+                    return;
+                }
+            }
+            () = renew => match tokio::time::timeout(dial.timeout, login(&dial, &versions, &mut wire)).await {
+                Ok(Ok(until)) => session = until,
+                Ok(Err(fault)) => return wire.shared.end(fault),
+                Err(_) => {
+                    let cause = "logging in again was not answered in time";
+                    return wire.shared.end(Fault::new(Kind::Timeout, "log in to", wire.shared.peer.clone(), cause));
+                }
+            },
+            () = over.cancelled() => return,
+        }
+    }
+}

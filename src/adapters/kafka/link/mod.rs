@@ -1,0 +1,21 @@
+//! The link: Kafka's wire protocol for reading, over tokio and rustls, with the message structs of the kafka-protocol crate.
+//!
+//! ```text
+//! inspect, tail, history ─► Cluster ─► Pool ─► Connection ─► Wire ─► TCP, TLS
+//!                           brokers,   one a    versions,     frames in
+//!                           leaders    broker   log-in,       order
+//!                                      & lane   timeouts
+//! ```
+
+pub(crate) mod api;
+pub(crate) mod cluster;
+mod connection;
+pub(crate) mod metadata;
+pub(crate) mod offsets;
+mod pool;
+mod sasl;
+pub(crate) mod shape;
+mod tls;
+mod wire;
+
+pub(crate) use pool::Lane;

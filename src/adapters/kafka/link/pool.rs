@@ -1,0 +1,143 @@
+//! The connections of a cluster: opened when first used, one a broker and lane, reopened with a growing pause.
+
+use super::connection::{Connection, Dial, HostPort};
+use crate::domain::fault::Fault;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The pauses between failed attempts: Kafka's own `reconnect.backoff.ms` and twice its maximum.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Which of a broker's connections is used. A fetch that waits for messages holds up all that is asked behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Lane {
+    /// Short questions.
+    Control,
+    /// Bulk reads and long waits; equal numbers share a connection.
+    Fetch(u32),
+}
+
+/// A connection and whether it was made for this call.
+pub(crate) struct Lease {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) fresh: bool,
+}
+
+type Slots = HashMap<(HostPort, Lane), Arc<tokio::sync::Mutex<Slot>>>;
+
+/// Every connection to a cluster.
+pub(crate) struct Pool {
+    dial: Arc<Dial>,
+    slots: Mutex<Slots>,
+}
+
+#[derive(Default)]
+struct Slot {
+    connection: Option<Arc<Connection>>,
+    failures: u32,
+    failed: Option<(Fault, Instant)>,
+}
+
+impl Pool {
+    pub(crate) fn new(dial: Arc<Dial>) -> Self {
+        Self { dial, slots: Mutex::default() }
+    }
+
+    /// The connection to a broker, opened now if there is none. After failures it waits for the pause to end first; callers
+    /// that came while another one tried share what that one got.
+    pub(crate) async fn lease(&self, address: &HostPort, lane: Lane, patience: Duration) -> Result<Lease, Fault> {
+        let slot = {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(slots.entry((address.clone(), lane)).or_default())
+        };
+        let came = Instant::now();
+        let mut slot = slot.lock().await;
+        if let Some(connection) = slot.connection.as_ref().filter(|connection| !connection.is_over()) {
+            return Ok(Lease { connection: Arc::clone(connection), fresh: false });
+        }
+        if let Some((fault, at)) = &slot.failed {
+            if *at > came {
+                return Err(fault.clone());
+            }
+            tokio::time::sleep_until((*at + pause(slot.failures)).into()).await;
+        }
+        match Connection::open(&self.dial, address, patience).await {
+            Ok(connection) => {
+                let connection = Arc::new(connection);
+                *slot = Slot { connection: Some(Arc::clone(&connection)), failures: 0, failed: None };
+                Ok(Lease { connection, fresh: true })
+            }
+            Err(fault) => {
+                slot.failures = slot.failures.saturating_add(1);
+                slot.failed = Some((fault.clone(), Instant::now()));
+                Err(fault)
+            }
+        }
+    }
+
+    /// Whether a connection to that broker is open.
+    pub(crate) fn is_open(&self, address: &HostPort, lane: Lane) -> bool {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots.get(&(address.clone(), lane)).and_then(|slot| slot.try_lock().ok().map(|slot| slot.connection.clone()));
+        slot.flatten().is_some_and(|connection| !connection.is_over())
+    }
+
+    /// Closes what is open in a lane.
+    pub(crate) fn close(&self, lane: Lane) {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).retain(|(_, of), _| *of != lane);
+    }
+
+    /// Closes what is open to brokers that `keep` does not want any more.
+    pub(crate) fn retain(&self, keep: impl Fn(&HostPort) -> bool) {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).retain(|(address, _), _| keep(address));
+    }
+}
+
+/// The pause after that many failures in a row: doubled each time, up to a limit, and one of the upper half at random so that
+/// many clients do not come back at once.
+fn pause(failures: u32) -> Duration {
+    let full = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
+    full.mul_f64(0.5 + 0.5 * fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fault::Kind;
+
+    fn pool() -> Pool {
+        Pool::new(Arc::new(Dial {
+            client_id: kafka_protocol::protocol::StrBytes::from_static_str("test"),
+            timeout: Duration::from_secs(1),
+            tls: None,
+            login: None,
+            log: crate::adapters::wirelog::WireLog::default(),
+        }))
+    }
+
+    #[test]
+    fn pauses_grow_and_stay_below_the_limit() {
+        for (failures, most) in [(1, 50), (2, 100), (3, 200), (6, 1600), (7, 2000), (1000, 2000)] {
+            let most = Duration::from_millis(most);
+            for _ in 0..20 {
+                let pause = pause(failures);
+                assert!(pause >= most / 2 && pause <= most, "{failures}: {pause:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn callers_that_wait_for_one_attempt_share_its_fault() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+        let pool = pool();
+        let address = HostPort { host: "127.0.0.1".into(), port };
+        let leases = (0..50).map(|_| pool.lease(&address, Lane::Control, Duration::from_secs(1)));
+        let began = Instant::now();
+        let faults: Vec<_> = futures::future::join_all(leases).await.into_iter().filter_map(Result::err).collect();
+        assert_eq!(faults.len(), 50);
+        assert!(faults.iter().all(|fault| fault.kind == Kind::Unreachable && fault.cause.as_str().contains("refused")), "{}", faults[0]);
+        assert!(began.elapsed() < Duration::from_millis(500), "fifty attempts were made, one after the other");
+    }
+}
