@@ -1,5 +1,13 @@
 //! Kafka: read over a link of our own, written by rdkafka.
 
+mod context;
+pub mod embedded;
+mod producer;
+pub mod publish;
+mod record;
+mod refusal;
+mod settings;
+
 use super::Adapter;
 use crate::domain::fault::{Fault, Kind};
 
