@@ -104,6 +104,9 @@ pub trait Publish: Send + Sync {
     /// partition are stored in that order.
     async fn publish(&self, channel: &str, message: Outgoing) -> Result<Receipt, Fault>;
 
-    /// Waits until everything that was handed over is answered or given up. Called before the session is dropped.
-    async fn flush(&self);
+    /// Waits until every message of calls that were given up before their answer is stored or refused; bounded by the system's own
+    /// timeout for a message. To be called before the program ends.
+    async fn flush(&self) -> Result<(), Fault> {
+        Ok(())
+    }
 }

@@ -72,7 +72,9 @@ impl Supervised {
         self.task.abort();
         let session = self.session.borrow().clone();
         if let Some(publish) = session.and_then(|s| s.publish) {
-            publish.flush().await;
+            if let Err(fault) = publish.flush().await {
+                tracing::error!(integration = %self.integration.name, %fault, "flush");
+            }
         }
     }
 }

@@ -2,6 +2,13 @@
 
 mod faults;
 mod link;
+mod context;
+pub mod embedded;
+mod producer;
+pub mod publish;
+mod record;
+mod refusal;
+mod settings;
 
 use super::Adapter;
 use crate::domain::fault::{Fault, Kind};
