@@ -4,7 +4,7 @@ mod reader;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use reader::{JsonError, MAX_DEPTH, Quoted, Reader, Token};
 pub use writer::{compact, pretty, push_text};
