@@ -2,6 +2,7 @@
 
 pub mod confluent;
 pub mod detect;
+pub mod envelope;
 pub mod hex;
 pub mod json;
 pub mod lines;

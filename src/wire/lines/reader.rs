@@ -125,7 +125,7 @@ fn encode(field: &str, json: &str, encoding: Option<Encoding>) -> Result<Option<
 }
 
 fn string(field: &str, json: &str) -> Result<String, LineError> {
-    let Ok(Some(json::Token::Text(quoted))) = json::Reader::new(json).next() else {
+    let Ok(Some(json::Token::Text(quoted))) = json::Reader::new(json).token() else {
         return Err(wrong(field, "a string was expected"));
     };
     match quoted.resolve() {
