@@ -5,8 +5,8 @@ use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
 
-/// Arrays and maps may be nested this deep.
-pub const MAX_DEPTH: usize = 128;
+/// Arrays and maps may be nested this deep: one less than JSON, because an extension type is shown as an object.
+pub const MAX_DEPTH: usize = 127;
 /// More values than this in one payload are not decoded, because each takes far more memory than its byte.
 pub const MAX_VALUES: usize = 4_000_000;
 
@@ -103,8 +103,8 @@ impl Open {
 
     fn too_deep(&self) -> &'static str {
         match self {
-            Self::Array { .. } => "an array is nested deeper than 128",
-            Self::Map { .. } => "a map is nested deeper than 128",
+            Self::Array { .. } => "an array is nested deeper than 127",
+            Self::Map { .. } => "a map is nested deeper than 127",
         }
     }
 
@@ -375,7 +375,7 @@ mod tests {
         }
         let nested = |depth: usize| [vec![0x91; depth], vec![0xc0]].concat();
         assert!(read(&nested(MAX_DEPTH)).is_ok());
-        assert_eq!(read(&nested(MAX_DEPTH + 1)).map_err(|e| e.cause), Err("an array is nested deeper than 128"));
+        assert_eq!(read(&nested(MAX_DEPTH + 1)).map_err(|e| e.cause), Err("an array is nested deeper than 127"));
         assert!(read(&vec![0x91; 10_000_000]).is_err());
     }
 

@@ -4,7 +4,7 @@ mod reader;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use reader::{JsonError, MAX_DEPTH, Quoted, Reader, Token};
 pub use writer::{compact, pretty, push_text};
@@ -34,7 +34,7 @@ pub fn is_valid(bytes: &[u8]) -> bool {
 /// Why a text is not JSON. Builds nothing.
 pub fn check(text: &str) -> Result<(), JsonError> {
     let mut reader = Reader::new(text);
-    while reader.next()?.is_some() {}
+    while reader.token()?.is_some() {}
     Ok(())
 }
 
@@ -47,7 +47,7 @@ pub fn read(bytes: &[u8]) -> Result<Document, JsonError> {
 pub fn read_text(text: &str) -> Result<Document, JsonError> {
     let mut reader = Reader::new(text);
     let mut tree = Tree::default();
-    while let Some(token) = reader.next()? {
+    while let Some(token) = reader.token()? {
         tree.add(token);
     }
     let value = tree.done.ok_or(JsonError { offset: text.len(), cause: "a value was expected" })?;
@@ -59,7 +59,7 @@ pub fn minify(text: &str) -> Result<String, JsonError> {
     let mut reader = Reader::new(text);
     let mut out = String::with_capacity(text.len());
     let mut comma = false;
-    while let Some(token) = reader.next()? {
+    while let Some(token) = reader.token()? {
         if comma && !matches!(token, Token::EndArray | Token::EndObject) {
             out.push(',');
         }
@@ -99,7 +99,7 @@ pub fn members(text: &str) -> Result<Vec<Member<'_>>, JsonError> {
     }
     loop {
         let mut key = Reader::starting_at(text, at);
-        let Some(Token::Text(name)) = key.next()? else {
+        let Some(Token::Text(name)) = key.token()? else {
             return Err(JsonError { offset: at, cause: "a key in double quotes was expected" });
         };
         at = expect(text, key.position(), b':', "`:` was expected")?;
@@ -138,7 +138,7 @@ fn one_value(text: &str, at: usize) -> Result<(&str, usize, usize), JsonError> {
     let start = skip_space(text, at);
     let mut reader = Reader::starting_at(text, start);
     while !reader.is_complete() {
-        reader.next()?;
+        reader.token()?;
     }
     Ok((&text[start..reader.position()], start, reader.position()))
 }

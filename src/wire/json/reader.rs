@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next token; `None` once the value is complete and nothing but white space follows it.
-    pub fn next(&mut self) -> Result<Option<Token<'a>>, JsonError> {
+    pub fn token(&mut self) -> Result<Option<Token<'a>>, JsonError> {
         let mut byte = self.peek();
         if self.expect == Expect::Nothing {
             return if byte.is_none() { Ok(None) } else { Err(self.wrong("nothing more was expected")) };

@@ -47,7 +47,7 @@ fn write(out: &mut String, value: &Value, indent: Option<usize>) {
         Value::Number(digits) => out.push_str(digits),
         Value::Text(text) => push_text(out, text),
         Value::Bytes(bytes) => push_text(out, &STANDARD.encode(bytes)),
-        Value::Array(items) => list(out, indent, ['[', ']'], items, |out, item, indent| write(out, item, indent)),
+        Value::Array(items) => list(out, indent, ['[', ']'], items, write),
         Value::Object(entries) => list(out, indent, ['{', '}'], entries, |out, (key, value), indent| {
             push_text(out, key);
             out.push_str(if indent.is_some() { ": " } else { ":" });

@@ -78,7 +78,7 @@ impl Cluster {
         };
         let cluster = Self(Arc::new(inner));
         // No topics: the brokers alone prove the connection, and stay cheap in a cluster of ten thousand topics.
-        cluster.ask_metadata(Some(&[])).await?;
+        cluster.ask_metadata(Some(&[]), false).await?;
         Ok(cluster)
     }
 
@@ -125,9 +125,9 @@ impl Cluster {
     }
 
     /// Asks for the metadata of these topics, or of every topic, and keeps it. Returns the topics of the answer by name;
-    /// a topic that is missing or forbidden is there with its error code.
+    /// a topic that is missing or forbidden is there with its error code. Each says what our user may do with it.
     pub(crate) async fn refresh(&self, topics: Option<&[&str]>) -> Result<Vec<Arc<Topic>>, Fault> {
-        self.ask_metadata(topics).await
+        self.ask_metadata(topics, true).await
     }
 
     /// A topic as it was last described; asked for if it is not known. Fails if it is missing or forbidden.
@@ -139,7 +139,7 @@ impl Cluster {
         if let Some(topic) = self.known().topic(name) {
             return Ok(topic);
         }
-        let topics = self.ask_metadata(Some(&[name])).await?;
+        let topics = self.ask_metadata(Some(&[name]), false).await?;
         match topics.into_iter().find(|topic| &*topic.name == name) {
             Some(topic) if topic.error == 0 => Ok(topic),
             Some(topic) => Err(faults::refused("find topic", name, topic.error, None)),
@@ -182,12 +182,15 @@ impl Cluster {
         OwnLane { cluster: self.clone(), lane: Lane::Fetch(number) }
     }
 
-    async fn ask_metadata(&self, topics: Option<&[&str]>) -> Result<Vec<Arc<Topic>>, Fault> {
+    async fn ask_metadata(&self, topics: Option<&[&str]>, rights: bool) -> Result<Vec<Arc<Topic>>, Fault> {
         let named = topics.map(|topics| {
             let named = |name: &&str| MetadataRequestTopic::default().with_name(Some(TopicName(StrBytes::from_string((*name).to_owned()))));
             topics.iter().map(named).collect()
         });
-        let request = MetadataRequest::default().with_topics(named).with_allow_auto_topic_creation(false);
+        let request = MetadataRequest::default()
+            .with_topics(named)
+            .with_allow_auto_topic_creation(false)
+            .with_include_topic_authorized_operations(rights);
         let answer = self.call_any(&request).await?;
         if answer.error_code != 0 {
             return Err(faults::refused(MetadataRequest::OP, "the cluster", answer.error_code, None));
@@ -207,7 +210,7 @@ impl Cluster {
         if let Some(address) = known {
             return Ok(address);
         }
-        self.ask_metadata(Some(&[])).await?;
+        self.ask_metadata(Some(&[]), false).await?;
         let known = self.known().brokers.get(&node).cloned();
         known.ok_or_else(|| {
             Fault::new(Kind::Unreachable, "connect to", format!("broker {node}"), "the cluster does not name it any more")

@@ -2,6 +2,7 @@
 
 use super::super::faults;
 use super::connection::HostPort;
+use crate::domain::channel::Caps;
 use kafka_protocol::messages::MetadataResponse;
 use kafka_protocol::messages::metadata_response::{MetadataResponsePartition, MetadataResponseTopic};
 use std::collections::{BTreeMap, HashMap};
@@ -15,6 +16,8 @@ pub(crate) struct Topic {
     pub(crate) internal: bool,
     /// 0, or why it is not described.
     pub(crate) error: i16,
+    /// What our user may do with it, a bit for each ACL operation; `None` where the broker was not asked or is too old to say.
+    pub(crate) operations: Option<i32>,
     /// In the order of their indices.
     pub(crate) partitions: Vec<Partition>,
 }
@@ -75,7 +78,19 @@ impl Known {
     }
 }
 
+/// Kafka's `AclOperation` codes, and what stands for "not asked".
+const READ: i32 = 3;
+const WRITE: i32 = 4;
+const UNASKED: i32 = i32::MIN;
+
 impl Topic {
+    /// What is left of `offered` after the topic's ACLs. Where they are not told, asking will tell.
+    pub(crate) fn allowed(&self, offered: Caps) -> Caps {
+        let may = |operation: i32| self.operations.is_none_or(|bits| bits & (1 << operation) != 0);
+        let (read, write) = (may(READ) && self.error == 0, may(WRITE) && self.error == 0 && !self.internal);
+        Caps { tail: offered.tail && read, history: offered.history && read, publish: offered.publish && write }
+    }
+
     /// The partition with that index.
     pub(crate) fn partition(&self, index: i32) -> Option<&Partition> {
         self.partitions.binary_search_by_key(&index, |partition| partition.index).ok().and_then(|at| self.partitions.get(at))
@@ -90,7 +105,13 @@ fn topic(topic: MetadataResponseTopic) -> Option<Topic> {
     let mut partitions: Vec<_> = topic.partitions.into_iter().map(partition).collect();
     partitions.sort_by_key(|partition| partition.index);
     let name = topic.name?;
-    Some(Topic { name: name.as_str().into(), internal: topic.is_internal, error: topic.error_code, partitions })
+    Some(Topic {
+        name: name.as_str().into(),
+        internal: topic.is_internal,
+        error: topic.error_code,
+        operations: Some(topic.topic_authorized_operations).filter(|bits| *bits != UNASKED),
+        partitions,
+    })
 }
 
 fn partition(partition: MetadataResponsePartition) -> Partition {
@@ -148,6 +169,19 @@ mod tests {
         assert_eq!(known.topic("c"), None);
         known.forget("a");
         assert_eq!(known.topic("a"), None);
+    }
+
+    #[test]
+    fn acls_take_away_what_the_user_may_not_do() {
+        let all = Caps { tail: true, history: true, publish: true };
+        let mut topic = Topic { name: "a".into(), internal: false, error: 0, operations: None, partitions: Vec::new() };
+        assert_eq!(topic.allowed(all), all, "unknown is tried");
+        topic.operations = Some(1 << READ);
+        assert_eq!(topic.allowed(all), Caps { publish: false, ..all });
+        topic.operations = Some(1 << WRITE);
+        assert_eq!(topic.allowed(all), Caps { publish: true, ..Caps::default() });
+        topic.error = 29;
+        assert_eq!(topic.allowed(all), Caps::default());
     }
 
     #[test]

@@ -10,6 +10,7 @@
 pub(crate) mod api;
 pub(crate) mod cluster;
 mod connection;
+pub(crate) mod describe;
 pub(crate) mod metadata;
 pub(crate) mod offsets;
 mod pool;
