@@ -18,6 +18,13 @@ pub struct Outcome {
     pub receipts: Vec<Result<Receipt, Fault>>,
 }
 
+impl Outcome {
+    /// What became of a plan of one message.
+    pub fn single(self) -> Result<Receipt, Fault> {
+        self.receipts.into_iter().next().unwrap_or_else(|| Err(Fault::new(Kind::Usage, "publish", "", "the plan has no message")))
+    }
+}
+
 impl Gateway {
     /// What the publish form of a channel's system asks.
     pub async fn publish_spec(&self, address: &Address) -> Result<&'static PublishSpec, Fault> {

@@ -1,11 +1,32 @@
 //! Reads history: the lanes of all partitions merged into one stream in the order of time.
 
+use super::Gateway;
 use crate::adapters::session::{Lane, Reading};
-use crate::domain::fault::Fault;
+use crate::domain::address::Address;
+use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Message;
+use crate::domain::position::{Bound, Position, Range};
 use futures::StreamExt;
 use futures::future::join_all;
 use std::collections::VecDeque;
+
+impl Gateway {
+    /// One message by its position. Gone, compacted away or never there: not found.
+    pub async fn message(&self, address: &Address, position: Position) -> Result<Message, Fault> {
+        let range = Range { start: Bound::At(position), end: Bound::Latest };
+        let mut reading = self.history(&address.integration).await?.read(&address.channel, range).await?;
+        for lane in &mut reading.lanes {
+            while let Some(batch) = lane.batches.next().await {
+                if let Some(first) = batch?.into_iter().next() {
+                    let target = format!("{address}#{position}");
+                    let missing = || Fault::new(Kind::NotFound, "read", target, "there is no message at this position any more");
+                    return if first.position == position { Ok(first) } else { Err(missing()) };
+                }
+            }
+        }
+        Err(Fault::new(Kind::NotFound, "read", format!("{address}#{position}"), "there is no message at this position"))
+    }
+}
 
 /// Messages handed on at once, at most.
 const BATCH: usize = 500;
@@ -82,9 +103,7 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::fault::Kind;
     use crate::domain::message::Stamp;
-    use crate::domain::position::Position;
     use crate::domain::time::Timestamp;
     use futures::stream;
 

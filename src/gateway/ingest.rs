@@ -30,9 +30,18 @@ impl Ingest {
     /// The view of a message. Bytes are copied out of the buffer they came in, so that one small message does not hold a
     /// whole answer of the broker in memory.
     pub fn view(&self, message: &Message) -> MessageView {
+        self.cut(message, KEPT_PAYLOAD)
+    }
+
+    /// The view of a message with every byte of it, for the one that is worked on.
+    pub fn whole(&self, message: &Message) -> MessageView {
+        self.cut(message, usize::MAX)
+    }
+
+    fn cut(&self, message: &Message, limit: usize) -> MessageView {
         let size = message.size();
-        let payload = message.payload.as_ref().map(|p| Bytes::copy_from_slice(&p[..p.len().min(KEPT_PAYLOAD)]));
-        let whole = message.payload.as_ref().is_none_or(|p| p.len() <= KEPT_PAYLOAD);
+        let payload = message.payload.as_ref().map(|p| Bytes::copy_from_slice(&p[..p.len().min(limit)]));
+        let whole = message.payload.as_ref().is_none_or(|p| p.len() <= limit);
         let kept = Message {
             channel: message.channel.clone(),
             key: message.key.as_deref().map(Bytes::copy_from_slice),

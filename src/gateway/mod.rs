@@ -3,6 +3,7 @@
 //! The console, the commands and other programs use the same [`Gateway`].
 
 pub mod execute;
+pub mod filter;
 pub mod history;
 pub mod ingest;
 pub mod live;
@@ -21,7 +22,7 @@ use rates::Rates;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use supervisor::Supervised;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// One opened profile. Dropping it ends every connection.
 pub struct Gateway {
@@ -55,11 +56,9 @@ impl Gateway {
         self.supervised(integration)?.session().await
     }
 
-    /// Asks the supervisor to look at the connection now, because somebody else saw it fail.
-    pub fn suspect(&self, integration: &str) {
-        if let Ok(supervised) = self.supervised(integration) {
-            supervised.suspect();
-        }
+    /// Notify it when an integration's connection was seen to fail: its supervisor looks at once.
+    fn doubt(&self, integration: &str) -> Result<Arc<Notify>, Fault> {
+        self.supervised(integration).map(|s| s.doubt.clone())
     }
 
     /// Makes views of an integration's messages.
@@ -98,8 +97,8 @@ impl Gateway {
     }
 
     /// Ends every connection, after what is being written has been written.
-    pub async fn shutdown(self) {
-        for supervised in self.supervised {
+    pub async fn shutdown(&self) {
+        for supervised in &self.supervised {
             supervised.shutdown().await;
         }
     }

@@ -23,7 +23,7 @@ pub(super) struct Supervised {
     pub(super) log: WireLog,
     link: watch::Receiver<Link>,
     session: watch::Receiver<Option<Session>>,
-    doubt: Arc<Notify>,
+    pub(super) doubt: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -49,10 +49,6 @@ impl Supervised {
         self.link.clone()
     }
 
-    pub(super) fn suspect(&self) {
-        self.doubt.notify_one();
-    }
-
     pub(super) async fn session(&self) -> Result<Session, Fault> {
         let (mut link, session) = (self.link.clone(), self.session.clone());
         loop {
@@ -68,7 +64,7 @@ impl Supervised {
         }
     }
 
-    pub(super) async fn shutdown(self) {
+    pub(super) async fn shutdown(&self) {
         self.task.abort();
         let session = self.session.borrow().clone();
         if let Some(publish) = session.and_then(|s| s.publish) {
