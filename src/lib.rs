@@ -9,7 +9,9 @@
 pub mod adapters;
 pub mod app;
 pub mod config;
+pub mod demo;
 pub mod domain;
 pub mod gateway;
+pub mod runtime;
 pub mod ui;
 pub mod wire;

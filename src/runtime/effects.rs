@@ -1,7 +1,7 @@
 //! Performs effects: each becomes a task on the gateway whose answers come back as events.
 
 use super::lanes::{Arrival, Lanes};
-use super::{export, open};
+use super::{First, export, open};
 use crate::adapters::wirelog::Exchange;
 use crate::app::effect::Copy;
 use crate::app::event::{HistoryUpdate, TailNote, TailUpdate, WireLine};
@@ -85,6 +85,16 @@ impl Performer {
             Effect::StartDemo => self.start_demo(),
             // The loop's own business: they need the terminal or end the loop.
             Effect::Edit { .. } | Effect::Mouse(_) | Effect::Suspend | Effect::Quit => {}
+        }
+    }
+
+    /// Opens what the program was started with.
+    pub(super) fn start(&mut self, first: First) {
+        match first {
+            First::Nothing => {}
+            First::Profile(path) => self.open(self.opener.path(&path)),
+            First::Url(url) => self.open(self.opener.url(&url)),
+            First::Demo => self.start_demo(),
         }
     }
 
@@ -186,7 +196,7 @@ impl Performer {
         let lanes = self.lanes.clone();
         tokio::spawn(async move {
             // Decoding a large payload takes a while: not on a thread that drives connections.
-            let decoded = tokio::task::spawn_blocking(move || detect::decode(message.payload.as_ref(), &message.headers, &[])).await;
+            let decoded = tokio::task::spawn_blocking(move || detect::decode(message.payload.as_deref(), &message.headers, &[])).await;
             let result = decoded.map_err(|e| Fault::new(Kind::Protocol, "decode", "", e.to_string()));
             lanes.result(Event::Decoded { id, result }).await;
         });
