@@ -19,8 +19,8 @@ use async_trait::async_trait;
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::OwnedHeaders;
+use rdkafka::producer::FutureRecord;
 use rdkafka::producer::future_producer::DeliveryFuture;
-use rdkafka::producer::{FutureRecord, Producer as _};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -285,3 +285,6 @@ async fn give_up_idle(desk: Weak<Mutex<Desk>>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
