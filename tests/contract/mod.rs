@@ -1,0 +1,3 @@
+//! What every system must do through its handles, proven on the real one.
+
+mod smoke;
