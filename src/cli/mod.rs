@@ -1,6 +1,8 @@
 //! The command line: one file a command. Every command asks the gateway, as the console does.
 
 mod channels;
+mod console;
+mod demo;
 mod output;
 mod publish;
 mod status;
@@ -8,6 +10,7 @@ mod tail;
 
 use crate::domain::fault::{Fault, Kind};
 use crate::gateway::Gateway;
+use crate::runtime::Opener;
 use clap::{Args, Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -23,7 +26,8 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
-const EXIT_CODES: &str = "Without a command: the console.\n\nExit codes: 0 done, 1 failed, 2 usage, 3 denied, 4 unreachable, 5 assertion or alert.";
+const EXIT_CODES: &str =
+    "Without a command: the console.\n\nExit codes: 0 done, 1 failed, 2 usage, 3 denied, 4 unreachable, 5 assertion or alert.";
 
 /// What to connect to.
 #[derive(Args, Clone, Debug, Default)]
@@ -55,6 +59,8 @@ pub struct Look {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// The console on embedded systems with live traffic; no network, no set-up.
+    Demo(demo::Demo),
     /// Integrations: state, latency, errors.
     Status(status::Status),
     /// Channels with depth, size and rates.
@@ -65,9 +71,12 @@ pub enum Command {
     Publish(publish::Publish),
 }
 
-/// Runs a command. The fault, if there is one, has not been printed yet.
-pub async fn run(command: Command, connection: Connection) -> anyhow::Result<ExitCode> {
+/// Runs what the command line asks for; without a command, the console. The fault, if there is one, has not been printed yet.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let Cli { connection, look, command } = cli;
+    let Some(command) = command else { return console::run(&connection, &look).await };
     match command {
+        Command::Demo(demo) => demo.run(&connection, &look).await,
         Command::Status(status) => status.run(&connection).await,
         Command::Channels(channels) => channels.run(&connection).await,
         Command::Tail(tail) => tail.run(&connection).await,
@@ -76,9 +85,27 @@ pub async fn run(command: Command, connection: Connection) -> anyhow::Result<Exi
 }
 
 impl Connection {
+    fn opener(&self) -> Result<Opener, Fault> {
+        let pair = |text: &String| match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+            _ => Err(usage("read", text, "`--var` takes NAME=VALUE")),
+        };
+        Ok(Opener { read_only: self.read_only, variables: self.variables.iter().map(pair).collect::<Result<_, _>>()? })
+    }
+
     /// Opens what `--profile` or `--url` names.
     fn open(&self) -> Result<Gateway, Fault> {
-        Ok(Gateway::open(self.load()?, self.read_only))
+        let opener = self.opener()?;
+        let profile = match (&self.profile, &self.url) {
+            (Some(profile), _) => opener.path(profile)?,
+            (None, Some(url)) => opener.url(url)?,
+            (None, None) => {
+                return Err(
+                    usage("connect", "", "neither a profile nor a URL is given").next("add --profile NAME or --url kafka://HOST:9092")
+                );
+            }
+        };
+        Ok(Gateway::open(profile, self.read_only))
     }
 }
 

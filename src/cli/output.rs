@@ -43,7 +43,7 @@ pub(super) fn note(text: &str) {
 /// A table without lines; columns whose heading starts with `>` are aligned to the right.
 pub(super) fn table(headings: &[&str], rows: Vec<Vec<SafeText>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(headings.iter().map(|h| h.trim_start_matches('>')));
     for row in rows {
         table.add_row(row.iter().map(SafeText::as_str));

@@ -159,7 +159,13 @@ impl Window {
         self.changed = false;
         self.bytes = 0;
         let views = self.messages.drain(..).map(|(ingest, message)| ingest.view(&message)).collect();
-        Update { views, counts: self.counts, matched: self.matched, filter_errors: self.filter_errors, notes: std::mem::take(&mut self.notes) }
+        Update {
+            views,
+            counts: self.counts,
+            matched: self.matched,
+            filter_errors: self.filter_errors,
+            notes: std::mem::take(&mut self.notes),
+        }
     }
 }
 

@@ -57,7 +57,9 @@ impl Performer {
             Effect::WatchChannels(integrations) => self.watch_channels(integrations),
             Effect::WatchWire(watch) => self.watch_wire(watch),
             Effect::StopTask(task) => self.stop(task),
-            Effect::StartTail { task, addresses, filter } => self.on_gateway(task, move |gateway, lanes| tail(gateway, lanes, task, addresses, filter)),
+            Effect::StartTail { task, addresses, filter } => {
+                self.on_gateway(task, move |gateway, lanes| tail(gateway, lanes, task, addresses, filter))
+            }
             Effect::ReadHistory { task, address, range, limit, filter } => {
                 let search = Search { address, range, limit, filter };
                 self.on_gateway(task, move |gateway, lanes| history(gateway, lanes, task, search));
@@ -139,13 +141,15 @@ impl Performer {
         let opened = open::describe(&profile, self.opener.read_only, demo.as_ref());
         let gateway = Arc::new(Gateway::open(profile, self.opener.read_only));
         self.send(Event::ProfileOpened(opened));
-        self.links = gateway.integrations().map(|(name, _)| tokio::spawn(follow(gateway.clone(), self.lanes.clone(), name.clone()))).collect();
+        self.links =
+            gateway.integrations().map(|(name, _)| tokio::spawn(follow(gateway.clone(), self.lanes.clone(), name.clone()))).collect();
         self.gateway = Some(gateway);
         self.demo = demo;
     }
 
     fn end_tasks(&mut self) {
-        let tasks = self.tasks.drain().map(|(_, task)| task).chain(self.links.drain(..)).chain(self.channels.take()).chain(self.wire.take());
+        let tasks =
+            self.tasks.drain().map(|(_, task)| task).chain(self.links.drain(..)).chain(self.channels.take()).chain(self.wire.take());
         for task in tasks {
             task.abort();
         }

@@ -31,10 +31,12 @@ pub(super) async fn copy(gateway: Option<&Gateway>, copy: Copy) -> Result<SafeTe
     };
     let text = escape_hidden(&text);
     if text.len() > CLIPBOARD {
-        let cause = format!("{} is more than the {} that terminals take", figure::bytes(text.len() as u64), figure::bytes(CLIPBOARD as u64));
+        let cause =
+            format!("{} is more than the {} that terminals take", figure::bytes(text.len() as u64), figure::bytes(CLIPBOARD as u64));
         return Err(Fault::new(Kind::Rejected, "copy", name, cause).next("export it to a file instead"));
     }
-    execute!(io::stdout(), CopyToClipboard::to_clipboard_from(&text)).map_err(|e| Fault::new(Kind::Rejected, "copy", name, e.to_string()))?;
+    execute!(io::stdout(), CopyToClipboard::to_clipboard_from(&text))
+        .map_err(|e| Fault::new(Kind::Rejected, "copy", name, e.to_string()))?;
     Ok(format!("{name}, {}", figure::bytes(text.len() as u64)).into())
 }
 
@@ -72,7 +74,8 @@ pub(super) async fn edit(bytes: &Bytes, extension: &str) -> Result<Bytes, Fault>
     let file = tempfile::Builder::new().prefix("mqdeck-").suffix(&format!(".{extension}")).tempfile().map_err(failed)?;
     tokio::fs::write(file.path(), bytes).await.map_err(failed)?;
     let status = tokio::process::Command::new(program).args(words).arg(file.path()).status().await;
-    let status = status.map_err(|e| Fault::new(Kind::Rejected, "edit", program, e.to_string()).next("set $EDITOR to an editor that is installed"))?;
+    let status = status
+        .map_err(|e| Fault::new(Kind::Rejected, "edit", program, e.to_string()).next("set $EDITOR to an editor that is installed"))?;
     if !status.success() {
         return Err(Fault::new(Kind::Rejected, "edit", program, format!("it ended with {status}: nothing was taken over")));
     }

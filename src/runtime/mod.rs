@@ -3,6 +3,7 @@
 mod effects;
 mod export;
 mod lanes;
+pub mod log;
 mod open;
 mod terminal;
 mod watchdog;
@@ -46,7 +47,15 @@ pub async fn console(opener: Opener, theme: Theme, first: First) -> anyhow::Resu
     let start = Start { now: now(), zone: jiff::tz::TimeZone::system(), width, height, opening: !matches!(first, First::Nothing) };
     let (model, effects) = Model::new(start);
     let (lanes, inbox) = lanes::lanes();
-    let mut console = Console { model, performer: Performer::new(lanes, opener), screen, theme, drawn: None, last_frame: Instant::now(), asked: Asked::default() };
+    let mut console = Console {
+        model,
+        performer: Performer::new(lanes, opener),
+        screen,
+        theme,
+        drawn: None,
+        last_frame: Instant::now(),
+        asked: Asked::default(),
+    };
     console.draw()?;
     console.performer.start(first);
     console.perform(effects);

@@ -1,10 +1,10 @@
 //! Kafka: read over a link of our own, written by rdkafka.
 
+mod context;
+pub mod embedded;
 mod faults;
 mod inspect;
 mod link;
-mod context;
-pub mod embedded;
 mod producer;
 pub mod publish;
 mod record;
