@@ -11,6 +11,8 @@ pub(crate) mod api;
 pub(crate) mod cluster;
 mod connection;
 pub(crate) mod describe;
+#[cfg(test)]
+mod fake;
 pub(crate) mod metadata;
 pub(crate) mod offsets;
 mod pool;
