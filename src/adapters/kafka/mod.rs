@@ -13,12 +13,14 @@ mod settings;
 
 use super::Adapter;
 use super::session::Session;
+use super::token_source;
 use super::wirelog::WireLog;
-use crate::config::profile::Integration;
+use crate::config::profile::{Auth, Integration};
 use crate::domain::channel::Caps;
 use crate::domain::fault::Fault;
 use inspect::KafkaInspect;
 use link::cluster::Cluster;
+use publish::{Publisher, Tokens};
 use std::sync::Arc;
 
 pub(super) const ADAPTER: Adapter = Adapter {
@@ -29,8 +31,20 @@ pub(super) const ADAPTER: Adapter = Adapter {
 };
 
 async fn connect(integration: Integration, log: WireLog) -> Result<Session, Fault> {
-    let cluster = Cluster::connect(&integration, log).await?;
-    let offers = Caps::default();
-    let inspect = KafkaInspect::new(cluster, Arc::new(integration), offers);
-    Ok(Session { inspect: Arc::new(inspect), tail: None, history: None, publish: None })
+    let cluster = Cluster::connect(&integration, log.clone()).await?;
+    let integration = Arc::new(integration);
+    let offers = Caps { publish: true, ..Caps::default() };
+    let inspect = Arc::new(KafkaInspect::new(cluster, integration.clone(), offers));
+    let publish = Publisher::new(&integration, tokens(&integration), inspect.clone(), log)?;
+    Ok(Session { inspect, tail: None, history: None, publish: Some(Arc::new(publish)) })
+}
+
+/// The tokens that the writing client logs in with, from the same source as the link's.
+fn tokens(integration: &Integration) -> Option<Tokens> {
+    let Auth::Token(source) = &integration.auth else { return None };
+    let source = token_source::from_profile(source);
+    Some(Arc::new(move || {
+        let source = source.clone();
+        Box::pin(async move { Ok(source.token().await?.secret) })
+    }))
 }
