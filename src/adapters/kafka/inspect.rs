@@ -176,10 +176,10 @@ fn attributes(topic: &Topic, settings: &[Setting]) -> Vec<Attribute> {
     attributes
 }
 
-/// Milliseconds as people read them: `604800000` is `7 d`, `-1` is `for ever`.
+/// Milliseconds as people read them: `604800000` is `7 d`, `-1` and the largest number are `no limit`.
 fn time(millis: &str) -> String {
     match millis.parse::<i64>() {
-        Ok(-1) => "for ever".to_owned(),
+        Ok(-1 | i64::MAX) => "no limit".to_owned(),
         Ok(n) if n >= 1000 => {
             let shown = figure::duration(Duration::from_millis(n.unsigned_abs()));
             [" 0 h", " 0 m", " 0 s"].iter().find_map(|zero| shown.strip_suffix(zero)).unwrap_or(&shown).to_owned()
@@ -266,9 +266,15 @@ mod tests {
 
     #[test]
     fn times_are_written_as_people_read_them() {
-        for (millis, shown) in
-            [("604800000", "7 d"), ("-1", "for ever"), ("5400000", "1 h 30 m"), ("60000", "1 m"), ("250", "250 ms"), ("x", "x ms")]
-        {
+        for (millis, shown) in [
+            ("604800000", "7 d"),
+            ("-1", "no limit"),
+            ("9223372036854775807", "no limit"),
+            ("5400000", "1 h 30 m"),
+            ("60000", "1 m"),
+            ("250", "250 ms"),
+            ("x", "x ms"),
+        ] {
             assert_eq!(time(millis), shown);
         }
     }

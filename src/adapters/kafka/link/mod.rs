@@ -12,7 +12,10 @@ mod batch;
 pub(crate) mod cluster;
 mod codec;
 mod connection;
+pub(crate) mod cursor;
 pub(crate) mod describe;
+#[cfg(test)]
+mod fake;
 pub(crate) mod fetch;
 pub(crate) mod metadata;
 pub(crate) mod offsets;

@@ -108,13 +108,7 @@ mod tests {
     use crate::domain::fault::Kind;
 
     fn pool() -> Pool {
-        Pool::new(Arc::new(Dial {
-            client_id: kafka_protocol::protocol::StrBytes::from_static_str("test"),
-            timeout: Duration::from_secs(1),
-            tls: None,
-            login: None,
-            log: crate::adapters::wirelog::WireLog::default(),
-        }))
+        Pool::new(super::super::fake::dial(Duration::from_secs(1)))
     }
 
     #[test]

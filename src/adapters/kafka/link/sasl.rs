@@ -59,7 +59,8 @@ impl Login {
         let handshake = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(self.mechanism()));
         let offer = talk.ask(&handshake).await?;
         if offer.error_code != 0 {
-            let offered: Vec<_> = offer.mechanisms.iter().map(|name| name.as_str()).collect();
+            let mut offered: Vec<_> = offer.mechanisms.iter().map(|name| name.as_str()).collect();
+            offered.sort_unstable();
             let cause = format!(
                 "the listener does not offer {}: it offers {} [{}]",
                 self.mechanism(),
