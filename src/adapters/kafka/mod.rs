@@ -3,13 +3,18 @@
 mod context;
 pub mod embedded;
 mod faults;
+mod history;
 mod inspect;
+mod lane;
 mod link;
 mod producer;
 pub mod publish;
 mod record;
 mod refusal;
 mod settings;
+mod tail;
+mod tail_state;
+mod time_search;
 
 use super::Adapter;
 use super::session::Session;
@@ -18,10 +23,12 @@ use super::wirelog::WireLog;
 use crate::config::profile::{Auth, Integration};
 use crate::domain::channel::Caps;
 use crate::domain::fault::Fault;
+use history::KafkaHistory;
 use inspect::KafkaInspect;
 use link::cluster::Cluster;
 use publish::{Publisher, Tokens};
 use std::sync::Arc;
+use tail::KafkaTail;
 
 pub(super) const ADAPTER: Adapter = Adapter {
     name: "kafka",
@@ -33,10 +40,12 @@ pub(super) const ADAPTER: Adapter = Adapter {
 async fn connect(integration: Integration, log: WireLog) -> Result<Session, Fault> {
     let cluster = Cluster::connect(&integration, log.clone()).await?;
     let integration = Arc::new(integration);
-    let offers = Caps { publish: true, ..Caps::default() };
-    let inspect = Arc::new(KafkaInspect::new(cluster, integration.clone(), offers));
+    let offers = Caps { tail: true, history: true, publish: true };
+    let inspect = Arc::new(KafkaInspect::new(cluster.clone(), integration.clone(), offers));
     let publish = Publisher::new(&integration, tokens(&integration), inspect.clone(), log)?;
-    Ok(Session { inspect, tail: None, history: None, publish: Some(Arc::new(publish)) })
+    let tail = KafkaTail::new(cluster.clone());
+    let history = KafkaHistory::new(cluster, integration);
+    Ok(Session { inspect, tail: Some(Arc::new(tail)), history: Some(Arc::new(history)), publish: Some(Arc::new(publish)) })
 }
 
 /// The tokens that the writing client logs in with, from the same source as the link's.

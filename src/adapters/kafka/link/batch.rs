@@ -75,6 +75,13 @@ pub(crate) struct Batches {
     whole: bool,
 }
 
+impl Damage {
+    /// A batch that the broker itself cannot read.
+    pub(crate) fn refused(offset: i64, error: String) -> Self {
+        Self { base_offset: offset, cause: Cause::Refused(error), resume: None }
+    }
+}
+
 impl Header {
     fn read(batch: &[u8; HEADER]) -> Self {
         Self {
@@ -211,6 +218,19 @@ impl Batches {
         let length = self.bytes.first_chunk::<PREFIX>().map(|prefix| i32::from_be_bytes(field(prefix, 8)));
         length.and_then(|length| usize::try_from(length).ok()).map_or(self.bytes.len(), |n| (n + PREFIX).min(self.bytes.len()))
     }
+}
+
+/// The offset behind the last whole batch, as its header says; nothing is checked.
+pub(crate) fn end_of(bytes: &[u8]) -> Option<i64> {
+    let mut rest = bytes;
+    let mut end = None;
+    while let Some(header) = rest.first_chunk::<HEADER>() {
+        let size = usize::try_from(i32::from_be_bytes(field(header, 8))).ok()?.checked_add(PREFIX)?;
+        let Some(behind) = rest.get(size.max(HEADER)..) else { break };
+        end = Some(Header::read(header).next_offset());
+        rest = behind;
+    }
+    end
 }
 
 /// Reads the batch at the start of `bytes` and its size; `None` if it is not all there. `worth` is asked before a checksum is computed.

@@ -3,6 +3,7 @@
 //! Topics are named, not numbered: versions 4 to 12 of the request are spoken by every broker from Kafka 0.11 to 4.x, by
 //! librdkafka's mock cluster too, and reading by topic id (13 and later) was measured to be no faster.
 
+use super::super::faults;
 use super::api::{Ask, checked, counted, millis, shared};
 use super::cluster::Cluster;
 use super::pool::Lane;
@@ -55,7 +56,44 @@ pub(crate) struct Part {
     aborted: Vec<(i64, i64)>,
 }
 
+/// What an answer means for its reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Good,
+    /// The offset is before the log's start or behind its end.
+    OutOfRange,
+    /// The broker met damage in its log.
+    Corrupt,
+    /// Ask for the leader again.
+    Moved,
+    /// Asking again is of no use.
+    Refused,
+}
+
+const OFFSET_OUT_OF_RANGE: i16 = 1;
+const CORRUPT_MESSAGE: i16 = 2;
+
 impl Part {
+    pub(crate) fn verdict(&self) -> Verdict {
+        match self.error {
+            0 => Verdict::Good,
+            OFFSET_OUT_OF_RANGE => Verdict::OutOfRange,
+            CORRUPT_MESSAGE => Verdict::Corrupt,
+            code if faults::moved(code) || faults::may_pass(code) => Verdict::Moved,
+            _ => Verdict::Refused,
+        }
+    }
+
+    /// The error as a fault.
+    pub(crate) fn refusal(&self, op: &'static str) -> Fault {
+        faults::refused(op, self.partition.to_string(), self.error, None)
+    }
+
+    /// The offset behind its last whole batch, by the headers alone.
+    pub(crate) fn end(&self) -> Option<i64> {
+        super::batch::end_of(&self.records)
+    }
+
     /// Walks the offsets `from..until` of it.
     pub(crate) fn walk(self, from: i64, until: i64) -> Walk {
         Walk::new(self.partition, self.records, from, until).without_aborted(self.aborted)
@@ -68,7 +106,7 @@ impl Cluster {
     pub(crate) async fn fetch(&self, leader: i32, lane: Lane, wants: &[Want], patience: Patience) -> Result<Vec<Part>, Fault> {
         let answer = self.call(leader, lane, &request(wants, patience)).await?;
         if answer.error_code != 0 {
-            return Err(super::super::faults::refused(FetchRequest::OP, format!("broker {leader}"), answer.error_code, None));
+            return Err(faults::refused(FetchRequest::OP, format!("broker {leader}"), answer.error_code, None));
         }
         // Names as we have them already, so that every message shares one.
         let names: HashMap<&str, &Arc<str>> = wants.iter().map(|want| (&*want.partition.topic, &want.partition.topic)).collect();
@@ -175,7 +213,7 @@ impl Ask for FetchRequest {
         let refused: Vec<_> = partitions().map(|partition| partition.error_code).filter(|code| *code != 0).collect();
         let records = format!("records of {}", figure::bytes(bytes as u64));
         match refused.first() {
-            Some(code) => format!("{records}, {} refused: {}", counted(refused.len(), "partition"), super::super::faults::code_name(*code)),
+            Some(code) => format!("{records}, {} refused: {}", counted(refused.len(), "partition"), faults::code_name(*code)),
             None => records,
         }
     }

@@ -12,6 +12,7 @@ mod batch;
 pub(crate) mod cluster;
 mod codec;
 mod connection;
+pub(crate) mod cursor;
 pub(crate) mod describe;
 #[cfg(test)]
 mod fake;

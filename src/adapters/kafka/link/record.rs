@@ -123,10 +123,6 @@ impl<'a> Headers<'a> {
         }
         Ok(Self { left, bytes: &bytes[..bytes.len() - cursor.rest.len()] })
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.left == 0
-    }
 }
 
 impl<'a> Iterator for Headers<'a> {

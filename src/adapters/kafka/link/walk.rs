@@ -4,7 +4,8 @@
 //! asked for (a batch may begin before the offset that was fetched), and the batch that is cut off at the answer's end. Damage
 //! is said once for each batch, and the walk goes on behind it.
 
-use super::batch::{Batch, Batches, Cause, Damage, Header};
+pub(crate) use super::batch::Damage;
+use super::batch::{Batch, Batches, Cause, Header};
 use super::record::{Malformed, Record, Records};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Header as MessageHeader, Message, Stamp};
@@ -12,6 +13,7 @@ use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
 use bytes::Bytes;
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 /// One partition of a topic.
@@ -232,6 +234,12 @@ impl Aborted {
     }
 }
 
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} partition {}", self.topic, self.index)
+    }
+}
+
 impl Damage {
     /// How many offsets are passed over, as far as that is known.
     pub(crate) fn offsets(&self) -> Option<u64> {
@@ -240,8 +248,8 @@ impl Damage {
 
     /// What to tell the operator.
     pub(crate) fn fault(&self, op: &'static str, partition: &Partition) -> Fault {
-        let Partition { topic, index } = partition;
-        let target = format!("{topic} partition {index} @ {}", self.base_offset);
+        let index = partition.index;
+        let target = format!("{partition} @ {}", self.base_offset);
         let next = match (&self.cause, self.resume) {
             (Cause::OldFormat(_), _) => "an old log: rewrite it with a newer broker, or read it with a client of its time".to_owned(),
             (_, Some(resume)) => format!(
