@@ -1,3 +1,6 @@
-//! What every system must do through its handles, proven on the real one.
+//! What every system must do through its handles: the same tests for the one in memory and for every real one.
 
-mod smoke;
+mod history;
+mod inspect;
+mod publish;
+mod tail;

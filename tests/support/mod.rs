@@ -5,6 +5,7 @@ pub(crate) mod clients;
 #[cfg(feature = "kafka")]
 pub(crate) mod kafka;
 pub(crate) mod program;
+pub(crate) mod subjects;
 pub(crate) mod terminal;
 #[cfg(feature = "kafka")]
 pub(crate) mod topics;
