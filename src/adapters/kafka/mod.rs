@@ -1,12 +1,12 @@
 //! Kafka: read over a link of our own, written by rdkafka.
 
+mod context;
+pub mod embedded;
 mod faults;
 mod inspect;
 mod link;
-mod context;
-pub mod embedded;
 mod producer;
-pub mod publish;
+mod publish;
 mod record;
 mod refusal;
 mod settings;
@@ -19,6 +19,7 @@ use crate::domain::channel::Caps;
 use crate::domain::fault::Fault;
 use inspect::KafkaInspect;
 use link::cluster::Cluster;
+use publish::Publisher;
 use std::sync::Arc;
 
 pub(super) const ADAPTER: Adapter = Adapter {
@@ -29,8 +30,10 @@ pub(super) const ADAPTER: Adapter = Adapter {
 };
 
 async fn connect(integration: Integration, log: WireLog) -> Result<Session, Fault> {
-    let cluster = Cluster::connect(&integration, log).await?;
-    let offers = Caps::default();
-    let inspect = KafkaInspect::new(cluster, Arc::new(integration), offers);
-    Ok(Session { inspect: Arc::new(inspect), tail: None, history: None, publish: None })
+    let cluster = Cluster::connect(&integration, log.clone()).await?;
+    let offers = Caps { publish: true, ..Caps::default() };
+    let integration = Arc::new(integration);
+    let inspect = Arc::new(KafkaInspect::new(cluster, integration.clone(), offers));
+    let publish = Publisher::new(&integration, inspect.clone(), log)?;
+    Ok(Session { inspect, tail: None, history: None, publish: Some(Arc::new(publish)) })
 }
