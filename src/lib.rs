@@ -7,5 +7,12 @@
 //! ```
 
 pub mod adapters;
+pub mod app;
+pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod domain;
+pub mod gateway;
+pub mod runtime;
+pub mod ui;
+pub mod wire;

@@ -104,4 +104,10 @@ pub trait Publish: Send + Sync {
     /// Publishes one message and waits for the system's promise. Calls may run concurrently; those made in order to one
     /// partition are stored in that order.
     async fn publish(&self, channel: &str, message: Outgoing) -> Result<Receipt, Fault>;
+
+    /// Waits until every message of calls that were given up before their answer is stored or refused; bounded by the system's own
+    /// timeout for a message. To be called before the program ends.
+    async fn flush(&self) -> Result<(), Fault> {
+        Ok(())
+    }
 }

@@ -9,6 +9,7 @@ pub mod message;
 pub mod operation;
 pub mod position;
 pub mod receipt;
+pub mod redact;
 pub mod text;
 pub mod time;
 pub mod value;

@@ -1,6 +1,9 @@
 //! `Value`: a decoded payload as an ordered tree that keeps digits, key order and duplicate keys.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What a decoder read. Nothing is rounded, reordered or merged.
@@ -31,6 +34,37 @@ impl Value {
         match self {
             Self::Array(items) => items.get(index),
             _ => None,
+        }
+    }
+
+    /// A scalar as it is printed: text without quotes, digits as they came, bytes as base64. `None` for arrays and objects.
+    pub fn printed(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Null => Cow::Borrowed("null"),
+            Self::Bool(true) => Cow::Borrowed("true"),
+            Self::Bool(false) => Cow::Borrowed("false"),
+            Self::Number(text) | Self::Text(text) => Cow::Borrowed(text),
+            Self::Bytes(bytes) => Cow::Owned(STANDARD.encode(bytes)),
+            Self::Array(_) | Self::Object(_) => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scalars_are_printed_as_the_json_line_shows_them_without_quotes() {
+        for (value, shown) in [
+            (Value::Null, Some("null")),
+            (Value::Bool(true), Some("true")),
+            (Value::Number("1.10".into()), Some("1.10")),
+            (Value::Text("a \"b\"".into()), Some("a \"b\"")),
+            (Value::Bytes(Bytes::from_static(&[0xff])), Some("/w==")),
+            (Value::Array(Vec::new()), None),
+        ] {
+            assert_eq!(value.printed().as_deref(), shown);
         }
     }
 }

@@ -39,7 +39,7 @@ pub enum Preview {
 /// What the decoders made of a payload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
-    /// `JSON`, `MessagePack`, `text`, `bytes`, …
+    /// `JSON`, `MessagePack`, `Confluent`, `text`, `bytes`.
     pub format: &'static str,
     /// Why that decoder: `by content`, `by header content-type`, `Confluent wire format, schema id 17`.
     pub why: SafeText,

@@ -1,10 +1,17 @@
 //! Kafka: read over a link of our own, written by rdkafka.
 
+mod context;
+pub mod embedded;
 mod faults;
 mod history;
 mod inspect;
 mod lane;
 mod link;
+mod producer;
+mod publish;
+mod record;
+mod refusal;
+mod settings;
 mod tail;
 mod tail_state;
 mod time_search;
@@ -18,6 +25,7 @@ use crate::domain::fault::Fault;
 use history::KafkaHistory;
 use inspect::KafkaInspect;
 use link::cluster::Cluster;
+use publish::Publisher;
 use std::sync::Arc;
 use tail::KafkaTail;
 
@@ -29,11 +37,12 @@ pub(super) const ADAPTER: Adapter = Adapter {
 };
 
 async fn connect(integration: Integration, log: WireLog) -> Result<Session, Fault> {
-    let cluster = Cluster::connect(&integration, log).await?;
-    let offers = Caps { tail: true, history: true, ..Caps::default() };
+    let cluster = Cluster::connect(&integration, log.clone()).await?;
     let integration = Arc::new(integration);
+    let offers = Caps { tail: true, history: true, publish: true };
+    let inspect = Arc::new(KafkaInspect::new(cluster.clone(), integration.clone(), offers));
+    let publish = Publisher::new(&integration, inspect.clone(), log)?;
     let tail = KafkaTail::new(cluster.clone());
-    let history = KafkaHistory::new(cluster.clone(), Arc::clone(&integration));
-    let inspect = KafkaInspect::new(cluster, integration, offers);
-    Ok(Session { inspect: Arc::new(inspect), tail: Some(Arc::new(tail)), history: Some(Arc::new(history)), publish: None })
+    let history = KafkaHistory::new(cluster, integration);
+    Ok(Session { inspect, tail: Some(Arc::new(tail)), history: Some(Arc::new(history)), publish: Some(Arc::new(publish)) })
 }

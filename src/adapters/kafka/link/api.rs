@@ -7,7 +7,7 @@ use kafka_protocol::messages::{
     ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, SaslAuthenticateRequest, SaslAuthenticateResponse,
     SaslHandshakeRequest, SaslHandshakeResponse,
 };
-use kafka_protocol::protocol::{Decodable, Encodable, Message, VersionRange};
+use kafka_protocol::protocol::{Decodable, Encodable, Message, StrBytes, VersionRange};
 use std::time::Duration;
 
 /// A request with everything the link must know of it.
@@ -157,7 +157,7 @@ impl Ask for SaslHandshakeRequest {
     }
 
     fn said(answer: &SaslHandshakeResponse) -> String {
-        let offered: Vec<_> = answer.mechanisms.iter().map(|name| name.as_str()).collect();
+        let offered: Vec<_> = answer.mechanisms.iter().map(StrBytes::as_str).collect();
         offered.join(" ")
     }
 }

@@ -222,12 +222,13 @@ impl Cluster {
     async fn lease(&self, node: i32, address: &HostPort, lane: Lane) -> Result<Lease, Fault> {
         let lease = self.0.pool.lease(address, lane, self.0.timeout).await;
         lease.map_err(|fault| {
-            if fault.kind.is_transient() && !self.0.bootstrap.contains(address) { self.advertised(node, address, fault) } else { fault }
+            let trap = fault.kind.is_transient() && !self.0.bootstrap.contains(address);
+            if trap { self.advertised(node, address, &fault) } else { fault }
         })
     }
 
     /// The trap of advertised listeners: the bootstrap address answers, but names its brokers by addresses that only others can reach.
-    fn advertised(&self, node: i32, address: &HostPort, fault: Fault) -> Fault {
+    fn advertised(&self, node: i32, address: &HostPort, fault: &Fault) -> Fault {
         let bootstrap = list(&self.0.bootstrap);
         let cause = format!("{}; broker {node} is known by this address because {bootstrap} advertises it", fault.cause);
         Fault::new(fault.kind, fault.op, format!("broker {node} at {address}"), cause).next(format!(
@@ -237,15 +238,14 @@ impl Cluster {
 
     /// Every address worth asking, the best first.
     fn candidates(&self) -> Vec<HostPort> {
-        let known: Vec<_> = self.known().brokers.values().cloned().collect();
-        let (mut open, other): (Vec<_>, Vec<_>) = known.into_iter().partition(|address| self.0.pool.is_open(address, Lane::Control));
-        open.extend(other);
+        let mut candidates: Vec<_> = self.known().brokers.values().cloned().collect();
         for address in &self.0.bootstrap {
-            if !open.contains(address) {
-                open.push(address.clone());
+            if !candidates.contains(address) {
+                candidates.push(address.clone());
             }
         }
-        open
+        candidates.sort_by_cached_key(|address| self.0.pool.standing(address, Lane::Control));
+        candidates
     }
 
     /// How long one of several addresses may take to connect, so that a silent one does not use up the time of the others.

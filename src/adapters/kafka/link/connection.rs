@@ -128,26 +128,17 @@ impl Connection {
             self.questions.send(question).await.map_err(|_| self.shared.fault())?;
             reply.await.map_err(|_| self.shared.fault())
         };
-        let answered: Result<Result<bytes::Bytes, Fault>, _> = tokio::time::timeout(patience, answered).await;
-        match answered {
-            Ok(answer) => {
-                if answer.is_ok() {
-                    self.shared.proven.store(true, Ordering::Relaxed);
-                }
-                answer
-            }
-            Err(_) => {
-                // What comes after an answer that did not come cannot be waited for either: start over on a new connection.
-                let fault = Fault::new(
-                    Kind::Timeout,
-                    A::OP,
-                    self.shared.peer.clone(),
-                    format!("{:?} was not answered within {}", A::KEY, seconds(patience)),
-                );
-                self.shared.end(fault.clone());
-                Err(fault.next("the broker may be overloaded or the network slow: raise timeout in the profile if so"))
-            }
+        let Ok(answer) = tokio::time::timeout(patience, answered).await else {
+            // What comes after an answer that did not come cannot be waited for either: start over on a new connection.
+            let cause = format!("{:?} was not answered within {}", A::KEY, seconds(patience));
+            let fault = Fault::new(Kind::Timeout, A::OP, self.shared.peer.clone(), cause);
+            self.shared.end(fault.clone());
+            return Err(fault.next("the broker may be overloaded or the network slow: raise timeout in the profile if so"));
+        };
+        if answer.is_ok() {
+            self.shared.proven.store(true, Ordering::Relaxed);
         }
+        answer
     }
 
     fn outcome<A: Ask>(&self, answer: &A::Answer, size: usize) -> String {

@@ -1,0 +1,296 @@
+//! Publishing over librdkafka: idempotent, confirmed by every replica, in order, and never silent about a doubt.
+
+use super::producer::{Producer, not_created};
+use super::refusal::{not_sent, undelivered};
+use super::{record, refusal, settings};
+use crate::adapters::session::{Inspect, Publish};
+use crate::adapters::token_source::{self, TokenSource};
+use crate::adapters::wirelog::WireLog;
+use crate::config::profile::{Auth, Integration};
+use crate::domain::channel::Description;
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::figure;
+use crate::domain::message::Outgoing;
+use crate::domain::operation::{Field, Input, PublishSpec};
+use crate::domain::position::Position;
+use crate::domain::receipt::Receipt;
+use crate::domain::text::SafeText;
+use async_trait::async_trait;
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::OwnedHeaders;
+use rdkafka::producer::FutureRecord;
+use rdkafka::producer::future_producer::DeliveryFuture;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
+
+/// A producer that nobody used for so long is given up: it holds threads, connections and a handle for every topic it ever wrote to.
+const IDLE: Duration = Duration::from_secs(60);
+/// How long a full queue is left to empty itself before it is asked again.
+const QUEUE_PAUSE: Duration = Duration::from_millis(20);
+/// Bookkeeping of the client's own when a message has timed out there.
+const GRACE: Duration = Duration::from_secs(1);
+
+const PROFILE: &str = "profile";
+
+static SPEC: PublishSpec = PublishSpec {
+    key: true,
+    headers: true,
+    tombstone: true,
+    timestamp: true,
+    fields: &[
+        Field {
+            id: "partition",
+            title: "Partition",
+            help: "counted from 0; without it the key decides, as Kafka's own producer does it, and chance if there is none",
+            input: Input::Number { min: 0, max: i32::MAX as i64 },
+        },
+        Field {
+            id: "compression",
+            title: "Compression",
+            help: "how the batch is compressed; `profile` goes by compression.codec in the profile, which is none by default",
+            input: Input::Choice(&[PROFILE, "none", "gzip", "snappy", "lz4", "zstd"]),
+        },
+    ],
+};
+
+/// The publishing half of a Kafka session. The producer is made when the first message comes, and made anew after a fatal error.
+pub(super) struct Publisher {
+    integration: Arc<str>,
+    peer: SafeText,
+    config: ClientConfig,
+    tokens: Option<Arc<dyn TokenSource>>,
+    /// What the profile demands and librdkafka cannot do.
+    refusal: Option<&'static str>,
+    timeout: Duration,
+    patience: Duration,
+    log: WireLog,
+    /// Asked for the limit when a message was too large.
+    inspect: Arc<dyn Inspect>,
+    desk: Arc<Mutex<Desk>>,
+}
+
+/// What one message at a time may touch: held from the first look at the topic until the message is queued, in the order of the
+/// calls (the lock is fair), so that messages are queued in that order too.
+#[derive(Default)]
+struct Desk {
+    /// One for each compression in use.
+    producers: Vec<(String, Arc<Producer>)>,
+    /// The compression of the last message.
+    last: Option<String>,
+    /// The last failure to connect, for the calls that waited meanwhile: they need not each wait as long again.
+    failed: Option<(Instant, Fault)>,
+}
+
+impl Publisher {
+    /// Checks the settings; connects when the first message comes.
+    pub(super) fn new(integration: &Integration, inspect: Arc<dyn Inspect>, log: WireLog) -> Result<Self, Fault> {
+        let config = settings::producer(integration)?;
+        let given_up = ["message.timeout.ms", "delivery.timeout.ms"].iter().find_map(|name| config.get(name)?.parse().ok());
+        Ok(Self {
+            integration: integration.name.clone(),
+            peer: integration.endpoint.addresses.join(",").into(),
+            config,
+            tokens: match &integration.auth {
+                Auth::Token(source) => Some(token_source::from_profile(source)),
+                _ => None,
+            },
+            refusal: settings::beyond_librdkafka(integration),
+            timeout: integration.timeout,
+            patience: Duration::from_millis(given_up.unwrap_or(30_000)) + GRACE,
+            log,
+            inspect,
+            desk: Arc::default(),
+        })
+    }
+
+    /// Queues the message. What fails here was not sent.
+    async fn queue(&self, channel: &str, target: &SafeText, message: &Outgoing) -> Result<(Arc<Producer>, DeliveryFuture), Fault> {
+        let rejected = |cause: String| not_sent(target, Kind::Rejected, &cause, "");
+        if let Some(why) = self.refusal {
+            return Err(not_sent(target, Kind::Rejected, why, "relax the tls block, or publish with another tool"));
+        }
+        let order = Order::read(message).map_err(rejected)?;
+        let asked = Instant::now();
+        let mut desk = self.desk.lock().await;
+        if let Some((_, fault)) = desk.failed.as_ref().filter(|(when, _)| *when >= asked) {
+            return Err(fault.clone());
+        }
+        let producer = self.producer(&mut desk, &order.compression, target).await?;
+        let partitions = match producer.partitions(channel, target, self.timeout).await {
+            Ok(count) => count,
+            Err(fault) => {
+                if fault.kind == Kind::Unauthorized && !producer.is_busy() {
+                    // Left alone it would try the same log-in again and again, until somebody locks the account.
+                    desk.producers.retain(|(_, kept)| !Arc::ptr_eq(kept, &producer));
+                }
+                if matches!(fault.kind, Kind::Unauthorized | Kind::Unreachable | Kind::Timeout) {
+                    desk.failed = Some((Instant::now(), fault.clone()));
+                }
+                return Err(fault);
+            }
+        };
+        if let Some(partition) = order.partition.filter(|partition| *partition as usize >= partitions) {
+            let cause = format!("there is no partition {partition}: the topic has {partitions}, counted from 0");
+            return Err(not_sent(target, Kind::NotFound, &cause, ""));
+        }
+        let delivery = self.hand_over(&producer, channel, target, message, order).await?;
+        Ok((producer, delivery))
+    }
+
+    /// The producer for this compression. When the compression changes, what is under way by another one is waited for: two
+    /// producers know nothing of each other's order.
+    async fn producer(&self, desk: &mut Desk, compression: &str, target: &SafeText) -> Result<Arc<Producer>, Fault> {
+        desk.producers.retain(|(_, producer)| !producer.is_dead());
+        if desk.last.as_deref() != Some(compression) {
+            for (_, other) in &desk.producers {
+                // What is not drained in time fails for its own caller.
+                let _ = other.drained().await;
+            }
+            desk.last = Some(compression.to_owned());
+        }
+        if let Some((_, producer)) = desk.producers.iter().find(|(name, _)| name == compression) {
+            return Ok(producer.clone());
+        }
+        let mut config = self.config.clone();
+        if compression != PROFILE {
+            config.remove("compression.type").set("compression.codec", compression);
+        }
+        let made = Producer::create(config, self.tokens.clone(), self.patience).await;
+        let producer = Arc::new(made.map_err(|error| not_created(target, &error))?);
+        desk.producers.push((compression.to_owned(), producer.clone()));
+        if desk.producers.len() == 1 {
+            tokio::spawn(give_up_idle(Arc::downgrade(&self.desk)));
+        }
+        Ok(producer)
+    }
+
+    async fn hand_over(
+        &self,
+        producer: &Producer,
+        channel: &str,
+        target: &SafeText,
+        message: &Outgoing,
+        order: Order,
+    ) -> Result<DeliveryFuture, Fault> {
+        let mut record = FutureRecord::<[u8], [u8]> {
+            topic: channel,
+            partition: order.partition,
+            payload: message.payload.as_deref(),
+            key: message.key.as_deref(),
+            timestamp: order.timestamp,
+            headers: order.headers,
+        };
+        let until = Instant::now() + self.timeout;
+        loop {
+            match producer.client.send_result(record) {
+                Ok(delivery) => return Ok(delivery),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) if Instant::now() < until => record = back,
+                Err((error, _)) => return Err(undelivered(target, &error, &producer.sent(record::size(message)))),
+            }
+            sleep(QUEUE_PAUSE).await;
+        }
+    }
+
+    /// The fault of a message that came back.
+    async fn came_back(&self, producer: &Producer, channel: &str, target: &SafeText, error: &KafkaError, size: usize) -> Fault {
+        let mut sent = producer.sent(size);
+        let code = error.rdkafka_error_code();
+        if matches!(code, Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge)) {
+            sent.limit = self.inspect.describe(channel).await.ok().and_then(|description| limit_of(&description));
+        }
+        producer.forget(channel);
+        undelivered(target, error, &sent)
+    }
+}
+
+#[async_trait]
+impl Publish for Publisher {
+    fn spec(&self) -> &'static PublishSpec {
+        &SPEC
+    }
+
+    async fn publish(&self, channel: &str, message: Outgoing) -> Result<Receipt, Fault> {
+        let target = SafeText::from(format!("{}/{channel}", self.integration));
+        let size = record::size(&message);
+        let started = Instant::now();
+        let outcome = match self.queue(channel, &target, &message).await {
+            Err(fault) => Err(fault),
+            Ok((producer, delivery)) => match delivery.await {
+                Ok(Ok(stored)) => Ok(Receipt::Stored(Position::Offset { partition: stored.partition, offset: stored.offset })),
+                Ok(Err((error, _))) => Err(self.came_back(&producer, channel, &target, &error, size).await),
+                Err(_) => {
+                    let gone = KafkaError::MessageProduction(RDKafkaErrorCode::PurgeInflight);
+                    Err(undelivered(&target, &gone, &producer.sent(size)))
+                }
+            },
+        };
+        let said = match &outcome {
+            Ok(receipt) => receipt.to_string(),
+            Err(fault) => format!("{}: {}", fault.kind.word(), fault.cause),
+        };
+        self.log.record(&self.peer, format!("Produce {channel} {}", figure::bytes(size as u64)), said, started.elapsed());
+        outcome
+    }
+
+    async fn flush(&self) -> Result<(), Fault> {
+        let producers: Vec<_> = self.desk.lock().await.producers.iter().map(|(_, producer)| producer.clone()).collect();
+        let mut waiting = 0;
+        for producer in producers {
+            waiting += producer.drained().await.err().unwrap_or(0);
+        }
+        if waiting == 0 {
+            return Ok(());
+        }
+        let cause = format!("{waiting} messages were not confirmed; whether they were stored is unknown");
+        Err(Fault::new(Kind::Timeout, refusal::OP, &*self.integration, cause))
+    }
+}
+
+/// What a message asks beside its bytes.
+struct Order {
+    partition: Option<i32>,
+    compression: String,
+    headers: Option<OwnedHeaders>,
+    timestamp: Option<i64>,
+}
+
+impl Order {
+    fn read(message: &Outgoing) -> Result<Self, String> {
+        for (id, value) in &message.options {
+            let field = SPEC.fields.iter().find(|field| field.id == *id).ok_or_else(|| format!("Kafka knows no option `{id}`"))?;
+            field.check(value)?;
+        }
+        Ok(Self {
+            partition: message.option("partition").and_then(|value| value.parse().ok()),
+            compression: message.option("compression").unwrap_or(PROFILE).to_owned(),
+            headers: record::headers(message)?,
+            timestamp: record::timestamp(message)?,
+        })
+    }
+}
+
+/// `max.message.bytes` in a topic's description.
+fn limit_of(description: &Description) -> Option<u64> {
+    let mut rows = description.tables.iter().flat_map(|table| &table.rows);
+    let row = rows.find(|row| row.first().is_some_and(|name| name.as_str() == "max.message.bytes"))?;
+    row.get(1)?.as_str().replace(',', "").parse().ok()
+}
+
+/// Gives up producers that nobody uses; ends with the last of them or with the publisher.
+async fn give_up_idle(desk: Weak<Mutex<Desk>>) {
+    loop {
+        sleep(IDLE / 4).await;
+        let Some(desk) = desk.upgrade() else { return };
+        let mut desk = desk.lock().await;
+        desk.producers.retain(|(_, producer)| Arc::strong_count(producer) > 1 || producer.idle() < IDLE);
+        if desk.producers.is_empty() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! The system in memory keeps the contract of a session, in good days and bad.
+
+use super::*;
+use crate::adapters::session::TailEvent;
+use crate::domain::position::{Bound, Range};
+use crate::domain::receipt::Receipt;
+use futures::StreamExt;
+use tokio::time::timeout;
+
+const START: i64 = 1_770_000_000_000;
+
+fn text(payload: &str) -> Outgoing {
+    Outgoing { payload: Some(payload.to_owned().into()), ..Outgoing::default() }
+}
+
+fn payloads(messages: &[Message]) -> Vec<String> {
+    messages.iter().map(|m| String::from_utf8_lossy(m.payload.as_deref().unwrap_or_default()).into_owned()).collect()
+}
+
+async fn read(memory: &Memory, start: Bound, end: Bound) -> Vec<String> {
+    let history = memory.session().history.expect("history");
+    let mut all = Vec::new();
+    for mut lane in history.read("orders", Range { start, end }).await.expect("a reading").lanes {
+        while let Some(batch) = lane.batches.next().await {
+            all.extend(payloads(&batch.expect("a batch")));
+        }
+    }
+    all
+}
+
+#[tokio::test]
+async fn what_is_published_is_listed_and_read_back_within_bounds() {
+    let memory = Memory::new();
+    memory.create("orders", 2);
+    let publish = memory.session().publish.expect("publish");
+    for n in 0..4 {
+        let stamp = Some(Timestamp(START + 60_000 * i64::from(n)));
+        let message = Outgoing { timestamp: stamp, options: vec![("partition", (n % 2).to_string())], ..text(&format!("m{n}")) };
+        let receipt = publish.publish("orders", message).await.expect("stored");
+        assert_eq!(receipt, Receipt::Stored(Position::Offset { partition: n % 2, offset: i64::from(n / 2) }));
+    }
+    let channel = &memory.session().inspect.channels().await.expect("channels")[0];
+    assert_eq!((channel.ends, channel.parts), (Some(4), Some(2)));
+    for (from, until, expected) in [
+        (Bound::Earliest, Bound::Latest, vec!["m0", "m2", "m1", "m3"]),
+        (Bound::BeforeEnd(1), Bound::Latest, vec!["m2", "m3"]),
+        (Bound::Each(1), Bound::Latest, vec!["m2", "m3"]),
+        (Bound::Earliest, Bound::Each(1), vec!["m0", "m1"]),
+        (Bound::At(Position::Offset { partition: 1, offset: 0 }), Bound::Latest, vec!["m1", "m3"]),
+        (Bound::Time(Timestamp(START + 60_000)), Bound::Time(Timestamp(START + 120_000)), vec!["m1"]),
+        (Bound::Latest, Bound::Earliest, vec![]),
+    ] {
+        assert_eq!(read(&memory, from, until).await, expected, "{from} to {until}");
+    }
+}
+
+#[tokio::test]
+async fn a_tail_starts_at_the_end_and_tells_of_interruption_and_loss() {
+    let memory = Memory::new();
+    memory.publish_now("orders", text("before"));
+    let mut tail = memory.session().tail.expect("tail").tail(&["orders".into()]).await.expect("a tail");
+    memory.publish_now("orders", text("one"));
+    let Some(TailEvent::Messages(messages)) = tail.next().await else { panic!("messages") };
+    assert_eq!(payloads(&messages), ["one"]);
+
+    memory.fault(Trouble::Cut);
+    assert!(matches!(tail.next().await, Some(TailEvent::Interrupted(fault)) if fault.kind == Kind::Unreachable));
+    memory.publish_now("orders", text("lost"));
+    memory.publish_now("orders", text("kept"));
+    memory.delete_before("orders", 0, 3);
+    assert!(timeout(Duration::from_millis(30), tail.next()).await.is_err(), "an interruption is told once");
+    memory.heal();
+    assert_eq!(tail.next().await, Some(TailEvent::Resumed { lost: Some(1) }));
+    let Some(TailEvent::Messages(messages)) = tail.next().await else { panic!("messages") };
+    assert_eq!(payloads(&messages), ["kept"]);
+}
+
+#[tokio::test]
+async fn troubles_do_what_they_say() {
+    let memory = Memory::new();
+    memory.publish_now("orders", text("one"));
+    memory.publish_now("secret", text("one"));
+    let inspect = memory.session().inspect;
+
+    memory.fault(Trouble::Refuse(Fault::new(Kind::Unauthorized, "log in to", "memory", "wrong password")));
+    assert_eq!(inspect.channels().await.expect_err("refused").kind, Kind::Unauthorized);
+    memory.fault(Trouble::Delay(Duration::from_millis(30)));
+    assert!(inspect.ping().await.is_ok_and(|time| time >= Duration::from_millis(30)));
+    memory.fault(Trouble::Hang);
+    assert!(timeout(Duration::from_millis(30), inspect.channels()).await.is_err());
+    memory.heal();
+
+    memory.forbid("secret");
+    let names: Vec<_> = inspect.channels().await.expect("channels").into_iter().map(|channel| channel.name).collect();
+    assert_eq!(names, ["orders".into()]);
+    assert_eq!(inspect.describe("secret").await.expect_err("forbidden").kind, Kind::Forbidden);
+    assert_eq!(inspect.describe("nothing").await.expect_err("unknown").kind, Kind::NotFound);
+}
+
+#[tokio::test]
+async fn a_damaged_message_ends_a_lane_and_is_passed_over_by_a_tail() {
+    let memory = Memory::new();
+    memory.create("orders", 1);
+    let mut tail = memory.session().tail.expect("tail").tail(&["orders".into()]).await.expect("a tail");
+    memory.damage("orders", 0, 1);
+    for n in 0..3 {
+        memory.publish_now("orders", text(&format!("m{n}")));
+    }
+    let history = memory.session().history.expect("history");
+    let mut reading = history.read("orders", Range { start: Bound::Earliest, end: Bound::Latest }).await.expect("a reading");
+    let lane: Vec<_> = reading.lanes.remove(0).batches.collect().await;
+    assert_eq!(payloads(lane[0].as_ref().expect("a batch")), ["m0"]);
+    assert!(lane[1].as_ref().is_err_and(|fault| fault.kind == Kind::Protocol) && lane.len() == 2);
+
+    assert!(matches!(tail.next().await, Some(TailEvent::Messages(messages)) if payloads(&messages) == ["m0"]));
+    assert!(matches!(tail.next().await, Some(TailEvent::Interrupted(fault)) if fault.kind == Kind::Protocol));
+    assert_eq!(tail.next().await, Some(TailEvent::Resumed { lost: Some(0) }));
+    assert!(matches!(tail.next().await, Some(TailEvent::Messages(messages)) if payloads(&messages) == ["m2"]));
+}

@@ -1,0 +1,47 @@
+//! Publishing into memory.
+
+use super::Memory;
+use crate::adapters::session::Publish;
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::message::Outgoing;
+use crate::domain::operation::{Field, Input, PublishSpec};
+use crate::domain::receipt::Receipt;
+use async_trait::async_trait;
+
+static SPEC: PublishSpec = PublishSpec {
+    key: true,
+    headers: true,
+    tombstone: true,
+    timestamp: true,
+    fields: &[Field {
+        id: "partition",
+        title: "Partition",
+        help: "counted from 0; without it the key decides",
+        input: Input::Number { min: 0, max: 999 },
+    }],
+};
+
+#[async_trait]
+impl Publish for Memory {
+    fn spec(&self) -> &'static PublishSpec {
+        &SPEC
+    }
+
+    async fn publish(&self, channel: &str, message: Outgoing) -> Result<Receipt, Fault> {
+        const OP: &str = "publish to";
+        self.pass(OP, channel).await?;
+        let refused = |kind, cause: String| Fault::new(kind, OP, channel, cause);
+        let partition = match message.option("partition") {
+            None => None,
+            Some(text) => {
+                SPEC.fields[0].check(text).map_err(|cause| refused(Kind::Rejected, cause))?;
+                text.parse::<usize>().ok()
+            }
+        };
+        let parts = self.state().parts(OP, channel)?.len();
+        if let Some(partition) = partition.filter(|partition| *partition >= parts) {
+            return Err(refused(Kind::NotFound, format!("there is no partition {partition}: the channel has {parts}, counted from 0")));
+        }
+        Ok(Receipt::Stored(self.change(|state| state.store(channel, partition, message))))
+    }
+}

@@ -1,0 +1,112 @@
+//! `Effect`: everything the console asks of the world. The runtime performs them; answers come back as events.
+
+use crate::domain::address::Address;
+use crate::domain::message::Message;
+use crate::domain::operation::Plan;
+use crate::domain::position::{Position, Range};
+use crate::domain::view::MessageView;
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// Names one piece of work, from its effect to its last event. Never used twice in a run of the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TaskId(pub u64);
+
+/// One thing to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Find the profiles there are. Answer: `Profiles`.
+    LoadProfiles,
+    /// Close what is open and open this (a path of a `ProfileEntry`). Answer: `ProfileOpened` or `ProfileFailed`.
+    OpenProfile(Arc<str>),
+    /// The same for `kafka://host:9092`.
+    OpenUrl(String),
+    /// The same for the embedded systems.
+    StartDemo,
+    /// Keep the channel lists of these integrations fresh: list now, then every few seconds, and send `Channels` each time.
+    /// Replaces the watch before it; an integration not named is no longer asked.
+    WatchChannels(Vec<Arc<str>>),
+    /// Answer: `Described`.
+    Describe {
+        task: TaskId,
+        address: Address,
+    },
+    /// Tail these channels until `StopTask`. Answers: `TailStarted`, then `Tail`. `filter` is a query that was already parsed
+    /// without error; empty means everything.
+    StartTail {
+        task: TaskId,
+        addresses: Vec<Address>,
+        filter: String,
+    },
+    /// Read history until its end, its limit or `StopTask`. Answers: `History`. `limit` counts messages that pass the filter.
+    ReadHistory {
+        task: TaskId,
+        address: Address,
+        range: Range,
+        limit: u64,
+        filter: String,
+    },
+    /// End this task; nothing more needs to be sent about it.
+    StopTask(TaskId),
+    /// Answer: `Decoded`.
+    Decode {
+        id: u64,
+        message: Message,
+    },
+    /// Get one message with all its bytes. Answer: `Fetched`.
+    Fetch {
+        task: TaskId,
+        address: Address,
+        position: Position,
+    },
+    /// Carry out a plan of one message. Answer: `Published`.
+    Publish {
+        task: TaskId,
+        plan: Plan,
+    },
+    /// Put something into the clipboard. Answer: `Copied`.
+    Copy(Copy),
+    /// Open `$EDITOR` on these bytes. Answer: `Edited`.
+    Edit {
+        purpose: EditPurpose,
+        bytes: Bytes,
+        /// `json`, `txt` or `bin`: the extension of the temporary file, for the editor's colours.
+        extension: &'static str,
+    },
+    /// Write messages to a file as lines of JSON, fetching again those that are not whole. Answer: `Exported`.
+    Export {
+        task: TaskId,
+        path: String,
+        messages: Vec<Arc<MessageView>>,
+    },
+    /// Send the lines of this integration's wire log after this number, and new ones as they come, as `Wire`;
+    /// `None` ends that.
+    WatchWire(Option<(Arc<str>, u64)>),
+    /// Whether the terminal reports the mouse.
+    Mouse(bool),
+    /// Stop the process like any other (Ctrl-Z).
+    Suspend,
+    Quit,
+}
+
+/// What goes into the clipboard.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Copy {
+    /// This text, as it is; the second is what it is called.
+    Text(String, &'static str),
+    /// The key's bytes.
+    Key(Arc<MessageView>),
+    /// The payload's bytes.
+    Value(Arc<MessageView>),
+    /// The whole message in the form of `mqdeck tail --json`.
+    Json(Arc<MessageView>),
+}
+
+/// Why an editor was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EditPurpose {
+    /// The value of the publish form.
+    Value,
+    /// A copy to look at; what becomes of it does not matter.
+    Look,
+}

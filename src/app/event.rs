@@ -1,0 +1,225 @@
+//! `Event`: everything that can happen to the console. Keys, time and the answers to effects come in here and nowhere else.
+
+use super::effect::{EditPurpose, TaskId};
+use crate::domain::channel::{Channel, Description};
+use crate::domain::fault::Fault;
+use crate::domain::health::Link;
+use crate::domain::operation::PublishSpec;
+use crate::domain::receipt::Receipt;
+use crate::domain::text::SafeText;
+use crate::domain::time::Timestamp;
+use crate::domain::view::{Counts, Decoded, MessageView};
+use bytes::Bytes;
+use crossterm::event::{KeyEvent, MouseEvent};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One thing that happened. Events of a task that the model has replaced are ignored.
+#[derive(Clone, Debug)]
+pub enum Event {
+    Key(KeyEvent),
+    /// Pasted text; never read as keys.
+    Paste(String),
+    Mouse(MouseEvent),
+    Resize {
+        width: u16,
+        height: u16,
+    },
+    /// What time it is. Sent before every other event that did not come within the same few milliseconds, and when
+    /// [`super::Model::next_deadline`] is reached.
+    Tick(Timestamp),
+    /// The answer to `LoadProfiles`.
+    Profiles(Vec<ProfileEntry>),
+    /// A profile was opened, at start or by `OpenProfile`, `OpenUrl` or `StartDemo`. Replaces the one before.
+    ProfileOpened(Opened),
+    ProfileFailed {
+        name: SafeText,
+        fault: Fault,
+    },
+    /// Where an integration's connection stands.
+    Link {
+        integration: Arc<str>,
+        link: Link,
+    },
+    /// What can be published through an integration: sent once its session is known. `None`: it cannot publish.
+    Publishes {
+        integration: Arc<str>,
+        spec: Option<&'static PublishSpec>,
+    },
+    /// The channels of a watched integration, internal ones included.
+    Channels {
+        integration: Arc<str>,
+        result: Result<Vec<Channel>, Fault>,
+    },
+    Described {
+        task: TaskId,
+        result: Result<Box<Description>, Fault>,
+    },
+    /// A live tail runs, or could not start.
+    TailStarted {
+        task: TaskId,
+        result: Result<(), Fault>,
+    },
+    Tail {
+        task: TaskId,
+        update: TailUpdate,
+    },
+    History {
+        task: TaskId,
+        update: HistoryUpdate,
+    },
+    /// What the decoders made of the message with this id.
+    Decoded {
+        id: u64,
+        result: Result<Decoded, Fault>,
+    },
+    /// The answer to `Fetch`: the message with all its bytes.
+    Fetched {
+        task: TaskId,
+        result: Result<Box<MessageView>, Fault>,
+    },
+    Published {
+        task: TaskId,
+        result: Result<Receipt, Fault>,
+    },
+    /// Progress of long work that runs outside of a screen.
+    Job {
+        task: TaskId,
+        update: JobUpdate,
+    },
+    /// New lines of the wire log that is watched.
+    Wire {
+        integration: Arc<str>,
+        lines: Vec<WireLine>,
+    },
+    /// Something was copied: what it was, in a few words (`value, 214 B`).
+    Copied(Result<SafeText, Fault>),
+    /// An editor was closed.
+    Edited {
+        purpose: EditPurpose,
+        result: Result<Bytes, Fault>,
+    },
+    /// A file was written.
+    Exported {
+        task: TaskId,
+        result: Result<Export, Fault>,
+    },
+    /// Something to be said that no task asked for.
+    Notice(Level, SafeText),
+}
+
+/// One profile that could be opened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProfileEntry {
+    pub name: SafeText,
+    /// What `OpenProfile` is given back.
+    pub path: Arc<str>,
+    /// `kafka localhost:9092`, one for each integration.
+    pub integrations: Vec<SafeText>,
+    /// The file cannot be used: why, with its line.
+    pub fault: Option<Fault>,
+}
+
+/// The profile that was opened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Opened {
+    pub name: SafeText,
+    /// Embedded systems, not somebody's real ones.
+    pub demo: bool,
+    pub read_only: bool,
+    /// Some integration does not check its server's certificate.
+    pub unverified_tls: bool,
+    pub integrations: Vec<OpenedIntegration>,
+    /// An address to start with on the Traffic screen (`mqdeck --url kafka://host/topic`, the demo).
+    pub show: Option<crate::domain::address::Address>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenedIntegration {
+    pub name: Arc<str>,
+    /// `Kafka`.
+    pub system: &'static str,
+    /// `localhost:9092`, the first of several.
+    pub endpoint: SafeText,
+}
+
+/// What came in a tail since the last update.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TailUpdate {
+    /// The newest of the messages that passed the filter, oldest first.
+    pub views: Vec<MessageView>,
+    /// Totals since the tail started, exact, before the filter.
+    pub counts: Counts,
+    /// Messages since the tail started that passed the filter; the same as `counts.seen` without one.
+    pub matched: u64,
+    /// Messages since the tail started on which the filter failed (not: was false).
+    pub filter_errors: u64,
+    pub notes: Vec<TailNote>,
+}
+
+/// Something about the reading itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TailNote {
+    /// Reading stopped; the tail keeps trying.
+    Interrupted(Fault),
+    /// Reading goes on; this many messages were gone before they could be read (`None`: unknown).
+    Resumed { lost: Option<u64> },
+}
+
+/// What came in a reading of history since the last update.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HistoryUpdate {
+    /// Messages that passed the filter, in the order of reading.
+    pub views: Vec<MessageView>,
+    /// Totals since the reading started.
+    pub scanned: u64,
+    pub matched: u64,
+    pub filter_errors: u64,
+    pub bytes: u64,
+    /// Upper bound of the messages in the range; `None` until it is known.
+    pub at_most: Option<u64>,
+    pub notes: Vec<SafeText>,
+    /// Partitions that ended early; the others go on.
+    pub faults: Vec<Fault>,
+    /// The reading has ended, well or not.
+    pub end: Option<Result<(), Fault>>,
+}
+
+/// Progress of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobUpdate {
+    pub title: SafeText,
+    pub done: u64,
+    pub total: Option<u64>,
+    /// It has ended; what there is to say about it.
+    pub end: Option<Result<SafeText, Fault>>,
+}
+
+/// One exchange of the wire log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WireLine {
+    pub number: u64,
+    pub peer: SafeText,
+    pub request: SafeText,
+    pub outcome: SafeText,
+    pub took: Duration,
+}
+
+/// A file that was written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Export {
+    pub path: SafeText,
+    pub messages: usize,
+    pub bytes: u64,
+}
+
+/// How much a notice matters: how long it stays, and its glyph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Stays four seconds.
+    Info,
+    /// Stays eight seconds.
+    Warning,
+    /// Stays until it is dismissed.
+    Error,
+}

@@ -1,0 +1,34 @@
+//! The pure core: an [`Event`] in, [`Effect`]s out, and a [`Model`] that holds everything a frame needs.
+//!
+//! ```text
+//! Event ─► update(&mut Model) ─► Vec<Effect>        no await, no clock, no I/O
+//!               │
+//!               └─ revision: whether a redraw is needed     next_deadline: when the next Tick is needed
+//! ```
+
+pub mod effect;
+pub mod event;
+pub mod model;
+
+pub use effect::{Effect, TaskId};
+pub use event::Event;
+pub use model::Model;
+
+use crate::domain::time::Timestamp;
+
+/// Takes one event in; returns what is to be done about it.
+pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
+    model.take(event)
+}
+
+/// What the program knows when the console starts.
+#[derive(Clone, Debug)]
+pub struct Start {
+    pub now: Timestamp,
+    /// The zone of clocks and of times typed.
+    pub zone: jiff::tz::TimeZone,
+    pub width: u16,
+    pub height: u16,
+    /// A profile is being opened already; do not show the first-run screen.
+    pub opening: bool,
+}

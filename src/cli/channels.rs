@@ -1,0 +1,118 @@
+//! `mqdeck channels`: what messages travel through, with depth, size and rates.
+
+use super::Connection;
+use super::output::{self, Out, known};
+use crate::domain::address::Address;
+use crate::domain::channel::Channel;
+use crate::domain::figure;
+use crate::domain::text::SafeText;
+use crate::gateway::Gateway;
+use clap::Args;
+use serde_json::json;
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[derive(Debug, Args)]
+pub struct Channels {
+    /// An integration, or an address to describe one channel in full; every integration if missing.
+    integration: Option<String>,
+    /// Shows the system's own channels too.
+    #[arg(long)]
+    internal: bool,
+    /// Measures rates for this long first; without it they are unknown.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2")]
+    rates: Option<u16>,
+    /// One JSON object a line: address, kind, depth, `rate_in`, `rate_out`, consumers, `dead_letters_to`, can, …
+    #[arg(long)]
+    json: bool,
+}
+
+impl Channels {
+    pub(super) async fn run(&self, connection: &Connection) -> anyhow::Result<ExitCode> {
+        let gateway = connection.open()?;
+        let mut out = Out::new();
+        if let Some(address) = self.integration.as_ref().filter(|name| name.contains('/')) {
+            let address: Address = address.parse().map_err(|e: String| super::usage("describe", address, e))?;
+            self.describe(&gateway, &address, &mut out).await?;
+        } else {
+            self.list(&gateway, &mut out).await?;
+        }
+        out.flush()?;
+        gateway.shutdown().await;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn list(&self, gateway: &Gateway, out: &mut Out) -> anyhow::Result<()> {
+        let names: Vec<String> = match &self.integration {
+            Some(name) => vec![name.clone()],
+            None => gateway.integrations().map(|(name, _)| name.to_string()).collect(),
+        };
+        let mut rows = Vec::new();
+        for name in &names {
+            let mut channels = gateway.channels(name).await?;
+            if let Some(seconds) = self.rates {
+                tokio::time::sleep(Duration::from_secs(u64::from(seconds.max(1)))).await;
+                channels = gateway.channels(name).await?;
+            }
+            for channel in channels.into_iter().filter(|c| self.internal || !c.internal) {
+                let address = Address::new(name, &channel.name);
+                if self.json {
+                    out.json(&object(&address, &channel))?;
+                } else {
+                    rows.push(cells(&address, &channel));
+                }
+            }
+        }
+        if !self.json {
+            out.line(&output::table(&["channel", "kind", "tenant", ">parts", ">messages", ">size", ">in/s"], rows))?;
+        }
+        Ok(())
+    }
+
+    async fn describe(&self, gateway: &Gateway, address: &Address, out: &mut Out) -> anyhow::Result<()> {
+        let description = gateway.describe(address).await?;
+        if self.json {
+            let mut object = object(address, &description.channel);
+            for table in &description.tables {
+                let row = |row: &Vec<SafeText>| table.columns.iter().zip(row).map(|(c, v)| ((*c).to_owned(), v.as_str().into())).collect();
+                object[table.title] = table.rows.iter().map(row).collect::<Vec<serde_json::Map<_, _>>>().into();
+            }
+            return Ok(out.json(&object)?);
+        }
+        out.line(&output::table(
+            &["channel", "kind", "tenant", ">parts", ">messages", ">size", ">in/s"],
+            vec![cells(address, &description.channel)],
+        ))?;
+        for table in description.tables {
+            out.line(&format!("\n{}", table.title))?;
+            out.line(&output::table(&table.columns, table.rows))?;
+        }
+        Ok(())
+    }
+}
+
+fn object(address: &Address, channel: &Channel) -> serde_json::Value {
+    let attributes: serde_json::Map<_, _> =
+        channel.attributes.iter().map(|a| (a.name.as_str().to_owned(), a.value.as_str().into())).collect();
+    json!({
+        "address": address.to_string(), "kind": channel.kind, "depth": known(channel.depth.number()), "rate_in": known(channel.rate_in),
+        "rate_out": null, "consumers": null, "dead_letters_to": known(channel.dead_letters_to.as_ref().map(SafeText::as_str)),
+        "can": channel.can.words(), "tenant": known(channel.tenant.as_ref().map(SafeText::as_str)), "partitions": known(channel.parts),
+        "bytes": known(channel.bytes.number()), "internal": channel.internal, "attributes": attributes,
+        "error": known(channel.fault.as_ref().map(ToString::to_string)),
+    })
+}
+
+fn cells(address: &Address, channel: &Channel) -> Vec<SafeText> {
+    let unknown = || "–".to_owned();
+    let messages = channel.fault.as_ref().map_or_else(|| channel.depth.to_string(), ToString::to_string);
+    vec![
+        address.to_string().into(),
+        channel.kind.into(),
+        channel.tenant.clone().unwrap_or_else(|| "–".into()),
+        channel.parts.map_or_else(unknown, |n| n.to_string()).into(),
+        messages.into(),
+        channel.bytes.show(figure::bytes).into(),
+        channel.rate_in.map_or_else(unknown, figure::rate).into(),
+    ]
+}

@@ -1,0 +1,56 @@
+//! The console itself: what it opens first and how it looks.
+
+use super::{Connection, Look, usage};
+use crate::runtime::{self, First};
+use crate::ui::theme::{self, Depth, Theme};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+pub(super) async fn run(connection: &Connection, look: &Look) -> anyhow::Result<ExitCode> {
+    let first = match (&connection.profile, &connection.url) {
+        (Some(profile), _) => First::Profile(profile.clone()),
+        (None, Some(url)) => First::Url(url.clone()),
+        (None, None) => First::Nothing,
+    };
+    open(connection, look, first).await
+}
+
+/// Runs the console in this terminal.
+pub(super) async fn open(connection: &Connection, look: &Look, first: First) -> anyhow::Result<ExitCode> {
+    if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+        return Err(usage("start", "console", "standard input and output are no terminal")
+            .next("`mqdeck --help` lists the commands for scripts")
+            .into());
+    }
+    runtime::console(connection.opener()?, theme(look)?, first).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The theme that was asked for, in the colours that the terminal has.
+pub(super) fn theme(look: &Look) -> anyhow::Result<Theme> {
+    let depth = depth();
+    let name = look.theme.as_deref().unwrap_or(if depth == Depth::None { "mono" } else { "dark" });
+    let known = || usage("choose theme", name, "there is no such theme").next(format!("there are: {}", theme::NAMES.join(", ")));
+    Ok(Theme::named(name, depth, look.ascii || !is_utf8()).ok_or_else(known)?)
+}
+
+/// How many colours the terminal has, by its environment alone: it is never asked.
+fn depth() -> Depth {
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    let (terminal, colours) = (variable("TERM"), variable("COLORTERM"));
+    match () {
+        () if !variable("NO_COLOR").is_empty() || terminal == "dumb" => Depth::None,
+        () if colours == "truecolor" || colours == "24bit" => Depth::True,
+        () if terminal.contains("256color") => Depth::Ansi256,
+        () => Depth::Ansi16,
+    }
+}
+
+/// Whether the locale says UTF-8; without a locale it is assumed.
+fn is_utf8() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()));
+    locale.is_none_or(|l| {
+        let l = l.to_ascii_lowercase();
+        l.contains("utf-8") || l.contains("utf8")
+    })
+}

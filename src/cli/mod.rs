@@ -1,0 +1,125 @@
+//! The command line: one file a command. Every command asks the gateway, as the console does.
+
+mod channels;
+mod console;
+mod demo;
+mod output;
+mod publish;
+mod status;
+mod tail;
+
+use crate::domain::fault::{Fault, Kind};
+use crate::gateway::Gateway;
+use crate::runtime::Opener;
+use clap::{Args, Parser, Subcommand};
+use std::process::ExitCode;
+
+/// One terminal console for all the message traffic an operations team runs.
+#[derive(Debug, Parser)]
+#[command(name = "mqdeck", version, about, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(flatten)]
+    pub connection: Connection,
+    #[command(flatten)]
+    pub look: Look,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const EXIT_CODES: &str =
+    "Without a command: the console.\n\nExit codes: 0 done, 1 failed, 2 usage, 3 denied, 4 unreachable, 5 assertion or alert.";
+
+/// What to connect to.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Connection {
+    /// Profile: a name in the configuration folder or a path.
+    #[arg(long, global = true, env = "MQDECK_PROFILE", value_name = "NAME|PATH", conflicts_with = "url")]
+    pub profile: Option<String>,
+    /// Connects without a profile: `kafka://host:9092`.
+    #[arg(long, global = true, value_name = "URL")]
+    pub url: Option<String>,
+    /// Refuses everything that changes something.
+    #[arg(long, global = true)]
+    pub read_only: bool,
+    /// Value of a `${var.name}` of the profile; may be repeated.
+    #[arg(long = "var", global = true, value_name = "NAME=VALUE")]
+    pub variables: Vec<String>,
+}
+
+/// How the console looks.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Look {
+    /// Theme: dark, light, high-contrast, colour-blind, mono, or a path.
+    #[arg(long, global = true, value_name = "THEME")]
+    pub theme: Option<String>,
+    /// Draws without Unicode.
+    #[arg(long, global = true)]
+    pub ascii: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The console on embedded systems with live traffic; no network, no set-up.
+    Demo(demo::Demo),
+    /// Integrations: state, latency, errors.
+    Status(status::Status),
+    /// Channels with depth, size and rates.
+    Channels(channels::Channels),
+    /// Messages, live or from history, one line each.
+    Tail(tail::Tail),
+    /// Publishes a message, or one a line.
+    Publish(publish::Publish),
+}
+
+/// Runs what the command line asks for; without a command, the console. The fault, if there is one, has not been printed yet.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let Cli { connection, look, command } = cli;
+    let Some(command) = command else { return console::run(&connection, &look).await };
+    match command {
+        Command::Demo(demo) => demo.run(&connection, &look).await,
+        Command::Status(status) => status.run(&connection).await,
+        Command::Channels(channels) => channels.run(&connection).await,
+        Command::Tail(tail) => tail.run(&connection).await,
+        Command::Publish(publish) => publish.run(&connection).await,
+    }
+}
+
+impl Connection {
+    fn opener(&self) -> Result<Opener, Fault> {
+        let pair = |text: &String| match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+            _ => Err(usage("read", text, "`--var` takes NAME=VALUE")),
+        };
+        Ok(Opener { read_only: self.read_only, variables: self.variables.iter().map(pair).collect::<Result<_, _>>()? })
+    }
+
+    /// Opens what `--profile` or `--url` names.
+    fn open(&self) -> Result<Gateway, Fault> {
+        let opener = self.opener()?;
+        let profile = match (&self.profile, &self.url) {
+            (Some(profile), _) => opener.path(profile)?,
+            (None, Some(url)) => opener.url(url)?,
+            (None, None) => {
+                return Err(
+                    usage("connect", "", "neither a profile nor a URL is given").next("add --profile NAME or --url kafka://HOST:9092")
+                );
+            }
+        };
+        Ok(Gateway::open(profile, self.read_only))
+    }
+}
+
+/// Prints what went wrong and chooses the exit code of PRODUCT section 4. A reader that closed the pipe is no error.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
+        return ExitCode::SUCCESS;
+    }
+    let code = error.downcast_ref::<Fault>().map_or(1, |fault| fault.kind.exit_code());
+    output::note(&error.to_string());
+    ExitCode::from(code)
+}
+
+/// A mistake on the command line.
+fn usage(op: &'static str, what: &str, cause: impl Into<crate::domain::text::SafeText>) -> Fault {
+    Fault::new(Kind::Usage, op, what, cause)
+}

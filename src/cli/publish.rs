@@ -1,0 +1,221 @@
+//! `mqdeck publish`: one message from the command line, a file or standard input; or one a line.
+
+use super::output::{self, Out, is_terminal, known};
+use super::{Connection, usage};
+use crate::domain::address::Address;
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::message::{Header, Outgoing};
+use crate::domain::operation::{Field, Plan, PublishSpec};
+use crate::domain::receipt::Receipt;
+use crate::domain::time::{Timestamp, parse_moment};
+use crate::gateway::Gateway;
+use crate::wire::lines;
+use bytes::Bytes;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Zoned;
+use serde_json::json;
+use std::process::ExitCode;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+
+/// Lines that are published as one plan, at most; also the most that can be under way when something fails.
+const CHUNK: usize = 1_000;
+/// Bytes of one plan, at most.
+const CHUNK_BYTES: usize = 16 * 1024 * 1024;
+
+#[derive(Debug, Args)]
+pub struct Publish {
+    /// Where to: `events/orders.created`.
+    address: Address,
+    /// The payload: text, `@FILE`, or `-` for standard input. Without it, standard input.
+    data: Option<String>,
+    /// The key; a message without this has none.
+    #[arg(long, short)]
+    key: Option<String>,
+    /// A header; may be repeated, order and duplicates are kept. `name=` is empty, `name` alone has no value.
+    #[arg(long = "header", short = 'H', value_name = "NAME=VALUE")]
+    headers: Vec<String>,
+    /// A message without a payload.
+    #[arg(long, conflicts_with_all = ["data", "lines"])]
+    tombstone: bool,
+    /// The time of the message; now if missing.
+    #[arg(long, value_name = "TIME")]
+    timestamp: Option<String>,
+    /// A setting of the system for this message, for example `partition=3`.
+    #[arg(long = "option", short, value_name = "ID=VALUE")]
+    options: Vec<String>,
+    /// One message a line of standard input, as `mqdeck tail --json` writes them.
+    #[arg(long, conflicts_with_all = ["data", "key", "headers", "timestamp"])]
+    lines: bool,
+    /// With --lines: leaves out this many lines at the start, which an earlier run published.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "lines")]
+    skip: u64,
+    /// One JSON object a message: address, position, promise.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Publish {
+    pub(super) async fn run(&self, connection: &Connection) -> anyhow::Result<ExitCode> {
+        let gateway = connection.open()?;
+        let spec = gateway.publish_spec(&self.address).await?;
+        let options = self.options(spec)?;
+        let result = if self.lines { self.publish_lines(&gateway, &options).await } else { self.publish_one(&gateway, options).await };
+        gateway.shutdown().await;
+        result
+    }
+
+    async fn publish_one(&self, gateway: &Gateway, options: Vec<(&'static str, String)>) -> anyhow::Result<ExitCode> {
+        let message = Outgoing {
+            key: self.key.clone().map(Bytes::from),
+            headers: self.headers.iter().map(|h| header(h)).collect(),
+            payload: self.payload().await?,
+            timestamp: self.time()?,
+            options,
+        };
+        let plan = Plan::Publish { address: self.address.clone(), messages: vec![message] };
+        let receipt = gateway.execute(plan).await?.single()?;
+        let mut out = Out::new();
+        self.print(&mut out, receipt)?;
+        out.flush()?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn payload(&self) -> Result<Option<Bytes>, Fault> {
+        let failed = |what: &str, e: std::io::Error| usage("read", what, e.to_string());
+        match self.data.as_deref() {
+            _ if self.tombstone => Ok(None),
+            None | Some("-") => {
+                let mut bytes = Vec::new();
+                tokio::io::stdin().read_to_end(&mut bytes).await.map_err(|e| failed("standard input", e))?;
+                Ok(Some(bytes.into()))
+            }
+            Some(data) => match data.strip_prefix('@') {
+                Some(path) => tokio::fs::read(path).await.map(|bytes| Some(bytes.into())).map_err(|e| failed(path, e)),
+                None => Ok(Some(data.to_owned().into())),
+            },
+        }
+    }
+
+    fn time(&self) -> Result<Option<Timestamp>, Fault> {
+        self.timestamp.as_deref().map(|t| parse_moment(t, &Zoned::now()).map_err(|e| usage("publish", t, e))).transpose()
+    }
+
+    /// Checks the options against what the system's form asks.
+    fn options(&self, spec: &PublishSpec) -> Result<Vec<(&'static str, String)>, Fault> {
+        let option = |text: &String| {
+            let (id, value) = text.split_once('=').unwrap_or((text, ""));
+            let field = spec.fields.iter().find(|field| field.id == id).ok_or_else(|| {
+                let known: Vec<&str> = spec.fields.iter().map(|field: &Field| field.id).collect();
+                usage("publish", text, "this system has no such option").next(format!("it has: {}", known.join(", ")))
+            })?;
+            field.check(value).map_err(|e| usage("publish", text, e))?;
+            Ok((field.id, value.to_owned()))
+        };
+        self.options.iter().map(option).collect()
+    }
+
+    async fn publish_lines(&self, gateway: &Gateway, options: &[(&'static str, String)]) -> anyhow::Result<ExitCode> {
+        let mut input = BufReader::with_capacity(1 << 16, tokio::io::stdin());
+        let (mut out, bar) = (Out::new(), progress());
+        let (mut read, mut stored) = (0, 0);
+        let failure = loop {
+            let (chunk, wrong, ended) = self.chunk(&mut input, &mut read, options).await?;
+            // Lines are numbered from 1; those of this chunk start here.
+            let first = read - chunk.len() as u64 - u64::from(wrong.is_some()) + 1;
+            let plan = Plan::Publish { address: self.address.clone(), messages: chunk };
+            let outcome = gateway.execute(plan).await?;
+            let mut failed = None;
+            for (line, receipt) in (first..).zip(outcome.receipts) {
+                match receipt {
+                    Ok(receipt) if self.json => self.print(&mut out, receipt)?,
+                    Ok(_) => {}
+                    Err(fault) => {
+                        output::note(&format!("line {line}: {fault}"));
+                        failed.get_or_insert(line);
+                        continue;
+                    }
+                }
+                stored += 1;
+                if failed.is_some() {
+                    output::note(&format!("line {line} was under way then and is stored"));
+                }
+            }
+            bar.inc(stored - bar.position());
+            if let Some(line) = failed {
+                break Some(line);
+            }
+            if let Some(fault) = wrong {
+                output::note(&fault.to_string());
+                break Some(read);
+            }
+            if ended {
+                break None;
+            }
+        };
+        bar.finish_and_clear();
+        out.flush()?;
+        output::note(&format!("{stored} messages published to {}", self.address));
+        let Some(line) = failure else { return Ok(ExitCode::SUCCESS) };
+        output::note(&format!("stopped at line {line}; to go on from there: mqdeck publish {} --lines --skip {}", self.address, line - 1));
+        Ok(ExitCode::FAILURE)
+    }
+
+    /// Reads lines into messages: until the chunk is full, the input ends, or a line is wrong.
+    async fn chunk(
+        &self,
+        input: &mut BufReader<tokio::io::Stdin>,
+        read: &mut u64,
+        options: &[(&'static str, String)],
+    ) -> anyhow::Result<(Vec<Outgoing>, Option<Fault>, bool)> {
+        let (mut chunk, mut bytes, mut line) = (Vec::new(), 0, Vec::new());
+        while chunk.len() < CHUNK && bytes < CHUNK_BYTES {
+            line.clear();
+            if input.read_until(b'\n', &mut line).await? == 0 {
+                return Ok((chunk, None, true));
+            }
+            *read += 1;
+            if *read <= self.skip {
+                continue;
+            }
+            bytes += line.len();
+            match lines::read(line.trim_ascii()) {
+                Ok(message) => chunk.push(Outgoing { options: options.to_vec(), ..message }),
+                Err(error) => {
+                    let fault = Fault::new(Kind::Usage, "read", format!("line {read}"), error.to_string());
+                    return Ok((chunk, Some(fault), false));
+                }
+            }
+        }
+        Ok((chunk, None, false))
+    }
+
+    fn print(&self, out: &mut Out, receipt: Receipt) -> std::io::Result<()> {
+        if !self.json {
+            return out.line(&format!("{}: {receipt}", self.address));
+        }
+        let (position, promise) = match receipt {
+            Receipt::Stored(position) => (Some(position.to_string()), "stored"),
+            Receipt::Accepted => (None, "accepted"),
+        };
+        out.json(&json!({ "address": self.address.to_string(), "position": known(position), "promise": promise }))
+    }
+}
+
+fn header(text: &str) -> Header {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, Some(Bytes::from(value.to_owned()))),
+        None => (text, None),
+    };
+    Header { name: Bytes::from(name.to_owned()), value }
+}
+
+fn progress() -> ProgressBar {
+    if is_terminal() {
+        let style =
+            ProgressStyle::with_template("{pos} published, {per_sec}, {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        ProgressBar::new_spinner().with_style(style)
+    } else {
+        ProgressBar::hidden()
+    }
+}

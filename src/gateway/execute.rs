@@ -1,0 +1,78 @@
+//! `execute`: the one way to change anything. Checks, writes down the intent, runs, writes down the outcome.
+
+use super::{Gateway, cannot};
+use crate::domain::address::Address;
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::message::Outgoing;
+use crate::domain::operation::{Plan, PublishSpec};
+use crate::domain::receipt::Receipt;
+use futures::stream::{FuturesOrdered, StreamExt};
+
+/// Publishes under way at once within one plan.
+const IN_FLIGHT: usize = 1_000;
+
+/// What became of each message of a plan, in its order. After the first failure nothing more is started, but everything
+/// that was already handed over is waited for, so that its outcome is known.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub receipts: Vec<Result<Receipt, Fault>>,
+}
+
+impl Outcome {
+    /// What became of a plan of one message.
+    pub fn single(self) -> Result<Receipt, Fault> {
+        self.receipts.into_iter().next().unwrap_or_else(|| Err(Fault::new(Kind::Usage, "publish", "", "the plan has no message")))
+    }
+}
+
+impl Gateway {
+    /// What the publish form of a channel's system asks.
+    pub async fn publish_spec(&self, address: &Address) -> Result<&'static PublishSpec, Fault> {
+        self.permit(address)?;
+        self.session(&address.integration)
+            .await?
+            .publish
+            .map(|p| p.spec())
+            .ok_or_else(|| cannot("publish", &address.integration, "publishing"))
+    }
+
+    /// Carries out a plan. The fault is for what kept it from starting; what happened to each message is in the outcome.
+    pub async fn execute(&self, plan: Plan) -> Result<Outcome, Fault> {
+        let (spec, address) = (plan.spec(), plan.address().clone());
+        self.permit(&address)?;
+        match plan {
+            Plan::Publish { address, messages } => {
+                tracing::info!(target: "audit", operation = spec.id, %address, messages = messages.len(), "intent");
+                let outcome = self.publish(&address, messages).await?;
+                let stored = outcome.receipts.iter().filter(|r| r.is_ok()).count();
+                tracing::info!(target: "audit", operation = spec.id, %address, stored, failed = outcome.receipts.len() - stored, "outcome");
+                Ok(outcome)
+            }
+        }
+    }
+
+    fn permit(&self, address: &Address) -> Result<(), Fault> {
+        if !self.read_only {
+            return Ok(());
+        }
+        Err(Fault::new(Kind::Forbidden, "change", address.to_string(), "this console is read-only").next("start it without --read-only"))
+    }
+
+    async fn publish(&self, address: &Address, messages: Vec<Outgoing>) -> Result<Outcome, Fault> {
+        let session = self.session(&address.integration).await?;
+        let publish = session.publish.ok_or_else(|| cannot("publish", &address.integration, "publishing"))?;
+        let mut waiting = messages.into_iter();
+        let mut under_way = FuturesOrdered::new();
+        let mut outcome = Outcome::default();
+        let mut failed = false;
+        loop {
+            while !failed && under_way.len() < IN_FLIGHT {
+                let Some(message) = waiting.next() else { break };
+                under_way.push_back(publish.publish(&address.channel, message));
+            }
+            let Some(receipt) = under_way.next().await else { return Ok(outcome) };
+            failed |= receipt.is_err();
+            outcome.receipts.push(receipt);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! `Ingest`: the only way from a message to something that is looked at. Counts, caps and makes safe.
+
+use crate::config::profile::Integration;
+use crate::domain::address::Address;
+use crate::domain::message::{Header, Message};
+use crate::domain::text::SafeText;
+use crate::domain::view::{MessageView, Preview};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Payload bytes that a window keeps of one message; more is fetched again when it is needed.
+pub const KEPT_PAYLOAD: usize = 64 * 1024;
+/// Bytes of a payload or key that are looked at for its one-line preview: wider than any screen.
+const PREVIEW: usize = 512;
+
+/// Makes views of one integration's messages.
+#[derive(Clone)]
+pub struct Ingest {
+    integration: Arc<Integration>,
+    /// Numbers the views of all integrations of a gateway.
+    next_id: Arc<AtomicU64>,
+}
+
+impl Ingest {
+    pub fn new(integration: Arc<Integration>, next_id: Arc<AtomicU64>) -> Self {
+        Self { integration, next_id }
+    }
+
+    /// The view of a message. Bytes are copied out of the buffer they came in, so that one small message does not hold a
+    /// whole answer of the broker in memory.
+    pub fn view(&self, message: &Message) -> MessageView {
+        self.cut(message, KEPT_PAYLOAD)
+    }
+
+    /// The view of a message with every byte of it, for the one that is worked on.
+    pub fn whole(&self, message: &Message) -> MessageView {
+        self.cut(message, usize::MAX)
+    }
+
+    fn cut(&self, message: &Message, limit: usize) -> MessageView {
+        let size = message.size();
+        let payload = message.payload.as_ref().map(|p| Bytes::copy_from_slice(&p[..p.len().min(limit)]));
+        let whole = message.payload.as_ref().is_none_or(|p| p.len() <= limit);
+        let kept = Message {
+            channel: message.channel.clone(),
+            key: message.key.as_deref().map(Bytes::copy_from_slice),
+            headers: message.headers.iter().map(copy_header).collect(),
+            payload,
+            ..*message
+        };
+        MessageView {
+            id: self.next_id.fetch_add(1, Ordering::Relaxed),
+            address: Address { integration: self.integration.name.clone(), kind: None, channel: message.channel.clone() },
+            tenant: self.integration.tenant_of(&message.channel).map(SafeText::new),
+            key: message.key.as_deref().map(one_line),
+            preview: preview(message.payload.as_deref()),
+            size,
+            message: kept,
+            whole,
+        }
+    }
+}
+
+fn copy_header(header: &Header) -> Header {
+    Header { name: Bytes::copy_from_slice(&header.name), value: header.value.as_deref().map(Bytes::copy_from_slice) }
+}
+
+fn preview(payload: Option<&[u8]>) -> Preview {
+    match payload {
+        None => Preview::Tombstone,
+        Some([]) => Preview::Empty,
+        Some(bytes) => {
+            let start = &bytes[..bytes.len().min(PREVIEW)];
+            if is_text(start, bytes.len() > PREVIEW) {
+                Preview::Text(one_line(start))
+            } else {
+                let hex: Vec<String> = start.iter().take(64).map(|b| format!("{b:02x}")).collect();
+                Preview::Binary(SafeText::new(&hex.join(" ")))
+            }
+        }
+    }
+}
+
+/// Whether bytes are UTF-8 text; a character cut at the end of a longer payload does not count against it.
+fn is_text(bytes: &[u8], cut: bool) -> bool {
+    let valid = match std::str::from_utf8(bytes) {
+        Ok(_) => true,
+        Err(error) => cut && error.error_len().is_none(),
+    };
+    valid && !bytes.contains(&0)
+}
+
+fn one_line(bytes: &[u8]) -> SafeText {
+    let start = &bytes[..bytes.len().min(PREVIEW)];
+    let end = match std::str::from_utf8(start) {
+        Err(error) if error.error_len().is_none() && bytes.len() >= PREVIEW => error.valid_up_to(),
+        _ => start.len(),
+    };
+    SafeText::from_bytes(&start[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::message::Stamp;
+    use crate::domain::position::Position;
+
+    fn view(payload: Option<&[u8]>) -> MessageView {
+        let message = Message {
+            channel: "orders".into(),
+            position: Position::Sequence(1),
+            timestamp: None,
+            stamp: Stamp::Created,
+            key: Some(Bytes::from_static(b"k\x1b[2J")),
+            headers: Vec::new(),
+            payload: payload.map(Bytes::copy_from_slice),
+        };
+        Ingest::new(Arc::new(Integration::new("events", "kafka", Vec::new())), Arc::default()).view(&message)
+    }
+
+    #[test]
+    fn a_payload_is_previewed_for_what_it_is() {
+        for (payload, shown) in [
+            (None, Preview::Tombstone),
+            (Some(&b""[..]), Preview::Empty),
+            (Some(b"{\"a\":\"\xe2\x80\xae\"}"), Preview::Text("{\"a\":\"\u{202e}\"}".into())),
+            (Some(b"\x00\x00\x00\x00\x11ab"), Preview::Binary("00 00 00 00 11 61 62".into())),
+        ] {
+            assert_eq!(view(payload).preview, shown);
+        }
+        assert_eq!(view(None).key.as_ref().map(SafeText::as_str), Some("k‹ESC›[2J"));
+    }
+
+    #[test]
+    fn a_long_payload_is_cut_and_says_so() {
+        let long = "ä".repeat(KEPT_PAYLOAD);
+        let cut = view(Some(long.as_bytes()));
+        assert!(!cut.whole);
+        assert_eq!(cut.message.payload.as_ref().map(Bytes::len), Some(KEPT_PAYLOAD));
+        assert_eq!(cut.size, long.len() + 5);
+        assert!(matches!(cut.preview, Preview::Text(_)), "a character cut at the edge is still text");
+    }
+}

@@ -1,0 +1,209 @@
+//! Live tails for a screen: every message is counted, the newest are kept, and the reader gets them at its own pace.
+//!
+//! The tail is never slowed down by who looks at it: what the window cannot hold is counted and dropped.
+
+use super::Gateway;
+use super::filter::{Filter, Verdict};
+use super::ingest::Ingest;
+use crate::adapters::session::TailEvent;
+use crate::domain::address::Address;
+use crate::domain::fault::Fault;
+use crate::domain::message::Message;
+use crate::domain::view::{Counts, MessageView};
+use futures::StreamExt;
+use futures::stream::{BoxStream, select_all};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+
+/// Messages kept between two updates.
+const KEPT: usize = 2_000;
+/// Payload bytes kept between two updates.
+const KEPT_BYTES: usize = 16 * 1024 * 1024;
+/// Updates come no faster than this: a frame shows nothing that is newer.
+const PACE: Duration = Duration::from_millis(33);
+
+/// What happened since the last update.
+#[derive(Debug, Default)]
+pub struct Update {
+    /// The newest of the messages that passed the filter, oldest first. Fewer than `matched` grew by, if more came than a window holds.
+    pub views: Vec<MessageView>,
+    /// Totals since the tail started, exact, before the filter.
+    pub counts: Counts,
+    /// Messages that passed the filter since the tail started.
+    pub matched: u64,
+    /// Messages since the tail started on which the filter could not be evaluated.
+    pub filter_errors: u64,
+    pub notes: Vec<Note>,
+}
+
+/// Something about the reading itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Note {
+    /// Reading stopped; the tail keeps trying.
+    Interrupted { integration: Arc<str>, fault: Fault },
+    /// Reading goes on; this many messages were gone before they could be read (`None`: unknown).
+    Resumed { integration: Arc<str>, lost: Option<u64> },
+}
+
+/// Tails channels, of one or several integrations, into `updates` until its receiver is dropped. Use a channel of capacity 1:
+/// while an update waits there, the next one is being gathered.
+///
+/// Returns once every tail has started, or with the first fault.
+pub async fn tail<E: Send + 'static>(
+    gateway: &Gateway,
+    addresses: &[Address],
+    filter: Option<Filter>,
+    updates: mpsc::Sender<E>,
+    wrap: impl Fn(Update) -> E + Send + 'static,
+) -> Result<impl Future<Output = ()> + Send + 'static, Fault> {
+    let mut channels: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();
+    for address in addresses {
+        channels.entry(address.integration.clone()).or_default().push(address.channel.clone());
+    }
+    let mut streams = Vec::with_capacity(channels.len());
+    for (integration, channels) in channels {
+        let source = Source { ingest: gateway.ingest(&integration)?, doubt: gateway.doubt(&integration)?, integration };
+        let stream = gateway.tail(&source.integration).await?.tail(&channels).await?;
+        streams.push(stream.map(move |event| (source.clone(), event)).boxed());
+    }
+    Ok(gather(select_all(streams).boxed(), Window { filter, ..Window::default() }, updates, wrap))
+}
+
+/// Where the events of one integration come from.
+#[derive(Clone)]
+struct Source {
+    integration: Arc<str>,
+    ingest: Ingest,
+    /// Tells the supervisor that a tail saw the connection fail.
+    doubt: Arc<Notify>,
+}
+
+type Events = BoxStream<'static, (Source, TailEvent)>;
+
+async fn gather<E: Send>(mut events: Events, mut window: Window, updates: mpsc::Sender<E>, wrap: impl Fn(Update) -> E) {
+    let mut pace = tokio::time::interval(PACE);
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ready = false;
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some((source, event)) => window.take(&source, event),
+                None => return,
+            },
+            _ = pace.tick(), if !ready && window.changed => ready = true,
+            permit = updates.reserve(), if ready && window.changed => {
+                let Ok(permit) = permit else { return };
+                permit.send(wrap(window.update()));
+                ready = false;
+            }
+            () = updates.closed() => return,
+        }
+    }
+}
+
+/// What came since the last update, cut to the newest.
+#[derive(Default)]
+struct Window {
+    filter: Option<Filter>,
+    messages: VecDeque<(Ingest, Message)>,
+    bytes: usize,
+    counts: Counts,
+    matched: u64,
+    filter_errors: u64,
+    notes: Vec<Note>,
+    changed: bool,
+}
+
+impl Window {
+    fn take(&mut self, source: &Source, event: TailEvent) {
+        self.changed = true;
+        let integration = &source.integration;
+        match event {
+            TailEvent::Messages(messages) => {
+                for message in messages {
+                    self.push(&source.ingest, message);
+                }
+            }
+            TailEvent::Interrupted(fault) => {
+                source.doubt.notify_one();
+                self.notes.push(Note::Interrupted { integration: integration.clone(), fault });
+            }
+            TailEvent::Resumed { lost } => self.notes.push(Note::Resumed { integration: integration.clone(), lost }),
+        }
+    }
+
+    fn push(&mut self, ingest: &Ingest, message: Message) {
+        let size = message.size();
+        self.counts.seen += 1;
+        self.counts.bytes += size as u64;
+        match self.filter.as_ref().map_or(Verdict::Passes, |filter| filter.test(&message)) {
+            Verdict::Passes => self.matched += 1,
+            Verdict::Fails => return,
+            Verdict::Error => {
+                self.filter_errors += 1;
+                return;
+            }
+        }
+        self.bytes += size;
+        self.messages.push_back((ingest.clone(), message));
+        while self.messages.len() > KEPT || (self.bytes > KEPT_BYTES && self.messages.len() > 1) {
+            if let Some((_, dropped)) = self.messages.pop_front() {
+                self.bytes -= dropped.size();
+            }
+        }
+    }
+
+    fn update(&mut self) -> Update {
+        self.changed = false;
+        self.bytes = 0;
+        let views = self.messages.drain(..).map(|(ingest, message)| ingest.view(&message)).collect();
+        Update {
+            views,
+            counts: self.counts,
+            matched: self.matched,
+            filter_errors: self.filter_errors,
+            notes: std::mem::take(&mut self.notes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::profile::Integration;
+    use crate::domain::message::Stamp;
+    use crate::domain::position::Position;
+
+    fn batch(from: u64, to: u64) -> TailEvent {
+        let message = |n| Message {
+            channel: "orders".into(),
+            position: Position::Sequence(n),
+            timestamp: None,
+            stamp: Stamp::Created,
+            key: None,
+            headers: Vec::new(),
+            payload: Some(n.to_string().into()),
+        };
+        TailEvent::Messages((from..to).map(message).collect())
+    }
+
+    #[tokio::test]
+    async fn a_flood_keeps_the_newest_and_counts_all() {
+        let ingest = Ingest::new(Arc::new(Integration::new("events", "memory", Vec::new())), Arc::default());
+        let (events, updates) = (futures::stream::iter((0..10).map(|i| batch(i * 1_000, (i + 1) * 1_000))), mpsc::channel(1));
+        let (sender, mut receiver) = updates;
+        let source = Source { integration: "events".into(), ingest, doubt: Arc::default() };
+        let stream = events.map(move |event| (source.clone(), event)).chain(futures::stream::pending()).boxed();
+        let task = tokio::spawn(gather(stream, Window::default(), sender, |update| update));
+        let mut last = Update::default();
+        while last.counts.seen < 10_000 {
+            last = receiver.recv().await.expect("an update");
+            assert!(last.views.len() <= KEPT);
+        }
+        assert_eq!(last.views.last().map(|v| v.message.position), Some(Position::Sequence(9_999)));
+        drop(receiver);
+        tokio::time::timeout(Duration::from_secs(1), task).await.expect("a tail nobody reads ends").expect("no panic");
+    }
+}

@@ -1,0 +1,128 @@
+//! Connections at work: every integration supervised by itself, one way to look and one way to change anything.
+//!
+//! The console, the commands and other programs use the same [`Gateway`].
+
+pub mod execute;
+pub mod filter;
+pub mod history;
+pub mod ingest;
+pub mod live;
+pub mod rates;
+pub mod supervisor;
+
+use crate::adapters::session::{History, Session, Tail};
+use crate::adapters::wirelog::WireLog;
+use crate::config::profile::Profile;
+use crate::domain::address::Address;
+use crate::domain::channel::{Channel, Description};
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::health::Link;
+use ingest::Ingest;
+use rates::Rates;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use supervisor::Supervised;
+use tokio::sync::{Notify, watch};
+
+/// One opened profile. Dropping it ends every connection.
+pub struct Gateway {
+    pub profile: Profile,
+    /// Set from the command line or the profile: sessions come without their writing handles, and [`execute`] refuses.
+    pub read_only: bool,
+    supervised: Vec<Supervised>,
+    rates: Mutex<Rates>,
+    next_view: Arc<AtomicU64>,
+}
+
+impl Gateway {
+    /// Starts to connect every integration of the profile, each by itself; returns at once.
+    pub fn open(profile: Profile, read_only: bool) -> Self {
+        let supervised = profile.integrations.iter().map(|integration| Supervised::start(integration.clone(), read_only)).collect();
+        Self { profile, read_only, supervised, rates: Mutex::default(), next_view: Arc::default() }
+    }
+
+    /// The names of the integrations with their systems' titles, in the profile's order.
+    pub fn integrations(&self) -> impl Iterator<Item = (&Arc<str>, &'static str)> {
+        self.supervised.iter().map(|s| (&s.integration.name, s.title))
+    }
+
+    /// The state of an integration's connection, as it changes.
+    pub fn link(&self, integration: &str) -> Result<watch::Receiver<Link>, Fault> {
+        self.supervised(integration).map(Supervised::link)
+    }
+
+    /// The connected session. Waits for the first attempt to connect; its fault is returned as it was.
+    pub async fn session(&self, integration: &str) -> Result<Session, Fault> {
+        self.supervised(integration)?.session().await
+    }
+
+    /// Notify it when an integration's connection was seen to fail: its supervisor looks at once.
+    fn doubt(&self, integration: &str) -> Result<Arc<Notify>, Fault> {
+        self.supervised(integration).map(|s| s.doubt.clone())
+    }
+
+    /// Makes views of an integration's messages.
+    pub fn ingest(&self, integration: &str) -> Result<Ingest, Fault> {
+        self.supervised(integration).map(|s| Ingest::new(s.integration.clone(), self.next_view.clone()))
+    }
+
+    /// What went over the wire of an integration.
+    pub fn wire_log(&self, integration: &str) -> Result<&WireLog, Fault> {
+        self.supervised(integration).map(|s| &s.log)
+    }
+
+    /// Every channel of an integration, with `rate_in` from the growth since the last call.
+    pub async fn channels(&self, integration: &str) -> Result<Vec<Channel>, Fault> {
+        let mut channels = self.session(integration).await?.inspect.channels().await?;
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.apply(integration, std::time::Instant::now(), &mut channels);
+        Ok(channels)
+    }
+
+    /// Everything known of one channel.
+    pub async fn describe(&self, address: &Address) -> Result<Description, Fault> {
+        let description = self.session(&address.integration).await?.inspect.describe(&address.channel).await?;
+        check_kind(address, description.channel.kind)?;
+        Ok(description)
+    }
+
+    /// The live tail of an integration, or why there is none.
+    pub async fn tail(&self, integration: &str) -> Result<Arc<dyn Tail>, Fault> {
+        self.session(integration).await?.tail.ok_or_else(|| cannot("tail", integration, "live messages"))
+    }
+
+    /// The history of an integration, or why there is none.
+    pub async fn history(&self, integration: &str) -> Result<Arc<dyn History>, Fault> {
+        self.session(integration).await?.history.ok_or_else(|| cannot("read", integration, "history"))
+    }
+
+    /// Ends every connection, after what is being written has been written.
+    pub async fn shutdown(&self) {
+        for supervised in &self.supervised {
+            supervised.shutdown().await;
+        }
+    }
+
+    fn supervised(&self, integration: &str) -> Result<&Supervised, Fault> {
+        self.supervised.iter().find(|s| &*s.integration.name == integration).ok_or_else(|| {
+            let names: Vec<&str> = self.supervised.iter().map(|s| &*s.integration.name).collect();
+            Fault::new(Kind::Usage, "find integration", integration, format!("profile {} has no such integration", self.profile.name))
+                .next(format!("it has: {}", names.join(", ")))
+        })
+    }
+}
+
+/// A kind that was said in an address must be the channel's kind.
+fn check_kind(address: &Address, kind: &'static str) -> Result<(), Fault> {
+    match address.kind {
+        Some(said) if said != kind => {
+            Err(Fault::new(Kind::Usage, "find channel", address.to_string(), format!("it is a {kind}, not a {said}"))
+                .next(format!("write {}/{}", address.integration, address.channel)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn cannot(op: &'static str, integration: &str, what: &str) -> Fault {
+    Fault::new(Kind::Usage, op, integration, format!("this system has no {what}"))
+}

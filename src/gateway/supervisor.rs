@@ -1,0 +1,215 @@
+//! One integration's connection: connect, check, reconnect with backoff, shut down. Each runs by itself, so that one that
+//! hangs stalls nobody.
+
+use crate::adapters::session::Session;
+use crate::adapters::wirelog::WireLog;
+use crate::adapters::{self, Adapter};
+use crate::config::profile::{Integration, Reconnect};
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::health::Link;
+use crate::domain::time::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+/// How long a check may take before the connection counts as down.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A supervised integration. Dropping it ends the supervision and, once nobody uses the session, the connection.
+pub(super) struct Supervised {
+    pub(super) integration: Arc<Integration>,
+    pub(super) title: &'static str,
+    pub(super) log: WireLog,
+    link: watch::Receiver<Link>,
+    session: watch::Receiver<Option<Session>>,
+    pub(super) doubt: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl Supervised {
+    pub(super) fn start(integration: Integration, read_only: bool) -> Self {
+        let (link_in, link) = watch::channel(Link::Connecting);
+        let (session_in, session) = watch::channel(None);
+        let (integration, log, doubt) = (Arc::new(integration), WireLog::default(), Arc::new(Notify::new()));
+        let adapter = adapters::find(&integration.system);
+        let supervisor = Supervisor {
+            integration: integration.clone(),
+            log: log.clone(),
+            link: link_in,
+            session: session_in,
+            doubt: doubt.clone(),
+            read_only,
+        };
+        let task = tokio::spawn(supervisor.run(adapter));
+        Self { title: adapter.map_or("unknown", |a| a.title), integration, log, link, session, doubt, task }
+    }
+
+    pub(super) fn link(&self) -> watch::Receiver<Link> {
+        self.link.clone()
+    }
+
+    pub(super) async fn session(&self) -> Result<Session, Fault> {
+        let (mut link, session) = (self.link.clone(), self.session.clone());
+        loop {
+            if let Some(session) = session.borrow().clone() {
+                return Ok(session);
+            }
+            if let Link::Down { fault, .. } = &*link.borrow_and_update() {
+                return Err(fault.clone());
+            }
+            if link.changed().await.is_err() {
+                return Err(Fault::new(Kind::Unreachable, "use", &*self.integration.name, "the connection was closed"));
+            }
+        }
+    }
+
+    pub(super) async fn shutdown(&self) {
+        self.task.abort();
+        let session = self.session.borrow().clone();
+        if let Some(publish) = session.and_then(|s| s.publish) {
+            if let Err(fault) = publish.flush().await {
+                tracing::error!(integration = %self.integration.name, %fault, "flush");
+            }
+        }
+    }
+}
+
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Supervisor {
+    integration: Arc<Integration>,
+    log: WireLog,
+    link: watch::Sender<Link>,
+    session: watch::Sender<Option<Session>>,
+    doubt: Arc<Notify>,
+    read_only: bool,
+}
+
+impl Supervisor {
+    async fn run(self, adapter: Option<&'static Adapter>) {
+        let Some(adapter) = adapter else {
+            let known: Vec<&str> = adapters::ADAPTERS.iter().map(|a| a.name).collect();
+            let fault = Fault::new(
+                Kind::Usage,
+                "connect",
+                &*self.integration.name,
+                format!("this build has no adapter for type `{}`", self.integration.system),
+            )
+            .next(format!("it has: {}", known.join(", ")));
+            self.down(&fault, now(), 1, Duration::MAX);
+            return;
+        };
+        let mut failures = Failures::default();
+        let session = loop {
+            match (adapter.connect)((*self.integration).clone(), self.log.clone()).await {
+                Ok(session) => break session,
+                Err(fault) => {
+                    let Some(wait) = failures.next(&self.integration.reconnect) else {
+                        return self.down(&fault, failures.since(), failures.count, Duration::MAX);
+                    };
+                    self.down(&fault, failures.since(), failures.count, wait);
+                    self.pause(wait).await;
+                }
+            }
+        };
+        let session = if self.read_only { session.read_only() } else { session };
+        self.session.send_replace(Some(session.clone()));
+        self.watch(&session).await;
+    }
+
+    /// Checks the connection for ever; the adapter reconnects by itself, this says how it stands.
+    async fn watch(&self, session: &Session) {
+        let mut failures = Failures::default();
+        loop {
+            let check = tokio::time::timeout(CHECK_TIMEOUT, session.inspect.ping()).await;
+            let check = check.unwrap_or_else(|_| {
+                let cause = format!("no answer within {} s", CHECK_TIMEOUT.as_secs());
+                Err(Fault::new(Kind::Timeout, "check", &*self.integration.name, cause).next("the connection is kept and tried again"))
+            });
+            let wait = match check {
+                Ok(latency) => {
+                    failures = Failures::default();
+                    self.link.send_if_modified(|link| {
+                        let was_up = matches!(link, Link::Up { .. });
+                        *link = Link::Up { latency };
+                        !was_up
+                    });
+                    if !self.integration.health.enabled {
+                        self.doubt.notified().await;
+                        continue;
+                    }
+                    self.integration.health.interval
+                }
+                Err(fault) => {
+                    let wait = failures.next(&self.integration.reconnect).unwrap_or(self.integration.reconnect.max_delay);
+                    self.down(&fault, failures.since(), failures.count, wait);
+                    wait
+                }
+            };
+            self.pause(wait).await;
+        }
+    }
+
+    /// Waits, or less if somebody saw the connection fail.
+    async fn pause(&self, wait: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = self.doubt.notified() => {}
+        }
+    }
+
+    fn down(&self, fault: &Fault, since: Timestamp, attempts: u32, wait: Duration) {
+        tracing::warn!(integration = %self.integration.name, attempts, %fault, "down");
+        let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        let retry_at = Timestamp(now().0.saturating_add(wait));
+        self.link.send_replace(Link::Down { fault: fault.clone(), since, attempts, retry_at });
+    }
+}
+
+/// Failures in a row, and how long to wait after them.
+#[derive(Default)]
+struct Failures {
+    count: u32,
+    since: Option<Timestamp>,
+}
+
+impl Failures {
+    /// Counts one more; the wait until the next attempt (exponential, half of it random), `None` when no attempt is left.
+    fn next(&mut self, reconnect: &Reconnect) -> Option<Duration> {
+        self.since.get_or_insert_with(now);
+        self.count += 1;
+        if !reconnect.enabled || reconnect.max_attempts.is_some_and(|max| self.count > max) {
+            return None;
+        }
+        let full = reconnect.delay.saturating_mul(1 << (self.count - 1).min(16)).min(reconnect.max_delay);
+        Some(full.mul_f64(0.5 + fastrand::f64() / 2.0))
+    }
+
+    fn since(&self) -> Timestamp {
+        self.since.unwrap_or_else(now)
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp(jiff::Timestamp::now().as_millisecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_the_limit_and_attempts_run_out() {
+        let reconnect = Reconnect { max_attempts: Some(10), ..Reconnect::default() };
+        let mut failures = Failures::default();
+        let waits: Vec<Duration> = std::iter::from_fn(|| failures.next(&reconnect)).collect();
+        assert_eq!(waits.len(), 10);
+        assert!(waits[0] >= reconnect.delay / 2 && waits[0] <= reconnect.delay);
+        assert!(waits[9] >= reconnect.max_delay / 2 && waits[9] <= reconnect.max_delay);
+    }
+}

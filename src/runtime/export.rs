@@ -1,0 +1,102 @@
+//! What leaves the console: the clipboard, files, an editor. Always whole bytes, fetched again where a view was cut.
+
+use super::effects::fetch;
+use crate::app::effect::Copy;
+use crate::app::event::Export;
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::figure;
+use crate::domain::message::Message;
+use crate::domain::text::{SafeText, escape_json};
+use crate::domain::view::MessageView;
+use crate::gateway::Gateway;
+use crate::wire::lines;
+use bytes::Bytes;
+use crossterm::clipboard::CopyToClipboard;
+use crossterm::execute;
+use std::io;
+use std::sync::Arc;
+use tokio::fs::File;
+use tokio::io::{AsyncWriteExt, BufWriter};
+
+/// Terminals cut longer clipboard sequences off or refuse them.
+const CLIPBOARD: usize = 74_994;
+
+/// Puts something into the terminal's clipboard (OSC 52: works over SSH). Says what it was.
+pub(super) async fn copy(gateway: Option<&Gateway>, copy: Copy) -> Result<SafeText, Fault> {
+    let (text, name) = match copy {
+        Copy::Text(text, name) => (text, name),
+        Copy::Key(view) => (as_text(view.message.key.as_ref(), "key")?, "key"),
+        Copy::Value(view) => (as_text(whole(gateway, &view).await?.payload.as_ref(), "value")?, "value"),
+        Copy::Json(view) => (lines::write(&view.address, &whole(gateway, &view).await?, &[]), "message as JSON"),
+    };
+    let text = escape_hidden(&text);
+    if text.len() > CLIPBOARD {
+        let cause =
+            format!("{} is more than the {} that terminals take", figure::bytes(text.len() as u64), figure::bytes(CLIPBOARD as u64));
+        return Err(Fault::new(Kind::Rejected, "copy", name, cause).next("export it to a file instead"));
+    }
+    execute!(io::stdout(), CopyToClipboard::to_clipboard_from(&text))
+        .map_err(|e| Fault::new(Kind::Rejected, "copy", name, e.to_string()))?;
+    Ok(format!("{name}, {}", figure::bytes(text.len() as u64)).into())
+}
+
+/// Writes messages as lines of JSON, in the form of `mqdeck tail --json`, which `mqdeck publish --lines` reads back.
+pub(super) async fn write(gateway: &Gateway, path: &str, messages: &[Arc<MessageView>]) -> Result<Export, Fault> {
+    let failed = |e: io::Error| Fault::new(Kind::Rejected, "export", path, e.to_string());
+    let mut options = File::options();
+    // An existing file is somebody's work: it is never overwritten.
+    let file = options.write(true).create_new(true).mode(0o600).open(path).await.map_err(|e| match e.kind() {
+        io::ErrorKind::AlreadyExists => Fault::new(Kind::Rejected, "export", path, "this file exists").next("choose another name"),
+        _ => failed(e),
+    })?;
+    let mut out = BufWriter::new(file);
+    let mut bytes = 0;
+    for view in messages {
+        let mut line = lines::write(&view.address, &whole(Some(gateway), view).await?, &[]);
+        line.push('\n');
+        bytes += line.len() as u64;
+        out.write_all(line.as_bytes()).await.map_err(failed)?;
+    }
+    out.flush().await.map_err(failed)?;
+    out.into_inner().sync_all().await.map_err(failed)?;
+    Ok(Export { path: path.into(), messages: messages.len(), bytes })
+}
+
+/// Opens `$VISUAL` or `$EDITOR` on a copy of the bytes, and returns what was saved. The terminal must have been given up.
+pub(super) async fn edit(bytes: &Bytes, extension: &str) -> Result<Bytes, Fault> {
+    let failed = |e: io::Error| Fault::new(Kind::Rejected, "edit", "", e.to_string());
+    let editor = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_else(|| "vi".to_owned());
+    let mut words = editor.split_whitespace();
+    let Some(program) = words.next() else {
+        return Err(Fault::new(Kind::Usage, "edit", "", "$EDITOR is empty").next("set it to an editor, for example vim"));
+    };
+    // Readable by its owner alone, and removed at the end of this function.
+    let file = tempfile::Builder::new().prefix("mqdeck-").suffix(&format!(".{extension}")).tempfile().map_err(failed)?;
+    tokio::fs::write(file.path(), bytes).await.map_err(failed)?;
+    let status = tokio::process::Command::new(program).args(words).arg(file.path()).status().await;
+    let status = status
+        .map_err(|e| Fault::new(Kind::Rejected, "edit", program, e.to_string()).next("set $EDITOR to an editor that is installed"))?;
+    if !status.success() {
+        return Err(Fault::new(Kind::Rejected, "edit", program, format!("it ended with {status}: nothing was taken over")));
+    }
+    tokio::fs::read(file.path()).await.map(Bytes::from).map_err(failed)
+}
+
+async fn whole(gateway: Option<&Gateway>, view: &MessageView) -> Result<Message, Fault> {
+    match gateway {
+        Some(gateway) if !view.whole => Ok(fetch(gateway, &view.address, view.message.position).await?.message),
+        _ => Ok(view.message.clone()),
+    }
+}
+
+fn as_text(bytes: Option<&Bytes>, what: &'static str) -> Result<String, Fault> {
+    let bytes = bytes.ok_or_else(|| Fault::new(Kind::Rejected, "copy", what, "there is none"))?;
+    std::str::from_utf8(bytes)
+        .map(ToOwned::to_owned)
+        .map_err(|_| Fault::new(Kind::Rejected, "copy", what, "it is not text").next("copy the message as JSON, or export it"))
+}
+
+/// A clipboard is pasted into shells: what cannot be seen is escaped, line breaks and tabs stay.
+fn escape_hidden(text: &str) -> String {
+    text.split('\t').map(escape_json).collect::<Vec<_>>().join("\t")
+}

@@ -1,0 +1,22 @@
+//! A message as one line of JSON, exact in both directions.
+//!
+//! Fields: `address position timestamp key key_encoding headers value encoding wire size`, and `raw` where it is needed.
+//!
+//! - `value` is the decoded payload: JSON with its digits and the order of its keys (`encoding` `json`), text (`text`), or bytes (`base64`).
+//! - A missing key, header value or payload is `null` with an encoding of `null`; an empty one is `""`.
+//! - `raw` is base64 of the payload. It is written where `value` alone would not give the same bytes again: MessagePack, a registry's
+//!   frame, JSON with white space around it, line breaks or hidden characters. Reading takes `raw` as long as `value` was not changed.
+//! - Control, bidi and zero-width characters are written `\uXXXX`.
+
+mod reader;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use reader::{LineError, read};
+pub use writer::write;
+
+/// Every field, in the order in which it is written.
+pub const FIELDS: [&str; 11] =
+    ["address", "position", "timestamp", "key", "key_encoding", "headers", "value", "encoding", "wire", "raw", "size"];

@@ -1,0 +1,4 @@
+//! Every test that needs more than one module: one binary, because each file directly in `tests/` links everything again.
+
+mod contract;
+mod support;

@@ -1,0 +1,6 @@
+//! What every system must do through its handles: the same tests for the one in memory and for every real one.
+
+mod history;
+mod inspect;
+mod publish;
+mod tail;

@@ -1,0 +1,46 @@
+//! What the tests stand on: real systems, the program itself, and a terminal to run it in.
+
+#[cfg(feature = "kafka")]
+pub(crate) mod clients;
+#[cfg(feature = "kafka")]
+pub(crate) mod kafka;
+pub(crate) mod program;
+pub(crate) mod subjects;
+pub(crate) mod terminal;
+#[cfg(feature = "kafka")]
+pub(crate) mod topics;
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The repository.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A name that no other test and no other run uses: `orders.4711.3`.
+pub(crate) fn unique(name: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    format!("{name}.{}.{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Says that a system was not tested, and why. With `CI=true` this is a failure.
+pub(crate) fn skip(system: &str, why: &str) {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{system} is not there ({why}), and with CI=true nothing may be skipped");
+    report(&format!("{system}: SKIPPED, {why}"));
+}
+
+/// Tells the run which system was used; shown once at its end.
+pub(crate) fn report(line: &str) {
+    let text = format!("{line}\n");
+    match std::env::var_os("MQDECK_TEST_REPORT") {
+        Some(path) => {
+            let file = OpenOptions::new().append(true).create(true).open(path);
+            file.and_then(|mut file| file.write_all(text.as_bytes())).expect("the report can be written");
+        }
+        // Around the test runner's capture, which would hide it.
+        None => std::io::stderr().write_all(text.as_bytes()).expect("standard error can be written"),
+    }
+}

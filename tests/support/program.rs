@@ -1,0 +1,59 @@
+//! The program itself, as a person starts it: with an empty home and nothing of this machine's settings.
+
+use super::unique;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Settings that would change what the program does.
+const FOREIGN: &[&str] = &["MQDECK_PROFILE", "NO_COLOR", "COLORTERM", "CLICOLOR_FORCE", "EDITOR", "VISUAL", "TMUX", "RUST_LOG", "LC_ALL"];
+
+/// A home of its own, removed with the handle.
+pub(crate) struct Home(PathBuf);
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("home"));
+        std::fs::create_dir_all(&path).expect("a directory");
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes a file into it; its path.
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    }
+
+    /// What the program's environment is here.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, PathBuf)> {
+        [
+            ("HOME", ""),
+            ("XDG_CONFIG_HOME", ".config"),
+            ("XDG_STATE_HOME", ".local/state"),
+            ("XDG_DATA_HOME", ".local/share"),
+            ("XDG_CACHE_HOME", ".cache"),
+        ]
+        .map(|(name, place)| (name, self.0.join(place)))
+        .to_vec()
+    }
+
+    /// A command that runs the program in this home.
+    pub(crate) fn mqdeck(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mqdeck"));
+        for name in FOREIGN {
+            command.env_remove(name);
+        }
+        command.envs(self.environment()).env("LANG", "C.UTF-8").env("TZ", "UTC").current_dir(&self.0).args(arguments);
+        command
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

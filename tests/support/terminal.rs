@@ -1,0 +1,195 @@
+//! A terminal that the program runs in: a real pty on one side, a screen to read and keys to press on the other.
+//!
+//! It never answers a query (cursor position, colours, device attributes): the program must not wait for one.
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use std::io::{Read, Write};
+use std::num::NonZeroU16;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The program in a terminal. Dropping it kills the program.
+pub(crate) struct Terminal {
+    child: Box<dyn Child + Send + Sync>,
+    master: Box<dyn MasterPty + Send>,
+    keys: Box<dyn Write + Send>,
+    shown: Arc<Shown>,
+}
+
+struct Shown {
+    output: Mutex<Output>,
+    changed: Condvar,
+}
+
+struct Output {
+    screen: vt100::Parser,
+    /// Every byte that left the program.
+    raw: Vec<u8>,
+    /// When bytes came, and how many there were in all after them.
+    arrivals: Vec<(Instant, usize)>,
+    ended: bool,
+}
+
+impl Terminal {
+    /// Starts a program in a terminal of that size, with nothing of this machine's environment but its `PATH`.
+    pub(crate) fn open(program: &Path, arguments: &[&str], environment: &[(&str, &Path)], (columns, rows): (u16, u16)) -> Self {
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).expect("a pty");
+        let mut command = CommandBuilder::new(program);
+        command.args(arguments);
+        command.env_clear();
+        for (name, value) in [("TERM", "xterm-256color"), ("COLORTERM", "truecolor"), ("LANG", "C.UTF-8"), ("TZ", "UTC")] {
+            command.env(name, value);
+        }
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        for (name, value) in environment {
+            command.env(name, value);
+        }
+        let child = pair.slave.spawn_command(command).expect("the program starts");
+        drop(pair.slave);
+        let reader = pair.master.try_clone_reader().expect("the pty can be read");
+        let keys = pair.master.take_writer().expect("the pty can be written");
+        let output = Output {
+            screen: vt100::Parser::new(at_least_one(rows), at_least_one(columns), 0),
+            raw: Vec::new(),
+            arrivals: Vec::new(),
+            ended: false,
+        };
+        let shown = Arc::new(Shown { output: Mutex::new(output), changed: Condvar::new() });
+        let sink = Arc::clone(&shown);
+        std::thread::spawn(move || sink.follow(reader));
+        Self { child, master: pair.master, keys, shown }
+    }
+
+    /// Presses keys: text as it is, escape sequences as a terminal sends them.
+    pub(crate) fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).and_then(|()| self.keys.flush()).expect("the program reads its terminal");
+    }
+
+    /// Waits until the screen shows this text. Panics with the screen if it does not come in time.
+    pub(crate) fn wait_for(&self, text: &str, limit: Duration) {
+        self.wait_until(text, limit, |screen| screen.contains(text));
+    }
+
+    /// Waits until the screen is as wanted; `what` names it for the failure.
+    pub(crate) fn wait_until(&self, what: &str, limit: Duration, wanted: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + limit;
+        let mut output = self.shown.lock();
+        loop {
+            let screen = output.screen.screen().contents();
+            if wanted(&screen) {
+                return;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero() && !output.ended, "{what:?} did not come; the screen (ended: {}):\n{screen}", output.ended);
+            output = self.shown.changed.wait_timeout(output, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits for the first byte after `count` bytes; when it came. `None` if none came in time.
+    pub(crate) fn byte_after(&self, count: usize, limit: Duration) -> Option<Instant> {
+        let deadline = Instant::now() + limit;
+        let mut output = self.shown.lock();
+        loop {
+            if let Some((when, _)) = output.arrivals.iter().find(|(_, total)| *total > count) {
+                return Some(*when);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || output.ended {
+                return None;
+            }
+            output = self.shown.changed.wait_timeout(output, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// What the screen shows now, a line each.
+    pub(crate) fn screen(&self) -> String {
+        self.shown.lock().screen.screen().contents()
+    }
+
+    /// How many bytes have left the program so far.
+    pub(crate) fn count(&self) -> usize {
+        self.shown.lock().raw.len()
+    }
+
+    /// Every byte that has left the program so far.
+    pub(crate) fn raw(&self) -> Vec<u8> {
+        self.shown.lock().raw.clone()
+    }
+
+    /// Whether the program shows the alternate screen, or a cursor, or has set the terminal to tell of the mouse or of pastes.
+    pub(crate) fn is_restored(&self) -> bool {
+        let output = self.shown.lock();
+        let screen = output.screen.screen();
+        !screen.alternate_screen()
+            && !screen.hide_cursor()
+            && !screen.bracketed_paste()
+            && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None
+    }
+
+    /// Changes the size of the terminal.
+    pub(crate) fn resize(&self, (columns, rows): (u16, u16)) {
+        self.shown.lock().screen.screen_mut().set_size(at_least_one(rows), at_least_one(columns));
+        self.master.resize(PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }).expect("the pty can be resized");
+    }
+
+    /// The program's process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.process_id().expect("the program runs")
+    }
+
+    /// Waits for the program to end; its exit code.
+    pub(crate) fn wait_exit(&mut self, limit: Duration) -> u32 {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the program is our child") {
+                return status.exit_code();
+            }
+            assert!(Instant::now() < deadline, "the program did not end; the screen:\n{}", self.screen());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// A terminal has at least one row and one column.
+fn at_least_one(cells: u16) -> NonZeroU16 {
+    NonZeroU16::new(cells).unwrap_or(NonZeroU16::MIN)
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // It may have ended by itself: then there is nothing to kill.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Shown {
+    fn lock(&self) -> MutexGuard<'_, Output> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what the program writes until it closes its end.
+    fn follow(&self, mut reader: Box<dyn Read + Send>) {
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let read = reader.read(&mut buffer).unwrap_or(0);
+            let when = Instant::now();
+            let mut output = self.lock();
+            if read == 0 {
+                output.ended = true;
+            } else {
+                output.screen.process(&buffer[..read]);
+                output.raw.extend_from_slice(&buffer[..read]);
+                let total = output.raw.len();
+                output.arrivals.push((when, total));
+            }
+            drop(output);
+            self.changed.notify_all();
+            if read == 0 {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Topics for tests, made by rdkafka's admin client.
+
+use super::unique;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use std::time::{Duration, Instant};
+
+/// Creates a topic of that name plus something unique, and waits until each partition has a leader.
+pub(crate) async fn create(bootstrap: &str, name: &str, partitions: i32, replicas: i32, configs: &[(&str, &str)]) -> String {
+    let topic = unique(name);
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", bootstrap).create().expect("an admin client");
+    let mut wanted = NewTopic::new(&topic, partitions, TopicReplication::Fixed(replicas));
+    for (name, value) in configs {
+        wanted = wanted.set(name, value);
+    }
+    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
+    let made = admin.create_topics([&wanted], &options).await.expect("the broker answers");
+    assert!(made.iter().all(Result::is_ok), "{made:?}");
+    let began = Instant::now();
+    loop {
+        let metadata = admin.inner().fetch_metadata(Some(&topic), Duration::from_secs(10)).expect("metadata");
+        let found = metadata.topics().iter().flat_map(|t| t.partitions()).filter(|p| p.leader() >= 0 && p.error().is_none()).count();
+        if found == usize::try_from(partitions).expect("a positive number") {
+            return topic;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "no leaders for {topic}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
