@@ -13,6 +13,8 @@ pub struct Profile {
     pub name: Arc<str>,
     /// Where it was read from; `None` for `--url`.
     pub path: Option<PathBuf>,
+    /// Says `safety { mode = "read-only" }` or is marked as production: nothing may be written until it is armed.
+    pub read_only: bool,
     pub integrations: Vec<Integration>,
 }
 
@@ -24,7 +26,8 @@ pub struct Integration {
     pub system: String,
     pub endpoint: Endpoint,
     pub auth: Auth,
-    /// The `config` block: the system's own settings by their names, as text.
+    /// The `config` block: the system's own settings by their names, as text. For Kafka librdkafka's names, with `producer.` or
+    /// `consumer.` before those that the profile says for one role only: read them through [`Integration::settings_of`].
     pub settings: BTreeMap<String, Setting>,
     /// Channels named in the profile, with how a tenant is found in a name.
     pub channels: Vec<ChannelPattern>,
@@ -39,7 +42,7 @@ pub struct Integration {
 /// Where a system is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// `host:port`, tried in turn.
+    /// `host:port`, tried in turn; a whole URL for systems that are reached by one.
     pub addresses: Vec<String>,
     pub tls: Option<Tls>,
 }
@@ -213,6 +216,14 @@ impl Integration {
         }
     }
 
+    /// The settings for one role, `producer` or `consumer`: those said for it, and those said for any.
+    pub fn settings_of(&self, role: &str) -> BTreeMap<&str, &Setting> {
+        let scoped = |name: &str| ["producer.", "consumer.", "mqdeck."].iter().any(|scope| name.starts_with(scope));
+        let any = self.settings.iter().filter(|(name, _)| !scoped(name)).map(|(name, setting)| (name.as_str(), setting));
+        let own = self.settings.iter().filter_map(|(name, setting)| Some((name.strip_prefix(role)?.strip_prefix('.')?, setting)));
+        any.chain(own).collect()
+    }
+
     /// The tenant in a channel's name, by the first pattern that finds one.
     pub fn tenant_of<'a>(&self, channel: &'a str) -> Option<&'a str> {
         self.channels.iter().find_map(|pattern| pattern.tenant_of(channel))
@@ -222,6 +233,18 @@ impl Integration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_role_gets_what_is_said_for_it_before_what_is_said_for_any() {
+        let mut integration = Integration::new("events", "kafka", Vec::new());
+        for (line, name) in ["linger.ms", "producer.linger.ms", "consumer.group.id", "client.rack", "mqdeck.time_lookup"].iter().enumerate()
+        {
+            integration.settings.insert((*name).to_owned(), Setting { value: Secret::new(String::new()), line });
+        }
+        let lines = |role| integration.settings_of(role).iter().map(|(name, setting)| (*name, setting.line)).collect::<Vec<_>>();
+        assert_eq!(lines("producer"), [("client.rack", 3), ("linger.ms", 1)]);
+        assert_eq!(lines("consumer"), [("client.rack", 3), ("group.id", 2), ("linger.ms", 0)]);
+    }
 
     #[test]
     fn a_tenant_is_the_part_that_the_star_stands_for() {

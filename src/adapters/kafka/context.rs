@@ -42,18 +42,23 @@ impl Context {
         Self { trouble: watch::Sender::new(None), tokens }
     }
 
-    /// Where troubles are told; `None` until there is one.
-    pub(super) fn troubles(&self) -> watch::Receiver<Option<Trouble>> {
-        self.trouble.subscribe()
+    /// Where troubles are told; `None` until there is one, and again once somebody has found that it is over.
+    pub(super) fn troubles(&self) -> watch::Sender<Option<Trouble>> {
+        self.trouble.clone()
     }
 
     fn note(&self, code: RDKafkaErrorCode, reason: &str) {
         let all_down = code == RDKafkaErrorCode::AllBrokersDown;
         let refused = matches!(code, RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL | RDKafkaErrorCode::Fatal);
+        // "after 3ms in state CONNECT, 1 identical error(s) suppressed" is for the log.
+        let reason = reason.rsplit_once(" (after ").map_or(reason, |(reason, _)| reason);
         self.trouble.send_modify(|trouble| match trouble {
-            // "1/1 brokers are down" says less than the reason that came just before it.
+            // "1/1 brokers are down" says less than the reason that came just before it, and it is said once.
             Some(before) if all_down => before.hopeless = true,
-            _ => *trouble = Some(Trouble { code, reason: reason.to_owned(), hopeless: all_down || refused }),
+            before => {
+                let hopeless = all_down || refused || before.as_ref().is_some_and(|before| before.hopeless);
+                *before = Some(Trouble { code, reason: reason.to_owned(), hopeless });
+            }
         });
     }
 }
@@ -135,10 +140,15 @@ mod tests {
     fn the_reason_outlives_the_count_of_brokers_that_are_down() {
         let context = Context::new(None);
         let troubles = context.troubles();
-        context.note(RDKafkaErrorCode::BrokerTransportFailure, "Connect to 127.0.0.1:1 failed: Connection refused");
+        context.note(
+            RDKafkaErrorCode::BrokerTransportFailure,
+            "Connect to 127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)",
+        );
         assert!(troubles.borrow().as_ref().is_some_and(|t| !t.hopeless));
         context.note(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down");
         let trouble = troubles.borrow().clone().expect("a trouble");
-        assert!(trouble.hopeless && trouble.reason.contains("refused"), "{trouble:?}");
+        assert!(trouble.hopeless && trouble.reason.ends_with("refused"), "{trouble:?}");
+        context.note(RDKafkaErrorCode::BrokerTransportFailure, "again");
+        assert!(troubles.borrow().as_ref().is_some_and(|t| t.hopeless), "it stays hopeless until a look-up goes well");
     }
 }

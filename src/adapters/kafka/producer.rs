@@ -15,8 +15,12 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
+/// Long enough for one more attempt to connect (`reconnect.backoff.max.ms` is 2 s) when none was possible just before.
+const RECONNECT: Duration = Duration::from_secs(3);
+
 pub(super) struct Producer {
     pub(super) client: FutureProducer<Context>,
+    troubles: watch::Sender<Option<Trouble>>,
     state: Mutex<State>,
     /// How long the last messages may take when the producer ends.
     patience: Duration,
@@ -25,8 +29,8 @@ pub(super) struct Producer {
 struct State {
     /// Partitions of the topics that were looked up.
     topics: HashMap<String, usize>,
-    /// Seen up to the last look-up that went well.
-    troubles: watch::Receiver<Option<Trouble>>,
+    /// Troubles seen up to the last look-up.
+    seen: watch::Receiver<Option<Trouble>>,
     used: Instant,
 }
 
@@ -35,11 +39,12 @@ impl Producer {
     pub(super) async fn create(config: ClientConfig, tokens: Option<Tokens>, patience: Duration) -> Result<Self, KafkaError> {
         let context = Context::new(tokens);
         let troubles = context.troubles();
+        let seen = troubles.subscribe();
         let client = off_thread(move || FutureProducer::from_config_and_context(&config, context))
             .await
             .unwrap_or_else(|| Err(KafkaError::ClientCreation("no thread could be started".to_owned())))?;
-        let state = Mutex::new(State { topics: HashMap::new(), troubles, used: Instant::now() });
-        Ok(Self { client, state, patience })
+        let state = Mutex::new(State { topics: HashMap::new(), seen, used: Instant::now() });
+        Ok(Self { client, troubles, state, patience })
     }
 
     /// The number of the topic's partitions. Asks the brokers the first time, and again after trouble, so that whatever can be
@@ -51,16 +56,19 @@ impl Producer {
         let client = self.client.clone();
         let name = topic.to_owned();
         // An older trouble may be over; only one that was not seen before is an answer.
-        let mut troubles = self.locked().troubles.clone();
+        let mut unseen = self.locked().seen.clone();
+        let timeout = if self.is_cut_off() { timeout.min(RECONNECT) } else { timeout };
         let answer = off_thread(move || client.client().fetch_metadata(Some(&name), timeout));
         let metadata = tokio::select! {
             answer = answer => answer,
-            () = hopeless(&mut troubles) => None,
+            () = hopeless(&mut unseen) => None,
         };
+        self.locked().seen.mark_unchanged();
         let Some(Ok(metadata)) = metadata else {
-            let trouble = troubles.borrow().clone();
-            return Err(no_connection(target, trouble.as_ref(), timeout));
+            return Err(no_connection(target, self.troubles.borrow().as_ref(), timeout));
         };
+        self.troubles.send_replace(None);
+        self.locked().seen.mark_unchanged();
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
             return Err(no_topic(target, RDKafkaErrorCode::UnknownTopic));
         };
@@ -68,17 +76,14 @@ impl Producer {
             return Err(no_topic(target, error.into()));
         }
         let count = found.partitions().len();
-        let mut state = self.locked();
-        state.troubles.mark_unchanged();
-        state.topics.insert(topic.to_owned(), count);
+        self.locked().topics.insert(topic.to_owned(), count);
         Ok(count)
     }
 
     fn known(&self, topic: &str) -> Option<usize> {
         let mut state = self.locked();
         state.used = Instant::now();
-        if state.troubles.has_changed().unwrap_or(false) && !state.topics.is_empty() {
-            state.troubles.mark_unchanged();
+        if self.troubles.borrow().is_some() {
             state.topics.clear();
         }
         state.topics.get(topic).copied()
@@ -86,10 +91,13 @@ impl Producer {
 
     /// What is known about why a message came back.
     pub(super) fn sent(&self, size: usize) -> Sent {
-        let state = self.locked();
-        let fresh = state.troubles.has_changed().unwrap_or(false);
-        let trouble = state.troubles.borrow().as_ref().filter(|_| fresh).map(|trouble| trouble.reason.clone());
+        let trouble = self.troubles.borrow().as_ref().map(|trouble| trouble.reason.clone());
         Sent { size, limit: None, trouble, fatal: self.client.client().fatal_error() }
+    }
+
+    /// Whether no broker was left when last heard of.
+    fn is_cut_off(&self) -> bool {
+        self.troubles.borrow().as_ref().is_some_and(|trouble| trouble.hopeless)
     }
 
     /// Forgets a topic, so that it is looked up again.
@@ -97,6 +105,12 @@ impl Producer {
         self.locked().topics.remove(topic);
     }
 
+    /// Whether messages are on their way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.client.in_flight_count() > 0
+    }
+
+    /// Whether a fatal error has ended it: nothing can be sent through it any more.
     pub(super) fn is_dead(&self) -> bool {
         self.client.client().fatal_error().is_some()
     }

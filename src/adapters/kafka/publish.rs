@@ -119,8 +119,11 @@ impl Publisher {
         let partitions = match producer.partitions(channel, target, self.timeout).await {
             Ok(count) => count,
             Err(fault) => {
-                if matches!(fault.kind, Kind::Unauthorized | Kind::Unreachable | Kind::Timeout) || producer.is_dead() {
+                if fault.kind == Kind::Unauthorized && !producer.is_busy() {
+                    // Left alone it would try the same log-in again and again, until somebody locks the account.
                     desk.producers.retain(|(_, kept)| !Arc::ptr_eq(kept, &producer));
+                }
+                if matches!(fault.kind, Kind::Unauthorized | Kind::Unreachable | Kind::Timeout) {
                     desk.failed = Some((Instant::now(), fault.clone()));
                 }
                 return Err(fault);
@@ -286,5 +289,6 @@ async fn give_up_idle(desk: Weak<Mutex<Desk>>) {
     }
 }
 
+#[cfg(test)]
 #[cfg(test)]
 mod tests;

@@ -25,6 +25,14 @@ pub(super) fn no_connection(target: &SafeText, trouble: Option<&Trouble>, waited
     };
     let reason = trouble.reason.as_str();
     let (kind, next) = match trouble.code {
+        _ if reason.contains("SSL alert") => {
+            (Kind::Unauthorized, "the broker refuses our side of TLS: it may want a client certificate (client_cert in the tls block)")
+        }
+        Code::AllBrokersDown => {
+            let cause = format!("the connection does not last: {reason}");
+            let next = "check whether the endpoint's port wants TLS or a log-in";
+            return not_sent(target, Kind::Unreachable, &cause, next);
+        }
         Code::Authentication | Code::SaslAuthenticationFailed => {
             (Kind::Unauthorized, "check the user, the password or the token in the profile's auth block")
         }

@@ -44,9 +44,9 @@ const ALIASES: &[(&str, &str)] = &[
     ("compression.codec", "compression.type"),
 ];
 
-/// Requests larger than this close the connection of a broker with Kafka's defaults (`socket.request.max.bytes`); below it, the
-/// broker says itself what is too large.
-pub(crate) const LARGEST_REQUEST: usize = 104_857_600;
+/// A broker with Kafka's defaults closes the connection on requests above 104,857,600 bytes (`socket.request.max.bytes`), and the
+/// message would be tried in vain until it times out. Below it, the broker says itself what is too large.
+pub(crate) const LARGEST_MESSAGE: usize = 100_000_000;
 
 /// The settings of a producer: idempotent, acknowledged by every replica, and never creating a topic by a slip of the pen.
 /// What the profile's `config` block says goes before these defaults.
@@ -88,7 +88,7 @@ fn defaults(timeout: Duration) -> [(&'static str, String); 9] {
         ("enable.idempotence", "true".to_owned()),
         ("acks", "all".to_owned()),
         ("allow.auto.create.topics", "false".to_owned()),
-        ("message.max.bytes", LARGEST_REQUEST.to_string()),
+        ("message.max.bytes", LARGEST_MESSAGE.to_string()),
         ("message.timeout.ms", (timeout.as_millis() * 3).max(1_000).to_string()),
         ("socket.timeout.ms", timeout.as_millis().clamp(100, 300_000).to_string()),
         ("reconnect.backoff.max.ms", "2000".to_owned()),

@@ -1,13 +1,13 @@
 //! The questions that the link asks: which versions are spoken, how an answer is read, and what the wire log says of both.
 
 use super::shape::{Of, Shape, always, since, within};
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsRequest, DescribeConfigsRequest, DescribeConfigsResponse, DescribeLogDirsRequest, DescribeLogDirsResponse,
     ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, SaslAuthenticateRequest, SaslAuthenticateResponse,
     SaslHandshakeRequest, SaslHandshakeResponse,
 };
-use kafka_protocol::protocol::{Decodable, Encodable, Message, VersionRange};
+use kafka_protocol::protocol::{Decodable, Encodable, Message, StrBytes, VersionRange};
 use std::time::Duration;
 
 /// A request with everything the link must know of it.
@@ -18,6 +18,12 @@ pub(crate) trait Ask: Encodable + Send + Sync {
     /// The versions that both the request and its answer have here.
     const SPOKEN: VersionRange;
     type Answer: Send;
+
+    /// Writes the request. Encoding fails where a field is set that the version does not have, so that requests which can do
+    /// without one leave it out here.
+    fn write(&self, frame: &mut BytesMut, version: i16) -> Result<(), anyhow::Error> {
+        self.encode(frame, version)
+    }
 
     /// Reads the body of an answer. It must not trust any count in it: see [`Shape`].
     fn decode(body: Bytes, version: i16) -> Result<Self::Answer, anyhow::Error>;
@@ -151,7 +157,7 @@ impl Ask for SaslHandshakeRequest {
     }
 
     fn said(answer: &SaslHandshakeResponse) -> String {
-        let offered: Vec<_> = answer.mechanisms.iter().map(|name| name.as_str()).collect();
+        let offered: Vec<_> = answer.mechanisms.iter().map(StrBytes::as_str).collect();
         offered.join(" ")
     }
 }
@@ -178,6 +184,14 @@ impl Ask for MetadataRequest {
     // Before version 4 a question creates the topic that it asks for.
     const SPOKEN: VersionRange = shared(VersionRange { min: 4, max: i16::MAX }, MetadataResponse::VERSIONS);
     type Answer = MetadataResponse;
+
+    fn write(&self, frame: &mut BytesMut, version: i16) -> Result<(), anyhow::Error> {
+        // Rights are told since version 8 (KIP-430).
+        if version < 8 && self.include_topic_authorized_operations {
+            return self.clone().with_include_topic_authorized_operations(false).encode(frame, version);
+        }
+        self.encode(frame, version)
+    }
 
     fn decode(body: Bytes, version: i16) -> Result<MetadataResponse, anyhow::Error> {
         const BROKER: Of = Of::Structs(&[always(Of::Fixed(4)), always(Of::Text), always(Of::Fixed(4)), since(1, Of::Text)]);
@@ -317,5 +331,76 @@ impl Ask for DescribeLogDirsRequest {
 
     fn said(answer: &DescribeLogDirsResponse) -> String {
         counted(answer.results.len(), "log dir")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_highest_version_of_both_is_spoken() {
+        let versions = Versions { error: 0, offered: vec![(3, 0, 12), (2, 1, 10), (1, 0, 2), (9, 8, 8)] };
+        let range = |min, max| VersionRange { min, max };
+        for (key, spoken, picked) in [
+            (ApiKey::Metadata, range(4, 13), Some(12)),
+            (ApiKey::ListOffsets, range(1, 7), Some(7)),
+            (ApiKey::Fetch, range(4, 18), None),
+            (ApiKey::OffsetFetch, range(0, 9), Some(8)),
+            (ApiKey::DescribeConfigs, range(1, 4), None),
+        ] {
+            assert_eq!(versions.pick(key, spoken), picked, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn api_versions_are_read_in_both_forms() {
+        let plain = Bytes::from_static(&[0, 0, 0, 0, 0, 1, 0, 3, 0, 0, 0, 12, 0, 0, 0, 0]);
+        let compact = Bytes::from_static(&[0, 0, 2, 0, 3, 0, 0, 0, 12, 0, 0, 0, 0, 0, 0]);
+        for (body, version) in [(plain, 1), (compact, 4)] {
+            let read = Versions::read(body, version).expect("readable");
+            assert_eq!(read, Versions { error: 0, offered: vec![(3, 0, 12)] }, "v{version}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_behind_error_35() {
+        // As librdkafka's mock cluster answers version 4.
+        let body = Bytes::from_static(&[0, 35, 0, 0, 0, 1, 0, 18, 0, 0, 0, 2, 0]);
+        assert_eq!(Versions::read(body, 4).expect("readable").error, UNSUPPORTED_VERSION);
+    }
+
+    #[test]
+    fn rights_are_left_out_where_a_broker_is_too_old_to_tell_them() {
+        let request = MetadataRequest::default().with_topics(Some(Vec::new())).with_include_topic_authorized_operations(true);
+        for version in MetadataRequest::SPOKEN.min..=MetadataRequest::SPOKEN.max {
+            let mut frame = BytesMut::new();
+            request.write(&mut frame, version).unwrap_or_else(|error| panic!("v{version}: {error}"));
+        }
+    }
+
+    proptest! {
+        /// A count in garbage must end neither the process nor the test.
+        #[test]
+        fn garbled_answers_are_refused_without_a_panic(
+            mut body in proptest::collection::vec(any::<u8>(), 0..300),
+            huge in 0..300_usize,
+            version in 0..14_i16,
+        ) {
+            for (at, byte) in [0x7f, 0xff, 0xff, 0xff].into_iter().enumerate() {
+                if let Some(place) = body.get_mut(huge + at) {
+                    *place = byte;
+                }
+            }
+            let body = Bytes::from(body);
+            let _ = Versions::read(body.clone(), version);
+            let _ = MetadataRequest::decode(body.clone(), version);
+            let _ = ListOffsetsRequest::decode(body.clone(), version);
+            let _ = DescribeConfigsRequest::decode(body.clone(), version);
+            let _ = DescribeLogDirsRequest::decode(body.clone(), version);
+            let _ = <SaslHandshakeRequest as Ask>::decode(body.clone(), version);
+            let _ = <SaslAuthenticateRequest as Ask>::decode(body, version);
+        }
     }
 }

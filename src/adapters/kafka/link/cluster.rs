@@ -222,12 +222,13 @@ impl Cluster {
     async fn lease(&self, node: i32, address: &HostPort, lane: Lane) -> Result<Lease, Fault> {
         let lease = self.0.pool.lease(address, lane, self.0.timeout).await;
         lease.map_err(|fault| {
-            if fault.kind.is_transient() && !self.0.bootstrap.contains(address) { self.advertised(node, address, fault) } else { fault }
+            let trap = fault.kind.is_transient() && !self.0.bootstrap.contains(address);
+            if trap { self.advertised(node, address, &fault) } else { fault }
         })
     }
 
     /// The trap of advertised listeners: the bootstrap address answers, but names its brokers by addresses that only others can reach.
-    fn advertised(&self, node: i32, address: &HostPort, fault: Fault) -> Fault {
+    fn advertised(&self, node: i32, address: &HostPort, fault: &Fault) -> Fault {
         let bootstrap = list(&self.0.bootstrap);
         let cause = format!("{}; broker {node} is known by this address because {bootstrap} advertises it", fault.cause);
         Fault::new(fault.kind, fault.op, format!("broker {node} at {address}"), cause).next(format!(
@@ -237,15 +238,14 @@ impl Cluster {
 
     /// Every address worth asking, the best first.
     fn candidates(&self) -> Vec<HostPort> {
-        let known: Vec<_> = self.known().brokers.values().cloned().collect();
-        let (mut open, other): (Vec<_>, Vec<_>) = known.into_iter().partition(|address| self.0.pool.is_open(address, Lane::Control));
-        open.extend(other);
+        let mut candidates: Vec<_> = self.known().brokers.values().cloned().collect();
         for address in &self.0.bootstrap {
-            if !open.contains(address) {
-                open.push(address.clone());
+            if !candidates.contains(address) {
+                candidates.push(address.clone());
             }
         }
-        open
+        candidates.sort_by_cached_key(|address| self.0.pool.standing(address, Lane::Control));
+        candidates
     }
 
     /// How long one of several addresses may take to connect, so that a silent one does not use up the time of the others.
@@ -290,4 +290,79 @@ fn parse_address(text: &str) -> Result<HostPort, Fault> {
     };
     let port = port.map_or(Ok(DEFAULT_PORT), str::parse).map_err(|_| wrong())?;
     if host.is_empty() || port == 0 { Err(wrong()) } else { Ok(HostPort { host: host.to_owned(), port }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{self, Asked, Does, FakeBroker};
+    use super::*;
+    use kafka_protocol::messages::ListOffsetsRequest;
+
+    fn integration(addresses: &[String]) -> Integration {
+        Integration { timeout: Duration::from_secs(1), ..Integration::new("events", "kafka", addresses.to_vec()) }
+    }
+
+    async fn closed_port() -> HostPort {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        HostPort { host: "127.0.0.1".into(), port: listener.local_addr().expect("an address").port() }
+    }
+
+    fn greets(asked: &Asked) -> Option<Does> {
+        match asked.key {
+            18 if asked.version >= 3 => Some(Does::Answer([0, 35].as_slice().into())),
+            18 => Some(Does::Answer(fake::old_versions())),
+            _ => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_advertised_address_that_nobody_reaches_is_named_with_its_bootstrap() {
+        let inside = closed_port().await;
+        let advertised = inside.clone();
+        let broker = FakeBroker::start(move |asked| greets(asked).unwrap_or_else(|| Does::Answer(fake::metadata(7, &advertised, 0)))).await;
+        let bootstrap = broker.address.to_string();
+        let cluster =
+            Cluster::connect(&integration(std::slice::from_ref(&bootstrap)), WireLog::default()).await.expect("the bootstrap answers");
+        let fault = cluster.call(7, Lane::Control, &ListOffsetsRequest::default()).await.expect_err("nobody is there");
+        assert_eq!(fault.target.as_str(), format!("broker 7 at {inside}"));
+        assert!(fault.cause.as_str().contains(&format!("because {bootstrap} advertises it")), "{fault}");
+        assert!(fault.next.as_str().contains("advertised.listeners"), "{fault}");
+        assert_eq!(cluster.leader("orders", 0).await, Ok(7), "metadata still comes from the bootstrap address");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_died_unnoticed_is_replaced_once() {
+        let broker = FakeBroker::start(|asked| {
+            greets(asked).unwrap_or_else(|| match (asked.connection, asked.number) {
+                (0, 3) => Does::HangUp,
+                _ => Does::Answer(fake::metadata(1, &HostPort { host: "elsewhere".into(), port: 1 }, 0)),
+            })
+        })
+        .await;
+        let cluster = Cluster::connect(&integration(&[broker.address.to_string()]), WireLog::default()).await.expect("connects");
+        cluster.refresh(Some(&[])).await.expect("answered on a second connection");
+        assert_eq!(broker.connections.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn when_no_address_answers_each_says_why() {
+        let (first, second) = (closed_port().await, closed_port().await);
+        let fault =
+            Cluster::connect(&integration(&[first.to_string(), second.to_string()]), WireLog::default()).await.err().expect("nobody");
+        assert_eq!(fault.kind, Kind::Unreachable);
+        assert_eq!(fault.target.as_str(), format!("{first}, {second}"));
+        assert!(fault.cause.as_str().starts_with("none of 2 addresses answers: "), "{fault}");
+    }
+
+    #[test]
+    fn addresses_are_read_as_people_write_them() {
+        for (text, host, port) in
+            [("localhost:9093", "localhost", 9093), ("broker", "broker", 9092), ("[::1]:9094", "::1", 9094), ("[::1]", "::1", 9092)]
+        {
+            assert_eq!(parse_address(text), Ok(HostPort { host: host.into(), port }), "{text}");
+        }
+        for wrong in ["", ":9092", "host:port", "host:0", "host:99999"] {
+            assert_eq!(parse_address(wrong).expect_err(wrong).kind, Kind::Usage);
+        }
+    }
 }

@@ -128,26 +128,17 @@ impl Connection {
             self.questions.send(question).await.map_err(|_| self.shared.fault())?;
             reply.await.map_err(|_| self.shared.fault())
         };
-        let answered: Result<Result<bytes::Bytes, Fault>, _> = tokio::time::timeout(patience, answered).await;
-        match answered {
-            Ok(answer) => {
-                if answer.is_ok() {
-                    self.shared.proven.store(true, Ordering::Relaxed);
-                }
-                answer
-            }
-            Err(_) => {
-                // What comes after an answer that did not come cannot be waited for either: start over on a new connection.
-                let fault = Fault::new(
-                    Kind::Timeout,
-                    A::OP,
-                    self.shared.peer.clone(),
-                    format!("{:?} was not answered within {}", A::KEY, seconds(patience)),
-                );
-                self.shared.end(fault.clone());
-                Err(fault.next("the broker may be overloaded or the network slow: raise timeout in the profile if so"))
-            }
+        let Ok(answer) = tokio::time::timeout(patience, answered).await else {
+            // What comes after an answer that did not come cannot be waited for either: start over on a new connection.
+            let cause = format!("{:?} was not answered within {}", A::KEY, seconds(patience));
+            let fault = Fault::new(Kind::Timeout, A::OP, self.shared.peer.clone(), cause);
+            self.shared.end(fault.clone());
+            return Err(fault.next("the broker may be overloaded or the network slow: raise timeout in the profile if so"));
+        };
+        if answer.is_ok() {
+            self.shared.proven.store(true, Ordering::Relaxed);
         }
+        answer
     }
 
     fn outcome<A: Ask>(&self, answer: &A::Answer, size: usize) -> String {
@@ -271,5 +262,120 @@ async fn write(
             },
             () = over.cancelled() => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{self, Does, FakeBroker};
+    use super::*;
+    use kafka_protocol::messages::{DescribeConfigsRequest, MetadataRequest};
+
+    const SHORT: Duration = Duration::from_millis(400);
+
+    fn all_topics() -> MetadataRequest {
+        MetadataRequest::default().with_topics(None)
+    }
+
+    async fn open(broker: &FakeBroker) -> Connection {
+        Connection::open(&fake::dial(SHORT), &broker.address, SHORT).await.expect("opens")
+    }
+
+    fn here() -> HostPort {
+        HostPort { host: "b".into(), port: 1 }
+    }
+
+    #[tokio::test]
+    async fn a_broker_of_2018_is_spoken_to_in_its_versions() {
+        let broker = FakeBroker::start(|asked| match (asked.key, asked.version) {
+            // As librdkafka's mock cluster does: the error, and a body that fits no version.
+            (18, 3..) => Does::Answer([0, 35, 0, 0, 0, 1, 0, 18, 0].as_slice().into()),
+            (18, _) => Does::Answer(fake::old_versions()),
+            (3, 6) => Does::Answer(fake::metadata(1, &here(), 0)),
+            _ => Does::HangUp,
+        })
+        .await;
+        let connection = open(&broker).await;
+        let answer = connection.call(&all_topics()).await.expect("an answer");
+        assert_eq!(answer.topics[0].name.as_ref().map(|name| name.as_str()), Some("orders"));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_the_broker_does_not_offer_is_not_sent() {
+        let versions = |_: &fake::Asked| Does::Answer([0, 0, 0, 0, 0, 0].as_slice().into());
+        let broker =
+            FakeBroker::start(move |asked| if asked.version >= 3 { Does::Answer([0, 35].as_slice().into()) } else { versions(asked) })
+                .await;
+        let fault = open(&broker).await.call(&DescribeConfigsRequest::default()).await.expect_err("not offered");
+        assert_eq!(fault.kind, Kind::Rejected);
+        assert!(fault.cause.as_str().contains("does not offer DescribeConfigs"), "{fault}");
+    }
+
+    #[tokio::test]
+    async fn many_ask_at_once_and_each_gets_its_own_answer() {
+        let broker = FakeBroker::start(|asked| match (asked.key, asked.number) {
+            (18, _) if asked.version >= 3 => Does::Answer([0, 35].as_slice().into()),
+            (18, _) => Does::Answer(fake::old_versions()),
+            // Two of three are kept back until all have come: whoever waits for one before asking the next never gets there.
+            (_, 2 | 3) => Does::Later(fake::metadata(asked.number as i32, &here(), 0)),
+            (_, number) => Does::Answer(fake::metadata(number as i32, &here(), 0)),
+        })
+        .await;
+        let connection = open(&broker).await;
+        let request = all_topics();
+        let answers = tokio::join!(connection.call(&request), connection.call(&request), connection.call(&request));
+        let node = |answer: Result<kafka_protocol::messages::MetadataResponse, Fault>| *answer.expect("an answer").controller_id;
+        assert_eq!((node(answers.0), node(answers.1), node(answers.2)), (2, 3, 4));
+    }
+
+    #[tokio::test]
+    async fn no_answer_in_time_ends_the_connection_for_all() {
+        let broker = FakeBroker::start(|asked| match asked.key {
+            18 if asked.version >= 3 => Does::Answer([0, 35].as_slice().into()),
+            18 => Does::Answer(fake::old_versions()),
+            _ => Does::Nothing,
+        })
+        .await;
+        let connection = open(&broker).await;
+        let fault = connection.call(&all_topics()).await.expect_err("no answer");
+        assert_eq!(fault.kind, Kind::Timeout);
+        assert!(fault.cause.as_str().contains("Metadata was not answered within 400 ms"), "{fault}");
+        assert!(connection.is_over());
+        assert_eq!(connection.call(&all_topics()).await.expect_err("over").kind, Kind::Timeout);
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_dies_fails_everything_in_flight_at_once() {
+        let broker = FakeBroker::start(|asked| match (asked.key, asked.number) {
+            (18, _) if asked.version >= 3 => Does::Answer([0, 35].as_slice().into()),
+            (18, _) => Does::Answer(fake::old_versions()),
+            (_, 2) => Does::Nothing,
+            _ => Does::HangUp,
+        })
+        .await;
+        let connection = open(&broker).await;
+        let request = all_topics();
+        let began = Instant::now();
+        let (first, second) = tokio::join!(connection.call(&request), connection.call(&request));
+        assert!(first.is_err_and(|fault| fault.kind == Kind::Unreachable) && second.is_err_and(|fault| fault.kind == Kind::Unreachable));
+        assert!(began.elapsed() < SHORT);
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_throttles_is_left_alone_for_that_long() {
+        let broker = FakeBroker::start(|asked| match asked.key {
+            18 if asked.version >= 3 => Does::Answer([0, 35].as_slice().into()),
+            18 => Does::Answer(fake::old_versions()),
+            _ => Does::Answer(fake::metadata(1, &here(), if asked.number == 2 { 150 } else { 0 })),
+        })
+        .await;
+        let connection = open(&broker).await;
+        let began = Instant::now();
+        connection.call(&all_topics()).await.expect("an answer");
+        assert!(began.elapsed() < Duration::from_millis(100));
+        connection.call(&all_topics()).await.expect("an answer");
+        assert!(began.elapsed() >= Duration::from_millis(150));
+        let log = connection.dial.log.since(0);
+        assert!(log.iter().any(|line| line.outcome.as_str().contains("throttled 150 ms")), "{log:?}");
     }
 }

@@ -8,15 +8,25 @@
 //! ```
 
 pub(crate) mod api;
+mod batch;
 pub(crate) mod cluster;
+mod codec;
 mod connection;
+pub(crate) mod cursor;
 pub(crate) mod describe;
+#[cfg(test)]
+mod fake;
+pub(crate) mod fetch;
 pub(crate) mod metadata;
 pub(crate) mod offsets;
 mod pool;
+mod record;
+#[cfg(test)]
+mod sample;
 mod sasl;
 pub(crate) mod shape;
 mod tls;
+pub(crate) mod walk;
 mod wire;
 
 pub(crate) use pool::Lane;

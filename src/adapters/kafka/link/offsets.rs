@@ -118,7 +118,7 @@ impl Cluster {
     async fn ask_leader(&self, leader: i32, committed: bool, wanted: &[Wanted], chunk: &[usize]) -> Vec<(usize, Answer)> {
         let request = request(committed, wanted, chunk);
         match self.call(leader, Lane::Control, &request).await {
-            Ok(answer) => read(answer, wanted, chunk),
+            Ok(answer) => read(&answer, wanted, chunk),
             Err(fault) => {
                 let again = if fault.kind.is_transient() { Again::Yes } else { Again::No };
                 chunk.iter().map(|at| (*at, Err((fault.clone(), again)))).collect()
@@ -171,7 +171,7 @@ fn request(committed: bool, wanted: &[Wanted], chunk: &[usize]) -> ListOffsetsRe
     ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_isolation_level(i8::from(committed)).with_topics(topics)
 }
 
-fn read(answer: ListOffsetsResponse, wanted: &[Wanted], chunk: &[usize]) -> Vec<(usize, Answer)> {
+fn read(answer: &ListOffsetsResponse, wanted: &[Wanted], chunk: &[usize]) -> Vec<(usize, Answer)> {
     let mut told: HashMap<(&str, i32), &ListOffsetsPartitionResponse> = HashMap::with_capacity(chunk.len());
     for topic in &answer.topics {
         told.extend(topic.partitions.iter().map(|partition| ((topic.name.as_str(), partition.partition_index), partition)));
@@ -232,7 +232,7 @@ mod tests {
             told(3, 0, -1),
         ]);
         let answers: BTreeMap<_, _> =
-            read(ListOffsetsResponse::default().with_topics(vec![topic]), &questions, &[0, 1, 2, 3]).into_iter().collect();
+            read(&ListOffsetsResponse::default().with_topics(vec![topic]), &questions, &[0, 1, 2, 3]).into_iter().collect();
         assert_eq!(answers[&0], Ok(Found { offset: Some(17), timestamp: Some(17) }));
         assert!(matches!(&answers[&1], Err((_, Again::Yes))), "the leader moved");
         assert!(matches!(&answers[&2], Err((fault, Again::No)) if fault.kind == Kind::Forbidden));

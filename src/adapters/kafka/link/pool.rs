@@ -19,6 +19,14 @@ pub(crate) enum Lane {
     Fetch(u32),
 }
 
+/// What is known of a broker without asking it; the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Standing {
+    Open,
+    Unknown,
+    Failed,
+}
+
 /// A connection and whether it was made for this call.
 pub(crate) struct Lease {
     pub(crate) connection: Arc<Connection>,
@@ -77,11 +85,16 @@ impl Pool {
         }
     }
 
-    /// Whether a connection to that broker is open.
-    pub(crate) fn is_open(&self, address: &HostPort, lane: Lane) -> bool {
+    /// How likely that broker answers, as far as earlier calls tell.
+    pub(crate) fn standing(&self, address: &HostPort, lane: Lane) -> Standing {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = slots.get(&(address.clone(), lane)).and_then(|slot| slot.try_lock().ok().map(|slot| slot.connection.clone()));
-        slot.flatten().is_some_and(|connection| !connection.is_over())
+        // A slot that somebody holds is being connected.
+        let Some(slot) = slots.get(&(address.clone(), lane)).and_then(|slot| slot.try_lock().ok()) else { return Standing::Unknown };
+        match &slot.connection {
+            Some(connection) if !connection.is_over() => Standing::Open,
+            _ if slot.failed.is_some() => Standing::Failed,
+            _ => Standing::Unknown,
+        }
     }
 
     /// Closes what is open in a lane.
@@ -108,13 +121,7 @@ mod tests {
     use crate::domain::fault::Kind;
 
     fn pool() -> Pool {
-        Pool::new(Arc::new(Dial {
-            client_id: kafka_protocol::protocol::StrBytes::from_static_str("test"),
-            timeout: Duration::from_secs(1),
-            tls: None,
-            login: None,
-            log: crate::adapters::wirelog::WireLog::default(),
-        }))
+        Pool::new(super::super::fake::dial(Duration::from_secs(1)))
     }
 
     #[test]

@@ -59,7 +59,8 @@ impl Login {
         let handshake = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(self.mechanism()));
         let offer = talk.ask(&handshake).await?;
         if offer.error_code != 0 {
-            let offered: Vec<_> = offer.mechanisms.iter().map(|name| name.as_str()).collect();
+            let mut offered: Vec<_> = offer.mechanisms.iter().map(StrBytes::as_str).collect();
+            offered.sort_unstable();
             let cause = format!(
                 "the listener does not offer {}: it offers {} [{}]",
                 self.mechanism(),
@@ -115,11 +116,8 @@ impl Login {
             return Ok(answer.session_lifetime_ms);
         }
         let said = String::from_utf8_lossy(&answer.auth_bytes).into_owned();
-        let refusal = self.step(talk, Bytes::from_static(b"\x01")).await.err();
-        let cause = match refusal {
-            Some(fault) => format!("the broker does not accept the token: {said} ({})", fault.cause),
-            None => format!("the broker does not accept the token: {said}"),
-        };
+        let code = talk.ask(&SaslAuthenticateRequest::default().with_auth_bytes(Bytes::from_static(b"\x01"))).await?.error_code;
+        let cause = format!("the broker does not accept the token: {said} [{}]", faults::code_name(code));
         Err(Fault::new(Kind::Unauthorized, OP, talk.peer(), cause).next(self.advice()))
     }
 }

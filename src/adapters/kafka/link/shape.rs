@@ -25,6 +25,8 @@ pub(crate) enum Of {
     Fixed(usize),
     /// A string, present or null.
     Text,
+    /// A string of bytes, present or null, whose length is a 32-bit number where it is not compact.
+    Bytes,
     /// An array of values of that many bytes.
     Values(usize),
     /// An array of strings.
@@ -80,6 +82,10 @@ impl Walk<'_> {
         match of {
             Of::Fixed(size) => self.skip(*size),
             Of::Text => self.text(),
+            Of::Bytes => {
+                let size = self.count()?;
+                self.skip(size)
+            }
             Of::Values(size) => {
                 let count = self.count()?;
                 self.skip(count.checked_mul(*size).ok_or(Misshapen)?)

@@ -125,7 +125,7 @@ pub(crate) fn question<A: Ask>(request: &A, version: i16, client_id: &StrBytes) 
     let mut frame = BytesMut::with_capacity(256);
     frame.put_u32(0);
     header.encode(&mut frame, A::KEY.request_header_version(version)).map_err(fault)?;
-    request.encode(&mut frame, version).map_err(fault)?;
+    request.write(&mut frame, version).map_err(fault)?;
     let size = u32::try_from(frame.len() - 4).unwrap_or(u32::MAX);
     frame[..4].copy_from_slice(&size.to_be_bytes());
     let (reply, answer) = oneshot::channel();

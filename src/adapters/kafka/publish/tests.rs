@@ -118,10 +118,10 @@ async fn what_can_be_known_before_is_refused_before() {
 async fn a_message_beyond_the_clients_limit_names_its_size() {
     let cluster = cluster();
     let publisher = publisher(cluster.addresses());
-    let huge = Outgoing { payload: Some(vec![b'x'; settings::LARGEST_REQUEST + 1].into()), ..Outgoing::default() };
+    let huge = Outgoing { payload: Some(vec![b'x'; settings::LARGEST_MESSAGE + 1].into()), ..Outgoing::default() };
     let fault = publisher.publish("orders", huge).await.expect_err("too large");
     assert_eq!(fault.kind, Kind::Rejected);
-    assert!(fault.cause.as_str().starts_with("the message has 104,857,601 bytes, which is more than is taken here"), "{fault}");
+    assert!(fault.cause.as_str().starts_with("the message has 100,000,001 bytes, which is more than is taken here"), "{fault}");
     publisher.publish("orders", text("x")).await.expect("the next message goes");
 }
 

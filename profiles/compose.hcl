@@ -1,0 +1,245 @@
+# The systems of docker-compose.yml, and the grammar of a profile by example.
+#
+#   docker compose up -d
+#   mqdeck --profile profiles/compose.hcl
+#
+# A profile is one environment: its systems, as `integration` blocks. What is misspelled, missing or of the wrong kind is an error that
+# names file, line and column; all of a file's errors are shown at once (`mqdeck profile check`). What a profile finally says, and which
+# line says it, is shown by `mqdeck profile show`, with secrets as ***.
+
+# ── Variables ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ${env.NAME} is an environment variable, ${var.name} comes from --var name=value or from a default. Both stand alone as well: env.NAME,
+# var.name. A missing one is an error. Nothing is computed: there are no functions, conditions or loops.
+
+variable "kafka" {
+  default     = "localhost:9092" # --var kafka=elsewhere:9092 goes before it
+  description = "where the broker of docker-compose.yml listens"
+}
+
+variable "password" {
+  default   = "not-a-secret-here" # in your own profile: password = "${env.KAFKA_PASSWORD}"
+  sensitive = true
+}
+
+# ── Safety ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+safety {
+  mode       = "confirm" # "read-only": nothing is written until it is armed · "confirm" · "open"
+  production = false     # true makes it read-only whatever the mode
+}
+
+# ── The broker of docker-compose.yml ─────────────────────────────────────────────────────────────────────────────────────────────────────
+integration "kafka" {
+  type = "kafka"
+
+  endpoint {
+    address = var.kafka # "host", "host:port", "kafka://host:port"; the port is 9092 unless said
+  }
+}
+
+# ── Everything else that can be said ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# None of these answers here. They are listed, unreachable, and show how each thing is written.
+
+integration "several-brokers" {
+  type    = "kafka"
+  timeout = "10s" # how long one request may take; durations have a unit: "100ms", "30s", "5m"
+
+  endpoint {
+    brokers = ["kafka1.invalid:9092", "kafka2.invalid"] # also `addresses`; tried in turn
+    port    = 9094                                      # for those that name none
+    tls     = true                                      # the machine's own authorities, certificate and name checked
+  }
+
+  # User and password as they are (SASL PLAIN). Also type = "plain", and "password" where a system needs no user.
+  auth {
+    type     = "basic"
+    username = "alice"
+    password = "${var.password}"
+  }
+
+  # How one request is repeated, when the connection is given up, how often it is looked after, and how it is opened again.
+  retry {
+    max_attempts = 3
+    backoff      = "exponential" # "constant", "linear", "jittered"
+    initial      = "100ms"
+    max          = "10s"
+  }
+
+  circuit_breaker {
+    failure_threshold = 5
+    success_threshold = 2
+    timeout           = "30s"
+  }
+
+  health_check {
+    enabled  = true
+    interval = "5s"
+  }
+
+  reconnect {
+    enabled      = true
+    max_attempts = -1 # for ever
+    delay        = "500ms"
+    max_delay    = "60s"
+  }
+}
+
+integration "scram" {
+  type = "kafka"
+
+  endpoint {
+    address = "kafkas://kafka.invalid:9093" # kafkas:// is TLS
+
+    tls {
+      ca_cert       = "certs/ca.pem" # relative to this file's folder; also `ca`
+      server_name   = "kafka.internal" # asked for and checked instead of the address's host
+      verify_server = true             # false is shown on every screen; also `verify_peer`
+      min_version   = "1.3"            # "1.2" unless said
+    }
+  }
+
+  auth {
+    type      = "scram"
+    mechanism = "SCRAM-SHA-256" # SCRAM-SHA-512 unless said
+    username  = "alice"
+    password  = var.password
+  }
+
+  # Channels by a pattern with one `*`, and where their tenant stands: `tenant-123` in `grey.tasks.tenant-123`.
+  channels {
+    pattern           = "grey.tasks.*"
+    tenant_extraction = topic_suffix # the part that the star stands for
+  }
+
+  channels {
+    pattern           = "grey.results.*"
+    tenant_extraction = topic_suffix
+  }
+}
+
+integration "client-certificate" {
+  type = "kafka"
+
+  endpoint {
+    address = "kafka.invalid"
+    port    = 9093
+    tls     = { ca_cert = "certs/ca.pem" } # a block and an object are the same
+  }
+
+  auth {
+    type        = "mtls" # the same as client_cert and client_key in the tls block; also `cert` and `key` there
+    client_cert = "certs/client.pem"
+    client_key  = "~/keys/client-key.pem" # ~/ is your home
+  }
+}
+
+integration "fixed-token" {
+  type = "kafka"
+
+  endpoint {
+    address = "kafka.invalid:9093"
+    tls     = true
+  }
+
+  auth {
+    type  = "bearer" # also "token", "oauth" (SASL OAUTHBEARER)
+    token = var.password
+  }
+}
+
+integration "token-file" {
+  type = "kafka"
+
+  endpoint {
+    address = "kafka.invalid:9093"
+    tls     = true
+  }
+
+  auth {
+    type       = "bearer"
+    token_file = "/run/secrets/kafka-token" # kept fresh by somebody else, read at every log-in
+  }
+}
+
+integration "client-credentials" {
+  type = "kafka"
+
+  endpoint {
+    address = "kafka.invalid:9093"
+    tls     = true
+  }
+
+  auth {
+    type          = "oauth2" # also "client_credentials" (RFC 6749 section 4.4)
+    token_url     = "https://auth.invalid/realms/grey/protocol/openid-connect/token"
+    client_id     = "grey-service"
+    client_secret = var.password
+    scopes        = ["kafka.read", "kafka.write"]
+  }
+}
+
+integration "nobody" {
+  type = "kafka"
+
+  endpoint {
+    address = "[::1]:19092"
+    tls     = false
+  }
+
+  auth {
+    type = "none"
+  }
+}
+
+# The settings of seed 1 by their names. Underscores are librdkafka's dots: compression_type is compression.type.
+#
+# Which wins, when a thing is said twice (the one that lost is noted by `mqdeck profile check`):
+#   1. Where and as whom: the `endpoint` block (with its `tls`) and the `auth` block go before everything under `config`, so that reading
+#      and writing never go to different places. Without those blocks `config` fills in: brokers, security { … }, and librdkafka's own
+#      names bootstrap.servers, security.protocol, sasl.*, ssl.*.location.
+#   2. Everything else: librdkafka = { "linger.ms" = 20 } before producer { linger_ms = 5 } or consumer { … } before linger_ms = 1.
+#      Where `security` and librdkafka = { … } both speak, librdkafka's name goes first.
+integration "seed-1" {
+  type = "kafka"
+
+  config {
+    brokers = ["kafka1.invalid:9092", "kafka2.invalid:9092", "kafka3.invalid:9092"]
+
+    security {
+      protocol        = "SASL_SSL" # PLAINTEXT, SSL, SASL_PLAINTEXT
+      mechanism       = "SCRAM-SHA-512" # PLAIN, SCRAM-SHA-256
+      username        = "grey-service"
+      password        = var.password
+      ssl_ca_location = "certs/ca.pem"
+    }
+
+    consumer {
+      group_id = "grey-cluster" # reading never joins a group and never commits: kept for what asks for a group's name
+
+      topics = [
+        { pattern = "grey.tasks.*", tenant_extraction = "topic_suffix" } # grey.tasks.tenant-123
+      ]
+
+      auto_offset_reset  = "earliest"
+      enable_auto_commit = false
+      max_poll_records   = 100
+      session_timeout_ms = 30000
+    }
+
+    producer {
+      acks               = "all"
+      enable_idempotence = true
+      transactional_id   = "grey-producer"
+      compression_type   = "lz4"
+      linger_ms          = 5
+      batch_size         = 65536
+    }
+
+    # Any setting of librdkafka, for producers and consumers: with underscores, or in `librdkafka` with its dots.
+    client_rack = "eu-central-1a"
+
+    librdkafka = {
+      "queue.buffering.max.kbytes" = 65536
+      "linger.ms"                  = 20 # goes before producer { linger_ms = 5 }
+    }
+  }
+}

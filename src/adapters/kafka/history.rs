@@ -1,0 +1,302 @@
+//! A topic's log between two bounds: resolved for every partition at the moment of asking, then read lane by lane.
+//!
+//! As in a tail, what is seen is what consumers are to see: aborted transactions are left out, and `latest` is the end of what
+//! finished transactions have written. What stands behind it is named in a note.
+
+use super::lane::Source;
+use super::link::cluster::Cluster;
+use super::link::fetch::{LEAST_BYTES, MOST_BYTES};
+use super::link::offsets::{At, Found, Wanted};
+use super::link::walk::Partition;
+use super::time_search;
+use crate::adapters::session::{Cost, History, Lane, Reading};
+use crate::config::profile::Integration;
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::position::{Bound, Position, Range};
+use async_trait::async_trait;
+use futures::stream::{self, StreamExt};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const OP: &str = "read";
+/// Fetched bytes that all lanes of a reading hold together.
+const BUDGET: usize = 32 << 20;
+/// A lane's answers: the one being read and the one fetched ahead.
+const ANSWERS: usize = 2;
+const ROUNDS: u32 = 5;
+/// Notes of one kind before the rest is only counted.
+const NOTES: usize = 3;
+/// Times searched for side by side.
+const SEARCHES: usize = 16;
+
+/// Reading of a cluster's logs.
+pub(super) struct KafkaHistory {
+    cluster: Cluster,
+    integration: Arc<Integration>,
+}
+
+/// What a partition holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Edges {
+    start: i64,
+    /// The end of what finished transactions have written.
+    end: i64,
+    /// The end of all; more than `end` while a transaction is open.
+    high: i64,
+}
+
+/// The first offsets stamped at or after the range's times, by partition.
+#[derive(Default)]
+struct Times {
+    start: BTreeMap<i32, i64>,
+    end: BTreeMap<i32, i64>,
+}
+
+impl KafkaHistory {
+    pub(super) fn new(cluster: Cluster, integration: Arc<Integration>) -> Self {
+        Self { cluster, integration }
+    }
+
+    /// What every partition holds now; a partition that fails has its own fault.
+    async fn edges(&self, topic: &Arc<str>, partitions: &[i32]) -> Vec<(i32, Result<Edges, Fault>)> {
+        let asked = [At::Start, At::End { committed: true }, At::End { committed: false }];
+        let wanted: Vec<_> =
+            partitions.iter().flat_map(|index| asked.map(|at| Wanted { topic: topic.clone(), partition: *index, at })).collect();
+        let found = self.cluster.offsets(&wanted, ROUNDS).await;
+        let edges = found.chunks(asked.len()).map(|found| match found {
+            [start, end, high] => {
+                let offset = |found: &Result<Found, Fault>| found.clone().map(|found| found.offset.unwrap_or(0));
+                Ok(Edges { start: offset(start)?, end: offset(end)?, high: offset(high)? })
+            }
+            _ => Err(Fault::new(Kind::Protocol, OP, &**topic, "the broker's answer left a partition out")),
+        });
+        partitions.iter().copied().zip(edges).collect()
+    }
+
+    /// Looks up the range's times, if it has any. Says whether they were searched for.
+    async fn times(&self, source: &Source, topic: &Arc<str>, range: Range, edges: &BTreeMap<i32, Edges>) -> Result<(Times, bool), Fault> {
+        let mut times = Times::default();
+        let filled = edges.iter().find(|(_, edges)| edges.start < edges.end);
+        let (Some((index, sample)), true) = (filled, [range.start, range.end].iter().any(|bound| matches!(bound, Bound::Time(_)))) else {
+            return Ok((times, false));
+        };
+        let partition = Partition { topic: topic.clone(), index: *index };
+        let trusted = time_search::is_trusted(&self.cluster, &self.integration, &partition, sample.end).await;
+        for (bound, found) in [(range.start, &mut times.start), (range.end, &mut times.end)] {
+            let Bound::Time(time) = bound else { continue };
+            *found = if trusted { self.ask_times(topic, time.0, edges).await? } else { search(source, topic, time.0, edges).await? };
+        }
+        Ok((times, !trusted))
+    }
+
+    async fn ask_times(&self, topic: &Arc<str>, millis: i64, edges: &BTreeMap<i32, Edges>) -> Result<BTreeMap<i32, i64>, Fault> {
+        let wanted = |index: &i32| Wanted { topic: topic.clone(), partition: *index, at: At::Time(millis) };
+        let wanted: Vec<_> = edges.keys().map(wanted).collect();
+        let found = self.cluster.offsets(&wanted, ROUNDS).await;
+        // No message is that young: the end.
+        edges.iter().zip(found).map(|((index, edges), found)| Ok((*index, found?.offset.unwrap_or(edges.end)))).collect()
+    }
+}
+
+async fn search(source: &Source, topic: &Arc<str>, millis: i64, edges: &BTreeMap<i32, Edges>) -> Result<BTreeMap<i32, i64>, Fault> {
+    let mut found = BTreeMap::new();
+    let mut searches = stream::iter(edges.clone())
+        .map(|(index, edges)| {
+            let (source, partition) = (source.clone(), Partition { topic: topic.clone(), index });
+            async move { time_search::first_at(&source, &partition, edges.start, edges.end, millis).await.map(|offset| (index, offset)) }
+        })
+        .buffer_unordered(SEARCHES);
+    while let Some(offset) = searches.next().await {
+        found.extend([offset?]);
+    }
+    Ok(found)
+}
+
+#[async_trait]
+impl History for KafkaHistory {
+    fn cost(&self) -> Cost {
+        Cost::Nothing
+    }
+
+    async fn read(&self, channel: &str, range: Range) -> Result<Reading, Fault> {
+        let described = self.cluster.topic(channel).await?;
+        let topic: Arc<str> = channel.into();
+        let only = only_partition(channel, range)?;
+        let all = described.partitions.iter().map(|partition| partition.index);
+        let partitions: Vec<i32> = all.filter(|index| only.is_none_or(|only| only == Some(*index))).collect();
+        if let Some(Some(only)) = only
+            && partitions.is_empty()
+        {
+            let cause = format!("there is no partition {only}: it has {}", described.partitions.len());
+            return Err(Fault::new(Kind::NotFound, OP, channel, cause));
+        }
+        let mut edges = BTreeMap::new();
+        let mut failed = Vec::new();
+        for (index, found) in self.edges(&topic, &partitions).await {
+            match found {
+                Ok(found) => _ = edges.insert(index, found),
+                Err(fault) => failed.push((index, fault)),
+            }
+        }
+        // One partition without a leader must not hide the others; what nobody answers is a fault of the whole.
+        if edges.is_empty()
+            && let Some((_, fault)) = failed.pop()
+        {
+            return Err(fault);
+        }
+        let mut source = Source { cluster: self.cluster.clone(), lane: Arc::new(self.cluster.own_lane()), most: LEAST_BYTES };
+        let (times, searched) = self.times(&source, &topic, range, &edges).await?;
+        let parts: Vec<_> = edges.iter().map(|(index, edges)| (*index, part(range, *index, edges, &times))).collect();
+        let parts: Vec<_> = parts.into_iter().filter(|(_, part)| !part.is_empty()).collect();
+        source.most = (BUDGET / ANSWERS / parts.len().max(1)).clamp(LEAST_BYTES, MOST_BYTES);
+        let mut notes = notes(range, &edges);
+        if searched {
+            notes.push("the time bounds were found approximately, by looking at messages: this cluster cannot look up times".to_owned());
+        }
+        let lanes = parts.into_iter().map(|(index, part)| Lane {
+            partition: Some(index),
+            at_most: u64::try_from(part.end - part.start).unwrap_or(0),
+            batches: source.clone().stream(Partition { topic: topic.clone(), index }, part),
+        });
+        let failed = failed.into_iter().map(|(index, fault)| Lane {
+            partition: Some(index),
+            at_most: 0,
+            batches: stream::once(async { Err(fault) }).boxed(),
+        });
+        Ok(Reading { lanes: lanes.chain(failed).collect(), notes })
+    }
+}
+
+/// The one partition that the range names, if it names one; `Some(None)` if it names two different ones.
+fn only_partition(channel: &str, range: Range) -> Result<Option<Option<i32>>, Fault> {
+    let mut only = None;
+    for bound in [range.start, range.end] {
+        match bound {
+            Bound::At(Position::Offset { partition, .. }) => {
+                only = Some(if only.is_none_or(|only| only == Some(partition)) { Some(partition) } else { None });
+            }
+            Bound::At(position @ Position::Sequence(_)) => {
+                let cause = format!("`{position}` is no place in a topic");
+                return Err(Fault::new(Kind::Usage, OP, channel, cause).next(format!("write 0@{position} or @{position}")));
+            }
+            _ => {}
+        }
+    }
+    Ok(only)
+}
+
+/// The offsets of a partition that belong to the range.
+fn part(range: Range, index: i32, edges: &Edges, times: &Times) -> std::ops::Range<i64> {
+    let start = resolve(range.start, edges, times.start.get(&index));
+    let end = resolve(range.end, edges, times.end.get(&index));
+    start..end.max(start)
+}
+
+fn resolve(bound: Bound, edges: &Edges, time: Option<&i64>) -> i64 {
+    let offset = match bound {
+        Bound::Earliest => edges.start,
+        Bound::BeforeEnd(back) => edges.end.saturating_sub_unsigned(back),
+        Bound::Each(offset) | Bound::At(Position::Offset { offset, .. }) => offset,
+        Bound::Time(_) => time.copied().unwrap_or(edges.end),
+        Bound::Latest | Bound::At(Position::Sequence(_)) => edges.end,
+    };
+    offset.clamp(edges.start, edges.end.max(edges.start))
+}
+
+/// What the reader should know of the range.
+fn notes(range: Range, edges: &BTreeMap<i32, Edges>) -> Vec<String> {
+    let mut gone = Vec::new();
+    let mut open = Vec::new();
+    for (index, edges) in edges {
+        if let Bound::Each(from) | Bound::At(Position::Offset { offset: from, .. }) = range.start
+            && from < edges.start
+        {
+            gone.push(format!("partition {index}: offsets {from} to {} are gone, its log begins at {}", edges.start - 1, edges.start));
+        }
+        let beyond = match range.end {
+            Bound::Latest => true,
+            Bound::Each(until) | Bound::At(Position::Offset { offset: until, .. }) => until > edges.end,
+            _ => false,
+        };
+        if beyond && edges.high > edges.end {
+            let open_from = edges.end;
+            open.push(format!(
+                "partition {index}: a transaction is open since offset {open_from}; {} offsets from there on are not read",
+                edges.high - open_from
+            ));
+        }
+    }
+    [gone, open].into_iter().flat_map(shorten).collect()
+}
+
+fn shorten(mut notes: Vec<String>) -> Vec<String> {
+    let more = notes.len().saturating_sub(NOTES);
+    notes.truncate(NOTES);
+    if more > 0 {
+        notes.push(format!("the same in {more} more partitions"));
+    }
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    const EDGES: Edges = Edges { start: 100, end: 200, high: 200 };
+
+    fn at(partition: i32, offset: i64) -> Bound {
+        Bound::At(Position::Offset { partition, offset })
+    }
+
+    #[test]
+    fn bounds_are_half_open_and_kept_within_what_is_there() {
+        for (start, end, offsets) in [
+            (Bound::Earliest, Bound::Latest, 100..200),
+            (Bound::BeforeEnd(30), Bound::Latest, 170..200),
+            (Bound::BeforeEnd(500), Bound::BeforeEnd(1), 100..199),
+            (Bound::BeforeEnd(u64::MAX), Bound::Latest, 100..200),
+            (Bound::Each(120), Bound::Each(130), 120..130),
+            (Bound::Each(5), Bound::Each(1_000), 100..200),
+            (at(0, 150), Bound::Latest, 150..200),
+            (Bound::Each(130), Bound::Each(120), 130..130),
+            (Bound::Latest, Bound::Latest, 200..200),
+            (Bound::Time(Timestamp(1)), Bound::Time(Timestamp(2)), 110..190),
+        ] {
+            let times = Times { start: [(0, 110)].into(), end: [(0, 190)].into() };
+            assert_eq!(part(Range { start, end }, 0, &EDGES, &times), offsets, "{start} to {end}");
+        }
+    }
+
+    #[test]
+    fn a_time_after_the_last_message_is_the_end() {
+        let range = Range { start: Bound::Time(Timestamp(1)), end: Bound::Latest };
+        assert_eq!(part(range, 0, &EDGES, &Times::default()), 200..200);
+    }
+
+    #[test]
+    fn a_position_leaves_the_other_partitions_out() {
+        let only = |start, end| only_partition("orders", Range { start, end }).map_err(|fault| fault.kind);
+        assert_eq!(only(Bound::Earliest, Bound::Latest), Ok(None));
+        assert_eq!(only(at(3, 1), Bound::Latest), Ok(Some(Some(3))));
+        assert_eq!(only(at(3, 1), at(3, 2)), Ok(Some(Some(3))));
+        assert_eq!(only(at(3, 1), at(4, 2)), Ok(Some(None)), "nothing is in both");
+        assert_eq!(only(Bound::At(Position::Sequence(17)), Bound::Latest), Err(Kind::Usage));
+    }
+
+    #[test]
+    fn what_is_gone_or_held_back_is_noted_and_many_notes_are_counted() {
+        let edges = |count: i32| (0..count).map(|index| (index, Edges { start: 10, end: 20, high: 25 })).collect();
+        let range = Range { start: Bound::Each(5), end: Bound::Latest };
+        assert_eq!(
+            notes(range, &edges(1)),
+            [
+                "partition 0: offsets 5 to 9 are gone, its log begins at 10",
+                "partition 0: a transaction is open since offset 20; 5 offsets from there on are not read",
+            ]
+        );
+        let many = notes(range, &edges(9));
+        assert_eq!((many.len(), many[3].as_str()), (8, "the same in 6 more partitions"));
+        assert_eq!(notes(Range { start: Bound::Earliest, end: Bound::Each(20) }, &edges(1)), Vec::<String>::new());
+    }
+}

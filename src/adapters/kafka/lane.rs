@@ -1,0 +1,203 @@
+//! One partition of a range of history: fetched when asked for and a little ahead, walked as it is read.
+
+use super::faults;
+use super::link::cluster::{Cluster, OwnLane};
+use super::link::cursor::Cursor;
+use super::link::fetch::{Part, Patience, Verdict, Want};
+use super::link::offsets::{At, Wanted};
+use super::link::walk::{Damage, Partition, Step, Walk};
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::message::Message;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::task::AbortOnDropHandle;
+
+const OP: &str = "read";
+/// About so many messages are given at once.
+const CHUNK: usize = 1_000;
+/// How long the broker may wait for the first byte. What is asked for is there, so that this is hardly ever used.
+const WAIT: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How a reading's lanes fetch.
+#[derive(Clone)]
+pub(super) struct Source {
+    pub(super) cluster: Cluster,
+    pub(super) lane: Arc<OwnLane>,
+    /// Bytes asked for at once. A lane holds at most two answers.
+    pub(super) most: usize,
+}
+
+/// A lane being read.
+struct Reader {
+    source: Source,
+    cursor: Cursor,
+    until: i64,
+    walk: Option<Walk>,
+    ahead: Option<Ahead>,
+    /// Since when nothing was got, and how often that was tried.
+    failing: Option<(Instant, u32)>,
+    over: bool,
+}
+
+/// A fetch under way for a place not yet reached.
+struct Ahead {
+    want: Want,
+    task: AbortOnDropHandle<Result<Part, Fault>>,
+}
+
+/// What a fetch came to.
+enum Got {
+    Part(Part),
+    /// Something that was passed over.
+    Passed(Option<Fault>),
+    /// Nothing more can be had.
+    Over(Fault),
+}
+
+impl Source {
+    /// The messages of the offsets `range` of a partition.
+    pub(super) fn stream(self, partition: Partition, range: std::ops::Range<i64>) -> BoxStream<'static, Result<Vec<Message>, Fault>> {
+        let cursor = Cursor::new(partition, range.start, self.most);
+        let reader = Reader { source: self, cursor, until: range.end, walk: None, ahead: None, failing: None, over: false };
+        stream::unfold(reader, |mut reader| async { reader.next().await.map(|item| (item, reader)) }).boxed()
+    }
+
+    /// Fetches one partition from whoever leads it now.
+    pub(super) async fn fetch(&self, want: Want) -> Result<Part, Fault> {
+        let leader = self.cluster.leader(&want.partition.topic, want.partition.index).await?;
+        let patience = Patience { wait: WAIT, most: want.most };
+        let wants = [want];
+        let part = self.cluster.fetch(leader, self.lane.lane(), &wants, patience).await?.pop();
+        part.ok_or_else(|| Fault::new(Kind::Protocol, OP, wants[0].partition.to_string(), "the broker's answer left the partition out"))
+    }
+}
+
+impl Reader {
+    async fn next(&mut self) -> Option<Result<Vec<Message>, Fault>> {
+        loop {
+            match self.walk.as_mut().map(|walk| walk.step(CHUNK)) {
+                Some(Step::Messages(messages)) => return Some(Ok(messages)),
+                Some(Step::Damaged(damage)) => {
+                    if let Some(fault) = self.cursor.damaged(OP, &damage) {
+                        return Some(Err(fault));
+                    }
+                    continue;
+                }
+                Some(Step::End) => {
+                    if let Some(walk) = self.walk.take() {
+                        self.cursor.walked(&walk);
+                    }
+                }
+                None => {}
+            }
+            if self.over || self.cursor.at >= self.until {
+                return None;
+            }
+            match self.get().await {
+                Got::Part(part) => {
+                    self.fetch_ahead(&part);
+                    self.walk = Some(self.cursor.walk(part, self.until));
+                }
+                Got::Passed(None) => {}
+                Got::Passed(Some(fault)) => return Some(Err(fault)),
+                Got::Over(fault) => {
+                    self.over = true;
+                    return Some(Err(fault));
+                }
+            }
+        }
+    }
+
+    async fn get(&mut self) -> Got {
+        let want = self.cursor.want();
+        let fetched = match self.ahead.take().filter(|ahead| ahead.want == want) {
+            Some(ahead) => match ahead.task.await {
+                Ok(fetched) => fetched,
+                Err(_) => self.source.fetch(want).await,
+            },
+            None => self.source.fetch(want).await,
+        };
+        let part = match fetched {
+            Ok(part) => part,
+            Err(fault) if fault.kind.is_transient() => return self.again(fault).await,
+            Err(fault) => return Got::Over(fault),
+        };
+        match part.verdict() {
+            Verdict::Good if part.records.is_empty() => self.nothing(&part).await,
+            Verdict::Good => {
+                self.failing = None;
+                Got::Part(part)
+            }
+            Verdict::OutOfRange => self.gap().await,
+            Verdict::Corrupt => {
+                let fault = self.cursor.damaged(OP, &Damage::refused(self.cursor.at, faults::code_name(part.error)));
+                self.cursor.jump_blindly();
+                Got::Passed(fault)
+            }
+            Verdict::Moved => self.again(part.refusal(OP)).await,
+            Verdict::Refused => Got::Over(part.refusal(OP)),
+        }
+    }
+
+    /// After a failure that may pass: looks for the leader anew, for as long as one request may take.
+    async fn again(&mut self, fault: Fault) -> Got {
+        let (since, tries) = *self.failing.get_or_insert((Instant::now(), 0));
+        if since.elapsed() > self.source.cluster.timeout() {
+            return Got::Over(fault);
+        }
+        self.failing = Some((since, tries + 1));
+        self.source.cluster.moved(&self.cursor.partition.topic);
+        tokio::time::sleep((PAUSE * 2_u32.saturating_pow(tries.min(4))).min(LONGEST_PAUSE)).await;
+        Got::Passed(None)
+    }
+
+    /// After an empty answer before the range's end: the log was cut off behind us, or only needs a moment.
+    async fn nothing(&mut self, part: &Part) -> Got {
+        let Partition { topic, index } = &self.cursor.partition;
+        if part.high >= 0 && part.high <= self.cursor.at {
+            let cause = format!("the partition ends at offset {} now: what stood behind it was cut off", part.high);
+            let fault = Fault::new(Kind::Lost, OP, format!("{topic} partition {index} @ {}", self.cursor.at), cause);
+            return Got::Over(fault.next("an unclean leader election or a new topic of the same name does this: read the range again"));
+        }
+        let cause = format!("the broker sends nothing from offset {} on, though its log goes on to {}", self.cursor.at, part.high);
+        self.again(Fault::new(Kind::Timeout, OP, format!("{topic} partition {index}"), cause)).await
+    }
+
+    /// After the offset was refused: retention has passed us, or the log was cut off.
+    async fn gap(&mut self) -> Got {
+        let Partition { topic, index } = self.cursor.partition.clone();
+        let start = Wanted { topic: topic.clone(), partition: index, at: At::Start };
+        let found = self.source.cluster.offsets(&[start], 3).await.pop();
+        let start = match found {
+            Some(Ok(found)) => found.offset.unwrap_or(self.until),
+            Some(Err(fault)) => return self.again(fault).await,
+            None => self.until,
+        };
+        let at = self.cursor.at;
+        let target = format!("{topic} partition {index} @ {at}");
+        if start <= at {
+            let cause = "the offset does not exist any more: the log was cut off, or the topic was made anew";
+            return Got::Over(Fault::new(Kind::Lost, OP, target, cause).next("read the range again"));
+        }
+        let behind = start.min(self.until);
+        self.cursor.jump(behind);
+        let cause = format!("{} offsets were deleted by retention before they could be read", behind - at);
+        Got::Passed(Some(Fault::new(Kind::Lost, OP, target, cause).next(format!("reading goes on at offset {behind}"))))
+    }
+
+    /// Asks for what comes behind an answer while that is being read.
+    fn fetch_ahead(&mut self, part: &Part) {
+        let Some(end) = part.end().filter(|end| (self.cursor.at + 1..self.until).contains(end)) else { return };
+        let want = Want { partition: self.cursor.partition.clone(), offset: end, most: self.source.most };
+        let source = self.source.clone();
+        let fetch = {
+            let want = want.clone();
+            async move { source.fetch(want).await }
+        };
+        self.ahead = Some(Ahead { want, task: AbortOnDropHandle::new(tokio::spawn(fetch)) });
+    }
+}

@@ -1,0 +1,136 @@
+//! The `auth` block: who we say we are.
+
+use super::profile::{Auth, ScramMechanism, TokenSource};
+use super::section::Text;
+use super::tree::{Reading, Section};
+use std::path::PathBuf;
+
+/// A log-in, and the client certificate if that is (part of) it.
+pub(super) struct Said {
+    pub(super) auth: Auth,
+    pub(super) client: Option<(PathBuf, PathBuf)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Type {
+    None,
+    Basic,
+    Password,
+    Scram,
+    Token,
+    OAuth2,
+    Mtls,
+}
+
+/// Names that people know these by, the first of each kind in the documentation.
+const TYPES: &[(&str, Type)] = &[
+    ("none", Type::None),
+    ("basic", Type::Basic),
+    ("plain", Type::Basic),
+    ("password", Type::Password),
+    ("scram", Type::Scram),
+    ("bearer", Type::Token),
+    ("token", Type::Token),
+    ("oauth", Type::Token),
+    ("oauth2", Type::OAuth2),
+    ("client_credentials", Type::OAuth2),
+    ("mtls", Type::Mtls),
+];
+
+const MECHANISMS: &[(&str, ScramMechanism)] = &[("SCRAM-SHA-256", ScramMechanism::Sha256), ("SCRAM-SHA-512", ScramMechanism::Sha512)];
+
+/// Reads the block; `None` if it is wrong, and the problems are noted.
+pub(super) fn read(mut section: Section, rd: &mut Reading<'_>, system: &str) -> Option<Said> {
+    let missing = !section.has("type");
+    let kind = section.word(rd, "type", TYPES);
+    if missing {
+        rd.wrong(&section.span.clone(), "`type` is missing", "for example type = \"scram\"");
+    }
+    let Some(kind) = kind else {
+        // Which names are known depends on the type: only the missing type is reported.
+        return None;
+    };
+    let said = match kind {
+        Type::None => Some(Said { auth: Auth::None, client: None }),
+        Type::Basic | Type::Password => basic(&mut section, rd, kind == Type::Password && system != "kafka"),
+        Type::Scram => scram(&mut section, rd),
+        Type::Token => token(&mut section, rd),
+        Type::OAuth2 => client_credentials(&mut section, rd),
+        Type::Mtls => mtls(&mut section, rd),
+    };
+    section.finish(rd);
+    said
+}
+
+fn log_in(auth: Auth) -> Said {
+    Said { auth, client: None }
+}
+
+fn basic(section: &mut Section, rd: &mut Reading<'_>, nameless: bool) -> Option<Said> {
+    let username = if nameless { section.text(rd, "username") } else { section.required(rd, "username", "a log-in needs its user") };
+    let password = section.required(rd, "password", "for example password = \"${env.KAFKA_PASSWORD}\"");
+    if username.is_none() && !nameless {
+        return None;
+    }
+    Some(log_in(Auth::Basic { username: username.map(Text::into_string).unwrap_or_default(), password: password?.value }))
+}
+
+fn scram(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
+    let asked = section.has("mechanism");
+    let mechanism = section.word(rd, "mechanism", MECHANISMS);
+    let username = section.required(rd, "username", "a log-in needs its user");
+    let password = section.required(rd, "password", "for example password = \"${env.KAFKA_PASSWORD}\"");
+    // Without a word the stronger one; a wrong word is an error, never a default.
+    let mechanism = if asked { mechanism? } else { ScramMechanism::Sha512 };
+    Some(log_in(Auth::Scram { mechanism, username: username?.into_string(), password: password?.value }))
+}
+
+fn token(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
+    let written = section.has("token") || section.has("token_file");
+    let token = section.text(rd, "token");
+    let file = section.text(rd, "token_file");
+    let source = match (token, file) {
+        (Some(token), None) => TokenSource::Fixed(token.value),
+        (None, Some(file)) => TokenSource::File(rd.path(file.as_str())),
+        (Some(_), Some(file)) => {
+            rd.wrong(&file.span, "both `token` and `token_file`", "keep one of them");
+            return None;
+        }
+        // What was written could not be read, which is noted.
+        (None, None) if written => return None,
+        (None, None) => {
+            rd.wrong(&section.span.clone(), "`token` or `token_file` is missing", "for example token = \"${env.API_TOKEN}\"");
+            return None;
+        }
+    };
+    Some(log_in(Auth::Token(source)))
+}
+
+fn client_credentials(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
+    let token_url = section.required(rd, "token_url", "where the tokens are asked for: https://auth.example.com/token");
+    let client_id = section.required(rd, "client_id", "the name that the authorization server knows us by");
+    let client_secret = section.required(rd, "client_secret", "for example client_secret = \"${env.CLIENT_SECRET}\"");
+    let scopes = section.take(rd, "scopes").map(|entry| rd.texts(entry.value, "scopes")).unwrap_or_default();
+    let token_url = token_url?;
+    if !["https://", "http://"].iter().any(|scheme| token_url.as_str().starts_with(scheme)) {
+        rd.wrong(&token_url.span, "`token_url` is not a URL", "write https://…");
+        return None;
+    }
+    Some(log_in(Auth::Token(TokenSource::ClientCredentials {
+        token_url: token_url.into_string(),
+        client_id: client_id?.into_string(),
+        client_secret: client_secret?.value,
+        scopes: scopes.into_iter().map(Text::into_string).collect(),
+    })))
+}
+
+fn mtls(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
+    let cert = section.required(rd, "client_cert", "PEM of our certificate chain");
+    let key = section.required(rd, "client_key", "PEM of the certificate's key");
+    Some(Said { auth: Auth::None, client: Some((rd.path(cert?.as_str()), rd.path(key?.as_str()))) })
+}
+
+/// SCRAM's mechanism by its name (RFC 7677, RFC 5802).
+pub(super) fn scram_mechanism(name: &str) -> Option<ScramMechanism> {
+    MECHANISMS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, mechanism)| *mechanism)
+}

@@ -1,0 +1,295 @@
+//! The `integration` block: one connection, checked as a whole.
+
+use super::auth;
+use super::endpoint::{self, Endpoint, TlsSaid};
+use super::kafka::{self, Config};
+use super::load::{Context, System};
+use super::profile::{Auth, Backoff, Breaker, HealthCheck, Integration, Reconnect, Retry, ScramMechanism, Setting, Tls};
+use super::section::Text;
+use super::suggest;
+use super::tree::{Entry, Kind, Reading, Section, join};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Every system that a profile may name; this build may hold fewer adapters.
+const SYSTEMS: &[&str] = &["kafka", "rabbitmq", "nats", "mqtt", "redis", "grpc", "json-rpc", "prometheus", "memory"];
+
+/// Reads the block; `None` when too much of it is wrong to go on. Problems are noted either way.
+pub(super) fn read(mut section: Section, rd: &mut Reading<'_>, context: &Context<'_>) -> Option<Integration> {
+    let name = label(&section, rd);
+    let kind = section.required(rd, "type", "for example type = \"kafka\"");
+    let system = kind.as_ref().and_then(|kind| context.systems.iter().find(|system| system.name == kind.as_str()));
+    if let (Some(kind), None) = (&kind, system) {
+        absent(kind, rd, context);
+    }
+    let kind = kind.map(Text::into_string).unwrap_or_default();
+    let config = section.section(rd, "config");
+    let config = match (config, &*kind) {
+        (Some(config), "kafka") => kafka::read(config, rd),
+        (Some(config), _) => Config { settings: plain_settings(config, rd), ..Config::default() },
+        (None, _) => Config::default(),
+    };
+    let says_brokers = config.connection.contains_key("brokers");
+    let endpoint = match section.section(rd, "endpoint") {
+        Some(endpoint) => endpoint::read(endpoint, rd, system),
+        None if says_brokers || system.is_some_and(|system| system.schemes.is_empty()) => Endpoint::default(),
+        None => {
+            rd.wrong(&section.span.clone(), "the `endpoint` block is missing", "endpoint {\n  address = \"host:port\"\n}");
+            Endpoint::default()
+        }
+    };
+    let auth_said = section.has("auth");
+    let said = section.section(rd, "auth").and_then(|block| auth::read(block, rd, &kind));
+    let mut integration = Integration::new(name.as_deref().unwrap_or_default(), &kind, Vec::new());
+    integration.timeout = section.duration(rd, "timeout").unwrap_or(integration.timeout);
+    resilience(&mut section, rd, &mut integration);
+    integration.channels = section.sections(rd, "channels").into_iter().filter_map(|block| kafka::channel(block, rd)).collect();
+    if let Some(entry) = section.take(rd, "schema_registry") {
+        rd.note(&entry.span, "schema_registry is not used yet");
+    }
+    let span = section.span.clone();
+    section.finish(rd);
+    integration.channels.extend(config.channels);
+    integration.settings = config.settings;
+    connect(&mut integration, rd, system, Parts { span, endpoint, auth_said, said, connection: config.connection });
+    name.map(|_| integration)
+}
+
+fn label(section: &Section, rd: &mut Reading<'_>) -> Option<String> {
+    let help = "write integration \"events\" { … }";
+    let [name] = section.labels.as_slice() else {
+        rd.wrong(&section.span, "an integration has one name", help);
+        return None;
+    };
+    // A name is the first part of every address: `events/orders.created`, `rabbit@tenant/queue:tasks`.
+    if name.is_empty() || name.chars().any(|c| "/@#".contains(c) || c.is_whitespace() || crate::domain::text::is_hidden(c)) {
+        rd.wrong(&section.span, format!("`{name}` cannot be the name of an integration"), "a name has no `/`, `@`, `#` and no blanks");
+        return None;
+    }
+    Some(name.clone())
+}
+
+fn absent(kind: &Text, rd: &mut Reading<'_>, context: &Context<'_>) {
+    let known = SYSTEMS.iter().copied().chain(context.systems.iter().map(|system| system.name));
+    if known.clone().any(|name| name == kind.as_str()) {
+        rd.note(&kind.span, format!("{} is not in this build: the integration is listed and not connected", kind.as_str()));
+        return;
+    }
+    let near = suggest::nearest(if kind.foreign { "" } else { kind.as_str() }, known);
+    let help = near.map_or_else(|| format!("expected {}", suggest::one_of(SYSTEMS)), |near| format!("did you mean `{near}`?"));
+    rd.wrong(&kind.span, format!("unknown adapter {}", kind.quoted()), help);
+}
+
+/// The settings of a system whose names are not known here: taken as they are.
+fn plain_settings(section: Section, rd: &mut Reading<'_>) -> BTreeMap<String, Setting> {
+    let mut settings = BTreeMap::new();
+    flatten(section.entries, "", rd, &mut settings);
+    settings
+}
+
+fn flatten(entries: Vec<Entry>, above: &str, rd: &mut Reading<'_>, into: &mut BTreeMap<String, Setting>) {
+    for entry in entries {
+        let (name, line) = (join(above, &entry.name), rd.line(&entry.span));
+        match entry.value.kind {
+            Kind::Section(section) => flatten(section.entries, &name, rd, into),
+            Kind::List(items) => {
+                for (at, value) in items.into_iter().enumerate() {
+                    let item = Entry { name: at.to_string(), span: entry.span.clone(), value };
+                    flatten(vec![item], &name, rd, into);
+                }
+            }
+            _ => {
+                if let Some(text) = rd.scalar(entry.value, &name) {
+                    into.insert(name, Setting { value: text.value, line });
+                }
+            }
+        }
+    }
+}
+
+fn resilience(section: &mut Section, rd: &mut Reading<'_>, integration: &mut Integration) {
+    if let Some(mut block) = section.section(rd, "retry") {
+        let words = [
+            ("exponential", Backoff::Exponential),
+            ("constant", Backoff::Constant),
+            ("linear", Backoff::Linear),
+            ("jittered", Backoff::Jittered),
+        ];
+        let Retry { max_attempts, backoff, initial, max } = Retry::default();
+        integration.retry = Retry {
+            max_attempts: count(&mut block, rd, "max_attempts").unwrap_or(max_attempts),
+            backoff: block.word(rd, "backoff", &words).unwrap_or(backoff),
+            initial: block.duration(rd, "initial").unwrap_or(initial),
+            max: block.duration(rd, "max").unwrap_or(max),
+        };
+        block.finish(rd);
+    }
+    if let Some(mut block) = section.section(rd, "circuit_breaker") {
+        let Breaker { failure_threshold, success_threshold, timeout } = Breaker::default();
+        integration.breaker = Breaker {
+            failure_threshold: count(&mut block, rd, "failure_threshold").unwrap_or(failure_threshold),
+            success_threshold: count(&mut block, rd, "success_threshold").unwrap_or(success_threshold),
+            timeout: block.duration(rd, "timeout").unwrap_or(timeout),
+        };
+        block.finish(rd);
+    }
+    if let Some(mut block) = section.section(rd, "health_check") {
+        let HealthCheck { enabled, interval } = HealthCheck::default();
+        integration.health = HealthCheck {
+            enabled: block.flag(rd, "enabled").unwrap_or(enabled),
+            interval: block.duration(rd, "interval").unwrap_or(interval),
+        };
+        if let Some(method) = block.text(rd, "method") {
+            rd.note(&method.span, "method is not used yet: it is for systems that are called");
+        }
+        block.finish(rd);
+    }
+    if let Some(mut block) = section.section(rd, "reconnect") {
+        let Reconnect { enabled, max_attempts, delay, max_delay } = Reconnect::default();
+        integration.reconnect = Reconnect {
+            enabled: block.flag(rd, "enabled").unwrap_or(enabled),
+            // Seed 5 writes -1 for "infinite".
+            max_attempts: block.number(rd, "max_attempts", -1..=i64::from(u32::MAX)).map_or(max_attempts, |n| u32::try_from(n).ok()),
+            delay: block.duration(rd, "delay").unwrap_or(delay),
+            max_delay: block.duration(rd, "max_delay").unwrap_or(max_delay),
+        };
+        block.finish(rd);
+    }
+}
+
+fn count(section: &mut Section, rd: &mut Reading<'_>, name: &'static str) -> Option<u32> {
+    section.number(rd, name, 1..=i64::from(u32::MAX)).and_then(|n| u32::try_from(n).ok())
+}
+
+/// What says where and as whom, before it is put together.
+struct Parts {
+    span: Range<usize>,
+    endpoint: Endpoint,
+    /// There is an `auth` block, right or wrong.
+    auth_said: bool,
+    said: Option<auth::Said>,
+    connection: BTreeMap<&'static str, Text>,
+}
+
+/// Puts endpoint and log-in together: the blocks first, then what `config` says.
+fn connect(integration: &mut Integration, rd: &mut Reading<'_>, system: Option<&System>, mut parts: Parts) {
+    let mut tls = std::mem::take(&mut parts.endpoint.tls);
+    let brokers = parts.connection.remove("brokers");
+    let addresses = match (parts.endpoint.addresses.take(), brokers) {
+        (Some(addresses), Some(brokers)) => {
+            rd.note(&brokers.span, "overruled by the endpoint block");
+            Some(addresses)
+        }
+        (None, Some(brokers)) => endpoint::addresses(&[brokers], rd, system, None, None, &mut tls),
+        (addresses, None) => addresses,
+    };
+    let protocol = protocol(&mut parts.connection, rd);
+    let tls = tls_of(tls, protocol, &mut parts.connection, rd);
+    integration.endpoint.addresses = addresses.unwrap_or_default();
+    let client = parts.said.as_mut().and_then(|said| said.client.take());
+    integration.endpoint.tls = match (client, tls) {
+        (None, Ok(tls)) => tls,
+        (None, Err(_)) => None,
+        (Some(client), Ok(tls)) => Some(Tls { client: Some(client), ..tls.unwrap_or_default() }),
+        (Some(_), Err(span)) => {
+            rd.wrong(&span, "a client certificate needs TLS, and `tls` is off", "remove one of the two");
+            None
+        }
+    };
+    integration.auth = match parts.said {
+        Some(said) => said.auth,
+        None if parts.auth_said => Auth::None,
+        None => return sasl(integration, protocol, parts.connection, &parts.span, rd),
+    };
+    for text in parts.connection.values() {
+        rd.note(&text.span, "overruled by the auth block");
+    }
+}
+
+/// Which halves of Kafka's `security.protocol` are on.
+#[derive(Clone, Copy)]
+struct Protocol {
+    tls: bool,
+    sasl: bool,
+}
+
+fn protocol(connection: &mut BTreeMap<&'static str, Text>, rd: &mut Reading<'_>) -> Option<Protocol> {
+    let text = connection.remove("protocol")?;
+    let protocols = [("PLAINTEXT", false, false), ("SSL", true, false), ("SASL_PLAINTEXT", false, true), ("SASL_SSL", true, true)];
+    let found = protocols.iter().find(|(name, ..)| name.eq_ignore_ascii_case(text.as_str()));
+    if found.is_none() {
+        let names = protocols.map(|(name, ..)| name);
+        rd.wrong(&text.span, format!("the protocol cannot be {}: expected {}", text.quoted(), suggest::one_of(&names)), "");
+    }
+    found.map(|(_, tls, sasl)| Protocol { tls: *tls, sasl: *sasl })
+}
+
+/// TLS as the endpoint says it, else as `config` does; `Err` with its place where it is switched off.
+fn tls_of(
+    said: TlsSaid,
+    protocol: Option<Protocol>,
+    connection: &mut BTreeMap<&'static str, Text>,
+    rd: &mut Reading<'_>,
+) -> Result<Option<Tls>, Range<usize>> {
+    let [ca, cert, key, verify] = ["ca", "cert", "key", "verify"].map(|name| connection.remove(name));
+    match said {
+        TlsSaid::Nothing => {}
+        said => {
+            for text in [ca, cert, key, verify].into_iter().flatten() {
+                rd.note(&text.span, "overruled by `tls` of the endpoint block");
+            }
+            return match said {
+                TlsSaid::On(tls) => Ok(Some(tls)),
+                TlsSaid::Off(span) => Err(span),
+                TlsSaid::Nothing => Ok(None),
+            };
+        }
+    }
+    if !protocol.map_or(ca.is_some() || cert.is_some(), |protocol| protocol.tls) {
+        return Ok(None);
+    }
+    let client = match (&cert, &key) {
+        (Some(cert), Some(key)) => Some((rd.path(cert.as_str()), rd.path(key.as_str()))),
+        (None, None) => None,
+        (Some(one), None) | (None, Some(one)) => {
+            rd.wrong(&one.span.clone(), "a client certificate and its key come together", "give both, or none");
+            None
+        }
+    };
+    // `probe` is librdkafka's word for the system's own authorities.
+    let ca_cert = ca.filter(|ca| ca.as_str() != "probe").map(|ca| rd.path(ca.as_str()));
+    Ok(Some(Tls { verify_server: verify.is_none_or(|verify| verify.as_str() != "false"), ca_cert, client, ..Tls::default() }))
+}
+
+/// The log-in that `config` says by Kafka's own names.
+fn sasl(
+    integration: &mut Integration,
+    protocol: Option<Protocol>,
+    mut connection: BTreeMap<&'static str, Text>,
+    span: &Range<usize>,
+    rd: &mut Reading<'_>,
+) {
+    let [mechanism, username, password] = ["mechanism", "username", "password"].map(|name| connection.remove(name));
+    if !protocol.map_or(mechanism.is_some() || username.is_some(), |protocol| protocol.sasl) {
+        for text in [mechanism, username, password].into_iter().flatten() {
+            rd.note(&text.span, "not used: the protocol has no log-in");
+        }
+        return;
+    }
+    let (Some(mechanism), Some(username), Some(password)) = (mechanism, username, password) else {
+        rd.wrong(span, "a log-in needs `mechanism`, `username` and `password`", "or write an auth block");
+        return;
+    };
+    let username = username.into_string();
+    integration.auth = match (mechanism.as_str().to_ascii_uppercase().as_str(), auth::scram_mechanism(mechanism.as_str())) {
+        ("PLAIN", _) => Auth::Basic { username, password: password.value },
+        (_, Some(mechanism @ (ScramMechanism::Sha256 | ScramMechanism::Sha512))) => {
+            Auth::Scram { mechanism, username, password: password.value }
+        }
+        _ => {
+            let message = format!("the mechanism cannot be {}: expected `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`", mechanism.quoted());
+            rd.wrong(&mechanism.span, message, "for OAUTHBEARER write an auth block of type \"oauth2\" or \"token\"");
+            return;
+        }
+    };
+}

@@ -1,0 +1,194 @@
+//! A profile's text → a checked [`Profile`], or everything that is wrong with it.
+
+use super::integration;
+use super::profile::Profile;
+use super::secret::Secret;
+use super::source::{Note, Problem, Problems, Source};
+use super::suggest;
+use super::tree::{Kind, Reading};
+use hcl_edit::Span;
+use hcl_edit::structure::{Block, Body, Structure};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+/// A system as far as a profile needs to know it: one row of the adapters' table.
+#[derive(Clone, Copy, Debug)]
+pub struct System {
+    /// The `type` of an integration.
+    pub name: &'static str,
+    /// URL schemes with their default port, the usual one first. `kafkas` beside `kafka` means TLS.
+    pub schemes: &'static [(&'static str, u16)],
+}
+
+/// What a profile is read with.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The systems of this build.
+    pub systems: &'a [System],
+    /// Looks up an environment variable.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// The values of `--var name=value`.
+    pub vars: &'a [(String, String)],
+}
+
+/// A profile as it was read.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub profile: Profile,
+    /// What is accepted and does not do what one may think, in the order of lines.
+    pub notes: Vec<Note>,
+    /// `integration.events.endpoint.address` → the line where it stands.
+    pub origins: BTreeMap<String, usize>,
+}
+
+/// No profile is larger; more is somebody's data.
+const LARGEST: u64 = 1 << 20;
+
+/// Blocks of the profile language that this version reads over, with what that means.
+const UNUSED: &[(&str, &str)] = &[
+    ("identity", "identity is not used yet: nobody is logged in by it"),
+    ("rbac", "rbac is not used yet: it restricts nothing"),
+    ("tenant", "tenant is not used yet: it restricts nothing"),
+    ("dead_letters", "dead_letters is not used yet"),
+    ("alert", "alert is not used yet: nothing watches it"),
+    ("ui", "ui is not used yet"),
+    ("data", "data belongs to an application: it is not used yet"),
+    ("action", "action belongs to an application: it is not used yet"),
+    ("server", "server belongs to an application: nothing is served yet"),
+];
+
+const USED: &[&str] = &["integration", "variable", "safety"];
+
+/// Reads a file.
+///
+/// # Errors
+/// Everything that is wrong with it; a file that cannot be read is one problem at its first line.
+pub fn load(path: &Path, context: Context<'_>) -> Result<Loaded, Problems> {
+    let file = path.display().to_string();
+    let unreadable = |message: String, help: &str| Problems(vec![Source { file: file.clone(), text: "" }.problem(&(0..0), message, help)]);
+    let mut bytes = Vec::new();
+    let opened = fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
+    opened.map_err(|error| unreadable(format!("the profile cannot be read: {error}"), "mqdeck profile ls shows the profiles there are"))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(unreadable("the file is larger than 1 MiB".to_owned(), "is it a profile?"));
+    }
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let valid = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
+            let problem = Source { file, text: &text }.problem(&(valid..valid), "this is not UTF-8", "is it a profile?");
+            return Err(Problems(vec![problem]));
+        }
+    };
+    let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let base = path.parent().map(|folder| std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf())).unwrap_or_default();
+    let mut loaded = read(&text, &file, &name, &base, context)?;
+    loaded.profile.path = Some(path.to_path_buf());
+    Ok(loaded)
+}
+
+/// Reads a profile's text. `file` is what errors call it, `base` what relative paths are relative to.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of lines.
+pub fn read(text: &str, file: &str, name: &str, base: &Path, context: Context<'_>) -> Result<Loaded, Problems> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let source = Source { file: file.to_owned(), text };
+    let body: Body = match hcl_edit::parser::parse_body(text) {
+        Ok(body) => body,
+        Err(error) => {
+            let at = error.location().offset();
+            return Err(Problems(vec![source.problem(&(at..at), format!("this is not HCL: {}", error.message()), "")]));
+        }
+    };
+    let vars = context.vars.iter().map(|(name, value)| (name.clone(), Secret::new(value.clone()))).collect();
+    let mut rd = Reading { source, base, env: context.env, vars, problems: Vec::new(), notes: Vec::new(), origins: BTreeMap::new() };
+    variables(&body, &mut rd);
+    let mut profile = Profile { name: name.into(), path: None, read_only: false, integrations: Vec::new() };
+    for structure in &body {
+        match structure {
+            Structure::Block(block) => top_block(block, &mut rd, &mut profile, &context),
+            Structure::Attribute(attribute) => {
+                let span = attribute.key.span().unwrap_or_default();
+                let help = "settings stand inside blocks: integration \"name\" { … }";
+                rd.wrong(&span, format!("unknown attribute `{}`", attribute.key.as_str()), help);
+            }
+        }
+    }
+    let Reading { mut problems, mut notes, origins, .. } = rd;
+    notes.sort_by_key(|note| note.line);
+    if problems.is_empty() {
+        return Ok(Loaded { profile, notes, origins });
+    }
+    problems.sort_by_key(|problem: &Problem| (problem.line, problem.column));
+    Err(Problems(problems))
+}
+
+fn top_block(block: &Block, rd: &mut Reading<'_>, profile: &mut Profile, context: &Context<'_>) {
+    let span = block.ident.span().unwrap_or_default();
+    match block.ident.as_str() {
+        "integration" => {
+            let section = rd.section(block, "");
+            let Some(integration) = integration::read(section, rd, context) else { return };
+            if profile.integrations.iter().any(|other| other.name == integration.name) {
+                rd.wrong(&span, format!("a second integration `{}`", integration.name), "give it a name of its own");
+            } else {
+                profile.integrations.push(integration);
+            }
+        }
+        "variable" => {}
+        "safety" => {
+            let mut section = rd.section(block, "");
+            let mode = section.word(rd, "mode", &[("read-only", true), ("confirm", false), ("open", false)]);
+            let production = section.flag(rd, "production").unwrap_or(false);
+            section.finish(rd);
+            profile.read_only |= production || mode.unwrap_or(false);
+        }
+        name => {
+            if let Some((_, text)) = UNUSED.iter().find(|(unused, _)| *unused == name) {
+                rd.note(&span, *text);
+                return;
+            }
+            let known = USED.iter().copied().chain(UNUSED.iter().map(|(name, _)| *name));
+            let near = suggest::hint(name, known);
+            let help = if near.is_empty() { "write integration \"name\" { … }".to_owned() } else { near };
+            rd.wrong(&span, format!("unknown block `{name}`"), help);
+        }
+    }
+}
+
+/// The defaults of `variable` blocks, for every variable that `--var` did not give.
+fn variables(body: &Body, rd: &mut Reading<'_>) {
+    let given = std::mem::take(&mut rd.vars);
+    let mut defaults = BTreeMap::new();
+    for block in body.get_blocks("variable") {
+        let span = block.ident.span().unwrap_or_default();
+        let [label] = block.labels.as_slice() else {
+            rd.wrong(&span, "a variable has one name", "write variable \"cluster\" { default = \"eu\" }");
+            continue;
+        };
+        let name = label.as_str().to_owned();
+        // A default that is not needed may name an environment variable that is not set.
+        if given.contains_key(&name) {
+            continue;
+        }
+        let mut section = rd.section(block, "");
+        for unused in ["description", "type", "sensitive"] {
+            section.take(rd, unused);
+        }
+        if let Some(entry) = section.take(rd, "default") {
+            // A list or object cannot be filled into text.
+            let value = match entry.value.kind {
+                Kind::Failed => Some(Secret::new(String::new())),
+                _ => rd.scalar(entry.value, "default").map(|text| text.value),
+            };
+            defaults.insert(name, value.unwrap_or_else(|| Secret::new(String::new())));
+        }
+        section.finish(rd);
+    }
+    rd.vars = defaults;
+    rd.vars.extend(given);
+}
