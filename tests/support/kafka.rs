@@ -77,8 +77,8 @@ impl Kafka {
         let mut arguments = vec!["--dir", place, "--with", &me];
         arguments.extend(options);
         let mut tried = recipe("start", &arguments);
-        // Another program may have taken one of the free ports in the meantime.
-        if tried.as_ref().is_err_and(|said| said.contains("BindException")) {
+        // Once more on other ports: another program may have taken one of these in the meantime.
+        if tried.is_err() {
             recipe("stop", &["--dir", place, "--kill", "--purge"]).expect("stop works");
             tried = recipe("start", &arguments);
         }
@@ -100,6 +100,11 @@ impl Kafka {
             skip(&format!("Kafka's {name} listener"), "the Kafka under test has none");
         }
         address
+    }
+
+    /// Whether it was started for these tests, so that its files can be read.
+    pub(crate) fn is_our_own(&self) -> bool {
+        self.dir.is_some()
     }
 
     /// A file of the listeners with TLS: `CA`, `OTHER_CA`, `CERT_ALICE`, `KEY_ALICE`, …
@@ -164,5 +169,5 @@ fn recipe(script: &str, arguments: &[&str]) -> Result<String, String> {
         Command::new(path).args(arguments).stdin(Stdio::null()).stdout(file).stderr(errors).output().map_err(|e| e.to_string())?;
     let said = std::fs::read_to_string(&log).map_err(|e| e.to_string())?;
     std::fs::remove_file(&log).map_err(|e| e.to_string())?;
-    if status.success() { Ok(said) } else { Err(said.trim().to_owned()) }
+    if status.success() { Ok(said) } else { Err(said.trim().lines().last().unwrap_or("no reason was given").to_owned()) }
 }

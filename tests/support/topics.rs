@@ -4,6 +4,7 @@ use super::unique;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::{Offset, TopicPartitionList};
 use std::time::{Duration, Instant};
 
 /// Creates a topic of that name plus something unique, and waits until each partition has a leader.
@@ -28,4 +29,14 @@ pub(crate) async fn create(bootstrap: &str, name: &str, partitions: i32, replica
         assert!(began.elapsed() < Duration::from_secs(20), "no leaders for {topic}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Deletes what stands before an offset, as retention does.
+pub(crate) async fn delete_before(bootstrap: &str, topic: &str, partition: i32, offset: i64) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", bootstrap).create().expect("an admin client");
+    let mut wanted = TopicPartitionList::new();
+    wanted.add_partition_offset(topic, partition, Offset::Offset(offset)).expect("an offset");
+    let done = admin.delete_records(&wanted, &AdminOptions::new()).await.expect("the broker answers");
+    assert!(done.elements().iter().all(|element| element.error().is_ok()), "{done:?}");
 }

@@ -6,7 +6,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/mqdeck-tests/kafka-$version
 libs=$cache/libs
 archive=$cache/classes.jsa # class data of a running broker: halves the CPU time of each later start
 
-die() { echo "$(basename "$0"): $*" >&2; exit 1; }
+die() { echo "${0##*/}: $*" >&2; exit 1; }
 alive() { [ -s "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null && grep -qs 'kafka\.Kafka' "/proc/$(cat "$1")/cmdline"; }
 
 # Copies Kafka's jars into the cache once; a second caller waits for the first.

@@ -1,0 +1,4 @@
+//! The commands as a shell runs them: output, exit codes, pipes.
+
+#[cfg(feature = "kafka")]
+mod round_trip;

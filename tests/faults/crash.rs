@@ -1,0 +1,113 @@
+//! kill -9 of the only broker under a live tail, and its return.
+
+use crate::support::subjects::{Listener, outgoing, places};
+use crate::support::{kafka, topics};
+use mqdeck::adapters::session::{Publish, TailEvent};
+use mqdeck::config::profile::{Integration, Profile};
+use mqdeck::domain::address::Address;
+use mqdeck::domain::fault::Kind;
+use mqdeck::domain::health::Link;
+use mqdeck::gateway::Gateway;
+use mqdeck::gateway::live::{self, Note, Update};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
+
+/// How long the console may show a state that is not true any more.
+const TOLD: Duration = Duration::from_secs(2);
+
+fn gateway(address: &str) -> Gateway {
+    let integration = Integration::new("events", "kafka", vec![address.to_owned()]);
+    Gateway::open(Profile { name: "test".into(), path: None, integrations: vec![integration] }, false)
+}
+
+async fn link_becomes(link: &mut watch::Receiver<Link>, word: &str, limit: Duration) -> Link {
+    let found = tokio::time::timeout(limit, link.wait_for(|link| link.word() == word)).await;
+    found.unwrap_or_else(|_| panic!("the link did not become {word} within {limit:?}")).expect("the gateway lives").clone()
+}
+
+async fn publish(publish: &dyn Publish, topic: &str, numbers: std::ops::Range<i32>) {
+    for receipt in futures::future::join_all(numbers.map(|n| publish.publish(topic, outgoing(n % 3, None, Some(&n.to_string()))))).await {
+        receipt.expect("stored");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_killed_is_told_at_once_and_its_return_loses_and_doubles_nothing() {
+    let Some(mut kafka) = kafka::own(&[]) else { return };
+    let topic: Arc<str> = topics::create(kafka.plain(), "crash", 3, 1, &[]).await.into();
+    let gateway = gateway(kafka.plain());
+    let session = gateway.session("events").await.expect("Kafka is there");
+    let sender = session.publish.clone().expect("Kafka takes messages");
+    let mut link = gateway.link("events").expect("the integration");
+    link_becomes(&mut link, "ok", TOLD).await;
+
+    // One tail as the adapter gives it, one as a screen has it.
+    let mut tail = Listener::start(&session, std::slice::from_ref(&topic)).await;
+    let (updates, mut screen) = mpsc::channel(1);
+    let watched = [Address::new("events", &topic)];
+    tokio::spawn(live::tail(&gateway, &watched, None, updates, |update: Update| update).await.expect("the tail starts"));
+    let seen = tokio::spawn(async move {
+        let (mut seen, mut notes) = (0, Vec::new());
+        while seen < 600 {
+            let update: Update = screen.recv().await.expect("the tail goes on");
+            seen = update.counts.seen;
+            notes.extend(update.notes);
+        }
+        (seen, notes)
+    });
+
+    publish(&*sender, &topic, 0..300).await;
+    tail.until("300 messages", Duration::from_secs(10), |tail| tail.messages.len() == 300).await;
+    assert_eq!(tail.said, []);
+
+    let killed = Instant::now();
+    kafka.kill(1);
+    tail.until("the interruption", TOLD, |tail| !tail.said.is_empty()).await;
+    let Link::Down { fault, attempts, .. } = link_becomes(&mut link, "down", TOLD.saturating_sub(killed.elapsed())).await else { return };
+    assert_eq!(fault.kind, Kind::Unreachable, "{fault}");
+    assert!(attempts >= 1 && fault.to_string().contains(kafka.plain()), "{fault}");
+    let TailEvent::Interrupted(fault) = &tail.said[0] else { panic!("{:?}", tail.said) };
+    assert_eq!(fault.kind, Kind::Unreachable, "{fault}");
+
+    kafka.restart();
+    let back = Instant::now();
+    publish(&*sender, &topic, 300..600).await;
+    tail.until("600 messages", Duration::from_secs(30), |tail| tail.messages.len() >= 600).await;
+    link_becomes(&mut link, "ok", Duration::from_secs(30).saturating_sub(back.elapsed())).await;
+    tail.for_a_while(Duration::from_millis(500)).await;
+    for (partition, offsets) in places(&tail.messages) {
+        assert_eq!(offsets, (0..200).collect::<Vec<i64>>(), "partition {partition}");
+    }
+    let resumed = tail.said.iter().filter(|event| matches!(event, TailEvent::Resumed { .. })).collect::<Vec<_>>();
+    assert!(!resumed.is_empty(), "{:?}", tail.said);
+    assert!(resumed.iter().all(|event| **event == TailEvent::Resumed { lost: Some(0) }), "{:?}", tail.said);
+
+    let (seen, notes) = seen.await.expect("the screen's tail");
+    assert_eq!(seen, 600);
+    assert!(notes.iter().any(|note| matches!(note, Note::Interrupted { .. })), "{notes:?}");
+    assert!(notes.iter().any(|note| matches!(note, Note::Resumed { lost: Some(0), .. })), "{notes:?}");
+    gateway.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_before_it_could_be_read_is_counted() {
+    let Some(kafka) = kafka::shared() else { return };
+    let topic: Arc<str> = topics::create(kafka.plain(), "gap", 1, 1, &[]).await.into();
+    let gateway = gateway(kafka.plain());
+    let session = gateway.session("events").await.expect("Kafka is there");
+    let sender = session.publish.clone().expect("Kafka takes messages");
+    let mut tail = Listener::start(&session, std::slice::from_ref(&topic)).await;
+    // Nobody listens while far more comes than a tail may hold in memory.
+    let (count, large) = (120_i64, "x".repeat(900_000));
+    for _ in 0..count {
+        sender.publish(&topic, outgoing(0, None, Some(&large))).await.expect("stored");
+    }
+    topics::delete_before(kafka.plain(), &topic, 0, count - 1).await;
+    let last = |tail: &Listener| tail.messages.last().is_some_and(|message| crate::support::subjects::place(message).1 == count - 1);
+    tail.until("the last message", Duration::from_secs(30), last).await;
+    let lost: u64 = tail.said.iter().map(|event| if let TailEvent::Resumed { lost: Some(lost) } = event { *lost } else { 0 }).sum();
+    assert!(lost > 0, "the tail held everything: this proves nothing; {:?}", tail.said);
+    assert_eq!(tail.messages.len() as u64 + lost, count as u64, "what came and what was lost is everything; {:?}", tail.said);
+    gateway.shutdown().await;
+}

@@ -1,0 +1,56 @@
+//! A byte that flipped on the broker's disk: told with its place, and the rest goes on.
+
+use crate::support::subjects::{connect, outgoing, places, read};
+use crate::support::{kafka, topics};
+use mqdeck::config::profile::Integration;
+use mqdeck::domain::fault::Kind;
+use mqdeck::domain::position::{Bound, Position, Range};
+
+#[tokio::test]
+async fn a_damaged_batch_ends_its_partition_with_its_place_and_the_others_go_on() {
+    let Some(mut kafka) = kafka::own(&[]) else { return };
+    let topic = topics::create(kafka.plain(), "damage", 2, 1, &[]).await;
+    let session = connect(Integration::new("events", "kafka", vec![kafka.plain().to_owned()])).await.expect("Kafka is there");
+    let publish = session.publish.as_ref().expect("Kafka takes messages");
+    for n in 0..10 {
+        for partition in [0, 1] {
+            // Each is waited for, so that each is a batch of its own.
+            publish.publish(&topic, outgoing(partition, None, Some(&format!("payload-{n}")))).await.expect("stored");
+        }
+    }
+    drop(session);
+
+    kafka.stop(1);
+    let segment = kafka.segment(1, &topic, 0);
+    let mut bytes = std::fs::read(&segment).expect("the segment");
+    let at = bytes.windows(9).position(|window| window == b"payload-5").expect("the message is in the segment");
+    bytes[at] ^= 1;
+    std::fs::write(&segment, bytes).expect("the segment");
+    kafka.restart();
+
+    let session = connect(Integration::new("events", "kafka", vec![kafka.plain().to_owned()])).await.expect("Kafka is back");
+    let history = session.history.as_ref().expect("Kafka has history");
+    let reading = history.read(&topic, Range { start: Bound::Earliest, end: Bound::Latest }).await.expect("a reading");
+    for mut lane in reading.lanes {
+        let (mut messages, mut fault) = (Vec::new(), None);
+        while let Some(batch) = futures::StreamExt::next(&mut lane.batches).await {
+            match batch {
+                Ok(batch) => messages.extend(batch),
+                Err(found) => fault = Some(found),
+            }
+        }
+        let offsets: Vec<i64> = places(&messages).into_values().flatten().collect();
+        if lane.partition == Some(0) {
+            let fault = fault.expect("the damage is told");
+            assert_eq!((offsets, fault.kind), ((0..5).collect(), Kind::Protocol), "{fault}");
+            let said = fault.to_string();
+            assert!(said.contains(&topic) && said.contains("0@5"), "{said}");
+            assert!(said.to_lowercase().contains("checksum") || said.contains("CRC"), "{said}");
+            assert!(!fault.next.as_str().is_empty(), "{said}");
+        } else {
+            assert_eq!((offsets, fault), ((0..10).collect(), None));
+        }
+    }
+    let behind = Range { start: Bound::At(Position::Offset { partition: 0, offset: 6 }), end: Bound::Latest };
+    assert_eq!(places(&read(&session, &topic, behind).await.expect("what stands behind it")).remove(&0), Some((6..10).collect()));
+}

@@ -1,0 +1,10 @@
+//! What breaks, and what is said and kept when it does: brokers killed under a tail, damaged logs, refusals.
+
+#[cfg(feature = "kafka")]
+mod cluster;
+#[cfg(feature = "kafka")]
+mod crash;
+#[cfg(feature = "kafka")]
+mod damage;
+#[cfg(feature = "kafka")]
+mod refusal;
