@@ -427,4 +427,3 @@ pub(super) fn answer(model: &mut Model, ask: Ask, text: &str) -> Result<(), Stri
     }
     Ok(())
 }
-

@@ -117,7 +117,9 @@ pub(super) fn history(model: &Model) -> Available {
 
 pub(super) fn publish(model: &Model) -> Available {
     let address = match model.screen {
-        Screen::Traffic if model.traffic.addresses.len() > 1 => return refused("several channels are open: choose one on the Channels screen"),
+        Screen::Traffic if model.traffic.addresses.len() > 1 => {
+            return refused("several channels are open: choose one on the Channels screen");
+        }
         Screen::Traffic => model.traffic.addresses.first().cloned(),
         Screen::Channels => channels::selected(model).map(|(i, c)| crate::domain::address::Address::new(&i.name, &c.name)),
         _ => return Err(Reason::Absent),

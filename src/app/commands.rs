@@ -194,7 +194,9 @@ pub const COMMANDS: &[Command] = &[
     row(S::Channels, Action::History, "channels.history", "Read history from…", &[k('H')]).when(can::history),
     row(S::Channels, Action::CopyMenu, "channels.copy", "Copy…", &[k('y')]).foot("copy").when(can::channel_selected),
     row(S::Traffic, Action::Pause, "traffic.pause", "Hold the list, or let it run", &[k('t')]).foot("hold/run").when(can::live),
-    row(S::Traffic, Action::Filter, "traffic.filter", "Show only messages that match a query", &[k('/')]).foot("filter").when(can::traffic_open),
+    row(S::Traffic, Action::Filter, "traffic.filter", "Show only messages that match a query", &[k('/')])
+        .foot("filter")
+        .when(can::traffic_open),
     row(S::Traffic, Action::History, "traffic.history", "Read history from…", &[k('H')]).foot("history").when(can::history),
     row(S::Traffic, Action::Live, "traffic.live", "Back to live", &[k('L')]).foot("live").when(can::not_live),
     row(S::Traffic, Action::Actions, "traffic.actions", "Actions on this message or channel", &[k('x')])

@@ -98,11 +98,8 @@ impl Model {
     /// The first state, with what is to be done at once.
     pub fn new(start: Start) -> (Self, Vec<Effect>) {
         let screen = if start.opening { Screen::Overview } else { Screen::Welcome };
-        let profiles = Profiles {
-            opening: start.opening.then(|| (SafeText::from("profile"), start.now)),
-            asked_at: start.now,
-            ..Profiles::default()
-        };
+        let profiles =
+            Profiles { opening: start.opening.then(|| (SafeText::from("profile"), start.now)), asked_at: start.now, ..Profiles::default() };
         let mut model = Self {
             revision: 1,
             now: start.now,

@@ -299,4 +299,3 @@ pub(super) fn new_form(model: &Model, address: crate::domain::address::Address) 
     let spec = model.integration(&address.integration)?.publishes.flatten()?;
     Some(Form::new(address, spec))
 }
-

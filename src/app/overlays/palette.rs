@@ -92,8 +92,8 @@ fn commands(model: &Model) -> Vec<Entry> {
         .iter()
         .filter(|command| !matches!(command.scope, Scope::Moving | Scope::Confirm) && command.id != "palette")
         .filter_map(|command| {
-            let elsewhere = !matches!(command.scope, Scope::Global | Scope::Always | Scope::ActionMenu | Scope::CopyMenu)
-                && command.scope != here;
+            let elsewhere =
+                !matches!(command.scope, Scope::Global | Scope::Always | Scope::ActionMenu | Scope::CopyMenu) && command.scope != here;
             if elsewhere {
                 return None;
             }

@@ -99,9 +99,8 @@ impl Integration {
         self.shown = channels
             .iter()
             .map(|channel| {
-                let mut shown = sparks
-                    .remove(&*channel.name)
-                    .unwrap_or_else(|| Shown { label: SafeText::new(&channel.name), spark: Spark::default() });
+                let mut shown =
+                    sparks.remove(&*channel.name).unwrap_or_else(|| Shown { label: SafeText::new(&channel.name), spark: Spark::default() });
                 if let Some(rate) = channel.rate_in {
                     shown.spark.push(rate);
                 }

@@ -130,8 +130,11 @@ impl Form {
         match self.focus {
             Part::Key => self.key = if self.key.is_some() { None } else { Some(Editor::line("")) },
             Part::Value => {
-                self.value =
-                    if matches!(self.value, Body::Text(_)) && self.spec.tombstone { Body::Missing } else { Body::Text(Editor::lines_of("")) };
+                self.value = if matches!(self.value, Body::Text(_)) && self.spec.tombstone {
+                    Body::Missing
+                } else {
+                    Body::Text(Editor::lines_of(""))
+                };
             }
             _ => {}
         }

@@ -101,7 +101,8 @@ impl Detail {
             // Folding what cannot be folded goes to what holds it.
             _ if !open => {
                 let indent = self.rows.get(self.cursor).map_or(0, |row| row.indent);
-                let parent = self.rows[..self.cursor.min(self.rows.len())].iter().rposition(|row| row.fold.is_some() && row.indent < indent);
+                let parent =
+                    self.rows[..self.cursor.min(self.rows.len())].iter().rposition(|row| row.fold.is_some() && row.indent < indent);
                 self.cursor = parent.unwrap_or(self.cursor);
             }
             _ => {}
@@ -149,7 +150,10 @@ pub(crate) fn rows(detail: &Detail, width: u16, zone: &TimeZone) -> Vec<Row> {
 impl Build<'_> {
     fn head(&mut self, view: &MessageView, zone: &TimeZone) {
         self.push(Part::Heading, 0, "", 0, &format!("{}#{}", view.address, view.message.position));
-        let when = view.message.timestamp.map_or_else(|| "no time".to_owned(), |t| t.zoned(zone).map_or_else(|| t.to_string(), |z| z.strftime("%Y-%m-%d %H:%M:%S%.3f %Z").to_string()));
+        let when = view.message.timestamp.map_or_else(
+            || "no time".to_owned(),
+            |t| t.zoned(zone).map_or_else(|| t.to_string(), |z| z.strftime("%Y-%m-%d %H:%M:%S%.3f %Z").to_string()),
+        );
         let by = if view.message.stamp == Stamp::Stored { ", stamped by the broker" } else { "" };
         self.push(Part::Fact, 0, "time", 9, &format!("{when}{by}"));
         self.push(Part::Fact, 0, "size", 9, &figure::bytes(view.size as u64));
@@ -192,7 +196,13 @@ impl Build<'_> {
             Some(value) => self.value(value, "", 0, 2),
         }
         if self.rows.len() >= TREE_ROWS {
-            self.push(Part::Note, 0, "", 0, &format!("only the first {} rows are shown; e opens everything", figure::count(TREE_ROWS as u64)));
+            self.push(
+                Part::Note,
+                0,
+                "",
+                0,
+                &format!("only the first {} rows are shown; e opens everything", figure::count(TREE_ROWS as u64)),
+            );
         }
     }
 
@@ -355,9 +365,12 @@ mod tests {
 
     #[test]
     fn text_is_wrapped_between_clusters_and_never_wider_than_the_room() {
-        for (text, room, pieces) in
-            [("abcdef", 3, vec!["abc", "def"]), ("漢字漢", 4, vec!["漢字", "漢"]), ("", 4, vec![""]), ("e\u{301}e\u{301}x", 2, vec!["e\u{301}e\u{301}", "x"])]
-        {
+        for (text, room, pieces) in [
+            ("abcdef", 3, vec!["abc", "def"]),
+            ("漢字漢", 4, vec!["漢字", "漢"]),
+            ("", 4, vec![""]),
+            ("e\u{301}e\u{301}x", 2, vec!["e\u{301}e\u{301}", "x"]),
+        ] {
             assert_eq!(wrap(text, room), pieces);
         }
     }

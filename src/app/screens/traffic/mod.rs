@@ -217,7 +217,9 @@ pub(crate) fn tail(model: &mut Model, task: TaskId, update: TailUpdate) {
             TailNote::Resumed { lost } => {
                 let (level, text) = match lost {
                     Some(0) => (Level::Info, "Reading goes on, nothing was missed.".to_owned()),
-                    Some(n) => (Level::Warning, format!("Reading goes on; {} messages were deleted before they could be read.", figure::count(n))),
+                    Some(n) => {
+                        (Level::Warning, format!("Reading goes on; {} messages were deleted before they could be read.", figure::count(n)))
+                    }
                     None => (Level::Warning, "Reading goes on; it is unknown whether messages were missed.".to_owned()),
                 };
                 traffic.interrupted = None;
