@@ -178,7 +178,9 @@ mod tests {
             form in 0_usize..5,
         ) {
             let payload = json::compact(&Value::Array(vec![Value::Object(vec![("a".into(), Value::Text(inner.as_str().into()))]), tree]));
-            prop_assume!(!payload.contains('\\'));
+            if payload.contains('\\') {
+                return Ok(());
+            }
             let text = match form {
                 0 => format!("\"{wanted}\""),
                 1 => format!("value[0].a == \"{wanted}\""),
