@@ -52,6 +52,9 @@ fn token(seconds: i64) -> Auth {
 #[tokio::test]
 async fn every_way_of_logging_in_works() {
     let Some(kafka) = kafka::shared() else { return };
+    if kafka.listener("TLS").is_none() {
+        return;
+    }
     let ours = (kafka.file("CERT_ALICE"), kafka.file("KEY_ALICE"));
     let trusting = || tls(kafka, "CA");
     let cases = [
@@ -77,6 +80,9 @@ async fn every_way_of_logging_in_works() {
 #[tokio::test]
 async fn every_refusal_has_its_own_kind_cause_and_next_step() {
     let Some(kafka) = kafka::shared() else { return };
+    if kafka.listener("TLS").is_none() {
+        return;
+    }
     let trusting = || Some(tls(kafka, "CA"));
     let other_name = Some(Tls { server_name: Some("kafka.example".into()), ..tls(kafka, "CA") });
     let cases = [
@@ -94,10 +100,7 @@ async fn every_refusal_has_its_own_kind_cause_and_next_step() {
         ("OAUTH", None, token(-30), Kind::Unauthorized, "does not accept the token", "token"),
     ];
     for (listener, tls, auth, kind, cause, next) in cases {
-        let address = if listener == "PLAIN" { kafka.plain() } else { kafka.listener(listener).unwrap_or_default() };
-        if address.is_empty() {
-            return;
-        }
+        let Some(address) = (if listener == "PLAIN" { Some(kafka.plain()) } else { kafka.listener(listener) }) else { return };
         let mut integration = integration(address);
         integration.endpoint.tls = tls;
         integration.auth = auth;
@@ -112,6 +115,9 @@ async fn every_refusal_has_its_own_kind_cause_and_next_step() {
 #[tokio::test]
 async fn a_server_that_is_not_to_be_verified_is_taken_as_it_is() {
     let Some(kafka) = kafka::shared() else { return };
+    if kafka.listener("TLS").is_none() {
+        return;
+    }
     for listener in ["EXPIRED", "WRONGHOST"] {
         let Some(address) = kafka.listener(listener) else { return };
         let mut integration = integration(address);
@@ -158,14 +164,14 @@ async fn a_session_that_ends_is_renewed_on_the_same_connection() {
     let Some(kafka) = kafka::shared() else { return };
     let Some(address) = kafka.listener("OAUTH") else { return };
     // The broker ends the session with the token: whoever does not log in again is cut off.
-    let folder = std::env::temp_dir().join(format!("mqdeck-token-{}", std::process::id()));
+    let file = tempfile::NamedTempFile::new().expect("a file");
     let fresh = |seconds| {
-        let Auth::Token(TokenSource::Fixed(secret)) = token(seconds) else { unreachable!() };
-        std::fs::write(&folder, secret.expose()).expect("written");
+        let Auth::Token(TokenSource::Fixed(secret)) = token(seconds) else { unreachable!("made above") };
+        std::fs::write(file.path(), secret.expose()).expect("written");
     };
     fresh(4);
     let mut integration = integration(address);
-    integration.auth = Auth::Token(TokenSource::File(folder.clone()));
+    integration.auth = Auth::Token(TokenSource::File(file.path().to_owned()));
     let log = WireLog::default();
     let adapter = find("kafka").expect("this build speaks Kafka");
     let session = (adapter.connect)(integration, log.clone()).await.unwrap_or_else(|fault| panic!("{fault}"));
@@ -174,7 +180,6 @@ async fn a_session_that_ends_is_renewed_on_the_same_connection() {
         session.inspect.ping().await.unwrap_or_else(|fault| panic!("{fault}"));
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    std::fs::remove_file(&folder).expect("removed");
     let log = log.since(0);
     let count = |what: &str| log.iter().filter(|line| line.request.as_str().starts_with(what)).count();
     assert_eq!((count("connect"), count("SaslAuthenticate")), (1, 2), "{log:#?}");

@@ -2,5 +2,7 @@
 
 mod history;
 mod inspect;
+#[cfg(feature = "kafka")]
+mod kafka_link;
 mod publish;
 mod tail;
