@@ -33,10 +33,8 @@ pub(super) async fn is_trusted(cluster: &Cluster, integration: &Integration, par
     let (first, never) = tokio::join!(cluster.offsets(&first, ROUNDS), cluster.offsets(&never, ROUNDS));
     match (first.first(), never.first()) {
         (Some(Ok(Found { offset: Some(first), .. })), Some(Ok(Found { offset: None, .. }))) => *first < end,
-        // Messages without any time have no first one either.
-        (Some(Ok(Found { offset: None, .. })), Some(Ok(Found { offset: None, .. }))) => true,
-        // A fault is for the lookup itself to tell.
-        (Some(Err(_)), _) | (_, Some(Err(_))) => true,
+        // Messages without any time have no first one either; and a fault is for the lookup itself to tell.
+        (Some(Ok(Found { offset: None, .. })), Some(Ok(Found { offset: None, .. }))) | (Some(Err(_)), _) | (_, Some(Err(_))) => true,
         _ => false,
     }
 }
