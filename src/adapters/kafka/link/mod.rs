@@ -28,5 +28,3 @@ pub(crate) mod shape;
 mod tls;
 pub(crate) mod walk;
 mod wire;
-
-pub(crate) use pool::Lane;
