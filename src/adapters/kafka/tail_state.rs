@@ -78,7 +78,7 @@ impl Line {
         if whole {
             self.unsettled = None;
             if std::mem::take(&mut self.interrupted) {
-                let lost = std::mem::replace(&mut self.lost, Some(0));
+                let lost = self.lost.replace(0);
                 self.waiting.push_back(TailEvent::Resumed { lost });
             }
         }

@@ -21,7 +21,7 @@ const ROUNDS: u32 = 3;
 
 /// Whether the cluster answers sensibly when asked for a time, tried on a partition that holds offsets `start..end`.
 ///
-/// librdkafka's mock cluster answers every time with the end, and some servers with 0. A log with messages in it has one that
+/// librdkafka's mock cluster finds no time or answers every one with the end, and some servers answer 0. A log with messages in it has one that
 /// was stamped in 1970 or later, and none of the far future.
 pub(super) async fn is_trusted(cluster: &Cluster, integration: &Integration, partition: &Partition, end: i64) -> bool {
     if integration.settings.get(SETTING).is_some_and(|setting| setting.value.expose() == "search") {
@@ -33,8 +33,6 @@ pub(super) async fn is_trusted(cluster: &Cluster, integration: &Integration, par
     let (first, never) = tokio::join!(cluster.offsets(&first, ROUNDS), cluster.offsets(&never, ROUNDS));
     match (first.first(), never.first()) {
         (Some(Ok(Found { offset: Some(first), .. })), Some(Ok(Found { offset: None, .. }))) => *first < end,
-        // Messages without any time have no first one either.
-        (Some(Ok(Found { offset: None, .. })), Some(Ok(Found { offset: None, .. }))) => true,
         // A fault is for the lookup itself to tell.
         (Some(Err(_)), _) | (_, Some(Err(_))) => true,
         _ => false,

@@ -141,6 +141,11 @@ impl Batches {
         Self { bytes, whole: false }
     }
 
+    /// Whether nothing is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// From now on a batch that seems to be cut off is taken for damaged: an answer with room for it was asked for.
     pub(crate) fn insist(&mut self) {
         self.whole = true;

@@ -90,3 +90,68 @@ impl Cursor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::batch::Cause;
+    use super::super::sample::{Written, batch, sample};
+    use super::super::walk::Step;
+    use super::*;
+    use crate::domain::position::Position;
+
+    fn cursor(at: i64, most: usize) -> Cursor {
+        Cursor::new(Partition { topic: "orders".into(), index: 0 }, at, most)
+    }
+
+    /// Reads an answer to its end: the offsets given, and how often damage was told.
+    fn read(cursor: &mut Cursor, answer: &[u8]) -> (Vec<i64>, usize) {
+        let mut walk = cursor.walk(Part::good(cursor.partition.clone(), answer.to_vec().into()), i64::MAX);
+        let (mut offsets, mut told) = (Vec::new(), 0);
+        loop {
+            match walk.step(100) {
+                Step::Messages(messages) => offsets.extend(messages.iter().map(|message| match message.position {
+                    Position::Offset { offset, .. } => offset,
+                    Position::Sequence(_) => -1,
+                })),
+                Step::Damaged(damage) => told += usize::from(cursor.damaged("read", &damage).is_some()),
+                Step::End => break,
+            }
+        }
+        cursor.walked(&walk);
+        (offsets, told)
+    }
+
+    #[test]
+    fn a_batch_with_no_room_is_asked_for_with_room_and_then_taken_for_damaged() {
+        let large = batch(5, Written::default(), &[sample(5, &"x".repeat(9_000))]);
+        let mut reader = cursor(5, 1_000);
+        assert_eq!(read(&mut reader, &large[..1_000]), (vec![], 0));
+        assert_eq!((reader.at, reader.want().most), (5, large.len()));
+        assert_eq!(read(&mut reader, &large), (vec![5], 0));
+        assert_eq!((reader.at, reader.want().most), (6, 1_000), "one large batch is no reason to ask for more from then on");
+
+        let mut lies = [batch(5, Written::default(), &[sample(5, "a")]), batch(6, Written::default(), &[sample(6, "b")])].concat();
+        lies[8] = 0x7f;
+        let mut reader = cursor(5, 1_000);
+        assert_eq!(read(&mut reader, &lies), (vec![], 0));
+        assert_eq!(read(&mut reader, &lies), (vec![6], 1));
+        assert_eq!(reader.at, 7);
+    }
+
+    #[test]
+    fn the_end_of_damage_is_looked_for_in_growing_steps_and_nothing_behind_it_is_missed() {
+        let mut reader = cursor(100, 1_000);
+        let damage = Damage { base_offset: 100, cause: Cause::Length(-1), resume: None };
+        let mut asked = Vec::new();
+        let mut told = 0;
+        for _ in 0..5 {
+            asked.push(reader.at);
+            told += usize::from(reader.damaged("read", &damage).is_some());
+            reader.jump_blindly();
+        }
+        assert_eq!((asked, told), (vec![100, 101, 102, 104, 108], 1));
+        let intact = batch(110, Written::default(), &[sample(110, "a"), sample(116, "b"), sample(118, "c")]);
+        assert_eq!(read(&mut reader, &intact), (vec![110, 116, 118], 0), "the batch begins before the offset that was asked for");
+        assert_eq!(reader.at, 119);
+    }
+}

@@ -84,6 +84,12 @@ impl Part {
         }
     }
 
+    /// Such an answer, for tests.
+    #[cfg(test)]
+    pub(crate) fn good(partition: Partition, records: Bytes) -> Self {
+        Self { partition, error: 0, high: 0, records, aborted: Vec::new() }
+    }
+
     /// The error as a fault.
     pub(crate) fn refusal(&self, op: &'static str) -> Fault {
         faults::refused(op, self.partition.to_string(), self.error, None)

@@ -109,7 +109,7 @@ impl Walk {
             self.next = self.next.max(header.next_offset());
             if wanted && header.count > 0 {
                 let opened = batch.open().map(|bytes| Open { header, bytes, at: 0, left: header.count });
-                return Some(opened.map_err(|damage| self.passed(damage)));
+                return Some(opened);
             }
         }
         None
@@ -163,9 +163,16 @@ impl Walk {
         None
     }
 
-    fn passed(&mut self, damage: Damage) -> Damage {
-        let behind = damage.resume.unwrap_or_else(|| damage.base_offset.saturating_add(1));
-        self.next = behind.max(self.next.saturating_add(1));
+    /// Moves on behind a batch whose frame is damaged.
+    fn passed(&mut self, mut damage: Damage) -> Damage {
+        if self.batches.is_empty() && damage.resume.is_some_and(|resume| resume <= self.from) {
+            // A damaged header claims to end before what was asked for: the next fetch would bring the same batch.
+            damage.resume = None;
+        }
+        self.next = match damage.resume {
+            Some(resume) => self.next.max(resume),
+            None => self.next.max(damage.base_offset).saturating_add(1),
+        };
         damage
     }
 }

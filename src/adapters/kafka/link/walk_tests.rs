@@ -174,6 +174,27 @@ fn messages_before_a_malformed_record_are_given_and_the_rest_of_the_batch_is_pas
 }
 
 #[test]
+fn a_batch_that_cannot_be_decompressed_costs_no_message_behind_it() {
+    let how = Written { codec: Codec::Gzip, ..Written::default() };
+    let broken = with_body(1, how, 1_000, &[sample(1, "x")], b"no gzip");
+    let answer = [batch(0, how, &[sample(0, "a")]), broken, batch(2, how, &[sample(2, "c")])].concat();
+    let mut walk = walk(&answer, 0, 3);
+    let (messages, damages) = run(&mut walk, 10);
+    assert_eq!(offsets(&messages), [0, 2]);
+    assert!(matches!(&damages[..], [Damage { base_offset: 1, cause: Cause::Codec(_), resume: Some(2) }]), "{damages:?}");
+    assert_eq!(walk.next_offset(), 3);
+}
+
+#[test]
+fn a_damaged_header_that_claims_to_end_before_the_asked_offset_does_not_stop_the_reading() {
+    let mut bad = batch(5, Written::default(), &[sample(5, "a")]);
+    *bad.last_mut().unwrap() ^= 1;
+    let mut walk = walk(&bad, 9, ALL);
+    let (_, damages) = run(&mut walk, 10);
+    assert_eq!((damages[0].resume, walk.next_offset()), (None, 10));
+}
+
+#[test]
 fn old_formats_are_recognised_and_named() {
     for magic in [0, 1] {
         let mut old = batch(5, Written::default(), &[sample(5, "old")]);
