@@ -5,6 +5,11 @@ pub mod screens;
 pub mod theme;
 pub mod widgets;
 
+#[cfg(test)]
+mod stage;
+#[cfg(test)]
+mod tests;
+
 use crate::app::layout::{self, Areas};
 use crate::app::model::{Model, Screen};
 use ratatui::buffer::Buffer;
