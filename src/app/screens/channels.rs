@@ -242,7 +242,7 @@ pub fn emptiness(model: &Model) -> Emptiness<'_> {
 pub(crate) fn describe_rows(pane: &Describe) -> usize {
     match &pane.result {
         Some(Ok(description)) => {
-            let facts = 4 + description.channel.attributes.len();
+            let facts = 4 + usize::from(description.channel.fault.is_some()) + description.channel.attributes.len();
             facts + description.tables.iter().map(|table| table.rows.len() + 3).sum::<usize>()
         }
         _ => 1,

@@ -1,0 +1,123 @@
+//! The publish form, drawn.
+
+use crate::app::model::Model;
+use crate::app::screens::publish::{Body, Form, Part, hint};
+use crate::domain::figure;
+use crate::ui::theme::Role;
+use crate::ui::widgets::chrome::Crumbs;
+use crate::ui::widgets::input;
+use crate::ui::widgets::text::{Canvas, Cut};
+use ratatui::layout::{Position, Rect};
+
+/// Where labels end.
+const LABEL: u16 = 14;
+
+pub fn crumbs<'a>(model: &'a Model, address: &'a str) -> Crumbs<'a> {
+    let Some(form) = &model.form else { return Crumbs { path: vec!["Publish"], filter: "", right: Vec::new() } };
+    let right = if form.sending.is_some() {
+        ("sending…".to_owned(), Role::Connecting)
+    } else if let Some(origin) = &form.origin {
+        (format!("a copy of {origin}, byte for byte"), Role::Dim)
+    } else {
+        ("a new message".to_owned(), Role::Dim)
+    };
+    Crumbs { path: vec!["Publish", address], filter: "", right: vec![right] }
+}
+
+/// Draws the form; returns where the cursor stands.
+pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) -> Option<Position> {
+    let form = model.form.as_ref()?;
+    let parts = form.parts();
+    let lines = form.fields.len() as u16 + u16::from(form.spec.key);
+    let headers = if form.spec.headers { 1 + (form.headers.lines().len() as u16).clamp(1, (area.height / 4).max(1)) } else { 0 };
+    let error = if form.error.is_some() { 2 } else { 0 };
+    let value = area.height.saturating_sub(lines + headers + error + 3).max(1);
+    let mut y = area.y + 1;
+    let mut cursor = None;
+    for part in parts {
+        let height = match part {
+            Part::Headers => headers,
+            Part::Value => value,
+            _ => 1,
+        };
+        let row = Rect { y, height: height.min(area.bottom().saturating_sub(y)), ..area };
+        if row.height == 0 {
+            break;
+        }
+        cursor = draw_part(canvas, form, part, row).or(cursor);
+        y += height;
+    }
+    if let Some((_, error)) = &form.error {
+        let y = area.bottom() - 1;
+        let glyph = canvas.glyphs().bad;
+        canvas.put(area.x + 1, y, 1, glyph, Role::Bad);
+        canvas.put(area.x + 3, y, area.width.saturating_sub(4), error, Role::Text);
+    }
+    cursor
+}
+
+fn draw_part(canvas: &mut Canvas, form: &Form, part: Part, row: Rect) -> Option<Position> {
+    let focused = form.focus == part && form.sending.is_none();
+    let label = match part {
+        Part::Key => "key",
+        Part::Headers => "headers",
+        Part::Value => "value",
+        Part::Field(i) => form.spec.fields[i].title,
+    };
+    if focused {
+        canvas.put(row.x, row.y, 1, canvas.glyphs().pointer, Role::Strong);
+    }
+    canvas.put_cut(row.x + 2, row.y, LABEL - 2, label, if focused { Role::Strong } else { Role::Dim }, Cut::Middle);
+    let inside = Rect { x: row.x + LABEL + 2, width: row.width.saturating_sub(LABEL + 3), ..row };
+    match part {
+        Part::Key => match &form.key {
+            None => missing(canvas, inside, "– no key   ^N gives it one"),
+            Some(editor) => one_line(canvas, inside, editor, focused, "empty; ^N for no key at all"),
+        },
+        Part::Headers => {
+            if form.headers.is_empty() && !focused {
+                missing(canvas, inside, "none; one a line, `name: value`")
+            } else {
+                input::lines(canvas, inside, &form.headers, focused)
+            }
+        }
+        Part::Value => body(canvas, &form.value, inside, focused),
+        Part::Field(i) => one_line(canvas, inside, &form.fields[i], focused, &hint(&form.spec.fields[i])),
+    }
+}
+
+fn one_line(canvas: &mut Canvas, area: Rect, editor: &crate::app::editor::Editor, focused: bool, hint: &str) -> Option<Position> {
+    if editor.is_empty() {
+        canvas.put(area.x + 2, area.y, area.width.saturating_sub(2), hint, Role::Dim);
+        if !focused {
+            return None;
+        }
+        return Some(input::line(canvas, Rect { width: 1, height: 1, ..area }, editor, true));
+    }
+    let at = input::line(canvas, Rect { height: 1, ..area }, editor, focused);
+    focused.then_some(at)
+}
+
+fn missing(canvas: &mut Canvas, area: Rect, text: &str) -> Option<Position> {
+    canvas.put(area.x, area.y, area.width, text, Role::Dim);
+    None
+}
+
+fn body(canvas: &mut Canvas, body: &Body, area: Rect, focused: bool) -> Option<Position> {
+    match body {
+        Body::Missing => missing(canvas, area, "∅ no payload (a tombstone)   ^N gives it one"),
+        Body::Exact(bytes) => {
+            let text = format!(
+                "{} that are no plain text, sent exactly as they are   ^E edits them, ^N replaces them",
+                figure::bytes(bytes.len() as u64)
+            );
+            missing(canvas, area, &text);
+            for (i, chunk) in bytes.chunks(16).take(usize::from(area.height.saturating_sub(1))).enumerate() {
+                let hex: String = chunk.iter().fold(String::new(), |out, byte| out + &format!("{byte:02x} "));
+                canvas.put(area.x, area.y + 1 + i as u16, area.width, &hex, Role::Dim);
+            }
+            None
+        }
+        Body::Text(editor) => input::lines(canvas, area, editor, focused),
+    }
+}

@@ -1,0 +1,237 @@
+//! Traffic and the detail of one message, drawn.
+
+use crate::app::clock::PATIENCE;
+use crate::app::layout::Areas;
+use crate::app::model::Model;
+use crate::app::screens::traffic::detail::{Detail, Part, Row};
+use crate::app::screens::traffic::{Focus, HISTORY_LIMIT, Phase, Source, Traffic, columns};
+use crate::domain::figure;
+use crate::domain::view::{MessageView, Preview};
+use crate::ui::theme::Role;
+use crate::ui::widgets::chrome::Crumbs;
+use crate::ui::widgets::message;
+use crate::ui::widgets::table::{Cell, Gutter, Table};
+use crate::ui::widgets::text::{Canvas, Cut, width};
+use jiff::tz::TimeZone;
+use ratatui::layout::Rect;
+
+pub fn crumbs<'a>(canvas: &Canvas, model: &'a Model, path: &'a [String]) -> Crumbs<'a> {
+    let traffic = &model.traffic;
+    let path = if path.is_empty() { vec!["Traffic"] } else { path.iter().map(String::as_str).collect() };
+    let right = if traffic.addresses.is_empty() { Vec::new() } else { status(canvas, model) };
+    Crumbs { path, filter: &traffic.filter, right }
+}
+
+/// Where the messages come from: integration and channel, or how many of them.
+pub fn path(model: &Model) -> Vec<String> {
+    match model.traffic.addresses.as_slice() {
+        [] => Vec::new(),
+        [one] => {
+            let channel = one.kind.map_or_else(|| one.channel.to_string(), |kind| format!("{kind}:{}", one.channel));
+            vec![one.integration.to_string(), channel]
+        }
+        [first, ..] => {
+            let count = format!("{} channels", model.traffic.addresses.len());
+            let same = model.traffic.addresses.iter().all(|a| a.integration == first.integration);
+            if same { vec![first.integration.to_string(), count] } else { vec!["Traffic".to_owned(), count] }
+        }
+    }
+}
+
+/// How the reading stands, and the exact counts.
+fn status(canvas: &Canvas, model: &Model) -> Vec<(String, Role)> {
+    let traffic = &model.traffic;
+    let glyphs = canvas.glyphs();
+    let wide = model.width >= 100;
+    let mut pieces = Vec::new();
+    let marked = traffic.list.marks.len();
+    if marked > 0 {
+        pieces.push((format!("{marked} marked   "), Role::Marked));
+    }
+    let (glyph, role, word) = match (&traffic.source, &traffic.phase) {
+        (_, Phase::Failed(_)) => (glyphs.bad, Role::Bad, "failed".to_owned()),
+        (_, Phase::Cancelled) => (glyphs.paused, Role::Paused, "cancelled".to_owned()),
+        (_, Phase::Starting) => (glyphs.connecting, Role::Connecting, "starting".to_owned()),
+        (Source::History { text, .. }, Phase::Ended) => (glyphs.ok, Role::Ok, format!("history from {text}")),
+        (Source::History { text, .. }, _) => (glyphs.connecting, Role::Connecting, format!("reading from {text}")),
+        _ if traffic.interrupted.is_some() => (glyphs.watch, Role::Watch, "interrupted".to_owned()),
+        _ if traffic.hold => (
+            glyphs.paused,
+            Role::Paused,
+            if wide { format!("held, {} new", figure::count(traffic.held.len() as u64)) } else { "held".to_owned() },
+        ),
+        _ => (glyphs.ok, Role::Ok, "live".to_owned()),
+    };
+    pieces.push((format!("{glyph} {word}"), role));
+    if traffic.rate() > 0.0 && traffic.task.is_some() {
+        pieces.push((format!("  {}/s", figure::rate(traffic.rate())), Role::Text));
+    }
+    let shown = figure::count(traffic.window.len() as u64);
+    let seen = figure::count(traffic.counts.seen);
+    let verb = if traffic.is_live() { "seen" } else { "scanned" };
+    let dot = glyphs.dot;
+    let filtered = if traffic.filter.is_empty() { String::new() } else { format!(" {dot} matched {}", figure::count(traffic.matched)) };
+    let dropped = if traffic.is_live() { format!(" {dot} dropped {}", figure::count(traffic.dropped())) } else { String::new() };
+    pieces.push((format!("   shown {shown}{filtered} {dot} {verb} {seen}{dropped}"), Role::Dim));
+    if traffic.filter_errors > 0 {
+        pieces.push((format!(" {dot} {} could not be decoded", figure::count(traffic.filter_errors)), Role::Watch));
+    }
+    pieces
+}
+
+/// The row under the crumbs: what is wrong with the query, or with the reading.
+pub fn banner(canvas: &mut Canvas, model: &Model, area: Rect) {
+    let glyphs = canvas.glyphs();
+    if let Some((_, error)) = model.typing.as_ref().and_then(|typing| typing.error.as_ref()) {
+        canvas.put(area.x + 1, area.y, 1, glyphs.bad, Role::Bad);
+        canvas.put(area.x + 3, area.y, area.width.saturating_sub(4), error, Role::Text);
+    } else if let Some((fault, since)) = &model.traffic.interrupted {
+        canvas.put(area.x + 1, area.y, 1, glyphs.watch, Role::Watch);
+        let next = if fault.next.as_str().is_empty() { String::new() } else { format!(" → {}", fault.next) };
+        let text = format!("No messages since {}: {}; it is tried again.{next}", figure::age(model.now.since(*since)), fault.cause);
+        canvas.put(area.x + 3, area.y, area.width.saturating_sub(4), &text, Role::Text);
+    }
+}
+
+pub fn draw(canvas: &mut Canvas, model: &Model, areas: &Areas) {
+    let over = areas.pane.is_some_and(|pane| pane == areas.list);
+    if !over {
+        list(canvas, model, areas.list);
+    }
+    if let Some(rule) = areas.rule {
+        canvas.rule(rule);
+    }
+    if let (Some(area), Some(pane)) = (areas.pane, &model.traffic.detail) {
+        detail(canvas, area, pane, model.traffic.focus == Focus::Detail);
+    }
+}
+
+fn list(canvas: &mut Canvas, model: &Model, area: Rect) {
+    let traffic = &model.traffic;
+    if traffic.window.is_empty() {
+        return nothing(canvas, model, area);
+    }
+    let columns = columns(model);
+    let several = traffic.addresses.len() > 1;
+    let table = Table::new(Rect { x: area.x, ..area }, &columns);
+    table.heading(canvas);
+    let first = traffic.list.offset();
+    for at in 0..table.page().min(traffic.window.len().saturating_sub(first)) {
+        let Some(view) = traffic.view(first + at) else { break };
+        let selected = traffic.list.row() == Some(first + at);
+        let gutter = Gutter { selected, marked: traffic.list.marks.contains(&view.id), state: None };
+        // Without the channel column the others stand one to the left.
+        table.row(canvas, at, gutter, |column| cell(view, if several || column == 0 { column } else { column + 1 }, &model.zone));
+    }
+    if !traffic.notes.is_empty() || traffic.phase == Phase::Ended || matches!(traffic.phase, Phase::Failed(_)) {
+        let y = area.y + 1 + (traffic.window.len() - first).min(table.page()) as u16;
+        notes(canvas, traffic, Rect { y, height: area.bottom().saturating_sub(y), ..area });
+    }
+}
+
+/// What there is to say below the last row.
+fn notes(canvas: &mut Canvas, traffic: &Traffic, area: Rect) {
+    let mut lines: Vec<(String, Role)> = Vec::new();
+    match &traffic.phase {
+        Phase::Failed(fault) => lines.push((fault.to_string(), Role::Bad)),
+        Phase::Ended if traffic.matched >= HISTORY_LIMIT => {
+            lines.push((format!("The first {} are shown; H reads on from another place.", figure::count(HISTORY_LIMIT)), Role::Dim));
+        }
+        Phase::Ended => lines.push(("The end of what was asked for.   L live   H history".to_owned(), Role::Dim)),
+        _ => {}
+    }
+    lines.extend(traffic.notes.iter().map(|note| (note.as_str().to_owned(), Role::Watch)));
+    for (at, (text, role)) in lines.iter().take(usize::from(area.height)).enumerate() {
+        canvas.put(area.x + 4, area.y + at as u16, area.width.saturating_sub(5), text, *role);
+    }
+}
+
+fn cell<'a>(view: &'a MessageView, column: usize, zone: &TimeZone) -> Cell<'a> {
+    match column {
+        0 => view.message.timestamp.map_or_else(Cell::unknown, |time| Cell::new(time.clock(zone)).role(Role::Dim)),
+        1 => Cell::name(&*view.address.channel),
+        2 => Cell::new(view.message.position.to_string()).role(Role::Dim),
+        3 => view.key.as_ref().map_or_else(Cell::unknown, |key| Cell::name(key.as_str())),
+        _ => match &view.preview {
+            Preview::Tombstone => Cell::new("∅ tombstone").role(Role::Dim),
+            Preview::Empty => Cell::new("\"\" empty").role(Role::Dim),
+            Preview::Text(text) => Cell::new(text.as_str()),
+            Preview::Binary(hex) => Cell::new(hex.as_str()).role(Role::Dim),
+        },
+    }
+}
+
+fn nothing(canvas: &mut Canvas, model: &Model, area: Rect) {
+    let traffic = &model.traffic;
+    if traffic.addresses.is_empty() {
+        let lines = [
+            ("2 lists the channels; Enter on one shows what flows through it, Space marks several.", Role::Dim),
+            (": goes straight to a channel.", Role::Dim),
+        ];
+        return message::say(canvas, area, None, "No channel is open.", &lines);
+    }
+    let waited = model.now.since(traffic.started);
+    match (&traffic.phase, &traffic.source) {
+        (Phase::Failed(fault), _) => message::fault(canvas, area, "This cannot be read.", fault, "L tries again   2 channels   @ wire log"),
+        (Phase::Starting, _) if waited < PATIENCE => {}
+        (Phase::Starting, _) => message::waiting(canvas, area, "Looking up the ends of the partitions…", waited),
+        (Phase::Cancelled, _) => message::say(canvas, area, None, "The reading was cancelled.", &[("H reads history   L live", Role::Dim)]),
+        (Phase::Running, Source::History { .. }) => message::waiting(canvas, area, "Reading…", waited),
+        (Phase::Ended, _) if !traffic.filter.is_empty() => {
+            let title = format!("0 of {} messages match `{}`.", figure::count(traffic.counts.seen), traffic.filter);
+            message::say(canvas, area, None, &title, &[("/ changes the query   H reads another range   L live", Role::Dim)]);
+        }
+        (Phase::Ended, _) => {
+            message::say(canvas, area, None, "There are no messages in this range.", &[("H reads another range   L live", Role::Dim)])
+        }
+        (Phase::Running, _) if traffic.counts.seen > 0 => {
+            let title = format!("0 of {} messages seen match `{}`.", figure::count(traffic.counts.seen), traffic.filter);
+            message::say(canvas, area, None, &title, &[("/ changes the query   H reads history", Role::Dim)]);
+        }
+        (Phase::Running, _) => {
+            let lines = [
+                ("New messages appear here as they arrive.", Role::Dim),
+                ("H reads what is there already, for example from end-500.", Role::Dim),
+            ];
+            let glyph = (canvas.glyphs().ok, Role::Ok);
+            message::say(canvas, area, Some(glyph), "Live: nothing has arrived yet.", &lines);
+        }
+    }
+}
+
+fn detail(canvas: &mut Canvas, area: Rect, pane: &Detail, focused: bool) {
+    for (at, row) in pane.rows.iter().enumerate().skip(pane.offset).take(usize::from(area.height)) {
+        let y = area.y + (at - pane.offset) as u16;
+        detail_row(canvas, area, y, row);
+        if focused && at == pane.cursor {
+            canvas.overlay(Rect::new(area.x, y, area.width, 1), Role::Selected);
+        }
+    }
+}
+
+fn detail_row(canvas: &mut Canvas, area: Rect, y: u16, row: &Row) {
+    let glyphs = canvas.glyphs();
+    let mut x = area.x + 1 + row.indent;
+    let end = area.right();
+    if let Some((_, open)) = row.fold {
+        canvas.put(x, y, 1, if open { glyphs.open } else { glyphs.folded }, Role::Key);
+    }
+    x += 2;
+    if row.label_width > 0 {
+        canvas.put_cut(x, y, row.label_width.min(end.saturating_sub(x)), row.label.as_str(), Role::Dim, Cut::Middle);
+        x += row.label_width + 2;
+    } else {
+        x -= 2;
+        x += if row.fold.is_some() { 2 } else { 0 };
+    }
+    let role = match row.part {
+        Part::Heading => Role::Strong,
+        Part::Missing => Role::Dim,
+        Part::Note => Role::Watch,
+        Part::Fault => Role::Bad,
+        Part::Fact | Part::Value | Part::Hex | Part::Blank => Role::Text,
+    };
+    let room = end.saturating_sub(x);
+    let cut = if row.part == Part::Heading && width(row.text.as_str()) > room { Cut::Middle } else { Cut::End };
+    canvas.put_cut(x, y, room, row.text.as_str(), role, cut);
+}

@@ -1,0 +1,8 @@
+//! The pieces that screens are drawn with.
+
+pub mod chrome;
+pub mod input;
+pub mod message;
+pub mod panel;
+pub mod table;
+pub mod text;

@@ -1,0 +1,22 @@
+//! The ground of what stands over a screen.
+
+use super::text::Canvas;
+use crate::ui::theme::Role;
+use ratatui::layout::Rect;
+
+/// A panel in the middle of the upper half, at most so wide and high, with a title and a hint under a thin line; returns its inside.
+pub fn open(canvas: &mut Canvas, width: u16, height: u16, title: &str, hint: &str) -> Rect {
+    let screen = canvas.area();
+    let width = width.min(screen.width.saturating_sub(4));
+    let height = (height + 4).min(screen.height.saturating_sub(3));
+    let x = (screen.width - width) / 2;
+    let y = 2 + (screen.height.saturating_sub(height + 3)) / 4;
+    let area = Rect::new(x, y, width, height);
+    canvas.clear(area, Role::Panel);
+    canvas.line(x, y, width);
+    canvas.put(x + 2, y, width.saturating_sub(4), &format!(" {title} "), Role::Strong);
+    canvas.line(x, area.bottom() - 1, width);
+    let shown = format!(" {hint} ");
+    canvas.put_right(area.right() - 2, area.bottom() - 1, width.saturating_sub(4), &shown, Role::Dim);
+    Rect::new(x + 2, y + 2, width.saturating_sub(4), height.saturating_sub(4))
+}
