@@ -32,6 +32,9 @@ fn as_written(value: &Value, encoding: &Value) -> Value {
     }
 }
 
+/// Where a line's value begins: behind the headers. A quotation mark inside a header's text is escaped, so that this is found nowhere else.
+const VALUE: &str = r#"],"value":"#;
+
 /// One line of `tail --json` in the notation of the scripts.
 fn understood(line: &str) -> Value {
     let object: Value = serde_json::from_str(line).expect("a line of JSON");
@@ -39,8 +42,8 @@ fn understood(line: &str) -> Value {
         (Some(raw), _) => raw.clone(),
         // JSON stands in the line as it was, digits, order and duplicate keys kept; a JSON reader would lose them.
         (None, Some("json")) => {
-            let (start, end) = (line.find(r#","value":"#).expect("a value"), line.rfind(r#","encoding":"json""#).expect("an encoding"));
-            STANDARD.encode(&line[start + r#","value":"#.len()..end]).into()
+            let (start, end) = (line.find(VALUE).expect("a value"), line.rfind(r#","encoding":"json""#).expect("an encoding"));
+            STANDARD.encode(&line[start + VALUE.len()..end]).into()
         }
         (None, _) => as_written(&object["value"], &object["encoding"]),
     };

@@ -41,7 +41,8 @@ async fn a_message_comes_out_as_it_went_in() {
     for subject in subjects("bytes", 1).await {
         let publish = subject.session.publish.as_ref().expect("the system takes messages");
         for (offset, (what, message)) in peculiar().into_iter().enumerate() {
-            let receipt = publish.publish(&subject.topic, message).await.unwrap_or_else(|fault| panic!("{}: {what}: {fault}", subject.system));
+            let receipt =
+                publish.publish(&subject.topic, message).await.unwrap_or_else(|fault| panic!("{}: {what}: {fault}", subject.system));
             let stored = Receipt::Stored(Position::Offset { partition: 0, offset: offset as i64 });
             assert_eq!(receipt, stored, "{}: {what}", subject.system);
         }

@@ -17,7 +17,10 @@ async fn a_tail_sees_what_comes_and_nothing_that_was_there() {
         tail.until("30 messages", SOON, |tail| tail.messages.len() >= 30).await;
         tail.for_a_while(Duration::from_millis(200)).await;
         let found = places(&tail.messages);
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), [(0, (1..11).collect()), (1, (0..10).collect::<Vec<i64>>()), (2, (0..10).collect())]);
+        assert_eq!(
+            found.into_iter().collect::<Vec<_>>(),
+            [(0, (1..11).collect()), (1, (0..10).collect::<Vec<i64>>()), (2, (0..10).collect())]
+        );
         assert_eq!(tail.said, [], "{}", subject.system);
     }
 }

@@ -1,8 +1,8 @@
 //! The systems under contract, each with a session of every handle and fresh channels, and short ways to read them.
 
+use super::unique;
 #[cfg(feature = "kafka")]
 use super::{kafka, topics};
-use super::unique;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use mqdeck::adapters::find;
