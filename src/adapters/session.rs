@@ -66,7 +66,7 @@ pub enum TailEvent {
     Messages(Vec<Message>),
     /// Reading stopped (of the whole or of some partitions); the tail keeps trying.
     Interrupted(Fault),
-    /// Reading goes on; `lost` messages were deleted before they could be read (0 if none, `None` if unknown).
+    /// Reading goes on; `lost` messages could not be read, being deleted or damaged (0 if none, `None` if unknown).
     Resumed { lost: Option<u64> },
 }
 
@@ -86,7 +86,8 @@ pub struct Reading {
     pub notes: Vec<String>,
 }
 
-/// One partition's part of a range. Batches come in order and end exactly at the range's end; an error ends the lane.
+/// One partition's part of a range. Batches come in order and end exactly at the range's end. An error is either something that
+/// was passed over (a damaged batch, messages deleted while they were being read) and the lane goes on behind it, or its last item.
 pub struct Lane {
     pub partition: Option<i32>,
     /// Upper bound of the messages to come.

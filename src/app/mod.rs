@@ -6,9 +6,29 @@
 //!               └─ revision: whether a redraw is needed     next_deadline: when the next Tick is needed
 //! ```
 
+mod act;
+mod available;
+pub mod clock;
+pub mod columns;
+pub mod commands;
+pub mod editor;
 pub mod effect;
 pub mod event;
+pub mod headers;
+pub mod help;
+pub mod jobs;
+pub mod keymap;
+mod keys;
+pub mod layout;
+pub mod list;
+pub mod matching;
 pub mod model;
+mod moving;
+pub mod notices;
+pub mod overlays;
+pub mod screens;
+pub mod spark;
+mod update;
 
 pub use effect::{Effect, TaskId};
 pub use event::Event;

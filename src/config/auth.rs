@@ -2,6 +2,7 @@
 
 use super::profile::{Auth, ScramMechanism, TokenSource};
 use super::section::Text;
+use super::suggest;
 use super::tree::{Reading, Section};
 use std::path::PathBuf;
 
@@ -41,13 +42,16 @@ const MECHANISMS: &[(&str, ScramMechanism)] = &[("SCRAM-SHA-256", ScramMechanism
 
 /// Reads the block; `None` if it is wrong, and the problems are noted.
 pub(super) fn read(mut section: Section, rd: &mut Reading<'_>, system: &str) -> Option<Said> {
-    let missing = !section.has("type");
+    let missing = !section.has("type") && !section.misspelled("type");
     let kind = section.word(rd, "type", TYPES);
     if missing {
         rd.wrong(&section.span.clone(), "`type` is missing", "for example type = \"scram\"");
     }
+    // Which names are known depends on the type: without it nothing else here can be told to be wrong.
     let Some(kind) = kind else {
-        // Which names are known depends on the type: only the missing type is reported.
+        for entry in section.entries.iter().filter(|entry| suggest::nearest(&entry.name, ["type"]).is_some()) {
+            rd.wrong(&entry.span, format!("unknown attribute `{}`", entry.name), "did you mean `type`?");
+        }
         return None;
     };
     let said = match kind {
@@ -72,7 +76,7 @@ fn basic(section: &mut Section, rd: &mut Reading<'_>, nameless: bool) -> Option<
     if username.is_none() && !nameless {
         return None;
     }
-    Some(log_in(Auth::Basic { username: username.map(Text::into_string).unwrap_or_default(), password: password?.value }))
+    Some(log_in(Auth::Basic { username: username.map(Text::into_string).unwrap_or_default(), password: password?.into_secret(rd) }))
 }
 
 fn scram(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
@@ -82,7 +86,7 @@ fn scram(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
     let password = section.required(rd, "password", "for example password = \"${env.KAFKA_PASSWORD}\"");
     // Without a word the stronger one; a wrong word is an error, never a default.
     let mechanism = if asked { mechanism? } else { ScramMechanism::Sha512 };
-    Some(log_in(Auth::Scram { mechanism, username: username?.into_string(), password: password?.value }))
+    Some(log_in(Auth::Scram { mechanism, username: username?.into_string(), password: password?.into_secret(rd) }))
 }
 
 fn token(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
@@ -90,7 +94,7 @@ fn token(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
     let token = section.text(rd, "token");
     let file = section.text(rd, "token_file");
     let source = match (token, file) {
-        (Some(token), None) => TokenSource::Fixed(token.value),
+        (Some(token), None) => TokenSource::Fixed(token.into_secret(rd)),
         (None, Some(file)) => TokenSource::File(rd.path(file.as_str())),
         (Some(_), Some(file)) => {
             rd.wrong(&file.span, "both `token` and `token_file`", "keep one of them");
@@ -119,7 +123,7 @@ fn client_credentials(section: &mut Section, rd: &mut Reading<'_>) -> Option<Sai
     Some(log_in(Auth::Token(TokenSource::ClientCredentials {
         token_url: token_url.into_string(),
         client_id: client_id?.into_string(),
-        client_secret: client_secret?.value,
+        client_secret: client_secret?.into_secret(rd),
         scopes: scopes.into_iter().map(Text::into_string).collect(),
     })))
 }

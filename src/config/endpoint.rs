@@ -49,7 +49,9 @@ pub(super) fn read(mut section: Section, rd: &mut Reading<'_>, system: Option<&S
         if texts.is_empty() && rd.problems.is_empty() {
             rd.wrong(&span, format!("`{}` is empty", entry.name), "name at least one host");
         }
-    } else if system.is_none_or(|system| !system.schemes.is_empty()) {
+    } else if !["address", "addresses", "brokers"].iter().any(|name| section.misspelled(name))
+        && system.is_none_or(|system| !system.schemes.is_empty())
+    {
         let help = "for example address = \"kafka.example.com:9092\", or brokers = [\"one:9092\", \"two:9092\"]";
         rd.wrong(&section.span.clone(), "`address` is missing", help);
     }

@@ -33,8 +33,9 @@ pub(super) fn read(mut section: Section, rd: &mut Reading<'_>, context: &Context
     let endpoint = match section.section(rd, "endpoint") {
         Some(endpoint) => endpoint::read(endpoint, rd, system),
         None if says_brokers || system.is_some_and(|system| system.schemes.is_empty()) => Endpoint::default(),
+        None if section.misspelled("endpoint") => Endpoint::default(),
         None => {
-            rd.wrong(&section.span.clone(), "the `endpoint` block is missing", "endpoint {\n  address = \"host:port\"\n}");
+            rd.wrong(&section.span.clone(), "the `endpoint` block is missing", "write endpoint { address = \"host:port\" }");
             Endpoint::default()
         }
     };
@@ -280,12 +281,10 @@ fn sasl(
         rd.wrong(span, "a log-in needs `mechanism`, `username` and `password`", "or write an auth block");
         return;
     };
-    let username = username.into_string();
+    let (username, password) = (username.into_string(), password.into_secret(rd));
     integration.auth = match (mechanism.as_str().to_ascii_uppercase().as_str(), auth::scram_mechanism(mechanism.as_str())) {
-        ("PLAIN", _) => Auth::Basic { username, password: password.value },
-        (_, Some(mechanism @ (ScramMechanism::Sha256 | ScramMechanism::Sha512))) => {
-            Auth::Scram { mechanism, username, password: password.value }
-        }
+        ("PLAIN", _) => Auth::Basic { username, password },
+        (_, Some(mechanism @ (ScramMechanism::Sha256 | ScramMechanism::Sha512))) => Auth::Scram { mechanism, username, password },
         _ => {
             let message = format!("the mechanism cannot be {}: expected `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`", mechanism.quoted());
             rd.wrong(&mechanism.span, message, "for OAUTHBEARER write an auth block of type \"oauth2\" or \"token\"");

@@ -41,6 +41,8 @@ pub struct Loaded {
     pub notes: Vec<Note>,
     /// `integration.events.endpoint.address` → the line where it stands.
     pub origins: BTreeMap<String, usize>,
+    /// A password, token or client secret stands in the file itself.
+    pub holds_secret: bool,
 }
 
 /// No profile is larger; more is somebody's data.
@@ -105,7 +107,16 @@ pub fn read(text: &str, file: &str, name: &str, base: &Path, context: Context<'_
         }
     };
     let vars = context.vars.iter().map(|(name, value)| (name.clone(), Secret::new(value.clone()))).collect();
-    let mut rd = Reading { source, base, env: context.env, vars, problems: Vec::new(), notes: Vec::new(), origins: BTreeMap::new() };
+    let mut rd = Reading {
+        source,
+        base,
+        env: context.env,
+        vars,
+        problems: Vec::new(),
+        notes: Vec::new(),
+        origins: BTreeMap::new(),
+        holds_secret: false,
+    };
     variables(&body, &mut rd);
     let mut profile = Profile { name: name.into(), path: None, read_only: false, integrations: Vec::new() };
     for structure in &body {
@@ -118,10 +129,10 @@ pub fn read(text: &str, file: &str, name: &str, base: &Path, context: Context<'_
             }
         }
     }
-    let Reading { mut problems, mut notes, origins, .. } = rd;
+    let Reading { mut problems, mut notes, origins, holds_secret, .. } = rd;
     notes.sort_by_key(|note| note.line);
     if problems.is_empty() {
-        return Ok(Loaded { profile, notes, origins });
+        return Ok(Loaded { profile, notes, origins, holds_secret });
     }
     problems.sort_by_key(|problem: &Problem| (problem.line, problem.column));
     Err(Problems(problems))

@@ -14,8 +14,10 @@ pub mod profile;
 pub mod secret;
 mod section;
 pub mod source;
+pub mod store;
 mod suggest;
 mod tree;
+pub mod url;
 
 #[cfg(test)]
 mod tests;

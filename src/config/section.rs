@@ -24,6 +24,12 @@ impl Text {
         self.value.expose().to_owned()
     }
 
+    /// The text as the secret that it is.
+    pub(super) fn into_secret(self, rd: &mut Reading<'_>) -> Secret {
+        rd.holds_secret |= !self.foreign;
+        self.value
+    }
+
     /// The text in backquotes, or what stands for it where it may be a secret.
     pub(super) fn quoted(&self) -> String {
         if self.foreign { "the variable's value".to_owned() } else { format!("`{}`", self.as_str()) }
@@ -44,6 +50,11 @@ impl Section {
     /// Whether that name is written here, readable or not.
     pub(super) fn has(&self, name: &str) -> bool {
         self.entries.iter().any(|entry| entry.name == name)
+    }
+
+    /// Whether something written here must have been meant for that name: then it is unknown, not missing.
+    pub(super) fn misspelled(&self, name: &str) -> bool {
+        self.entries.iter().any(|entry| !self.asked.contains(entry.name.as_str()) && suggest::nearest(&entry.name, [name]).is_some())
     }
 
     /// The first of several names for the same thing; a second one is an error.
@@ -74,6 +85,9 @@ impl Section {
     pub(super) fn required(&mut self, rd: &mut Reading<'_>, name: &'static str, why: &str) -> Option<Text> {
         if !self.has(name) {
             self.asked.insert(name);
+            if self.misspelled(name) {
+                return None;
+            }
             rd.wrong(&self.span.clone(), format!("`{name}` is missing"), why);
             return None;
         }

@@ -154,7 +154,9 @@ fn mask(line: &str) -> String {
     let name_len = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).unwrap_or(rest.len());
     let (name, after) = rest.split_at(name_len);
     let lower = after.to_ascii_lowercase();
-    let public = PUBLIC.contains(&name) && !TELLTALE.iter().any(|word| lower.contains(word));
+    // What stands in braces on the same line has names of its own, which may be misspelled.
+    let inline = after.split_once('{').is_some_and(|(_, inner)| !inner.trim().is_empty());
+    let public = PUBLIC.contains(&name) && !inline && !TELLTALE.iter().any(|word| lower.contains(word));
     if public || rest.chars().all(|c| "{}[](),= ".contains(c)) {
         return line.trim_end().to_owned();
     }
@@ -222,6 +224,7 @@ mod tests {
             ("  pasword = \"hunter2\"", "  pasword = ***"),
             ("  password \"hunter2\"", "  ***"),
             ("  hunter2", "  ***"),
+            ("  librdkafka = { \"sasl.pasword\" = \"hunter2\" }", "  librdkafka = ***"),
             ("  passwrd {", "  passwrd {"),
             ("  tls = maybe", "  tls = maybe"),
             ("  type = \"basic\", password = \"hunter2\"", "  type = ***"),

@@ -62,6 +62,8 @@ pub(super) struct Reading<'a> {
     pub(super) notes: Vec<Note>,
     /// Path of a setting → the line where it stands.
     pub(super) origins: BTreeMap<String, usize>,
+    /// A secret stands in the file itself, not in a variable.
+    pub(super) holds_secret: bool,
 }
 
 impl Reading<'_> {

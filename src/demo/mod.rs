@@ -8,7 +8,7 @@ impl Demo {
         Ok(Self)
     }
     pub fn profile(&self) -> Profile {
-        Profile { name: "demo".into(), path: None, integrations: vec![Integration::new("events", "kafka", vec![])] }
+        Profile { name: "demo".into(), path: None, read_only: false, integrations: vec![Integration::new("events", "kafka", vec![])] }
     }
     pub fn show(&self) -> Address {
         Address::new("events", "grey.events")

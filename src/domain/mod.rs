@@ -8,6 +8,7 @@ pub mod health;
 pub mod message;
 pub mod operation;
 pub mod position;
+pub mod query;
 pub mod receipt;
 pub mod redact;
 pub mod text;

@@ -30,7 +30,7 @@ impl Opener {
     pub fn url(&self, url: &str) -> Result<Profile, Fault> {
         let rest = url.strip_prefix("kafka://").ok_or_else(|| Fault::new(Kind::Usage, "open", url, "not built yet"))?;
         let integration = Integration::new("events", "kafka", rest.split(',').map(ToOwned::to_owned).collect());
-        Ok(Profile { name: rest.into(), path: None, integrations: vec![integration] })
+        Ok(Profile { name: rest.into(), path: None, read_only: false, integrations: vec![integration] })
     }
 }
 

@@ -7,4 +7,5 @@ pub mod hex;
 pub mod json;
 pub mod lines;
 pub mod messagepack;
+pub mod record;
 pub mod text;

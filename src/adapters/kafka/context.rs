@@ -1,21 +1,17 @@
 //! What librdkafka tells while it works: its log, its troubles, and its wish for a token.
 
-use crate::config::secret::Secret;
-use crate::domain::fault::Fault;
+use crate::adapters::token_source::TokenSource;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use futures::future::BoxFuture;
 use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-
-/// Fetches the bearer token to log in with.
-pub type Tokens = Arc<dyn Fn() -> BoxFuture<'static, Result<Secret, Fault>> + Send + Sync>;
 
 /// How long a token is taken to last when it does not say: librdkafka asks again after four fifths of it.
 const UNSAID_LIFETIME_MS: i64 = 300_000;
@@ -32,12 +28,12 @@ pub(super) struct Trouble {
 /// Routes the log to the program's own, remembers troubles and fetches tokens.
 pub(super) struct Context {
     trouble: watch::Sender<Option<Trouble>>,
-    tokens: Option<(Tokens, Handle)>,
+    tokens: Option<(Arc<dyn TokenSource>, Handle)>,
 }
 
 impl Context {
     /// Tokens are fetched on the runtime of the caller.
-    pub(super) fn new(tokens: Option<Tokens>) -> Self {
+    pub(super) fn new(tokens: Option<Arc<dyn TokenSource>>) -> Self {
         let tokens = tokens.and_then(|tokens| Some((tokens, Handle::try_current().ok()?)));
         Self { trouble: watch::Sender::new(None), tokens }
     }
@@ -89,13 +85,14 @@ impl ClientContext for Context {
     fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
         let (tokens, runtime) = self.tokens.as_ref().ok_or("the profile gives no token")?;
         // Called on the polling thread, which belongs to no runtime.
-        let token = runtime.block_on(tokens()).map_err(|fault| {
+        let token = runtime.block_on(tokens.token()).map_err(|fault| {
             self.note(RDKafkaErrorCode::Authentication, &fault.to_string());
             fault.to_string().replace('\0', "")
         })?;
-        let claims = Claims::of(token.expose());
-        let lifetime_ms = claims.expires_ms.unwrap_or_else(|| now_ms() + UNSAID_LIFETIME_MS);
-        Ok(OAuthToken { token: token.expose().to_owned(), principal_name: claims.subject, lifetime_ms })
+        let claims = Claims::of(token.secret.expose());
+        let left = token.expires.map(|end| end.saturating_duration_since(Instant::now()).as_millis() as i64);
+        let lifetime_ms = claims.expires_ms.unwrap_or_else(|| now_ms() + left.unwrap_or(UNSAID_LIFETIME_MS));
+        Ok(OAuthToken { token: token.secret.expose().to_owned(), principal_name: claims.subject, lifetime_ms })
     }
 }
 

@@ -121,15 +121,13 @@ impl History for KafkaHistory {
     async fn read(&self, channel: &str, range: Range) -> Result<Reading, Fault> {
         let described = self.cluster.topic(channel).await?;
         let topic: Arc<str> = channel.into();
-        let only = only_partition(channel, range)?;
-        let all = described.partitions.iter().map(|partition| partition.index);
-        let partitions: Vec<i32> = all.filter(|index| only.is_none_or(|only| only == Some(*index))).collect();
-        if let Some(Some(only)) = only
-            && partitions.is_empty()
-        {
-            let cause = format!("there is no partition {only}: it has {}", described.partitions.len());
+        let named = named_partitions(channel, range)?;
+        if let Some(missing) = named.iter().find(|index| described.partition(**index).is_none()) {
+            let cause = format!("there is no partition {missing}: it has {}", described.partitions.len());
             return Err(Fault::new(Kind::NotFound, OP, channel, cause));
         }
+        let all = described.partitions.iter().map(|partition| partition.index);
+        let partitions: Vec<i32> = all.filter(|index| named.iter().all(|named| named == index)).collect();
         let mut edges = BTreeMap::new();
         let mut failed = Vec::new();
         for (index, found) in self.edges(&topic, &partitions).await {
@@ -167,14 +165,12 @@ impl History for KafkaHistory {
     }
 }
 
-/// The one partition that the range names, if it names one; `Some(None)` if it names two different ones.
-fn only_partition(channel: &str, range: Range) -> Result<Option<Option<i32>>, Fault> {
-    let mut only = None;
+/// The partitions that the bounds name. A range holds something of a partition only if no bound names another one.
+fn named_partitions(channel: &str, range: Range) -> Result<Vec<i32>, Fault> {
+    let mut named = Vec::new();
     for bound in [range.start, range.end] {
         match bound {
-            Bound::At(Position::Offset { partition, .. }) => {
-                only = Some(if only.is_none_or(|only| only == Some(partition)) { Some(partition) } else { None });
-            }
+            Bound::At(Position::Offset { partition, .. }) => named.push(partition),
             Bound::At(position @ Position::Sequence(_)) => {
                 let cause = format!("`{position}` is no place in a topic");
                 return Err(Fault::new(Kind::Usage, OP, channel, cause).next(format!("write 0@{position} or @{position}")));
@@ -182,7 +178,7 @@ fn only_partition(channel: &str, range: Range) -> Result<Option<Option<i32>>, Fa
             _ => {}
         }
     }
-    Ok(only)
+    Ok(named)
 }
 
 /// The offsets of a partition that belong to the range.
@@ -275,13 +271,12 @@ mod tests {
     }
 
     #[test]
-    fn a_position_leaves_the_other_partitions_out() {
-        let only = |start, end| only_partition("orders", Range { start, end }).map_err(|fault| fault.kind);
-        assert_eq!(only(Bound::Earliest, Bound::Latest), Ok(None));
-        assert_eq!(only(at(3, 1), Bound::Latest), Ok(Some(Some(3))));
-        assert_eq!(only(at(3, 1), at(3, 2)), Ok(Some(Some(3))));
-        assert_eq!(only(at(3, 1), at(4, 2)), Ok(Some(None)), "nothing is in both");
-        assert_eq!(only(Bound::At(Position::Sequence(17)), Bound::Latest), Err(Kind::Usage));
+    fn a_position_names_its_partition_and_a_sequence_none() {
+        let named = |start, end| named_partitions("orders", Range { start, end }).map_err(|fault| fault.kind);
+        assert_eq!(named(Bound::Earliest, Bound::Latest), Ok(vec![]));
+        assert_eq!(named(at(3, 1), Bound::Latest), Ok(vec![3]));
+        assert_eq!(named(at(3, 1), at(4, 2)), Ok(vec![3, 4]));
+        assert_eq!(named(Bound::At(Position::Sequence(17)), Bound::Latest), Err(Kind::Usage));
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod inspect;
 mod lane;
 mod link;
 mod producer;
-pub mod publish;
+mod publish;
 mod record;
 mod refusal;
 mod settings;
@@ -18,15 +18,14 @@ mod time_search;
 
 use super::Adapter;
 use super::session::Session;
-use super::token_source;
 use super::wirelog::WireLog;
-use crate::config::profile::{Auth, Integration};
+use crate::config::profile::Integration;
 use crate::domain::channel::Caps;
 use crate::domain::fault::Fault;
 use history::KafkaHistory;
 use inspect::KafkaInspect;
 use link::cluster::Cluster;
-use publish::{Publisher, Tokens};
+use publish::Publisher;
 use std::sync::Arc;
 use tail::KafkaTail;
 
@@ -42,18 +41,8 @@ async fn connect(integration: Integration, log: WireLog) -> Result<Session, Faul
     let integration = Arc::new(integration);
     let offers = Caps { tail: true, history: true, publish: true };
     let inspect = Arc::new(KafkaInspect::new(cluster.clone(), integration.clone(), offers));
-    let publish = Publisher::new(&integration, tokens(&integration), inspect.clone(), log)?;
+    let publish = Publisher::new(&integration, inspect.clone(), log)?;
     let tail = KafkaTail::new(cluster.clone());
     let history = KafkaHistory::new(cluster, integration);
     Ok(Session { inspect, tail: Some(Arc::new(tail)), history: Some(Arc::new(history)), publish: Some(Arc::new(publish)) })
-}
-
-/// The tokens that the writing client logs in with, from the same source as the link's.
-fn tokens(integration: &Integration) -> Option<Tokens> {
-    let Auth::Token(source) = &integration.auth else { return None };
-    let source = token_source::from_profile(source);
-    Some(Arc::new(move || {
-        let source = source.clone();
-        Box::pin(async move { Ok(source.token().await?.secret) })
-    }))
 }

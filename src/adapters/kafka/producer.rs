@@ -1,7 +1,8 @@
 //! `Producer`: one librdkafka producer at work: the topics it has seen, its troubles, and an end that neither hangs nor loses messages.
 
-use super::context::{Context, Tokens, Trouble};
+use super::context::{Context, Trouble};
 use super::refusal::{Sent, no_connection, no_topic};
+use crate::adapters::token_source::TokenSource;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
 use rdkafka::ClientConfig;
@@ -9,7 +10,7 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{FutureProducer, Producer as _};
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -36,7 +37,7 @@ struct State {
 
 impl Producer {
     /// Creates the client, which loads certificates and starts threads, but does not connect yet.
-    pub(super) async fn create(config: ClientConfig, tokens: Option<Tokens>, patience: Duration) -> Result<Self, KafkaError> {
+    pub(super) async fn create(config: ClientConfig, tokens: Option<Arc<dyn TokenSource>>, patience: Duration) -> Result<Self, KafkaError> {
         let context = Context::new(tokens);
         let troubles = context.troubles();
         let seen = troubles.subscribe();

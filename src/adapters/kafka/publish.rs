@@ -1,12 +1,12 @@
 //! Publishing over librdkafka: idempotent, confirmed by every replica, in order, and never silent about a doubt.
 
-pub use super::context::Tokens;
 use super::producer::{Producer, not_created};
 use super::refusal::{not_sent, undelivered};
 use super::{record, refusal, settings};
 use crate::adapters::session::{Inspect, Publish};
+use crate::adapters::token_source::{self, TokenSource};
 use crate::adapters::wirelog::WireLog;
-use crate::config::profile::Integration;
+use crate::config::profile::{Auth, Integration};
 use crate::domain::channel::Description;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
@@ -57,11 +57,11 @@ static SPEC: PublishSpec = PublishSpec {
 };
 
 /// The publishing half of a Kafka session. The producer is made when the first message comes, and made anew after a fatal error.
-pub struct Publisher {
+pub(super) struct Publisher {
     integration: Arc<str>,
     peer: SafeText,
     config: ClientConfig,
-    tokens: Option<Tokens>,
+    tokens: Option<Arc<dyn TokenSource>>,
     /// What the profile demands and librdkafka cannot do.
     refusal: Option<&'static str>,
     timeout: Duration,
@@ -86,14 +86,17 @@ struct Desk {
 
 impl Publisher {
     /// Checks the settings; connects when the first message comes.
-    pub fn new(integration: &Integration, tokens: Option<Tokens>, inspect: Arc<dyn Inspect>, log: WireLog) -> Result<Self, Fault> {
+    pub(super) fn new(integration: &Integration, inspect: Arc<dyn Inspect>, log: WireLog) -> Result<Self, Fault> {
         let config = settings::producer(integration)?;
         let given_up = ["message.timeout.ms", "delivery.timeout.ms"].iter().find_map(|name| config.get(name)?.parse().ok());
         Ok(Self {
             integration: integration.name.clone(),
             peer: integration.endpoint.addresses.join(",").into(),
             config,
-            tokens,
+            tokens: match &integration.auth {
+                Auth::Token(source) => Some(token_source::from_profile(source)),
+                _ => None,
+            },
             refusal: settings::beyond_librdkafka(integration),
             timeout: integration.timeout,
             patience: Duration::from_millis(given_up.unwrap_or(30_000)) + GRACE,
@@ -289,6 +292,5 @@ async fn give_up_idle(desk: Weak<Mutex<Desk>>) {
     }
 }
 
-#[cfg(test)]
 #[cfg(test)]
 mod tests;

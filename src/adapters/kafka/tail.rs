@@ -129,6 +129,9 @@ impl Reader {
             let end = end.map_err(|fault| failed.get_or_insert(fault).kind).ok().and_then(|found| found.offset);
             let mut place = Place::new(partition.clone(), end.unwrap_or(0));
             (place.unknown, place.down) = (end.is_none(), end.is_none());
+            if let Some(leader) = leader(&described, &partition).filter(|_| !place.unknown) {
+                place.leader = Leader::At(leader);
+            }
             places.insert(partition, place);
         }
         let mut line = Line::default();
@@ -139,15 +142,14 @@ impl Reader {
             }
             line.broken(fault);
         }
-        let lane = Arc::new(cluster.own_lane());
+        let own = Arc::new(cluster.own_lane());
         let (flights, busy) = (FuturesUnordered::new(), HashSet::new());
-        Ok(Self { cluster, lane, topics, places, flights, busy, seeking: false, pause: PAUSE, turn: 0, line, events })
+        Ok(Self { cluster, lane: own, topics, places, flights, busy, seeking: false, pause: PAUSE, turn: 0, line, events })
     }
 
     async fn run(mut self) {
         let events = self.events.clone();
         let mut look_around = tokio::time::interval_at(Instant::now() + LOOK_AROUND, LOOK_AROUND);
-        self.seek(Duration::ZERO);
         loop {
             if self.tell().await.is_err() {
                 return;
@@ -274,7 +276,9 @@ impl Reader {
             }
         }
         let unknown: Vec<_> = self.places.values().filter(|place| place.unknown).map(|place| place.cursor.partition.clone()).collect();
-        unknown.iter().for_each(|partition| self.measure(partition));
+        for partition in unknown {
+            self.measure(&partition);
+        }
     }
 
     async fn fetched(&mut self, node: i32, wants: &[Want], fetched: Result<Vec<Part>, Fault>) -> Result<(), Gone> {
@@ -283,7 +287,9 @@ impl Reader {
             Ok(parts) => parts,
             Err(fault) => {
                 self.line.broken(fault);
-                wants.iter().for_each(|want| self.lose(&want.partition));
+                for want in wants {
+                    self.lose(&want.partition);
+                }
                 return Ok(());
             }
         };
@@ -414,6 +420,10 @@ fn ends_of(topics: &[Arc<str>], described: &[Arc<Topic>]) -> Result<Vec<Wanted>,
         }
     }
     Ok(wanted)
+}
+
+fn leader(described: &[Arc<Topic>], partition: &Partition) -> Option<i32> {
+    described.iter().find(|topic| topic.name == partition.topic)?.partition(partition.index)?.leader
 }
 
 fn lost(partition: &Partition, at: i64, cause: &str) -> Fault {

@@ -2,6 +2,7 @@
 
 use super::FIELDS;
 use super::writer::show;
+use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Header, Outgoing};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
@@ -27,6 +28,12 @@ impl fmt::Display for LineError {
 }
 
 impl std::error::Error for LineError {}
+
+impl From<LineError> for Fault {
+    fn from(error: LineError) -> Self {
+        Self::new(Kind::Usage, "read the line", "", error.to_string())
+    }
+}
 
 fn wrong(field: &str, cause: impl Into<SafeText>) -> LineError {
     LineError { field: field.into(), cause: cause.into() }

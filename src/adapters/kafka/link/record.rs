@@ -18,7 +18,7 @@ pub(crate) struct Record<'a> {
 /// The headers of one record: checked when the record was read, walked when they are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Headers<'a> {
-    left: usize,
+    count: usize,
     bytes: &'a [u8],
 }
 
@@ -116,32 +116,24 @@ impl<'a> Record<'a> {
 
 impl<'a> Headers<'a> {
     fn parse(cursor: &mut Cursor<'a>) -> Result<Self, Malformed> {
-        let left = usize::try_from(cursor.varint()?).ok().filter(|n| *n <= MAX_HEADERS).ok_or(Malformed::Headers)?;
+        let count = usize::try_from(cursor.varint()?).ok().filter(|n| *n <= MAX_HEADERS).ok_or(Malformed::Headers)?;
         let bytes = cursor.rest;
-        for _ in 0..left {
+        for _ in 0..count {
             cursor.header()?;
         }
-        Ok(Self { left, bytes: &bytes[..bytes.len() - cursor.rest.len()] })
+        Ok(Self { count, bytes: &bytes[..bytes.len() - cursor.rest.len()] })
     }
-}
 
-impl<'a> Iterator for Headers<'a> {
-    type Item = (&'a [u8], Option<&'a [u8]>);
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
+    /// Name and value of each, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
         let mut cursor = Cursor { rest: self.bytes };
-        let header = cursor.header().ok()?;
-        self.bytes = cursor.rest;
-        Some(header)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
+        (0..self.count).map_while(move |_| cursor.header().ok())
     }
 }
-
-impl ExactSizeIterator for Headers<'_> {}
 
 impl<'a> Cursor<'a> {
     #[inline]
@@ -266,7 +258,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_the_walk_panic_or_run_on(bytes in proptest::collection::vec(any::<u8>(), 0..400), count in any::<u32>()) {
-            let walked = Records::new(&bytes, count).map(|r| r.map_or(0, |r| r.headers.count())).count();
+            let walked = Records::new(&bytes, count).map(|r| r.map_or(0, |r| r.headers.iter().count())).count();
             prop_assert!(walked <= bytes.len() + 1);
         }
     }

@@ -171,11 +171,6 @@ impl Walk {
 }
 
 impl Open {
-    /// The records, borrowed from the batch's bytes.
-    pub(crate) fn records(&self) -> Records<'_> {
-        Records::new(&self.bytes, self.header.count)
-    }
-
     /// A record of this batch as a message that shares the batch's bytes.
     pub(crate) fn message(&self, partition: &Partition, offset: i64, record: &Record<'_>) -> Message {
         let share = |slice: &[u8]| self.bytes.slice_ref(slice);
@@ -186,7 +181,7 @@ impl Open {
             timestamp,
             stamp,
             key: record.key.map(share),
-            headers: record.headers.map(|(name, value)| MessageHeader { name: share(name), value: value.map(share) }).collect(),
+            headers: record.headers.iter().map(|(name, value)| MessageHeader { name: share(name), value: value.map(share) }).collect(),
             payload: record.value.map(share),
         }
     }

@@ -211,7 +211,7 @@ fn a_batch_can_be_searched_before_its_records_are_read() {
     let mut walk = walk(&batch(0, how, &[sample(0, "hay"), sample(1, "needle")]), 0, ALL);
     let open = walk.next_batch().unwrap().unwrap();
     assert!(memchr::memmem::find(&open.bytes, b"needle").is_some());
-    let hits = open.records().filter_map(Result::ok).filter(|record| record.value == Some(b"needle"));
+    let hits = Records::new(&open.bytes, open.header.count).filter_map(Result::ok).filter(|record| record.value == Some(b"needle"));
     assert_eq!(hits.map(|record| open.header.offset_of(&record)).collect::<Vec<_>>(), [1]);
     assert!(walk.next_batch().is_none());
 }

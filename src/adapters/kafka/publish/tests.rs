@@ -16,7 +16,7 @@ fn cluster() -> Embedded {
 fn publisher(addresses: Vec<String>) -> Publisher {
     let mut integration = Integration::new("events", "kafka", addresses);
     integration.timeout = Duration::from_secs(1);
-    Publisher::new(&integration, None, Memory::new().session().inspect, WireLog::default()).expect("a publisher")
+    Publisher::new(&integration, Memory::new().session().inspect, WireLog::default()).expect("a publisher")
 }
 
 fn text(payload: &str) -> Outgoing {

@@ -1,0 +1,429 @@
+//! Actions into the Model: what each command of the table does.
+
+use super::commands::{Action, Command, Scope};
+use super::editor::Editor;
+use super::effect::{Copy, EditPurpose, Effect};
+use super::event::Level;
+use super::list::Step;
+use super::model::{Model, Screen};
+use super::overlays::Overlay;
+use super::overlays::confirm::Confirm;
+use super::overlays::input::{Ask, Filter, Prompt};
+use super::overlays::menu::Menu;
+use super::overlays::palette;
+use super::screens::publish::{self, Form};
+use super::screens::traffic::{self, Focus, Source, open};
+use super::screens::{channels, overview};
+use super::update::{new_form, say};
+use super::{keymap, moving};
+use crate::domain::address::Address;
+use crate::domain::text::SafeText;
+use crate::domain::view::MessageView;
+use std::sync::Arc;
+
+/// Ctrl-C twice within this quits.
+const TWICE: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Does a command, or says why not.
+pub(super) fn command(model: &mut Model, command: &Command) {
+    if let Some(reason) = keymap::refusal(model, command) {
+        say(model, Level::Info, &format!("{}: {reason}", command.title));
+    } else if (command.available)(model).is_ok() {
+        action(model, command.action);
+        model.touch();
+    }
+}
+
+fn action(model: &mut Model, action: Action) {
+    match action {
+        Action::Cancel => cancel(model),
+        Action::Suspend => model.effect(Effect::Suspend),
+        Action::Palette => model.overlay = Some(Overlay::Palette(palette::open(model, palette::Kind::Commands))),
+        Action::Goto => model.overlay = Some(Overlay::Palette(palette::open(model, palette::Kind::Places))),
+        Action::Help => model.overlay = Some(Overlay::Help(0)),
+        Action::Leave => leave(model),
+        Action::Quit => quit(model),
+        Action::LastView => go(model, model.last.unwrap_or(model.screen)),
+        Action::Overview => go(model, Screen::Overview),
+        Action::Channels => channels::open(model, None),
+        Action::Traffic => go(model, Screen::Traffic),
+        Action::Profiles => go(model, Screen::Profiles),
+        Action::WireLog => go(model, Screen::WireLog),
+        Action::Notices => go(model, Screen::Notices),
+        Action::Mouse => {
+            model.mouse = !model.mouse;
+            model.effect(Effect::Mouse(model.mouse));
+            say(model, Level::Info, if model.mouse { "Mouse on: hold Shift to select text" } else { "Mouse off" });
+        }
+        Action::Up => moving::step(model, Step::By(-1)),
+        Action::Down => moving::step(model, Step::By(1)),
+        Action::PageUp => moving::step(model, Step::Pages(-1)),
+        Action::PageDown => moving::step(model, Step::Pages(1)),
+        Action::Top => moving::step(model, Step::Top),
+        Action::Bottom => moving::step(model, Step::Bottom),
+        Action::Mark | Action::MarkRange | Action::MarkInvert | Action::MarkNone => moving::mark(model, action),
+        Action::Enter => enter(model),
+        Action::Filter => filter(model),
+        Action::Actions => model.overlay = Some(Overlay::Menu(Menu { scope: Scope::ActionMenu, selected: 0 })),
+        Action::CopyMenu => model.overlay = Some(Overlay::Menu(Menu { scope: Scope::CopyMenu, selected: 0 })),
+        Action::Demo => opening(model, "demo", Effect::StartDemo),
+        Action::Connect => model.overlay = Some(Overlay::Prompt(Prompt::new(Ask::Url, "kafka://"))),
+        Action::Reload => {
+            model.profiles.entries = None;
+            model.profiles.asked_at = model.now;
+            model.effect(Effect::LoadProfiles);
+        }
+        Action::Confirm => confirm(model),
+        Action::Decline => model.overlay = None,
+        other => on_screen(model, other),
+    }
+}
+
+/// The commands of Channels, Traffic and the form.
+fn on_screen(model: &mut Model, action: Action) {
+    match action {
+        Action::Describe if model.channels.describe.is_some() => model.channels.describe = None,
+        Action::Describe => channels::describe(model),
+        Action::Internal => {
+            model.channels.internal = !model.channels.internal;
+            channels::rebuild(model);
+        }
+        Action::Tenant => next_tenant(model),
+        Action::Pause if model.traffic.hold => model.traffic.run(),
+        Action::Pause => model.traffic.hold = true,
+        Action::Pane => {
+            model.traffic.focus = if model.traffic.focus == Focus::List { Focus::Detail } else { Focus::List };
+        }
+        Action::Fold | Action::Unfold => {
+            if let Some(pane) = &mut model.traffic.detail {
+                pane.fold(action == Action::Unfold);
+            }
+        }
+        Action::Hex => {
+            if let Some(pane) = &mut model.traffic.detail {
+                pane.toggle_hex();
+            }
+        }
+        Action::Look => look(model),
+        Action::Follow => follow(model),
+        Action::History => model.overlay = Some(Overlay::Prompt(Prompt::new(Ask::Range, "end-500"))),
+        Action::Live => traffic::start(model, Source::Live),
+        Action::CopyKey | Action::CopyValue | Action::CopyJson | Action::CopyAddress | Action::CopyCommand => copy(model, action),
+        Action::Publish => {
+            if let Some(form) = target(model).and_then(|address| new_form(model, address)) {
+                publish::open(model, form);
+            }
+        }
+        Action::SendAgain => {
+            if let Some(view) = model.traffic.selected().cloned() {
+                again(model, &view);
+            }
+        }
+        Action::Export => {
+            let name = model.traffic.addresses.first().map_or("messages", |a| &a.channel).replace(['/', '\\', '*'], "_");
+            model.overlay = Some(Overlay::Prompt(Prompt::new(Ask::Export, &format!("{name}.jsonl"))));
+        }
+        Action::NextField | Action::PreviousField => {
+            if let Some(form) = &mut model.form {
+                form.next(if action == Action::NextField { 1 } else { -1 });
+            }
+        }
+        Action::Missing => {
+            if let Some(form) = &mut model.form {
+                form.missing();
+            }
+        }
+        Action::Review => publish::review(model),
+        Action::EditValue => publish::edit(model),
+        _ => {}
+    }
+}
+
+/// Goes to a screen and makes it ready.
+pub(super) fn go(model: &mut Model, screen: Screen) {
+    if screen == Screen::Publish && model.form.is_none() {
+        return;
+    }
+    if screen == Screen::WireLog {
+        let here = match model.screen {
+            Screen::Overview => model.overview.list.selected().cloned(),
+            Screen::Channels => channels::selected(model).map(|(i, _)| i.name.clone()),
+            Screen::Traffic => model.traffic.addresses.first().map(|a| a.integration.clone()),
+            _ => None,
+        };
+        let shown = here.or_else(|| model.wire.integration.clone()).or_else(|| model.integrations().first().map(|i| i.name.clone()));
+        if let Some(integration) = shown {
+            model.wire.show(integration);
+        }
+    }
+    if screen == Screen::Notices {
+        model.notices.dismiss();
+    }
+    model.go(screen);
+}
+
+pub(super) fn opening(model: &mut Model, name: &str, effect: Effect) {
+    model.profiles.opening = Some((SafeText::new(name), model.now));
+    model.profiles.failed = None;
+    model.overlay = None;
+    model.effect(effect);
+    model.touch();
+}
+
+/// Esc: out of what is open, one step at a time; never quits.
+fn leave(model: &mut Model) {
+    if model.notices.dismiss() {
+        return;
+    }
+    match model.screen {
+        Screen::Channels if model.channels.describe.take().is_some() => {}
+        Screen::Channels if !model.channels.filter.is_empty() => {
+            model.channels.filter.clear();
+            channels::rebuild(model);
+        }
+        Screen::Overview if !model.overview.filter.is_empty() => {
+            model.overview.filter.clear();
+            overview::rebuild(model);
+        }
+        Screen::Traffic => {
+            if !open::leave(model) {
+                back(model);
+            }
+        }
+        _ => back(model),
+    }
+}
+
+/// Back to where we came from.
+pub(super) fn back(model: &mut Model) {
+    if let Some(screen) = model.back.pop() {
+        model.last = Some(model.screen);
+        model.screen = screen;
+        model.watch();
+        model.touch();
+    }
+}
+
+fn quit(model: &mut Model) {
+    if model.back.is_empty() {
+        if model.jobs.is_empty() {
+            model.effect(Effect::Quit);
+        } else {
+            model.overlay = Some(Overlay::Confirm(Confirm::Quit { jobs: model.jobs.len() }));
+        }
+    } else {
+        back(model);
+    }
+}
+
+/// Ctrl-C: what is typed or asked goes; else what runs is ended; else, twice, the program is.
+fn cancel(model: &mut Model) {
+    if model.overlay.take().is_some() || model.typing.take().is_some() {
+        return;
+    }
+    if !model.traffic.is_live() && model.traffic.task.is_some() {
+        traffic::stop(model);
+        model.traffic.phase = traffic::Phase::Cancelled;
+        say(model, Level::Info, "Reading was cancelled; what was read stays.");
+    } else if let Some(job) = model.jobs.pop() {
+        model.effect(Effect::StopTask(job.task));
+        say(model, Level::Warning, &format!("Cancelled: {}", job.title));
+    } else if model.cancelled_at.is_some_and(|at| model.now.since(at) <= TWICE) {
+        model.effect(Effect::Quit);
+    } else {
+        model.cancelled_at = Some(model.now);
+        say(model, Level::Info, "Nothing runs that could be cancelled; ^C again quits.");
+    }
+}
+
+fn enter(model: &mut Model) {
+    match model.screen {
+        Screen::Overview => {
+            let only = model.overview.list.selected().cloned();
+            channels::open(model, only);
+        }
+        Screen::Channels => {
+            let addresses = channels::targets(model);
+            open::open(model, addresses);
+        }
+        Screen::Traffic => open::enter(model),
+        Screen::Profiles => open_profile(model),
+        _ => {}
+    }
+}
+
+fn open_profile(model: &mut Model) {
+    let chosen = model.profiles.list.row().and_then(|row| model.profiles.entries.as_ref()?.get(row));
+    let Some(entry) = chosen else { return };
+    match &entry.fault {
+        Some(fault) => {
+            let fault = fault.clone();
+            model.notices.fault(&fault, model.now);
+        }
+        None => {
+            let (name, path) = (entry.name.clone(), entry.path.clone());
+            opening(model, name.as_str(), Effect::OpenProfile(path));
+        }
+    }
+}
+
+pub(super) fn profile_at(model: &Model, row: usize) -> Arc<str> {
+    model.profiles.entries.as_ref().and_then(|entries| entries.get(row)).map_or_else(|| "".into(), |entry| entry.path.clone())
+}
+
+fn filter(model: &mut Model) {
+    let before = match model.screen {
+        Screen::Overview => &model.overview.filter,
+        Screen::Channels => &model.channels.filter,
+        _ => &model.traffic.filter,
+    }
+    .clone();
+    model.typing = Some(Filter { editor: Editor::line(&before), before, error: None });
+}
+
+fn next_tenant(model: &mut Model) {
+    let tenants = &model.channels.tenants;
+    let next = match &model.channels.tenant {
+        None => tenants.first().cloned(),
+        Some(now) => tenants.iter().find(|tenant| *tenant > now).cloned(),
+    };
+    model.channels.tenant = next;
+    channels::rebuild(model);
+}
+
+/// The channel that a new message goes to.
+fn target(model: &Model) -> Option<Address> {
+    match model.screen {
+        Screen::Channels => channels::selected(model).map(|(i, c)| Address::new(&i.name, &c.name)),
+        _ => model.traffic.addresses.first().cloned(),
+    }
+}
+
+/// Opens the form with this message, after fetching what the window does not hold of it.
+fn again(model: &mut Model, view: &Arc<MessageView>) {
+    model.overlay = None;
+    if view.whole {
+        send_again(model, view);
+    } else {
+        let task = model.task();
+        model.traffic.fetching = Some(task);
+        model.effect(Effect::Fetch { task, address: view.address.clone(), position: view.message.position });
+        say(model, Level::Info, "Fetching the whole message…");
+    }
+}
+
+pub(super) fn send_again(model: &mut Model, view: &MessageView) {
+    if let Some(spec) = model.integration(&view.address.integration).and_then(|i| i.publishes.flatten()) {
+        publish::open(model, Form::again(view, spec));
+    }
+}
+
+fn look(model: &mut Model) {
+    if let Some(view) = model.traffic.selected() {
+        let bytes = view.message.payload.clone().unwrap_or_default();
+        let extension = publish::extension(&bytes);
+        if !view.whole {
+            say(model, Level::Warning, "The copy holds only what the window kept of this message.");
+        }
+        model.effect(Effect::Edit { purpose: EditPurpose::Look, bytes, extension });
+    }
+}
+
+/// Filters by the key of the selected message.
+fn follow(model: &mut Model) {
+    if let Some(key) = model.traffic.selected().and_then(|view| view.message.key.clone()) {
+        let text = String::from_utf8_lossy(&key).replace('\\', "\\\\").replace('"', "\\\"");
+        model.traffic.filter = format!("key == \"{text}\"");
+        let source = model.traffic.source.clone();
+        traffic::start(model, source);
+    }
+}
+
+fn copy(model: &mut Model, action: Action) {
+    model.overlay = None;
+    let view = (model.screen == Screen::Traffic).then(|| model.traffic.selected().cloned()).flatten();
+    let address = view.as_ref().map(|v| v.address.clone()).or_else(|| target(model));
+    let what = match (action, view, address) {
+        (Action::CopyKey, Some(view), _) => Copy::Key(view),
+        (Action::CopyValue, Some(view), _) => Copy::Value(view),
+        (Action::CopyJson, Some(view), _) => Copy::Json(view),
+        (Action::CopyAddress, Some(view), _) => Copy::Text(format!("{}#{}", view.address, view.message.position), "address"),
+        (Action::CopyAddress, None, Some(address)) => Copy::Text(address.to_string(), "address"),
+        (Action::CopyCommand, view, Some(address)) => Copy::Text(tail_command(model, &address, view.as_deref()), "command"),
+        _ => return,
+    };
+    model.effect(Effect::Copy(what));
+}
+
+/// The command that shows the same.
+fn tail_command(model: &Model, address: &Address, view: Option<&MessageView>) -> String {
+    let mut command = format!("mqdeck tail {}", quoted(&address.to_string()));
+    match (view, &model.traffic.source) {
+        (Some(view), _) => command.push_str(&format!(" --from {} --limit 1", quoted(&view.message.position.to_string()))),
+        (None, Source::History { text, .. }) => {
+            let (start, end) = text.split_once(" until ").unwrap_or((text, ""));
+            command.push_str(&format!(" --from {}", quoted(start)));
+            if !end.is_empty() {
+                command.push_str(&format!(" --until {}", quoted(end)));
+            }
+        }
+        _ => {}
+    }
+    if view.is_none() && model.screen == Screen::Traffic && !model.traffic.filter.is_empty() {
+        command.push_str(&format!(" --where {}", quoted(&model.traffic.filter)));
+    }
+    command
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-@:+=,".contains(c));
+    if plain && !word.is_empty() { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+fn confirm(model: &mut Model) {
+    let Some(Overlay::Confirm(confirm)) = model.overlay.take() else { return };
+    match confirm {
+        Confirm::Plan(plan) => publish::send(model, plan),
+        Confirm::Quit { .. } => model.effect(Effect::Quit),
+        Confirm::Discard => {
+            model.form = None;
+            back(model);
+        }
+    }
+}
+
+/// What a prompt was answered with.
+pub(super) fn answer(model: &mut Model, ask: Ask, text: &str) -> Result<(), String> {
+    let text = text.trim();
+    match ask {
+        Ask::Url => {
+            if !text.split_once("://").is_some_and(|(scheme, rest)| !scheme.is_empty() && !rest.is_empty()) {
+                return Err("a URL names a system and a host: kafka://localhost:9092".to_owned());
+            }
+            opening(model, "URL", Effect::OpenUrl(text.to_owned()));
+        }
+        Ask::Range => {
+            let range = super::overlays::input::range(text, model)?;
+            if model.screen == Screen::Channels {
+                let addresses = channels::targets(model);
+                traffic::stop(model);
+                model.traffic = traffic::Traffic::default();
+                model.traffic.addresses = addresses;
+                model.go(Screen::Traffic);
+            }
+            model.overlay = None;
+            traffic::start(model, Source::History { range, text: text.to_owned() });
+        }
+        Ask::Export => {
+            if text.is_empty() {
+                return Err("a file name is needed".to_owned());
+            }
+            let messages = model.traffic.chosen();
+            let task = model.task();
+            model.overlay = None;
+            model.effect(Effect::Export { task, path: text.to_owned(), messages });
+        }
+    }
+    Ok(())
+}

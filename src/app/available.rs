@@ -1,0 +1,173 @@
+//! Whether a command can be done now, and if not, why. Named by the rows of the command table.
+
+use super::commands::Reason;
+use super::model::{Model, Screen};
+use super::screens::channels;
+use super::screens::traffic::Focus;
+use crate::domain::channel::Caps;
+use crate::domain::health::Link;
+
+type Available = Result<(), Reason>;
+
+fn refused(reason: &'static str) -> Available {
+    Err(Reason::Refused(reason.into()))
+}
+
+fn only_if(is: bool, reason: &'static str) -> Available {
+    if is { Ok(()) } else { refused(reason) }
+}
+
+pub(super) fn always(_: &Model) -> Available {
+    Ok(())
+}
+
+pub(super) fn profile_open(model: &Model) -> Available {
+    only_if(model.profile.is_some(), "no profile is open")
+}
+
+pub(super) fn last_view(model: &Model) -> Available {
+    only_if(model.last.is_some(), "there was no other view yet")
+}
+
+pub(super) fn enter(model: &Model) -> Available {
+    let rows = match model.screen {
+        Screen::Overview => model.overview.rows.len(),
+        Screen::Channels => model.channels.rows.len(),
+        Screen::Traffic => model.traffic.window.len(),
+        Screen::Profiles => model.profiles.entries.as_ref().map_or(0, Vec::len),
+        _ => return Err(Reason::Absent),
+    };
+    only_if(rows > 0, "the list is empty")
+}
+
+pub(super) fn channel_selected(model: &Model) -> Available {
+    only_if(channels::selected(model).is_some(), "no channel is selected")
+}
+
+pub(super) fn channels_marked(model: &Model) -> Available {
+    only_if(!model.channels.list.marks.is_empty(), "nothing is marked")
+}
+
+pub(super) fn internal_there(model: &Model) -> Available {
+    only_if(model.integrations().iter().flat_map(|i| &i.channels).any(|c| c.internal), "there are no internal channels")
+}
+
+pub(super) fn tenants_there(model: &Model) -> Available {
+    only_if(!model.channels.tenants.is_empty(), "the profile finds no tenants in the channels' names")
+}
+
+pub(super) fn traffic_open(model: &Model) -> Available {
+    only_if(!model.traffic.addresses.is_empty(), "no channel is open: choose one on the Channels screen (2)")
+}
+
+pub(super) fn live(model: &Model) -> Available {
+    traffic_open(model)?;
+    only_if(model.traffic.is_live(), "this is history: L goes back to live")
+}
+
+pub(super) fn not_live(model: &Model) -> Available {
+    traffic_open(model)?;
+    only_if(!model.traffic.is_live() || model.traffic.task.is_none(), "the list is live already")
+}
+
+pub(super) fn message_selected(model: &Model) -> Available {
+    if model.screen != Screen::Traffic {
+        return Err(Reason::Absent);
+    }
+    only_if(model.traffic.selected().is_some(), "no message is selected (j, k or arrows)")
+}
+
+pub(super) fn key_selected(model: &Model) -> Available {
+    message_selected(model)?;
+    only_if(model.traffic.selected().is_some_and(|view| view.message.key.is_some()), "this message has no key")
+}
+
+pub(super) fn messages_marked(model: &Model) -> Available {
+    only_if(!model.traffic.list.marks.is_empty(), "nothing is marked")
+}
+
+pub(super) fn detail_open(model: &Model) -> Available {
+    only_if(model.traffic.detail.is_some(), "no message is open (Enter)")
+}
+
+pub(super) fn detail_focused(model: &Model) -> Available {
+    only_if(model.traffic.detail.is_some() && model.traffic.focus == Focus::Detail, "the detail pane is not in focus (Tab)")
+}
+
+pub(super) fn something_selected(model: &Model) -> Available {
+    match model.screen {
+        Screen::Channels => channel_selected(model),
+        Screen::Traffic => traffic_open(model),
+        _ => Err(Reason::Absent),
+    }
+}
+
+pub(super) fn history(model: &Model) -> Available {
+    let addresses = match model.screen {
+        Screen::Traffic => model.traffic.addresses.clone(),
+        Screen::Channels => channels::targets(model),
+        _ => return Err(Reason::Absent),
+    };
+    match addresses.as_slice() {
+        [] => refused("no channel is selected"),
+        [address] => only_if(caps(model, address).is_none_or(|can| can.history), "this channel keeps no history"),
+        _ => refused("history is read of one channel at a time"),
+    }
+}
+
+pub(super) fn publish(model: &Model) -> Available {
+    let address = match model.screen {
+        Screen::Traffic if model.traffic.addresses.len() > 1 => {
+            return refused("several channels are open: choose one on the Channels screen");
+        }
+        Screen::Traffic => model.traffic.addresses.first().cloned(),
+        Screen::Channels => channels::selected(model).map(|(i, c)| crate::domain::address::Address::new(&i.name, &c.name)),
+        _ => return Err(Reason::Absent),
+    };
+    address.map_or_else(|| refused("no channel is selected"), |address| writable(model, &address))
+}
+
+pub(super) fn send_again(model: &Model) -> Available {
+    message_selected(model)?;
+    model.traffic.selected().map_or(Ok(()), |view| writable(model, &view.address))
+}
+
+pub(super) fn export(model: &Model) -> Available {
+    if model.screen != Screen::Traffic {
+        return Err(Reason::Absent);
+    }
+    only_if(!model.traffic.window.is_empty(), "there are no messages to export")
+}
+
+pub(super) fn field_can_be_missing(model: &Model) -> Available {
+    use super::screens::publish::Part;
+    let Some(form) = &model.form else { return Err(Reason::Absent) };
+    match form.focus {
+        Part::Key => Ok(()),
+        Part::Value => only_if(form.spec.tombstone, "this system has no messages without a payload"),
+        _ => refused("only the key and the value can be missing"),
+    }
+}
+
+/// Whether something may be sent to a channel.
+fn writable(model: &Model, address: &crate::domain::address::Address) -> Available {
+    if model.profile.as_ref().is_some_and(|profile| profile.opened.read_only) {
+        return refused("the profile is read-only");
+    }
+    let Some(integration) = model.integration(&address.integration) else { return refused("its integration is not in this profile") };
+    match (integration.publishes, &integration.link) {
+        (Some(Some(_)), _) if caps(model, address).is_some_and(|can| !can.publish) => refused("nothing can be published to this channel"),
+        (Some(Some(_)), _) => Ok(()),
+        (Some(None), _) => refused("nothing can be published through this integration"),
+        (None, Link::Down { .. }) => refused("the integration is down"),
+        (None, _) => refused("the integration is not connected yet"),
+    }
+}
+
+/// What a channel can do, if it was listed.
+fn caps(model: &Model, address: &crate::domain::address::Address) -> Option<Caps> {
+    let integration = model.integration(&address.integration)?;
+    // The list is in the order of names.
+    let at = integration.channels.binary_search_by(|channel| channel.name.cmp(&address.channel)).ok()?;
+    Some(integration.channels[at].can)
+}

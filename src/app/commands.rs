@@ -1,0 +1,344 @@
+//! The command table: every action with its keys, where it holds, and whether it can be done now. Keys, footer, help, palette
+//! and menus come from here and from nowhere else.
+
+use super::Model;
+use super::available as can;
+use crossterm::event::KeyCode;
+use std::borrow::Cow;
+
+/// Everything an operator can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    Cancel,
+    Suspend,
+    Palette,
+    Help,
+    Goto,
+    Leave,
+    Quit,
+    LastView,
+    Overview,
+    Channels,
+    Traffic,
+    Profiles,
+    WireLog,
+    Notices,
+    Mouse,
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    Top,
+    Bottom,
+    Enter,
+    Filter,
+    Mark,
+    MarkRange,
+    MarkInvert,
+    MarkNone,
+    Actions,
+    CopyMenu,
+    Demo,
+    Connect,
+    Reload,
+    Describe,
+    Internal,
+    Tenant,
+    Pause,
+    Pane,
+    Fold,
+    Unfold,
+    Hex,
+    Look,
+    Follow,
+    History,
+    Live,
+    CopyKey,
+    CopyValue,
+    CopyJson,
+    CopyAddress,
+    CopyCommand,
+    Publish,
+    SendAgain,
+    Export,
+    NextField,
+    PreviousField,
+    Review,
+    EditValue,
+    Missing,
+    Confirm,
+    Decline,
+}
+
+/// Where a command holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// Everywhere, while typing too.
+    Always,
+    /// On every screen, unless something is being typed or asked.
+    Global,
+    /// On every screen that is a list or scrolls.
+    Moving,
+    Welcome,
+    Profiles,
+    Overview,
+    Channels,
+    Traffic,
+    Publish,
+    WireLog,
+    Notices,
+    /// The action menu `x`.
+    ActionMenu,
+    /// The copy menu `y`.
+    CopyMenu,
+    /// A question with yes and no.
+    Confirm,
+}
+
+/// One key with its modifiers; Shift is in the character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    pub code: KeyCode,
+    pub ctrl: bool,
+}
+
+/// Why a command cannot be done now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It means nothing here: not even shown in a menu.
+    Absent,
+    /// Shown, with this reason.
+    Refused(Cow<'static, str>),
+}
+
+/// What a command can do to the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Changes the screen, or writes to this machine alone.
+    Here,
+    /// Opens a form or a plan for something that changes a system.
+    Plans,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct Command {
+    pub action: Action,
+    pub id: &'static str,
+    pub title: &'static str,
+    pub keys: &'static [Key],
+    pub scope: Scope,
+    /// The word in the footer, for those that belong there; rows come in the order of the table.
+    pub footer: Option<&'static str>,
+    pub reach: Reach,
+    pub available: fn(&Model) -> Result<(), Reason>,
+}
+
+const fn k(c: char) -> Key {
+    Key { code: KeyCode::Char(c), ctrl: false }
+}
+
+const fn ctrl(c: char) -> Key {
+    Key { code: KeyCode::Char(c), ctrl: true }
+}
+
+const fn code(code: KeyCode) -> Key {
+    Key { code, ctrl: false }
+}
+
+const fn row(scope: Scope, action: Action, id: &'static str, title: &'static str, keys: &'static [Key]) -> Command {
+    Command { action, id, title, keys, scope, footer: None, reach: Reach::Here, available: can::always }
+}
+
+impl Command {
+    const fn foot(mut self, word: &'static str) -> Self {
+        self.footer = Some(word);
+        self
+    }
+
+    const fn when(mut self, available: fn(&Model) -> Result<(), Reason>) -> Self {
+        self.available = available;
+        self
+    }
+
+    const fn plans(mut self) -> Self {
+        self.reach = Reach::Plans;
+        self
+    }
+}
+
+use Scope as S;
+
+/// Every command. The order is that of footer, menus and help.
+pub const COMMANDS: &[Command] = &[
+    // Screens
+    row(S::Welcome, Action::Demo, "demo", "Start the demo: embedded systems, no network", &[k('d')]).foot("demo"),
+    row(S::Welcome, Action::Connect, "connect", "Connect by URL", &[k('u')]).foot("connect by URL"),
+    row(S::Profiles, Action::Connect, "profiles.connect", "Connect by URL", &[k('u')]).foot("connect by URL"),
+    row(S::Profiles, Action::Demo, "profiles.demo", "Start the demo", &[k('d')]).foot("demo"),
+    row(S::Profiles, Action::Reload, "profiles.reload", "Look for profiles again", &[k('r')]).foot("look again"),
+    row(S::Overview, Action::Filter, "overview.filter", "Show only what matches", &[k('/')]).foot("filter"),
+    row(S::Channels, Action::Describe, "channels.describe", "Describe: partitions and settings", &[k('d')])
+        .foot("describe")
+        .when(can::channel_selected),
+    row(S::Channels, Action::Filter, "channels.filter", "Show only what matches", &[k('/')]).foot("filter"),
+    row(S::Channels, Action::Actions, "channels.actions", "Actions on this channel", &[k('x')]).foot("actions").when(can::channel_selected),
+    row(S::Channels, Action::Mark, "channels.mark", "Mark, and go on", &[k(' ')]).foot("mark").when(can::channel_selected),
+    row(S::Channels, Action::MarkRange, "channels.range", "Begin or end a range of marks", &[k('v')]).when(can::channel_selected),
+    row(S::Channels, Action::MarkInvert, "channels.invert", "Mark the others", &[k('*')]).when(can::channel_selected),
+    row(S::Channels, Action::MarkNone, "channels.unmark", "Clear the marks", &[k('\\')]).when(can::channels_marked),
+    row(S::Channels, Action::Internal, "channels.internal", "Show or hide internal channels", &[k('i')])
+        .foot("internal")
+        .when(can::internal_there),
+    row(S::Channels, Action::Tenant, "channels.tenant", "Next tenant, or all", &[k('T')]).foot("tenant").when(can::tenants_there),
+    row(S::Channels, Action::History, "channels.history", "Read history from…", &[k('H')]).when(can::history),
+    row(S::Channels, Action::CopyMenu, "channels.copy", "Copy…", &[k('y')]).foot("copy").when(can::channel_selected),
+    row(S::Traffic, Action::Pause, "traffic.pause", "Hold the list, or let it run", &[k('t')]).foot("hold/run").when(can::live),
+    row(S::Traffic, Action::Filter, "traffic.filter", "Show only messages that match a query", &[k('/')])
+        .foot("filter")
+        .when(can::traffic_open),
+    row(S::Traffic, Action::History, "traffic.history", "Read history from…", &[k('H')]).foot("history").when(can::history),
+    row(S::Traffic, Action::Live, "traffic.live", "Back to live", &[k('L')]).foot("live").when(can::not_live),
+    row(S::Traffic, Action::Actions, "traffic.actions", "Actions on this message or channel", &[k('x')])
+        .foot("actions")
+        .when(can::traffic_open),
+    row(S::Traffic, Action::CopyMenu, "traffic.copy", "Copy…", &[k('y')]).foot("copy").when(can::message_selected),
+    row(S::Traffic, Action::Follow, "traffic.follow", "Show only messages with this key", &[k('o')]).when(can::key_selected),
+    row(S::Traffic, Action::Hex, "traffic.bytes", "Bytes or decoded", &[k('w')]).foot("bytes").when(can::detail_open),
+    row(S::Traffic, Action::Pane, "traffic.pane", "The other pane", &[code(KeyCode::Tab), code(KeyCode::BackTab)])
+        .foot("pane")
+        .when(can::detail_open),
+    row(S::Traffic, Action::Fold, "traffic.fold", "Fold", &[k('h'), code(KeyCode::Left)]).when(can::detail_focused),
+    row(S::Traffic, Action::Unfold, "traffic.unfold", "Unfold", &[k('l'), code(KeyCode::Right)]).when(can::detail_focused),
+    row(S::Traffic, Action::Look, "traffic.editor", "Open a copy in $EDITOR", &[k('e')]).when(can::message_selected),
+    row(S::Traffic, Action::Mark, "traffic.mark", "Mark, and go on", &[k(' ')]).when(can::message_selected),
+    row(S::Traffic, Action::MarkRange, "traffic.range", "Begin or end a range of marks", &[k('v')]).when(can::message_selected),
+    row(S::Traffic, Action::MarkInvert, "traffic.invert", "Mark the others", &[k('*')]).when(can::message_selected),
+    row(S::Traffic, Action::MarkNone, "traffic.unmark", "Clear the marks", &[k('\\')]).when(can::messages_marked),
+    row(S::Publish, Action::Review, "publish.review", "Review the plan", &[ctrl('s')]).foot("review and send").plans(),
+    row(S::Publish, Action::NextField, "publish.next", "Next field", &[code(KeyCode::Tab)]).foot("next field"),
+    row(S::Publish, Action::PreviousField, "publish.previous", "Previous field", &[code(KeyCode::BackTab)]),
+    row(S::Publish, Action::EditValue, "publish.editor", "Edit the value in $EDITOR", &[ctrl('e')]).foot("$EDITOR"),
+    row(S::Publish, Action::Missing, "publish.missing", "Missing: send no key, or no value at all", &[ctrl('n')])
+        .foot("missing")
+        .when(can::field_can_be_missing),
+    // Menus
+    row(S::ActionMenu, Action::Publish, "publish", "Publish a new message…", &[k('p')]).plans().when(can::publish),
+    row(S::ActionMenu, Action::SendAgain, "send-again", "Send this message again…", &[k('s')]).plans().when(can::send_again),
+    row(S::ActionMenu, Action::Export, "export", "Export marked or shown messages to a file…", &[k('e')]).when(can::export),
+    row(S::CopyMenu, Action::CopyValue, "copy.value", "Value", &[k('v')]).when(can::message_selected),
+    row(S::CopyMenu, Action::CopyKey, "copy.key", "Key", &[k('k')]).when(can::key_selected),
+    row(S::CopyMenu, Action::CopyJson, "copy.json", "Message as JSON", &[k('j')]).when(can::message_selected),
+    row(S::CopyMenu, Action::CopyAddress, "copy.address", "Address", &[k('a')]).when(can::something_selected),
+    row(S::CopyMenu, Action::CopyCommand, "copy.command", "Command: mqdeck tail …", &[k('c')]).when(can::something_selected),
+    row(S::Confirm, Action::Confirm, "yes", "Do it", &[k('y')]).foot("do it"),
+    row(S::Confirm, Action::Decline, "no", "Do not", &[k('n'), code(KeyCode::Esc), k('q')]).foot("do not"),
+    // Moving
+    row(S::Moving, Action::Enter, "enter", "Open", &[code(KeyCode::Enter)]).foot("open").when(can::enter),
+    row(S::Moving, Action::Up, "up", "Up", &[k('k'), code(KeyCode::Up)]),
+    row(S::Moving, Action::Down, "down", "Down", &[k('j'), code(KeyCode::Down)]),
+    row(S::Moving, Action::PageUp, "page-up", "Half a page up", &[ctrl('u'), code(KeyCode::PageUp)]),
+    row(S::Moving, Action::PageDown, "page-down", "Half a page down", &[ctrl('d'), code(KeyCode::PageDown)]),
+    row(S::Moving, Action::Top, "top", "First", &[k('g'), code(KeyCode::Home)]),
+    row(S::Moving, Action::Bottom, "bottom", "Last", &[k('G'), code(KeyCode::End)]),
+    // Everywhere
+    row(S::Global, Action::Overview, "overview", "Overview", &[k('1')]).when(can::profile_open),
+    row(S::Global, Action::Channels, "channels", "Channels", &[k('2')]).when(can::profile_open),
+    row(S::Global, Action::Traffic, "traffic", "Traffic", &[k('3')]).when(can::profile_open),
+    row(S::Global, Action::Profiles, "profiles", "Profiles", &[k('0')]),
+    row(S::Global, Action::LastView, "last-view", "Last view", &[k('-')]).when(can::last_view),
+    row(S::Global, Action::WireLog, "wire-log", "Wire log: what was asked and answered", &[k('@')]).when(can::profile_open),
+    row(S::Global, Action::Notices, "notices", "Notices", &[k('M')]),
+    row(S::Global, Action::Goto, "goto", "Go to a screen, channel or profile", &[k(':')]).foot("go"),
+    row(S::Always, Action::Palette, "palette", "Every command", &[ctrl('p')]).foot("all"),
+    row(S::Global, Action::Help, "help", "Keys of this screen", &[k('?'), code(KeyCode::F(1))]).foot("keys"),
+    row(S::Global, Action::Mouse, "mouse", "Mouse on or off", &[code(KeyCode::F(2))]),
+    row(S::Global, Action::Leave, "back", "Back; never quits, never acts", &[code(KeyCode::Esc)]),
+    row(S::Global, Action::Quit, "quit", "Back, and quit at the root", &[k('q')]).when(can::always),
+    row(S::Always, Action::Cancel, "cancel", "Cancel what runs; twice quits", &[ctrl('c')]),
+    row(S::Always, Action::Suspend, "suspend", "Suspend", &[ctrl('z')]),
+];
+
+/// The command of an action in a scope, or the first one of that action.
+pub fn of(action: Action) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.action == action)
+}
+
+/// The keys as they are written: `^P`, `⏎`, `Space`.
+pub fn key_name(key: Key, ascii: bool) -> String {
+    let name = match key.code {
+        KeyCode::Char(' ') => "Space".to_owned(),
+        KeyCode::Char(c) if key.ctrl => format!("^{}", c.to_ascii_uppercase()),
+        KeyCode::Char(c) => c.to_string(),
+        KeyCode::F(n) => format!("F{n}"),
+        KeyCode::Enter => (if ascii { "Enter" } else { "⏎" }).to_owned(),
+        KeyCode::Up => (if ascii { "Up" } else { "↑" }).to_owned(),
+        KeyCode::Down => (if ascii { "Down" } else { "↓" }).to_owned(),
+        KeyCode::Left => (if ascii { "Left" } else { "←" }).to_owned(),
+        KeyCode::Right => (if ascii { "Right" } else { "→" }).to_owned(),
+        KeyCode::PageUp => "PgUp".to_owned(),
+        KeyCode::PageDown => "PgDn".to_owned(),
+        KeyCode::Tab => "Tab".to_owned(),
+        KeyCode::BackTab => "Shift-Tab".to_owned(),
+        other => other.to_string(),
+    };
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn ids_are_unique() {
+        let mut seen = HashSet::new();
+        for command in COMMANDS {
+            assert!(seen.insert(command.id), "{} twice", command.id);
+        }
+    }
+
+    /// The scopes that hold at the same time, the first one first.
+    const TOGETHER: &[&[Scope]] = &[
+        &[S::Welcome, S::Global, S::Always],
+        &[S::Profiles, S::Moving, S::Global, S::Always],
+        &[S::Overview, S::Moving, S::Global, S::Always],
+        &[S::Channels, S::Moving, S::Global, S::Always],
+        &[S::Traffic, S::Moving, S::Global, S::Always],
+        &[S::WireLog, S::Moving, S::Global, S::Always],
+        &[S::Notices, S::Moving, S::Global, S::Always],
+        &[S::Publish, S::Always],
+        &[S::ActionMenu, S::Always],
+        &[S::CopyMenu, S::Always],
+        &[S::Confirm, S::Always],
+    ];
+
+    #[test]
+    fn no_key_means_two_things_at_once() {
+        for scopes in TOGETHER {
+            let mut seen = HashSet::new();
+            for command in COMMANDS.iter().filter(|command| scopes.contains(&command.scope)) {
+                for key in command.keys {
+                    assert!(seen.insert(*key), "{scopes:?}: {} twice ({})", key_name(*key, true), command.id);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_key_fights_terminals_or_muscle_memory() {
+        for command in COMMANDS {
+            for key in command.keys {
+                assert!(!(key.ctrl && matches!(key.code, KeyCode::Char('k' | 'h' | 'm' | 'i' | 'j'))), "{}", command.id);
+            }
+            assert!(!command.keys.is_empty(), "{} has no key", command.id);
+        }
+    }
+
+    #[test]
+    fn what_changes_a_system_starts_from_a_menu_or_a_form() {
+        for command in COMMANDS.iter().filter(|command| command.reach == Reach::Plans) {
+            assert!(matches!(command.scope, S::ActionMenu | S::Publish), "{}", command.id);
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Keys, pastes and the mouse: to the input that is open, else to the command table.
+
+use super::commands::Command;
+use super::list::{Step, window};
+use super::model::{Model, Screen};
+use super::overlays::confirm::Confirm;
+use super::overlays::palette::{self, Target};
+use super::overlays::{Overlay, menu};
+use super::screens::traffic::open;
+use super::screens::{channels, overview, traffic};
+use super::{act, help, keymap, layout, moving};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
+
+pub(super) fn key(model: &mut Model, key: KeyEvent) {
+    if key.kind == KeyEventKind::Release {
+        return;
+    }
+    if let Some(command) = keymap::lookup(model, key) {
+        return act::command(model, command);
+    }
+    let taken = match &mut model.overlay {
+        Some(Overlay::Palette(_)) => palette_key(model, key),
+        Some(Overlay::Menu(_)) => menu_key(model, key.code),
+        Some(Overlay::Help(_)) => help_key(model, key.code),
+        Some(Overlay::Prompt(_)) => prompt_key(model, key),
+        Some(Overlay::Confirm(_)) => false,
+        None if model.typing.is_some() => filter_key(model, key),
+        None if model.screen == Screen::Publish => form_key(model, key),
+        None => false,
+    };
+    if taken {
+        model.touch();
+    }
+}
+
+/// Pasted text goes into an input or nowhere: it is never read as keys.
+pub(super) fn paste(model: &mut Model, text: &str) {
+    let editor = match &mut model.overlay {
+        Some(Overlay::Palette(palette)) => Some(&mut palette.editor),
+        Some(Overlay::Prompt(prompt)) => Some(&mut prompt.editor),
+        Some(_) => None,
+        None => match (&mut model.typing, &mut model.form, model.screen) {
+            (Some(filter), ..) => Some(&mut filter.editor),
+            (None, Some(form), Screen::Publish) if form.sending.is_none() => form.editor(),
+            _ => None,
+        },
+    };
+    let Some(editor) = editor else { return };
+    editor.paste(text);
+    if let Some(Overlay::Palette(_)) = &model.overlay {
+        search(model);
+    } else if model.typing.is_some() {
+        filter_typed(model);
+    }
+    model.touch();
+}
+
+pub(super) fn mouse(model: &mut Model, mouse: MouseEvent) {
+    if !model.mouse || model.overlay.is_some() {
+        return;
+    }
+    match mouse.kind {
+        MouseEventKind::ScrollUp => moving::step(model, Step::By(-3)),
+        MouseEventKind::ScrollDown => moving::step(model, Step::By(3)),
+        MouseEventKind::Down(MouseButton::Left) => {
+            let Some(row) = layout::row_at(model, mouse.column, mouse.row) else { return };
+            let offset = match model.screen {
+                Screen::Overview => model.overview.list.offset(),
+                Screen::Channels => model.channels.list.offset(),
+                Screen::Traffic => model.traffic.list.offset(),
+                Screen::Profiles => model.profiles.list.offset(),
+                _ => return,
+            };
+            model.traffic.focus = traffic::Focus::List;
+            moving::step(model, Step::To(offset + row));
+        }
+        _ => return,
+    }
+    model.touch();
+}
+
+fn palette_key(model: &mut Model, key: KeyEvent) -> bool {
+    let Some(Overlay::Palette(palette)) = &mut model.overlay else { return false };
+    let last = palette.rows.len().saturating_sub(1);
+    match key.code {
+        KeyCode::Esc => model.overlay = None,
+        KeyCode::Up => palette.selected = palette.selected.saturating_sub(1),
+        KeyCode::Down => palette.selected = (palette.selected + 1).min(last),
+        KeyCode::PageUp => palette.selected = palette.selected.saturating_sub(8),
+        KeyCode::PageDown => palette.selected = (palette.selected + 8).min(last),
+        KeyCode::Enter => chosen(model),
+        _ if palette.editor.key(key) => search(model),
+        _ => return false,
+    }
+    true
+}
+
+fn search(model: &mut Model) {
+    if let Some(Overlay::Palette(palette)) = &model.overlay {
+        let rows = palette::search(model, palette.kind, &palette.editor.text());
+        if let Some(Overlay::Palette(palette)) = &mut model.overlay {
+            palette.rows = rows;
+            palette.selected = 0;
+        }
+    }
+}
+
+fn chosen(model: &mut Model) {
+    let Some(Overlay::Palette(palette)) = &model.overlay else { return };
+    let Some(target) = palette.rows.get(palette.selected).map(|entry| entry.target.clone()) else { return };
+    model.overlay = None;
+    match target {
+        Target::Command(command) => act::command(model, command),
+        Target::Screen(Screen::Channels) => channels::open(model, None),
+        Target::Screen(screen) => act::go(model, screen),
+        Target::Channel(address) => open::open(model, vec![address]),
+        Target::Profile(path) => act::opening(model, "profile", super::Effect::OpenProfile(path)),
+    }
+}
+
+fn menu_key(model: &mut Model, code: KeyCode) -> bool {
+    let Some(Overlay::Menu(open)) = model.overlay else { return false };
+    let rows = menu::rows(model, open.scope);
+    let go = |model: &mut Model, selected| model.overlay = Some(Overlay::Menu(menu::Menu { selected, ..open }));
+    match code {
+        KeyCode::Esc | KeyCode::Char('q') => model.overlay = None,
+        KeyCode::Up => go(model, open.selected.saturating_sub(1)),
+        KeyCode::Down => go(model, (open.selected + 1).min(rows.len().saturating_sub(1))),
+        KeyCode::Enter => {
+            if let Some(command) = rows.get(open.selected).map(|(command, _)| *command) {
+                menu_command(model, command);
+            }
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// A menu closes when something was chosen from it, and stays to show why it could not be done.
+fn menu_command(model: &mut Model, command: &'static Command) {
+    if (command.available)(model).is_ok() {
+        model.overlay = None;
+    }
+    act::command(model, command);
+}
+
+fn help_key(model: &mut Model, code: KeyCode) -> bool {
+    let rows = help::rows(model).len();
+    let page = usize::from(model.height.saturating_sub(4)).max(1);
+    let Some(Overlay::Help(offset)) = &mut model.overlay else { return false };
+    let last = rows.saturating_sub(page);
+    match code {
+        KeyCode::Up | KeyCode::Char('k') => *offset = offset.saturating_sub(1),
+        KeyCode::Down | KeyCode::Char('j') => *offset = (*offset + 1).min(last),
+        KeyCode::PageUp | KeyCode::Char('g') => *offset = offset.saturating_sub(page),
+        KeyCode::PageDown | KeyCode::Char('G') => *offset = window(*offset + page, (*offset + page).min(last), rows, page).min(last),
+        _ => model.overlay = None,
+    }
+    true
+}
+
+fn prompt_key(model: &mut Model, key: KeyEvent) -> bool {
+    let Some(Overlay::Prompt(prompt)) = &mut model.overlay else { return false };
+    match key.code {
+        KeyCode::Esc => model.overlay = None,
+        KeyCode::Enter => {
+            let (ask, text) = (prompt.ask, prompt.editor.text());
+            if let Err(error) = act::answer(model, ask, &text)
+                && let Some(Overlay::Prompt(prompt)) = &mut model.overlay
+            {
+                prompt.error = Some(error);
+            }
+        }
+        _ if prompt.editor.key(key) => prompt.error = None,
+        _ => return false,
+    }
+    true
+}
+
+fn filter_key(model: &mut Model, key: KeyEvent) -> bool {
+    let Some(filter) = &mut model.typing else { return false };
+    match key.code {
+        KeyCode::Esc => {
+            let before = std::mem::take(&mut filter.before);
+            model.typing = None;
+            set_filter(model, before);
+        }
+        KeyCode::Enter => filter_done(model),
+        // The list stays within reach while its filter is typed.
+        KeyCode::Up if model.screen != Screen::Traffic => moving::step(model, Step::By(-1)),
+        KeyCode::Down if model.screen != Screen::Traffic => moving::step(model, Step::By(1)),
+        _ if filter.editor.key(key) => filter_typed(model),
+        _ => return false,
+    }
+    true
+}
+
+/// Lists follow each letter; traffic only says what is wrong with the query.
+fn filter_typed(model: &mut Model) {
+    let Some(filter) = &mut model.typing else { return };
+    let text = filter.editor.text();
+    if model.screen == Screen::Traffic {
+        filter.error = traffic::check_query(&text).err();
+    } else {
+        set_filter(model, text);
+    }
+}
+
+fn filter_done(model: &mut Model) {
+    let Some(filter) = &mut model.typing else { return };
+    let text = filter.editor.text();
+    if model.screen == Screen::Traffic {
+        if let Err(error) = traffic::check_query(&text) {
+            filter.error = Some(error);
+            return;
+        }
+        model.typing = None;
+        let text = text.trim().to_owned();
+        if text != model.traffic.filter {
+            model.traffic.filter = text;
+            let source = model.traffic.source.clone();
+            traffic::start(model, source);
+        }
+    } else {
+        model.typing = None;
+    }
+}
+
+fn set_filter(model: &mut Model, text: String) {
+    match model.screen {
+        Screen::Overview => {
+            model.overview.filter = text;
+            overview::rebuild(model);
+        }
+        Screen::Channels => {
+            model.channels.filter = text;
+            channels::rebuild(model);
+        }
+        _ => {}
+    }
+}
+
+fn form_key(model: &mut Model, key: KeyEvent) -> bool {
+    let Some(form) = &mut model.form else { return false };
+    if key.code == KeyCode::Esc {
+        if form.sending.is_some() {
+            return false;
+        }
+        if form.is_untouched() {
+            model.form = None;
+            act::back(model);
+        } else {
+            model.overlay = Some(Overlay::Confirm(Confirm::Discard));
+        }
+        return true;
+    }
+    if form.sending.is_some() {
+        return false;
+    }
+    if key.code == KeyCode::Enter && form.focus_is_line() {
+        form.next(1);
+        return true;
+    }
+    let taken = form.editor().is_some_and(|editor| editor.key(key));
+    if taken {
+        form.error = None;
+        form.touched = true;
+    }
+    taken
+}

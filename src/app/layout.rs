@@ -1,0 +1,106 @@
+//! Where everything stands: one pure function of the Model, used by update (page sizes, hit tests) and by draw.
+
+use super::model::{Model, Screen};
+use super::screens::traffic::Focus;
+use ratatui::layout::Rect;
+
+/// Below this size the screen says so in one line.
+pub const SMALLEST: (u16, u16) = (60, 16);
+/// From this width on the detail stands beside the list.
+const WIDE: u16 = 120;
+
+/// The areas of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Areas {
+    /// Row 1: the environment.
+    pub env: Rect,
+    /// Row 2: where we are, the filter, and the count.
+    pub crumbs: Rect,
+    /// A row for what is wrong with the whole screen, or with the filter.
+    pub banner: Option<Rect>,
+    /// The list with its heading row.
+    pub list: Rect,
+    /// The rule between list and pane.
+    pub rule: Option<Rect>,
+    /// The detail or description.
+    pub pane: Option<Rect>,
+    pub jobs: Rect,
+    pub toasts: Rect,
+    pub footer: Rect,
+}
+
+/// Whether the detail has room beside the list.
+pub fn is_wide(model: &Model) -> bool {
+    model.width >= WIDE
+}
+
+/// The areas, or `None` if the terminal is too small.
+pub fn areas(model: &Model) -> Option<Areas> {
+    let (width, height) = (model.width, model.height);
+    if width < SMALLEST.0 || height < SMALLEST.1 {
+        return None;
+    }
+    let row = |y, h| Rect::new(0, y, width, h);
+    let jobs = model.jobs.len().min(3) as u16;
+    let toasts = model.notices.shown().count() as u16;
+    let banner = banner(model);
+    let top = 2 + u16::from(banner);
+    let bottom = height - 1 - toasts - jobs;
+    let body = row(top, bottom.saturating_sub(top));
+    let (list, rule, pane) = split(model, body);
+    Some(Areas {
+        env: row(0, 1),
+        crumbs: row(1, 1),
+        banner: banner.then(|| row(2, 1)),
+        list,
+        rule,
+        pane,
+        jobs: row(bottom, jobs),
+        toasts: row(bottom + jobs, toasts),
+        footer: row(height - 1, 1),
+    })
+}
+
+/// Whether a row under the crumbs says what is wrong.
+fn banner(model: &Model) -> bool {
+    let typing = model.typing.as_ref().is_some_and(|filter| filter.error.is_some());
+    typing || (model.screen == Screen::Traffic && model.traffic.interrupted.is_some())
+}
+
+fn split(model: &Model, body: Rect) -> (Rect, Option<Rect>, Option<Rect>) {
+    let open = match model.screen {
+        Screen::Traffic => model.traffic.detail.is_some(),
+        Screen::Channels => model.channels.describe.is_some(),
+        _ => false,
+    };
+    if !open {
+        return (body, None, None);
+    }
+    if is_wide(model) {
+        let pane = (body.width * 2 / 5).clamp(46, 90);
+        let left = body.width - pane - 1;
+        let rule = Rect::new(left, body.y, 1, body.height);
+        (Rect { width: left, ..body }, Some(rule), Some(Rect::new(left + 1, body.y, pane, body.height)))
+    } else if model.screen == Screen::Channels || model.traffic.focus == Focus::Detail {
+        (body, None, Some(body))
+    } else {
+        (body, None, None)
+    }
+}
+
+/// Rows that the pane shows.
+pub fn detail_page(model: &Model) -> usize {
+    areas(model).and_then(|areas| areas.pane).map_or(1, |pane| usize::from(pane.height).max(1))
+}
+
+/// Cells that the pane's rows have.
+pub fn detail_width(model: &Model) -> u16 {
+    areas(model).and_then(|areas| areas.pane).map_or(40, |pane| pane.width.saturating_sub(2))
+}
+
+/// The row of the list at a place of the screen.
+pub fn row_at(model: &Model, x: u16, y: u16) -> Option<usize> {
+    let list = areas(model)?.list;
+    let inside = x < list.x + list.width && y > list.y && y < list.y + list.height;
+    inside.then(|| usize::from(y - list.y - 1))
+}

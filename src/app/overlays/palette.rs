@@ -1,0 +1,134 @@
+//! The palette: every command, or every place to go to, found by a few letters.
+
+use crate::app::commands::{COMMANDS, Command, Reason, Scope};
+use crate::app::editor::Editor;
+use crate::app::keymap;
+use crate::app::matching::Pattern;
+use crate::app::model::{Model, Screen};
+use crate::domain::address::Address;
+use crate::domain::text::SafeText;
+use std::sync::Arc;
+
+/// Rows kept of a search.
+const FOUND: usize = 200;
+
+/// The open palette.
+pub struct Palette {
+    pub editor: Editor,
+    pub kind: Kind,
+    pub rows: Vec<Entry>,
+    pub selected: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Commands,
+    Places,
+}
+
+/// One row of the palette.
+pub struct Entry {
+    pub label: SafeText,
+    pub target: Target,
+    /// Why it cannot be done now.
+    pub refused: Option<SafeText>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Target {
+    Command(&'static Command),
+    Screen(Screen),
+    Channel(Address),
+    Profile(Arc<str>),
+}
+
+impl Target {
+    /// What kind of row it is, in a word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Command(_) => "",
+            Self::Screen(_) => "screen",
+            Self::Channel(_) => "channel",
+            Self::Profile(_) => "profile",
+        }
+    }
+}
+
+/// The screens that can be gone to, with their names.
+pub const SCREENS: &[(Screen, &str)] = &[
+    (Screen::Overview, "Overview"),
+    (Screen::Channels, "Channels"),
+    (Screen::Traffic, "Traffic"),
+    (Screen::Profiles, "Profiles"),
+    (Screen::WireLog, "Wire log"),
+    (Screen::Notices, "Notices"),
+];
+
+/// Opens the palette. Call before anything of the screen is changed: what is refused depends on it.
+pub(crate) fn open(model: &Model, kind: Kind) -> Palette {
+    let mut palette = Palette { editor: Editor::line(""), kind, rows: Vec::new(), selected: 0 };
+    palette.rows = search(model, kind, "");
+    palette
+}
+
+/// The rows that match, the best first; what is refused comes last.
+pub(crate) fn search(model: &Model, kind: Kind, text: &str) -> Vec<Entry> {
+    let pattern = Pattern::fuzzy(text);
+    let mut found: Vec<(bool, u32, Entry)> = match kind {
+        Kind::Commands => commands(model),
+        Kind::Places => places(model),
+    }
+    .into_iter()
+    .filter_map(|entry| pattern.score(entry.label.as_str()).map(|score| (entry.refused.is_some(), u32::MAX - score, entry)))
+    .collect();
+    found.sort_by_key(|(refused, score, _)| (*refused, *score));
+    found.truncate(FOUND);
+    found.into_iter().map(|(.., entry)| entry).collect()
+}
+
+fn commands(model: &Model) -> Vec<Entry> {
+    let here = keymap::screen_scope(model.screen);
+    COMMANDS
+        .iter()
+        .filter(|command| !matches!(command.scope, Scope::Moving | Scope::Confirm) && command.id != "palette")
+        .filter_map(|command| {
+            let elsewhere =
+                !matches!(command.scope, Scope::Global | Scope::Always | Scope::ActionMenu | Scope::CopyMenu) && command.scope != here;
+            if elsewhere {
+                return None;
+            }
+            let refused = match (command.available)(model) {
+                Ok(()) => None,
+                Err(Reason::Absent) => return None,
+                Err(Reason::Refused(reason)) => Some(SafeText::new(&reason)),
+            };
+            Some(Entry { label: title(command).into(), target: Target::Command(command), refused })
+        })
+        .collect()
+}
+
+/// A command's title where its menu is not on the screen.
+pub fn title(command: &Command) -> String {
+    if command.scope == Scope::CopyMenu { format!("Copy: {}", command.title) } else { command.title.to_owned() }
+}
+
+fn places(model: &Model) -> Vec<Entry> {
+    let entry = |label: SafeText, target| Entry { label, target, refused: None };
+    let mut places: Vec<Entry> = SCREENS
+        .iter()
+        .filter(|(screen, _)| model.profile.is_some() || matches!(screen, Screen::Profiles | Screen::Notices))
+        .map(|(screen, name)| entry((*name).into(), Target::Screen(*screen)))
+        .collect();
+    for integration in model.integrations() {
+        for (channel, shown) in integration.channels.iter().zip(&integration.shown) {
+            if !channel.internal {
+                let label = SafeText::new(&format!("{}/{}", integration.label, shown.label));
+                places.push(entry(label, Target::Channel(Address::new(&integration.name, &channel.name))));
+            }
+        }
+    }
+    for profile in model.profiles.entries.iter().flatten().filter(|profile| profile.fault.is_none()) {
+        places.push(entry(profile.name.clone(), Target::Profile(profile.path.clone())));
+    }
+    places
+}

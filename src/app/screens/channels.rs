@@ -1,0 +1,250 @@
+//! Channels: the channels of all integrations or of one, filtered, marked and described.
+
+use super::integration::Integration;
+use crate::app::clock::PATIENCE;
+use crate::app::columns::Column;
+use crate::app::effect::{Effect, TaskId};
+use crate::app::list::List;
+use crate::app::matching::Pattern;
+use crate::app::model::{Model, Screen};
+use crate::domain::address::Address;
+use crate::domain::channel::{Channel, Description};
+use crate::domain::fault::Fault;
+use crate::domain::health::Link;
+use crate::domain::text::SafeText;
+use crate::domain::time::Timestamp;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Tells channels apart: integration, then name.
+pub type Key = (Arc<str>, Arc<str>);
+
+/// The channel list's own state.
+#[derive(Default)]
+pub struct Channels {
+    /// Only the channels of this integration.
+    pub only: Option<Arc<str>>,
+    pub filter: String,
+    pub tenant: Option<SafeText>,
+    pub internal: bool,
+    pub list: List<Key>,
+    /// Integration and channel of each row shown.
+    pub rows: Vec<(usize, usize)>,
+    /// Channels in all, hidden ones included.
+    pub total: usize,
+    pub tenants: BTreeSet<SafeText>,
+    pub describe: Option<Describe>,
+    /// Since when the first list is waited for.
+    pub(crate) asked_at: Option<Timestamp>,
+}
+
+/// The description pane.
+pub struct Describe {
+    pub address: Address,
+    pub task: TaskId,
+    pub asked_at: Timestamp,
+    pub result: Option<Result<Box<Description>, Fault>>,
+    pub offset: usize,
+}
+
+/// Which columns make sense for the channels that are there.
+#[derive(Clone, Copy, Debug)]
+pub enum Cell {
+    Integration,
+    Name,
+    Tenant,
+    Parts,
+    Messages,
+    Size,
+    Rate,
+    Spark,
+    Retention,
+    DeadLetters,
+}
+
+impl Channels {
+    pub fn waiting_since(&self) -> impl Iterator<Item = Timestamp> {
+        let describe = self.describe.as_ref().filter(|d| d.result.is_none()).map(|d| d.asked_at);
+        self.asked_at.into_iter().chain(describe)
+    }
+}
+
+/// The columns of the list: what nothing is known of is left out.
+pub fn columns(model: &Model) -> (Vec<Cell>, Vec<Column>) {
+    let state = &model.channels;
+    let several = model.integrations().len() > 1 && state.only.is_none();
+    let any = |known: fn(&Channel) -> bool| model.integrations().iter().flat_map(|i| &i.channels).any(known);
+    let mut columns = Vec::new();
+    if several {
+        columns.push((Cell::Integration, Column::left("integration", 8, 16, 3)));
+    }
+    columns.push((Cell::Name, Column::left("channel", 24, 56, 0)));
+    if !state.tenants.is_empty() {
+        columns.push((Cell::Tenant, Column::left("tenant", 8, 20, 4)));
+    }
+    if any(|c| c.parts.is_some()) {
+        columns.push((Cell::Parts, Column::right("parts", 5, 5)));
+    }
+    columns.push((Cell::Messages, Column::right("messages", 11, 1)));
+    if any(|c| c.bytes.number().is_some()) {
+        columns.push((Cell::Size, Column::right("size", 8, 4)));
+    }
+    columns.push((Cell::Rate, Column::right("in/s", 7, 1)));
+    columns.push((Cell::Spark, Column::left("", 8, 8, 3)));
+    if any(|c| retention(c).is_some()) {
+        columns.push((Cell::Retention, Column::right("retention", 9, 5)));
+    }
+    if any(|c| c.dead_letters_to.is_some()) {
+        columns.push((Cell::DeadLetters, Column::left("dead letters to", 15, 40, 6)));
+    }
+    columns.into_iter().unzip()
+}
+
+/// The retention that the system tells.
+pub fn retention(channel: &Channel) -> Option<&SafeText> {
+    channel.attributes.iter().find(|a| a.name.as_str() == "retention").map(|a| &a.value)
+}
+
+/// Finds the rows to show, in their order: what is wrong first, then by name.
+pub(crate) fn rebuild(model: &mut Model) {
+    let Some(profile) = &model.profile else { return };
+    let state = &mut model.channels;
+    let pattern = Pattern::new(&state.filter);
+    state.rows.clear();
+    state.tenants.clear();
+    state.total = 0;
+    let mut scores = Vec::new();
+    for (i, integration) in profile.integrations.iter().enumerate() {
+        if state.only.as_ref().is_some_and(|only| *only != integration.name) {
+            continue;
+        }
+        state.total += integration.channels.len();
+        for (c, channel) in integration.channels.iter().enumerate() {
+            if let Some(tenant) = &channel.tenant
+                && !state.tenants.contains(tenant)
+            {
+                state.tenants.insert(tenant.clone());
+            }
+            let hidden = channel.internal && !state.internal;
+            let other = state.tenant.is_some() && state.tenant != channel.tenant;
+            if hidden || other {
+                continue;
+            }
+            if let Some(score) = pattern.score(integration.shown[c].label.as_str()) {
+                scores.push((channel.fault.is_none(), u32::MAX - score, i, c));
+            }
+        }
+    }
+    // Within one score the lists are in the order of their names already.
+    scores.sort_by_key(|(well, score, ..)| (*well, *score));
+    state.rows.extend(scores.into_iter().map(|(.., i, c)| (i, c)));
+}
+
+/// The identity of a row.
+pub(crate) fn key_at(model: &Model, row: usize) -> Key {
+    let (i, c) = model.channels.rows[row];
+    let integration = &model.integrations()[i];
+    (integration.name.clone(), integration.channels[c].name.clone())
+}
+
+/// The channel in a row, with its integration and its place there.
+pub fn row(model: &Model, row: usize) -> Option<(&Integration, usize)> {
+    let (i, c) = *model.channels.rows.get(row)?;
+    Some((model.integrations().get(i)?, c))
+}
+
+/// The selected channel.
+pub fn selected(model: &Model) -> Option<(&Integration, &Channel)> {
+    let (integration, c) = row(model, model.channels.list.row()?)?;
+    Some((integration, &integration.channels[c]))
+}
+
+/// The addresses to act on: the marked channels, or the selected one.
+pub fn targets(model: &Model) -> Vec<Address> {
+    let marks = &model.channels.list.marks;
+    if marks.is_empty() {
+        return selected(model).map(|(i, c)| Address::new(&i.name, &c.name)).into_iter().collect();
+    }
+    marks.iter().map(|(integration, channel)| Address::new(integration, channel)).collect()
+}
+
+/// Opens the description of the selected channel.
+pub(crate) fn describe(model: &mut Model) {
+    let Some((integration, channel)) = selected(model) else { return };
+    let address = Address::new(&integration.name, &channel.name);
+    let task = model.task();
+    model.channels.describe = Some(Describe { address: address.clone(), task, asked_at: model.now, result: None, offset: 0 });
+    model.effect(Effect::Describe { task, address });
+}
+
+/// After the cursor moved: the pane follows it.
+pub(crate) fn follow(model: &mut Model) {
+    let here = selected(model).map(|(i, c)| Address::new(&i.name, &c.name));
+    if let Some(describe_pane) = &model.channels.describe
+        && here.as_ref().is_some_and(|here| *here != describe_pane.address)
+    {
+        describe(model);
+    }
+}
+
+/// Goes to the list, of one integration or of all.
+pub(crate) fn open(model: &mut Model, only: Option<Arc<str>>) {
+    if model.channels.only != only {
+        model.channels.only = only;
+        model.channels.filter.clear();
+        model.channels.list.clear();
+        model.channels.describe = None;
+    }
+    model.go(Screen::Channels);
+    if model.integrations().iter().all(|i| i.listed_at.is_none()) {
+        model.channels.asked_at = Some(model.now);
+    }
+    rebuild(model);
+}
+
+/// What the body says when there are no rows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Emptiness<'a> {
+    /// Too early to say anything.
+    Quiet,
+    Loading,
+    /// Nothing was ever read, because of this.
+    Failed(&'a Fault),
+    /// All are hidden by the filter, the tenant or being internal.
+    Filtered {
+        total: usize,
+    },
+    /// There are none.
+    Nothing,
+}
+
+/// Why the list has no rows.
+pub fn emptiness(model: &Model) -> Emptiness<'_> {
+    let here: Vec<&Integration> =
+        model.integrations().iter().filter(|i| model.channels.only.as_ref().is_none_or(|only| *only == i.name)).collect();
+    if model.channels.total > 0 {
+        return Emptiness::Filtered { total: model.channels.total };
+    }
+    let fault = here.iter().find_map(|i| match (&i.link, &i.list_fault) {
+        (Link::Down { fault, .. }, _) if i.listed_at.is_none() => Some(fault),
+        (_, Some(fault)) if i.listed_at.is_none() => Some(fault),
+        _ => None,
+    });
+    match fault {
+        Some(fault) => Emptiness::Failed(fault),
+        None if here.iter().all(|i| i.listed_at.is_some()) => Emptiness::Nothing,
+        None if model.channels.asked_at.is_some_and(|at| model.now.since(at) < PATIENCE) => Emptiness::Quiet,
+        None => Emptiness::Loading,
+    }
+}
+
+/// Rows that the description has.
+pub(crate) fn describe_rows(pane: &Describe) -> usize {
+    match &pane.result {
+        Some(Ok(description)) => {
+            let facts = 4 + description.channel.attributes.len();
+            facts + description.tables.iter().map(|table| table.rows.len() + 3).sum::<usize>()
+        }
+        _ => 1,
+    }
+}

@@ -1,0 +1,52 @@
+//! Overview: every integration with its state; what is wrong comes first.
+
+use crate::app::Model;
+use crate::app::columns::Column;
+use crate::app::list::List;
+use std::sync::Arc;
+
+/// The overview's own state.
+#[derive(Default)]
+pub struct Overview {
+    pub filter: String,
+    pub list: List<Arc<str>>,
+    /// Indexes of the integrations shown, in order.
+    pub rows: Vec<usize>,
+}
+
+/// What the columns are; draw fills them in this order.
+pub const COLUMNS: &[Column] = &[
+    Column::left("integration", 12, 28, 0),
+    Column::left("system", 8, 12, 3),
+    Column::left("state", 14, 16, 0),
+    Column { right: true, ..Column::left("in/s", 8, 8, 0) },
+    Column::left("", 8, 12, 2),
+    Column::right("channels", 9, 1),
+    Column::right("latency", 9, 2),
+    Column::left("endpoint", 10, 60, 4),
+];
+
+/// Finds the rows to show, in their order.
+pub(crate) fn rebuild(model: &mut Model) {
+    let needle = model.overview.filter.to_lowercase();
+    let Some(profile) = &model.profile else {
+        model.overview.rows.clear();
+        return;
+    };
+    let mut rows: Vec<usize> = (0..profile.integrations.len())
+        .filter(|i| {
+            let integration = &profile.integrations[*i];
+            needle.is_empty()
+                || integration.name.to_lowercase().contains(&needle)
+                || integration.system.to_lowercase().contains(&needle)
+                || integration.link.word().contains(&needle)
+        })
+        .collect();
+    rows.sort_by_key(|i| profile.integrations[*i].order());
+    model.overview.rows = rows;
+}
+
+/// The name in a row.
+pub(crate) fn key_at(model: &Model, row: usize) -> Arc<str> {
+    model.integrations()[model.overview.rows[row]].name.clone()
+}

@@ -1,0 +1,239 @@
+//! The publish form: key, headers, value and the system's own fields; then the plan, which alone is sent.
+
+use crate::app::editor::Editor;
+use crate::app::effect::{EditPurpose, Effect, TaskId};
+use crate::app::headers;
+use crate::app::model::{Model, Screen};
+use crate::app::overlays::Overlay;
+use crate::app::overlays::confirm::Confirm;
+use crate::domain::address::Address;
+use crate::domain::message::Outgoing;
+use crate::domain::operation::{Field, Input, Plan, PublishSpec};
+use crate::domain::text::is_hidden;
+use crate::domain::view::MessageView;
+use bytes::Bytes;
+
+/// The form.
+pub struct Form {
+    pub address: Address,
+    pub spec: &'static PublishSpec,
+    /// The message it was filled from: `3@1042`.
+    pub origin: Option<String>,
+    pub key: Option<Editor>,
+    pub headers: Editor,
+    pub value: Body,
+    pub fields: Vec<Editor>,
+    pub focus: Part,
+    /// What is wrong, and in which part.
+    pub error: Option<(Part, String)>,
+    pub sending: Option<TaskId>,
+    /// Something was typed.
+    pub(crate) touched: bool,
+}
+
+/// The value that will be sent.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// No payload: a tombstone.
+    Missing,
+    Text(Editor),
+    /// Bytes that an input line cannot hold; sent as they are.
+    Exact(Bytes),
+}
+
+/// The parts of the form, in the order of Tab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Key,
+    Value,
+    Headers,
+    /// One of the system's own fields.
+    Field(usize),
+}
+
+impl Form {
+    pub(crate) fn new(address: Address, spec: &'static PublishSpec) -> Self {
+        Self {
+            address,
+            spec,
+            origin: None,
+            key: spec.key.then(|| Editor::line("")),
+            headers: Editor::lines_of(""),
+            value: Body::Text(Editor::lines_of("")),
+            fields: spec.fields.iter().map(|_| Editor::line("")).collect(),
+            focus: Part::Value,
+            error: None,
+            sending: None,
+            touched: false,
+        }
+    }
+
+    /// Nothing would be lost by leaving.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.touched
+    }
+
+    /// Enter goes on to the next field where there is only one line.
+    pub(crate) fn focus_is_line(&self) -> bool {
+        matches!(self.focus, Part::Key | Part::Field(_))
+    }
+
+    /// A form that sends this message again, byte for byte.
+    pub(crate) fn again(view: &MessageView, spec: &'static PublishSpec) -> Self {
+        let message = &view.message;
+        Self {
+            origin: Some(message.position.to_string()),
+            key: message.key.as_ref().map(|key| Editor::line(&headers::notation(key))),
+            headers: Editor::lines_of(&headers::to_text(&message.headers)),
+            value: message.payload.as_ref().map_or(Body::Missing, Body::of),
+            ..Self::new(view.address.clone(), spec)
+        }
+    }
+
+    /// The parts that this system has.
+    pub fn parts(&self) -> Vec<Part> {
+        let mut parts = Vec::new();
+        if self.spec.key {
+            parts.push(Part::Key);
+        }
+        if self.spec.headers {
+            parts.push(Part::Headers);
+        }
+        parts.push(Part::Value);
+        parts.extend((0..self.fields.len()).map(Part::Field));
+        parts
+    }
+
+    pub(crate) fn next(&mut self, by: isize) {
+        let parts = self.parts();
+        let at = parts.iter().position(|part| *part == self.focus).unwrap_or(0);
+        let to = (at as isize + by).rem_euclid(parts.len() as isize);
+        self.focus = parts[to as usize];
+    }
+
+    /// The input that keys go to, if that part has one.
+    pub(crate) fn editor(&mut self) -> Option<&mut Editor> {
+        match self.focus {
+            Part::Key => self.key.as_mut(),
+            Part::Headers => Some(&mut self.headers),
+            Part::Value => match &mut self.value {
+                Body::Text(editor) => Some(editor),
+                _ => None,
+            },
+            Part::Field(i) => self.fields.get_mut(i),
+        }
+    }
+
+    /// Makes the focused part missing, or present and empty again.
+    pub(crate) fn missing(&mut self) {
+        self.touched = true;
+        match self.focus {
+            Part::Key => self.key = if self.key.is_some() { None } else { Some(Editor::line("")) },
+            Part::Value => {
+                self.value = if matches!(self.value, Body::Text(_)) && self.spec.tombstone {
+                    Body::Missing
+                } else {
+                    Body::Text(Editor::lines_of(""))
+                };
+            }
+            _ => {}
+        }
+    }
+
+    /// The message that the form describes.
+    pub(crate) fn outgoing(&self) -> Result<Outgoing, (Part, String)> {
+        let key = self.key.as_ref().map(|key| headers::read(&key.text())).transpose().map_err(|e| (Part::Key, e))?;
+        let headers = headers::from_text(&self.headers.text()).map_err(|(line, e)| (Part::Headers, format!("line {}: {e}", line + 1)))?;
+        let mut options = Vec::new();
+        for (i, (field, editor)) in self.spec.fields.iter().zip(&self.fields).enumerate() {
+            let text = editor.text();
+            let text = text.trim();
+            if !text.is_empty() {
+                field.check(text).map_err(|e| (Part::Field(i), e))?;
+                options.push((field.id, text.to_owned()));
+            }
+        }
+        Ok(Outgoing { key, headers, payload: self.value.bytes(), timestamp: None, options })
+    }
+}
+
+impl Body {
+    /// Bytes as an input, if it can hold them without loss and show them; else as they are.
+    pub(crate) fn of(bytes: &Bytes) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) if text.len() <= 256 * 1024 && !text.chars().any(|c| is_hidden(c) && c != '\n' && c != '\t') => {
+                Self::Text(Editor::lines_of(text))
+            }
+            _ => Self::Exact(bytes.clone()),
+        }
+    }
+
+    pub fn bytes(&self) -> Option<Bytes> {
+        match self {
+            Self::Missing => None,
+            Self::Text(editor) => Some(editor.text().into()),
+            Self::Exact(bytes) => Some(bytes.clone()),
+        }
+    }
+}
+
+/// What the input of a field takes, in a few words.
+pub fn hint(field: &Field) -> String {
+    match field.input {
+        Input::Text => field.help.to_owned(),
+        Input::Number { min, max } => format!("{} ({min} to {max})", field.help),
+        Input::Choice(words) => format!("{} ({})", field.help, words.join(", ")),
+    }
+}
+
+/// Opens the form.
+pub(crate) fn open(model: &mut Model, form: Form) {
+    model.form = Some(form);
+    model.go(Screen::Publish);
+}
+
+/// Checks the form and asks for the plan to be confirmed.
+pub(crate) fn review(model: &mut Model) {
+    let Some(form) = &mut model.form else { return };
+    if form.sending.is_some() {
+        return;
+    }
+    match form.outgoing() {
+        Ok(message) => {
+            form.error = None;
+            let plan = Plan::Publish { address: form.address.clone(), messages: vec![message] };
+            model.overlay = Some(Overlay::Confirm(Confirm::Plan(plan)));
+        }
+        Err((part, error)) => {
+            form.focus = part;
+            form.error = Some((part, error));
+        }
+    }
+    model.touch();
+}
+
+/// Sends what was confirmed.
+pub(crate) fn send(model: &mut Model, plan: Plan) {
+    let task = model.task();
+    if let Some(form) = &mut model.form {
+        form.sending = Some(task);
+    }
+    model.effect(Effect::Publish { task, plan });
+    model.touch();
+}
+
+/// Opens the value in `$EDITOR`.
+pub(crate) fn edit(model: &mut Model) {
+    let Some(form) = &model.form else { return };
+    let bytes = form.value.bytes().unwrap_or_default();
+    model.effect(Effect::Edit { purpose: EditPurpose::Value, extension: extension(&bytes), bytes });
+}
+
+/// The extension that gives an editor its colours.
+pub(crate) fn extension(bytes: &[u8]) -> &'static str {
+    match (bytes.iter().find(|b| !b.is_ascii_whitespace()), std::str::from_utf8(bytes)) {
+        (Some(b'{' | b'['), Ok(_)) => "json",
+        (_, Ok(_)) => "txt",
+        (_, Err(_)) => "bin",
+    }
+}

@@ -1,0 +1,301 @@
+//! Traffic: live messages of one or several channels, or a part of their history; a list, and the detail of one message.
+
+pub mod detail;
+pub mod open;
+pub mod window;
+
+use crate::app::columns::Column;
+use crate::app::effect::{Effect, TaskId};
+use crate::app::event::{HistoryUpdate, Level, TailNote, TailUpdate};
+use crate::app::jobs::Job;
+use crate::app::list::List;
+use crate::app::model::Model;
+use crate::domain::address::Address;
+use crate::domain::fault::Fault;
+use crate::domain::figure;
+use crate::domain::position::Range;
+use crate::domain::text::SafeText;
+use crate::domain::time::Timestamp;
+use crate::domain::view::{Counts, MessageView};
+use detail::Detail;
+use std::sync::Arc;
+use std::time::Duration;
+use window::Window;
+
+/// What is read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Source {
+    /// No channel was chosen yet.
+    #[default]
+    Nothing,
+    Live,
+    History {
+        range: Range,
+        text: String,
+    },
+}
+
+/// How the reading stands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Phase {
+    #[default]
+    Starting,
+    Running,
+    /// History alone: everything was read, or the limit was reached.
+    Ended,
+    Failed(Fault),
+    Cancelled,
+}
+
+/// The pane that keys go to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Focus {
+    #[default]
+    List,
+    Detail,
+}
+
+/// The Traffic screen's own state.
+#[derive(Default)]
+pub struct Traffic {
+    pub addresses: Vec<Address>,
+    pub source: Source,
+    pub phase: Phase,
+    pub task: Option<TaskId>,
+    pub started: Timestamp,
+    /// What is shown.
+    pub window: Window,
+    /// What came while the list was held.
+    pub held: Window,
+    /// The list stands still, so that it can be read; reading goes on.
+    pub hold: bool,
+    pub counts: Counts,
+    pub matched: u64,
+    pub filter_errors: u64,
+    /// History: an upper bound of the messages in the range.
+    pub at_most: Option<u64>,
+    pub notes: Vec<SafeText>,
+    pub interrupted: Option<(Fault, Timestamp)>,
+    /// The query that is in force.
+    pub filter: String,
+    pub list: List<u64>,
+    pub detail: Option<Detail>,
+    pub focus: Focus,
+    /// A message that is being fetched whole.
+    pub(crate) fetching: Option<TaskId>,
+    rate: Rate,
+}
+
+/// Messages a second over the last seconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rate {
+    /// A moment with the count it had, then the current second's.
+    base: Option<(Timestamp, u64)>,
+    shown: f64,
+}
+
+/// Messages that a reading of history gives at most; more are read from where it stopped.
+pub const HISTORY_LIMIT: u64 = 2_000;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The columns of the list.
+pub fn columns(model: &Model) -> Vec<Column> {
+    let traffic = &model.traffic;
+    let mut columns = vec![Column::left("time", 12, 12, 2)];
+    if traffic.addresses.len() > 1 {
+        columns.push(Column::left("channel", 14, 36, 1));
+    }
+    columns.push(Column::left("position", 9, 16, 3));
+    columns.push(Column::left("key", 9, 24, 1));
+    columns.push(Column::left("value", 16, 4000, 0));
+    columns
+}
+
+impl Traffic {
+    /// The message in a row: live traffic has the newest on top, history reads downwards.
+    pub fn view(&self, row: usize) -> Option<&Arc<MessageView>> {
+        match self.source {
+            Source::Live => self.window.from_newest(row),
+            _ => self.window.from_oldest(row),
+        }
+    }
+
+    pub fn key_at(&self, row: usize) -> u64 {
+        self.view(row).map_or(0, |view| view.id)
+    }
+
+    pub fn selected(&self) -> Option<&Arc<MessageView>> {
+        self.view(self.list.row()?)
+    }
+
+    pub fn is_live(&self) -> bool {
+        self.source == Source::Live
+    }
+
+    /// Messages that passed the filter and are no longer kept.
+    pub fn dropped(&self) -> u64 {
+        self.matched.saturating_sub((self.window.len() + self.held.len()) as u64)
+    }
+
+    /// Messages a second, over the last second or so.
+    pub fn rate(&self) -> f64 {
+        self.rate.shown
+    }
+
+    /// The marked messages that are still there, in the order shown; without marks all.
+    pub fn chosen(&self) -> Vec<Arc<MessageView>> {
+        let marks = &self.list.marks;
+        (0..self.window.len()).filter_map(|row| self.view(row)).filter(|v| marks.is_empty() || marks.contains(&v.id)).cloned().collect()
+    }
+
+    pub(crate) fn waiting_since(&self) -> Option<Timestamp> {
+        let waits = self.task.is_some() && self.window.is_empty() && matches!(self.phase, Phase::Starting | Phase::Running);
+        waits.then_some(self.started)
+    }
+
+    /// Changes when the rate has to be shown anew though nothing came.
+    pub(crate) fn rate_face(&self, now: Timestamp) -> bool {
+        self.rate.shown > 0.0 && self.rate.base.is_some_and(|(at, _)| now.since(at) >= SECOND * 2)
+    }
+
+    pub(crate) fn rate_deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        let (at, _) = self.rate.base.filter(|_| self.rate.shown > 0.0)?;
+        (now.since(at) < SECOND * 2).then_some(Timestamp(at.0 + 2_000))
+    }
+
+    fn measure(&mut self, now: Timestamp) {
+        let seen = self.counts.seen;
+        match self.rate.base {
+            None => self.rate.base = Some((now, seen)),
+            Some((at, before)) if now.since(at) >= SECOND => {
+                self.rate.shown = seen.saturating_sub(before) as f64 / now.since(at).as_secs_f64();
+                self.rate.base = Some((now, seen));
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Lets the list run again.
+    pub(crate) fn run(&mut self) {
+        self.hold = false;
+        self.window.append(&mut self.held);
+        self.list.clear();
+        self.detail = None;
+        self.focus = Focus::List;
+    }
+}
+
+/// Time passed: the rate falls to nothing when nothing comes.
+pub(crate) fn tick(model: &mut Model) {
+    let now = model.now;
+    if model.traffic.rate_face(now) {
+        model.traffic.measure(now);
+        model.touch();
+    }
+}
+
+/// Takes in what came in a tail.
+pub(crate) fn tail(model: &mut Model, task: TaskId, update: TailUpdate) {
+    if model.traffic.task != Some(task) {
+        return;
+    }
+    let now = model.now;
+    let traffic = &mut model.traffic;
+    traffic.phase = Phase::Running;
+    traffic.counts = update.counts;
+    traffic.matched = update.matched;
+    traffic.filter_errors = update.filter_errors;
+    let target = if traffic.hold { &mut traffic.held } else { &mut traffic.window };
+    target.extend(update.views);
+    traffic.measure(now);
+    for note in update.notes {
+        match note {
+            TailNote::Interrupted(fault) => {
+                let since = traffic.interrupted.take().map_or(now, |(_, since)| since);
+                traffic.interrupted = Some((fault, since));
+            }
+            TailNote::Resumed { lost } => {
+                let (level, text) = match lost {
+                    Some(0) => (Level::Info, "Reading goes on, nothing was missed.".to_owned()),
+                    Some(n) => {
+                        (Level::Warning, format!("Reading goes on; {} messages were deleted before they could be read.", figure::count(n)))
+                    }
+                    None => (Level::Warning, "Reading goes on; it is unknown whether messages were missed.".to_owned()),
+                };
+                traffic.interrupted = None;
+                model.notices.say(level, text, now);
+            }
+        }
+    }
+    model.touch();
+}
+
+/// Takes in what came in a reading of history.
+pub(crate) fn history(model: &mut Model, task: TaskId, update: HistoryUpdate) {
+    if model.traffic.task != Some(task) {
+        return;
+    }
+    let now = model.now;
+    let traffic = &mut model.traffic;
+    traffic.phase = Phase::Running;
+    traffic.counts = Counts { seen: update.scanned, bytes: update.bytes };
+    traffic.matched = update.matched;
+    traffic.filter_errors = update.filter_errors;
+    traffic.at_most = update.at_most.or(traffic.at_most);
+    traffic.window.extend(update.views);
+    traffic.notes.extend(update.notes);
+    traffic.notes.extend(update.faults.iter().map(|fault| SafeText::from(fault.to_string())));
+    traffic.measure(now);
+    if let Some(job) = model.jobs.iter_mut().find(|job| job.task == task) {
+        job.done = update.scanned;
+        job.total = update.at_most.or(job.total);
+        job.at = now;
+    }
+    if let Some(end) = update.end {
+        let traffic = &mut model.traffic;
+        traffic.task = None;
+        traffic.phase = match end {
+            Ok(()) => Phase::Ended,
+            Err(fault) => Phase::Failed(fault),
+        };
+        model.jobs.retain(|job| job.task != task);
+    }
+    model.touch();
+}
+
+/// Ends what is being read; what is shown stays.
+pub(crate) fn stop(model: &mut Model) {
+    if let Some(task) = model.traffic.task.take() {
+        model.effect(Effect::StopTask(task));
+        model.jobs.retain(|job| job.task != task);
+    }
+}
+
+/// Starts to read: `source` from the screen's addresses through its filter. What was shown goes.
+pub(crate) fn start(model: &mut Model, source: Source) {
+    stop(model);
+    let task = model.task();
+    let now = model.now;
+    let old = std::mem::take(&mut model.traffic);
+    model.traffic = Traffic { addresses: old.addresses, filter: old.filter, source, task: Some(task), started: now, ..Traffic::default() };
+    let filter = model.traffic.filter.clone();
+    match (&model.traffic.source, model.traffic.addresses.first()) {
+        (Source::Live, Some(_)) => {
+            let addresses = model.traffic.addresses.clone();
+            model.effect(Effect::StartTail { task, addresses, filter });
+        }
+        (Source::History { range, text }, Some(address)) => {
+            let (address, range) = (address.clone(), *range);
+            let title = format!("read {address} from {text}");
+            model.jobs.push(Job::new(task, title.into(), now));
+            model.effect(Effect::ReadHistory { task, address, range, limit: HISTORY_LIMIT, filter });
+        }
+        _ => model.traffic.task = None,
+    }
+    model.touch();
+}
+
+/// Checks a query; the error stands at a character.
+pub(crate) fn check_query(_text: &str) -> Result<(), (usize, String)> {
+    Ok(())
+}

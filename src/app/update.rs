@@ -1,0 +1,301 @@
+//! Events into the Model: routes each to the part of the Model that it concerns.
+
+use super::effect::{EditPurpose, Effect, TaskId};
+use super::event::{Event, JobUpdate, Level, Opened};
+use super::jobs::Job;
+use super::list::List;
+use super::model::{Model, Profile, Screen};
+use super::screens::integration::Integration;
+use super::screens::publish::{Body, Form};
+use super::screens::traffic::{self, open};
+use super::screens::{channels, overview, wire_log};
+use super::{act, clock, keys, layout};
+use crate::domain::channel::Channel;
+use crate::domain::fault::Fault;
+use crate::domain::receipt::Receipt;
+use crate::domain::view::MessageView;
+use bytes::Bytes;
+use std::sync::Arc;
+
+impl Model {
+    pub(super) fn take(&mut self, event: Event) -> Vec<Effect> {
+        match event {
+            Event::Tick(now) => tick(self, now),
+            Event::Key(key) => keys::key(self, key),
+            Event::Paste(text) => keys::paste(self, &text),
+            Event::Mouse(mouse) => keys::mouse(self, mouse),
+            Event::Resize { width, height } => {
+                (self.width, self.height) = (width, height);
+                self.touch();
+            }
+            Event::Profiles(entries) => {
+                self.profiles.entries = Some(entries);
+                if self.screen == Screen::Welcome && self.profiles.entries.as_ref().is_some_and(|e| !e.is_empty()) {
+                    self.screen = Screen::Profiles;
+                }
+                self.touch();
+            }
+            Event::ProfileOpened(opened) => profile_opened(self, opened),
+            Event::ProfileFailed { name, fault } => {
+                self.profiles.opening = None;
+                self.notices.fault(&fault, self.now);
+                self.profiles.failed = Some((name, fault));
+                if self.profile.is_none() {
+                    let none = self.profiles.entries.as_ref().is_none_or(Vec::is_empty);
+                    self.screen = if none { Screen::Welcome } else { Screen::Profiles };
+                }
+                self.touch();
+            }
+            Event::Link { integration, link } => {
+                let changed = self.integration_mut(&integration).is_some_and(|i| i.linked(link));
+                if changed {
+                    overview::rebuild(self);
+                    self.touch();
+                }
+            }
+            Event::Publishes { integration, spec } => {
+                if let Some(i) = self.integration_mut(&integration) {
+                    i.publishes = Some(spec);
+                    self.touch();
+                }
+            }
+            other => self.take_answer(other),
+        }
+        settle(self);
+        std::mem::take(&mut self.out)
+    }
+
+    /// The answers to effects.
+    fn take_answer(&mut self, event: Event) {
+        let now = self.now;
+        match event {
+            Event::Channels { integration, result } => listed(self, &integration, result),
+            Event::Described { task, result } => {
+                if let Some(pane) = self.channels.describe.as_mut().filter(|pane| pane.task == task) {
+                    pane.result = Some(result);
+                    self.touch();
+                }
+            }
+            Event::TailStarted { task, result } if self.traffic.task == Some(task) => {
+                self.traffic.phase = match result {
+                    Ok(()) => traffic::Phase::Running,
+                    Err(fault) => {
+                        self.traffic.task = None;
+                        traffic::Phase::Failed(fault)
+                    }
+                };
+                self.touch();
+            }
+            Event::Tail { task, update } => traffic::tail(self, task, update),
+            Event::History { task, update } => traffic::history(self, task, update),
+            Event::Decoded { id, result } => {
+                if let Some(pane) = self.traffic.detail.as_mut().filter(|pane| pane.view.id == id) {
+                    pane.decoded(result);
+                    self.touch();
+                }
+            }
+            Event::Fetched { task, result } => fetched(self, task, result),
+            Event::Published { task, result } => published(self, task, result),
+            Event::Job { task, update } => job(self, task, update),
+            Event::Wire { integration, lines } => {
+                if self.wire.integration.as_ref() == Some(&integration) && self.wire.add(lines) {
+                    self.touch();
+                }
+            }
+            Event::Copied(Ok(what)) => say(self, Level::Info, &format!("Copied: {what}")),
+            Event::Exported { task, result: Ok(export) } => {
+                self.jobs.retain(|job| job.task != task);
+                let size = crate::domain::figure::bytes(export.bytes);
+                say(self, Level::Info, &format!("Exported {} messages, {size}, to {}", export.messages, export.path));
+            }
+            Event::Exported { task, result: Err(fault) } => {
+                self.jobs.retain(|job| job.task != task);
+                fault_said(self, &fault);
+            }
+            Event::Copied(Err(fault)) | Event::Edited { result: Err(fault), .. } => fault_said(self, &fault),
+            Event::Edited { purpose: EditPurpose::Value, result: Ok(bytes) } => edited(self, &bytes),
+            Event::Edited { purpose: EditPurpose::Look, .. } => self.touch(),
+            Event::Notice(level, text) => {
+                self.notices.say(level, text, now);
+                self.touch();
+            }
+            // Of a task that was replaced; or taken already.
+            _ => {}
+        }
+    }
+}
+
+pub(super) fn say(model: &mut Model, level: Level, text: &str) {
+    model.notices.say(level, text, model.now);
+    model.touch();
+}
+
+fn fault_said(model: &mut Model, fault: &Fault) {
+    model.notices.fault(fault, model.now);
+    model.touch();
+}
+
+fn tick(model: &mut Model, now: crate::domain::time::Timestamp) {
+    model.now = now;
+    traffic::tick(model);
+    let expired = model.notices.expire(now);
+    let face = clock::face(model);
+    if expired || face != model.face {
+        model.face = face;
+        model.touch();
+    }
+}
+
+fn profile_opened(model: &mut Model, opened: Opened) {
+    traffic::stop(model);
+    let integrations = opened.integrations.iter().map(Integration::new).collect();
+    let show = opened.show.clone();
+    model.profile = Some(Profile { opened, integrations });
+    model.profiles.opening = None;
+    model.profiles.failed = None;
+    model.overview = overview::Overview::default();
+    model.channels = channels::Channels { asked_at: Some(model.now), ..channels::Channels::default() };
+    model.traffic = traffic::Traffic::default();
+    model.wire = wire_log::WireLog::default();
+    model.form = None;
+    model.overlay = None;
+    model.typing = None;
+    model.back.clear();
+    model.last = None;
+    model.screen = Screen::Overview;
+    overview::rebuild(model);
+    model.watch();
+    if let Some(address) = show {
+        open::open(model, vec![address]);
+    }
+    model.touch();
+}
+
+fn listed(model: &mut Model, integration: &Arc<str>, result: Result<Vec<Channel>, Fault>) {
+    let now = model.now;
+    let Some(found) = model.integration_mut(integration) else { return };
+    let stale = found.is_stale(now);
+    if found.listed(result, now, stale) {
+        model.channels.asked_at = None;
+        channels::rebuild(model);
+        overview::rebuild(model);
+        model.touch();
+    }
+}
+
+fn fetched(model: &mut Model, task: TaskId, result: Result<Box<MessageView>, Fault>) {
+    if model.traffic.fetching.take_if(|fetching| *fetching == task).is_none() {
+        return;
+    }
+    match result {
+        Ok(view) => act::send_again(model, &view),
+        Err(fault) => fault_said(model, &fault),
+    }
+}
+
+fn published(model: &mut Model, task: TaskId, result: Result<Receipt, Fault>) {
+    let ours = model.form.as_ref().is_some_and(|form| form.sending == Some(task));
+    match result {
+        Ok(receipt) => {
+            let to = model.form.as_ref().filter(|_| ours).map_or_else(String::new, |form| format!(" to {}", form.address));
+            say(model, Level::Info, &format!("Published{to}: {receipt}"));
+            if ours {
+                model.form = None;
+                act::back(model);
+            }
+        }
+        Err(fault) => {
+            if let Some(form) = model.form.as_mut().filter(|_| ours) {
+                form.sending = None;
+            }
+            fault_said(model, &fault);
+        }
+    }
+}
+
+fn job(model: &mut Model, task: TaskId, update: JobUpdate) {
+    let now = model.now;
+    match update.end {
+        Some(end) => {
+            model.jobs.retain(|job| job.task != task);
+            match end {
+                Ok(text) => model.notices.say(Level::Info, text, now),
+                Err(fault) => model.notices.fault(&fault, now),
+            }
+        }
+        None => match model.jobs.iter_mut().find(|job| job.task == task) {
+            Some(job) => {
+                job.done = update.done;
+                job.total = update.total;
+                job.at = now;
+            }
+            None => model.jobs.push(Job { done: update.done, total: update.total, ..Job::new(task, update.title, now) }),
+        },
+    }
+    model.touch();
+}
+
+fn edited(model: &mut Model, bytes: &Bytes) {
+    if let Some(form) = model.form.as_mut().filter(|form| form.sending.is_none()) {
+        // Editors end files with a line break that nobody typed.
+        let before = form.value.bytes().unwrap_or_default();
+        let added = !before.ends_with(b"\n") && bytes.ends_with(b"\n") && !bytes[..bytes.len() - 1].ends_with(b"\n");
+        let bytes = if added { bytes.slice(..bytes.len() - 1) } else { bytes.clone() };
+        if form.value.bytes().as_ref() != Some(&bytes) && !(bytes.is_empty() && matches!(form.value, Body::Missing)) {
+            form.value = Body::of(&bytes);
+        }
+        model.touch();
+    }
+}
+
+/// After every event: selections find their rows again, offsets follow, the detail is built for its width.
+fn settle(model: &mut Model) {
+    let page = model.page();
+    match model.screen {
+        Screen::Overview => settle_list(model, model.overview.rows.len(), page, |m| &mut m.overview.list, overview::key_at),
+        Screen::Channels => settle_list(model, model.channels.rows.len(), page, |m| &mut m.channels.list, channels::key_at),
+        Screen::Profiles => {
+            let len = model.profiles.entries.as_ref().map_or(0, Vec::len);
+            settle_list(model, len, page, |m| &mut m.profiles.list, act::profile_at);
+        }
+        Screen::WireLog => settle_list(model, model.wire.lines.len(), page, |m| &mut m.wire.list, |m, row| m.wire.line(row).number),
+        Screen::Notices => {
+            let len = model.notices.all.len();
+            settle_list(model, len, page, |m| &mut m.notices.list, |m, row| m.notices.all[len - 1 - row].number);
+        }
+        Screen::Traffic => {
+            let traffic = &mut model.traffic;
+            let mut list = std::mem::take(&mut traffic.list);
+            list.settle(traffic.window.len(), page, false, |row| traffic.key_at(row));
+            traffic.list = list;
+            open::settle(model);
+        }
+        Screen::Welcome | Screen::Publish => {}
+    }
+    if let Some(pane) = &model.channels.describe {
+        let rows = super::screens::channels::describe_rows(pane);
+        let page = layout::detail_page(model);
+        let offset = pane.offset.min(rows.saturating_sub(page));
+        if let Some(pane) = &mut model.channels.describe {
+            pane.offset = offset;
+        }
+    }
+}
+
+fn settle_list<K: Clone + Ord>(
+    model: &mut Model,
+    len: usize,
+    page: usize,
+    list: fn(&mut Model) -> &mut List<K>,
+    key_at: impl Fn(&Model, usize) -> K,
+) {
+    let mut taken = std::mem::take(list(model));
+    taken.settle(len, page, true, |row| key_at(model, row));
+    *list(model) = taken;
+}
+
+/// Opens the publish form of a channel, empty.
+pub(super) fn new_form(model: &Model, address: crate::domain::address::Address) -> Option<Form> {
+    let spec = model.integration(&address.integration)?.publishes.flatten()?;
+    Some(Form::new(address, spec))
+}

@@ -1,0 +1,213 @@
+//! `--url`: one connection in one argument, for when there is no profile.
+//!
+//! `kafka://one:9092,two:9092` · `kafkas://` speaks TLS · `kafka://user:password@host?sasl=SCRAM-SHA-512&ca=/path/ca.pem`. User, password and
+//! values are percent-decoded (RFC 3986 section 2.1). A password in an argument is seen by everybody on the machine: a profile keeps it out.
+
+use super::auth::scram_mechanism;
+use super::endpoint;
+use super::load::System;
+use super::profile::{Auth, Integration, Profile, Tls, TlsVersion};
+use super::secret::Secret;
+use super::suggest;
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::time::parse_duration;
+use std::path::Path;
+use std::time::Duration;
+
+/// What may stand behind the `?`.
+const OPTIONS: &[&str] = &["sasl", "ca", "cert", "key", "server_name", "verify", "min_version", "timeout"];
+
+/// Reads a URL into a profile of one integration, both named after the first host.
+///
+/// # Errors
+/// What is wrong with it; neither the user nor the password is repeated.
+pub fn from_url(url: &str, systems: &[System]) -> Result<Profile, Fault> {
+    read(url.trim(), systems).map_err(|(cause, next)| Fault::new(Kind::Usage, "read", "--url", cause).next(next))
+}
+
+type Wrong = (String, String);
+
+fn wrong(cause: impl Into<String>, next: impl Into<String>) -> Wrong {
+    (cause.into(), next.into())
+}
+
+fn read(url: &str, systems: &[System]) -> Result<Profile, Wrong> {
+    let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("this is not a URL", "write kafka://host:9092"))?;
+    let scheme = scheme.to_ascii_lowercase();
+    let found = systems.iter().find_map(|system| system.schemes.iter().find(|(name, _)| *name == scheme).map(|(name, _)| (system, *name)));
+    let (system, scheme) = found.ok_or_else(|| {
+        let names: Vec<&str> = systems.iter().flat_map(|system| system.schemes).map(|(name, _)| *name).collect();
+        wrong("no system of this build has this scheme", format!("known: {}", suggest::one_of(&names)))
+    })?;
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // A host holds no `@`, so the last one ends the log-in: people forget to write %40.
+    let (log_in, hosts) = rest.rsplit_once('@').map_or((None, rest), |(log_in, hosts)| (Some(log_in), hosts));
+    let hosts = hosts.strip_suffix('/').unwrap_or(hosts);
+    if hosts.contains('/') {
+        return Err(wrong("this system's URL has no path", "name channels by their address: INTEGRATION/CHANNEL"));
+    }
+    let parsed = endpoint::parse(&format!("{scheme}://{hosts}"), Some(system), None, None)
+        .map_err(|message| wrong(message, format!("write {scheme}://host:{}", system.schemes[0].1)))?;
+    let name = host_of(&parsed.list[0]);
+    let mut integration = Integration::new(&name, system.name, parsed.list);
+    let mut tls = parsed.tls.then(Tls::default);
+    let mechanism = options(query, &mut integration, &mut tls, scheme)?;
+    integration.endpoint.tls = tls;
+    integration.auth = auth(log_in, mechanism)?;
+    Ok(Profile { name: name.as_str().into(), path: None, read_only: false, integrations: vec![integration] })
+}
+
+/// The host alone, as the name of integration and profile.
+fn host_of(address: &str) -> String {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']').to_owned()
+}
+
+fn options(query: &str, integration: &mut Integration, tls: &mut Option<Tls>, scheme: &str) -> Result<Option<String>, Wrong> {
+    let (mut mechanism, mut cert, mut key) = (None, None, None);
+    for option in query.split('&').filter(|option| !option.is_empty()) {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        let value = decode(value)?;
+        let value = value.expose();
+        match name {
+            "sasl" => mechanism = Some(value.to_ascii_uppercase()),
+            "timeout" => {
+                let timeout = parse_duration(value).ok().and_then(|d| Duration::try_from(d).ok()).filter(|d| !d.is_zero());
+                integration.timeout = timeout.ok_or_else(|| wrong("`timeout` is not a duration", "write timeout=10s"))?;
+            }
+            _ if !OPTIONS.contains(&name) => {
+                let near = suggest::hint(name, OPTIONS.iter().copied());
+                let next = if near.is_empty() { format!("known: {}", suggest::one_of(OPTIONS)) } else { near };
+                return Err(wrong(format!("unknown option `{name}`"), next));
+            }
+            _ => {
+                let tls = tls.as_mut().ok_or_else(|| wrong(format!("`{name}` is about TLS"), format!("write {scheme}s://")))?;
+                match name {
+                    "ca" => tls.ca_cert = Some(Path::new(value).to_path_buf()),
+                    "cert" => cert = Some(Path::new(value).to_path_buf()),
+                    "key" => key = Some(Path::new(value).to_path_buf()),
+                    "server_name" => tls.server_name = Some(value.to_owned()),
+                    "verify" => tls.verify_server = flag(value)?,
+                    _ => tls.min_version = version(value)?,
+                }
+            }
+        }
+    }
+    match (cert, key, tls) {
+        (Some(cert), Some(key), Some(tls)) => tls.client = Some((cert, key)),
+        (None, None, _) => {}
+        _ => return Err(wrong("`cert` and `key` come together", "give both, or none")),
+    }
+    Ok(mechanism)
+}
+
+fn flag(value: &str) -> Result<bool, Wrong> {
+    value.parse().map_err(|_| wrong("`verify` is true or false", "write verify=false"))
+}
+
+fn version(value: &str) -> Result<TlsVersion, Wrong> {
+    match value {
+        "1.2" => Ok(TlsVersion::V1_2),
+        "1.3" => Ok(TlsVersion::V1_3),
+        _ => Err(wrong("`min_version` is 1.2 or 1.3", "write min_version=1.3")),
+    }
+}
+
+fn auth(log_in: Option<&str>, mechanism: Option<String>) -> Result<Auth, Wrong> {
+    let Some(log_in) = log_in else {
+        return match mechanism {
+            None => Ok(Auth::None),
+            Some(_) => Err(wrong("`sasl` needs a user and a password", "write kafka://user:password@host, or a profile")),
+        };
+    };
+    let (username, password) = log_in.split_once(':').unwrap_or((log_in, ""));
+    let (username, password) = (decode(username)?.expose().to_owned(), decode(password)?);
+    match mechanism.as_deref() {
+        None | Some("PLAIN") => Ok(Auth::Basic { username, password }),
+        Some(name) => match scram_mechanism(name) {
+            Some(mechanism) => Ok(Auth::Scram { mechanism, username, password }),
+            None => Err(wrong("`sasl` is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", "tokens need a profile: auth { type = \"bearer\" }")),
+        },
+    }
+}
+
+fn decode(text: &str) -> Result<Secret, Wrong> {
+    let broken = || wrong("a `%` is not followed by two hexadecimal digits of a UTF-8 text", "write % itself as %25");
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+            let (high, low) = (digit(rest.next()), digit(rest.next()));
+            bytes.push((high.ok_or_else(broken)? * 16 + low.ok_or_else(broken)?) as u8);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).map(Secret::new).map_err(|_| broken())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::profile::ScramMechanism;
+    use super::*;
+    use proptest::prelude::*;
+
+    const SYSTEMS: &[System] = &[System { name: "kafka", schemes: &[("kafka", 9092), ("kafkas", 9092)] }];
+
+    fn integration(url: &str) -> Integration {
+        from_url(url, SYSTEMS).unwrap_or_else(|fault| panic!("{fault}")).integrations.remove(0)
+    }
+
+    #[test]
+    fn a_url_names_hosts_log_in_and_tls() {
+        let several = from_url("kafka://one:19092,two", SYSTEMS).expect("a profile");
+        assert_eq!((&*several.name, &several.path), ("one", &None));
+        assert_eq!(several.integrations[0].endpoint.addresses, ["one:19092", "two:9092"]);
+        assert_eq!((several.integrations[0].endpoint.tls.as_ref(), &several.integrations[0].auth), (None, &Auth::None));
+
+        let basic = integration("KAFKA://al%40ice:p%3Aw@x@[::1]:9093/");
+        assert_eq!((&*basic.name, basic.endpoint.addresses.as_slice()), ("::1", &["[::1]:9093".to_owned()][..]));
+        assert_eq!(basic.auth, Auth::Basic { username: "al@ice".into(), password: Secret::new("p:w@x".into()) });
+
+        let scram = integration(
+            "kafkas://a:b@one?sasl=scram-sha-512&ca=/ca%20s.pem&cert=c&key=k&server_name=n&verify=false&min_version=1.3&timeout=2s",
+        );
+        assert_eq!(scram.auth, Auth::Scram { mechanism: ScramMechanism::Sha512, username: "a".into(), password: Secret::new("b".into()) });
+        let tls = scram.endpoint.tls.expect("TLS");
+        assert_eq!(tls.ca_cert.as_deref(), Some(Path::new("/ca s.pem")));
+        assert_eq!(tls.client, Some(("c".into(), "k".into())));
+        assert_eq!((tls.server_name.as_deref(), tls.verify_server, tls.min_version), (Some("n"), false, TlsVersion::V1_3));
+        assert_eq!(scram.timeout, Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_wrong_url_is_told_without_repeating_its_password() {
+        for (url, cause) in [
+            ("localhost:9092", "this is not a URL"),
+            ("amqp://u:hunter2@host", "no system of this build has this scheme"),
+            ("kafka://u:hunter2@", "this is not a host"),
+            ("kafka://u:hunter2@host:0", "the port is a number from 1 to 65535"),
+            ("kafka://u:hunter2%zz@host", "a `%` is not followed by two hexadecimal digits of a UTF-8 text"),
+            ("kafka://u:hunter2@host/topic", "this system's URL has no path"),
+            ("kafka://u:hunter2@host?ca=/x", "`ca` is about TLS"),
+            ("kafkas://u:hunter2@host?cert=/x", "`cert` and `key` come together"),
+            ("kafka://u:hunter2@host?sals=PLAIN", "unknown option `sals`"),
+            ("kafka://u:hunter2@host?sasl=GSSAPI", "`sasl` is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"),
+            ("kafka://host?sasl=PLAIN", "`sasl` needs a user and a password"),
+            ("kafka://host?timeout=soon", "`timeout` is not a duration"),
+        ] {
+            let fault = from_url(url, SYSTEMS).expect_err(url);
+            assert_eq!((fault.kind, fault.cause.as_str()), (Kind::Usage, cause), "{url}");
+            assert!(!fault.to_string().contains("hunter2"), "{fault}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_url_makes_the_reader_panic(text in any::<String>()) {
+            let _ = from_url(&text, SYSTEMS);
+            let _ = from_url(&format!("kafkas://{text}"), SYSTEMS);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Whether a condition holds for a record.
+
+use super::super::message::Header;
+use super::super::time::Timestamp;
+use super::super::value::Value;
+use super::ast::{Comparison, Expr, Field, Literal, Predicate, Step};
+use super::decimal;
+use super::pattern::Pattern;
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::fmt;
+
+/// The payload cannot be decoded, and the answer depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undecodable;
+
+impl fmt::Display for Undecodable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the payload cannot be decoded")
+    }
+}
+
+impl std::error::Error for Undecodable {}
+
+/// What a query looks at. Everything is borrowed; `value` and `key_value` decode when they are first asked.
+pub trait Record {
+    fn topic(&self) -> &str;
+    fn partition(&self) -> Option<i32>;
+    /// The offset in its partition, or the sequence in a log without any.
+    fn offset(&self) -> Option<i64>;
+    fn timestamp(&self) -> Option<Timestamp>;
+    /// Bytes of key, headers and payload.
+    fn size(&self) -> usize;
+    fn key(&self) -> Option<&[u8]>;
+    fn headers(&self) -> &[Header];
+    fn payload(&self) -> Option<&[u8]>;
+    /// The decoded payload; `None` if there is none.
+    fn value(&self) -> Result<Option<&Value>, Undecodable>;
+    /// The key as a tree, if it is one.
+    fn key_value(&self) -> Option<&Value>;
+    /// Why a dead letter died; `None` for every other message.
+    fn failure(&self) -> Option<Failure<'_>> {
+        None
+    }
+}
+
+/// What a query may ask of a dead letter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failure<'a> {
+    pub reason: Option<&'a str>,
+    pub exception: Option<&'a str>,
+    pub origin: Option<&'a str>,
+    pub attempts: Option<u64>,
+}
+
+/// Evaluates with three truths, so that the order of `and` and `or` never changes an answer.
+pub(super) fn holds(expr: &Expr, record: &impl Record) -> Result<bool, Undecodable> {
+    match expr {
+        Expr::And(parts) => any(parts.iter(), |part| holds(part, record).map(|truth| !truth)).map(|truth| !truth),
+        Expr::Or(parts) => any(parts.iter(), |part| holds(part, record)),
+        Expr::Not(inner) => holds(inner, record).map(|truth| !truth),
+        Expr::Anywhere(pattern) => {
+            let search = |node: &Node<'_>| node.contains(pattern);
+            if key_text(record, &search) { Ok(true) } else { value_text(record, &search) }
+        }
+        Expr::Test(field, predicate) => test(field, predicate, record),
+    }
+}
+
+/// True if one is true, else an error if one is an error.
+fn any<T>(items: impl Iterator<Item = T>, mut each: impl FnMut(T) -> Result<bool, Undecodable>) -> Result<bool, Undecodable> {
+    let mut answer = Ok(false);
+    for item in items {
+        match each(item) {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) => answer = Err(error),
+        }
+    }
+    answer
+}
+
+fn test(field: &Field, predicate: &Predicate, record: &impl Record) -> Result<bool, Undecodable> {
+    let text = |text: Option<&str>| Ok(text.is_some_and(|text| predicate.on(&Node::Text(Cow::Borrowed(text)))));
+    let number = |number: Option<String>| Ok(number.is_some_and(|number| predicate.on(&Node::Number(Cow::Owned(number)))));
+    let failure = || record.failure().unwrap_or_default();
+    match field {
+        Field::Key(steps) if steps.is_empty() => Ok(whole_key(predicate, record)),
+        Field::Key(steps) => Ok(record.key_value().is_some_and(|value| at(value, steps, &mut |found| predicate.on(&Node::Tree(found))))),
+        Field::Value(steps) if steps.is_empty() => whole_value(predicate, record),
+        Field::Value(steps) => Ok(record.value()?.is_some_and(|value| at(value, steps, &mut |found| predicate.on(&Node::Tree(found))))),
+        Field::Headers => Ok(record.headers().iter().any(|header| predicate.on_header(header))),
+        Field::Header(name) => {
+            let mut named = record.headers().iter().filter(|header| header.name == name.as_bytes());
+            Ok(named.any(|header| predicate.on(&header.value.as_deref().map_or(Node::Null, Node::of_bytes))))
+        }
+        Field::Topic => text(Some(record.topic())),
+        Field::Partition => number(record.partition().map(|n| n.to_string())),
+        Field::Offset => number(record.offset().map(|n| n.to_string())),
+        Field::Size => number(Some(record.size().to_string())),
+        Field::Timestamp => Ok(record.timestamp().is_some_and(|time| predicate.on(&Node::Moment(time)))),
+        Field::Reason => text(failure().reason),
+        Field::Exception => text(failure().exception),
+        Field::Origin => text(failure().origin),
+        Field::Attempts => number(failure().attempts.map(|n| n.to_string())),
+    }
+}
+
+fn whole_key(predicate: &Predicate, record: &impl Record) -> bool {
+    let Some(bytes) = record.key() else { return predicate.on_missing() };
+    if predicate.looks_into_text() { key_text(record, &|node| predicate.on(node)) } else { predicate.on(&Node::of_bytes(bytes)) }
+}
+
+fn whole_value(predicate: &Predicate, record: &impl Record) -> Result<bool, Undecodable> {
+    match (record.payload(), predicate) {
+        (None, _) => Ok(predicate.on_missing()),
+        (Some(_), Predicate::Exists) => Ok(true),
+        _ if predicate.looks_into_text() => value_text(record, &|node| predicate.on(node)),
+        _ => Ok(record.value()?.is_some_and(|value| predicate.on(&Node::Tree(value)))),
+    }
+}
+
+/// Whether a search succeeds in the raw key or in what it decodes to.
+fn key_text(record: &impl Record, search: &dyn Fn(&Node<'_>) -> bool) -> bool {
+    record.key().is_some_and(|bytes| search(&Node::Bytes(bytes)) || record.key_value().is_some_and(|value| search(&Node::Tree(value))))
+}
+
+/// Whether a search succeeds in the raw payload or in what it decodes to.
+fn value_text(record: &impl Record, search: &dyn Fn(&Node<'_>) -> bool) -> Result<bool, Undecodable> {
+    match record.payload() {
+        None => Ok(false),
+        Some(bytes) if search(&Node::Bytes(bytes)) => Ok(true),
+        Some(_) => Ok(record.value()?.is_some_and(|value| search(&Node::Tree(value)))),
+    }
+}
+
+/// Whether `each` is true for one of the places that a path leads to.
+fn at(value: &Value, steps: &[Step], each: &mut impl FnMut(&Value) -> bool) -> bool {
+    let Some((step, rest)) = steps.split_first() else { return each(value) };
+    match (step, value) {
+        (Step::Key(key), Value::Object(entries)) => entries.iter().filter(|(name, _)| name == key).any(|(_, value)| at(value, rest, each)),
+        (Step::Index(index), Value::Array(items)) => items.get(*index).is_some_and(|value| at(value, rest, each)),
+        _ => false,
+    }
+}
+
+/// One thing that a predicate looks at.
+enum Node<'a> {
+    Null,
+    Text(Cow<'a, str>),
+    Number(Cow<'a, str>),
+    Moment(Timestamp),
+    /// Bytes that are no text.
+    Bytes(&'a [u8]),
+    Tree(&'a Value),
+}
+
+impl<'a> Node<'a> {
+    fn of_bytes(bytes: &'a [u8]) -> Self {
+        std::str::from_utf8(bytes).map_or(Self::Bytes(bytes), |text| Self::Text(Cow::Borrowed(text)))
+    }
+
+    /// How this stands to a literal; `None` where the two are of different kinds.
+    fn compare(&self, literal: &Literal) -> Option<Ordering> {
+        match (self, literal) {
+            (Self::Text(a), Literal::Text(b)) => Some(a.as_ref().cmp(b)),
+            (Self::Number(a), Literal::Number(b)) => Some(decimal::compare(a, b)),
+            (Self::Moment(a), Literal::Moment(b)) => Some(a.cmp(b)),
+            (Self::Null | Self::Tree(Value::Null), Literal::Null) => Some(Ordering::Equal),
+            (Self::Tree(Value::Bool(a)), Literal::Bool(b)) => Some(a.cmp(b)),
+            (Self::Tree(Value::Number(a)), Literal::Number(b)) => Some(decimal::compare(a, b)),
+            (Self::Tree(value @ (Value::Text(_) | Value::Bytes(_))), Literal::Text(b)) => value.printed().map(|a| a.as_ref().cmp(b)),
+            _ => None,
+        }
+    }
+
+    fn contains(&self, pattern: &Pattern) -> bool {
+        self.printed(true, &|bytes| pattern.is_in(bytes))
+    }
+
+    /// Whether `search` is true for what is printed of this: the whole of a scalar, and if asked every name and scalar of a tree.
+    fn printed(&self, deep: bool, search: &dyn Fn(&[u8]) -> bool) -> bool {
+        match self {
+            // A header without a value has no text.
+            Self::Null => false,
+            Self::Text(text) | Self::Number(text) => search(text.as_bytes()),
+            Self::Moment(time) => search(time.to_string().as_bytes()),
+            Self::Bytes(bytes) => search(bytes),
+            Self::Tree(Value::Array(items)) => deep && items.iter().any(|item| Node::Tree(item).printed(deep, search)),
+            Self::Tree(Value::Object(entries)) => {
+                deep && entries.iter().any(|(name, value)| search(name.as_bytes()) || Node::Tree(value).printed(deep, search))
+            }
+            Self::Tree(scalar) => scalar.printed().is_some_and(|text| search(text.as_bytes())),
+        }
+    }
+}
+
+impl Comparison {
+    /// Things of different kinds are unequal, and neither is less.
+    fn accepts(self, order: Option<Ordering>) -> bool {
+        match self {
+            Self::Equal => order == Some(Ordering::Equal),
+            Self::Unequal => order != Some(Ordering::Equal),
+            Self::Less => order == Some(Ordering::Less),
+            Self::AtMost => order.is_some_and(Ordering::is_le),
+            Self::Greater => order == Some(Ordering::Greater),
+            Self::AtLeast => order.is_some_and(Ordering::is_ge),
+        }
+    }
+}
+
+impl Predicate {
+    fn on(&self, node: &Node<'_>) -> bool {
+        match self {
+            Self::Exists => true,
+            Self::Compare(comparison, literal) => comparison.accepts(node.compare(literal)),
+            Self::In(literals) => literals.iter().any(|literal| node.compare(literal) == Some(Ordering::Equal)),
+            Self::Contains(pattern) | Self::Matches(pattern) => node.contains(pattern),
+            Self::StartsWith(text) => node.printed(false, &|bytes| bytes.starts_with(text.as_bytes())),
+            Self::EndsWith(text) => node.printed(false, &|bytes| bytes.ends_with(text.as_bytes())),
+        }
+    }
+
+    /// On a key or payload that is not there: it equals `null`, every other comparison is false.
+    fn on_missing(&self) -> bool {
+        match self {
+            Self::Compare(comparison, literal) => *comparison == Comparison::Equal && *literal == Literal::Null,
+            Self::In(literals) => literals.contains(&Literal::Null),
+            _ => false,
+        }
+    }
+
+    fn on_header(&self, header: &Header) -> bool {
+        self.on(&Node::of_bytes(&header.name)) || header.value.as_deref().is_some_and(|value| self.on(&Node::of_bytes(value)))
+    }
+
+    fn looks_into_text(&self) -> bool {
+        matches!(self, Self::Contains(_) | Self::Matches(_) | Self::StartsWith(_) | Self::EndsWith(_))
+    }
+}

@@ -1,0 +1,93 @@
+//! The pure core with its effects attached: what the terminal's loop and `play` have in common.
+
+use super::First;
+use super::effects::Performer;
+use super::lanes::{Arrival, Inbox, Lanes};
+use super::open::Opener;
+use crate::app::{self, Effect, Event, Model, Start};
+use crate::domain::time::Timestamp;
+use std::time::Duration;
+
+/// Arrivals taken at once, at most, so that a key never waits for a long queue.
+const AT_ONCE: usize = 64;
+/// How long the end may take: what is being written then is given up, with a word in the log.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+pub(super) struct Core {
+    pub(super) model: Model,
+    pub(super) asked: Asked,
+    performer: Performer,
+}
+
+/// Effects that only the owner of the terminal can perform.
+#[derive(Default)]
+pub(super) struct Asked {
+    pub(super) quit: bool,
+    pub(super) suspend: bool,
+    pub(super) mouse: Option<bool>,
+    pub(super) edit: Option<Effect>,
+}
+
+impl Core {
+    pub(super) fn new(lanes: Lanes, opener: Opener, width: u16, height: u16, opening: bool) -> Self {
+        let (model, effects) = Model::new(Start { now: now(), zone: jiff::tz::TimeZone::system(), width, height, opening });
+        let mut core = Self { model, asked: Asked::default(), performer: Performer::new(lanes, opener) };
+        core.perform(effects);
+        core
+    }
+
+    /// Opens what the program was started with.
+    pub(super) fn start(&mut self, first: First) {
+        self.performer.start(first);
+    }
+
+    pub(super) fn event(&mut self, event: Event) {
+        let effects = app::update(&mut self.model, event);
+        self.perform(effects);
+    }
+
+    pub(super) fn tick(&mut self) {
+        self.event(Event::Tick(now()));
+    }
+
+    /// How long until the model needs to know the time again.
+    pub(super) fn deadline(&self) -> Duration {
+        self.model.next_deadline().since(now())
+    }
+
+    /// Takes what came in and what else waits, so that one frame shows it all.
+    pub(super) fn arrive(&mut self, first: Arrival, inbox: &mut Inbox) {
+        self.tick();
+        let mut next = Some(first);
+        for _ in 0..AT_ONCE {
+            match next {
+                Some(Arrival::Event(event)) => self.event(event),
+                Some(Arrival::Demo(demo)) => self.performer.demo_started(demo),
+                None => return,
+            }
+            next = inbox.ready();
+        }
+    }
+
+    pub(super) async fn shutdown(&mut self) {
+        if tokio::time::timeout(GOODBYE, self.performer.shutdown()).await.is_err() {
+            tracing::error!("connections did not close in time; messages on their way may be lost");
+        }
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Quit => self.asked.quit = true,
+                Effect::Suspend => self.asked.suspend = true,
+                Effect::Mouse(on) => self.asked.mouse = Some(on),
+                Effect::Edit { .. } => self.asked.edit = Some(effect),
+                other => self.performer.perform(other),
+            }
+        }
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp(jiff::Timestamp::now().as_millisecond())
+}
