@@ -57,8 +57,9 @@ async fn a_broker_that_is_killed_is_told_at_once_and_its_return_loses_and_double
     let watched = [Address::new("events", &topic)];
     tokio::spawn(live::tail(&gateway, &watched, None, updates, |update: Update| update).await.expect("the tail starts"));
     let seen = tokio::spawn(async move {
-        let (mut seen, mut notes) = (0, Vec::new());
-        while seen < 600 {
+        let (mut seen, mut notes) = (0, Vec::<Note>::new());
+        let resumed = |notes: &[Note]| notes.iter().any(|note| matches!(note, Note::Resumed { .. }));
+        while seen < 600 || !resumed(&notes) {
             let update: Update = screen.recv().await.expect("the tail goes on");
             seen = update.counts.seen;
             notes.extend(update.notes);
@@ -93,7 +94,8 @@ async fn a_broker_that_is_killed_is_told_at_once_and_its_return_loses_and_double
     assert!(!resumed.is_empty(), "{:?}", tail.said);
     assert!(resumed.iter().all(|event| **event == TailEvent::Resumed { lost: Some(0) }), "{:?}", tail.said);
 
-    let (seen, notes) = seen.await.expect("the screen's tail");
+    let told = tokio::time::timeout(Duration::from_secs(10), seen).await.expect("the screen is told that reading goes on");
+    let (seen, notes) = told.expect("the screen's tail");
     assert_eq!(seen, 600);
     assert!(notes.iter().any(|note| matches!(note, Note::Interrupted { .. })), "{notes:?}");
     assert!(notes.iter().any(|note| matches!(note, Note::Resumed { lost: Some(0), .. })), "{notes:?}");
