@@ -7,6 +7,7 @@ use crate::domain::address::Address;
 use crate::domain::fault::Fault;
 use crate::domain::message::Message;
 use crate::domain::position::{Bound, Position, Range};
+use crate::domain::query::Query;
 use crate::domain::view::Preview;
 use crate::gateway::Gateway;
 use crate::gateway::filter::{Filter, Verdict};
@@ -46,11 +47,12 @@ pub struct Tail {
 
 impl Tail {
     pub(super) async fn run(&self, connection: &Connection) -> anyhow::Result<ExitCode> {
-        let range = self.range()?;
+        let filter = Filter::parse(&self.filter)?;
+        let reach = self.range(&filter.query)?;
         let gateway = connection.open()?;
-        let mut printer = Printer::new(self, &gateway)?;
+        let mut printer = Printer::new(self, filter, &gateway)?;
         let result = tokio::select! {
-            result = self.read(&gateway, range, &mut printer) => result,
+            result = self.read(&gateway, reach, &mut printer) => result,
             _ = tokio::signal::ctrl_c() => Ok(()),
         };
         printer.out.flush()?;
@@ -62,26 +64,23 @@ impl Tail {
         Ok(if printer.faults > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
-    fn range(&self) -> Result<Option<Range>, Fault> {
+    /// What of history is to be read, and whether the tail ends with it: the options win over the query's own `from` and `until`.
+    fn range(&self, query: &Query) -> Result<Reach, Fault> {
         let now = Zoned::now();
         let bound =
             |text: &Option<String>| text.as_deref().map(|t| Bound::parse(t, &now).map_err(|e| super::usage("tail", t, e))).transpose();
-        Ok(match (bound(&self.from)?, bound(&self.until)?) {
-            (None, None) => None,
-            (start, end) => Some(Range { start: start.unwrap_or(Bound::Earliest), end: end.unwrap_or(Bound::Latest) }),
-        })
+        let (start, end) = (bound(&self.from)?.or(query.from), bound(&self.until)?.or(query.until));
+        let range = Range { start: start.unwrap_or(Bound::Earliest), end: end.unwrap_or(Bound::Latest) };
+        Ok(Reach { history: (start.is_some() || end.is_some()).then_some(range), live: end.is_none() })
     }
 
-    async fn read(&self, gateway: &Gateway, range: Option<Range>, printer: &mut Printer<'_>) -> anyhow::Result<()> {
+    async fn read(&self, gateway: &Gateway, reach: Reach, printer: &mut Printer<'_>) -> anyhow::Result<()> {
         // The live tail starts first, so that nothing falls between it and the end of history.
-        let mut live = match &self.until {
-            Some(_) => None,
-            None => Some(self.live(gateway).await?),
-        };
-        if let Some(range) = range {
+        let mut live = if reach.live { Some(self.live(gateway).await?) } else { None };
+        if let Some(range) = reach.history {
             self.history(gateway, range, printer).await?;
         }
-        while let Some(live) = &mut live {
+        while let Some(live) = live.as_mut().filter(|_| !printer.done()) {
             let Some((integration, event)) = live.next().await else { break };
             match event {
                 TailEvent::Messages(messages) => messages.iter().try_for_each(|m| printer.live(&integration, m))?,
@@ -89,9 +88,6 @@ impl Tail {
                 TailEvent::Resumed { lost } => output::note(&format!("{integration} goes on, {} lost", lost_words(lost))),
             }
             printer.out.flush()?;
-            if printer.done() {
-                break;
-            }
         }
         Ok(())
     }
@@ -142,11 +138,18 @@ fn lost_words(lost: Option<u64>) -> String {
     lost.map_or_else(|| "an unknown number of messages".to_owned(), |n| format!("{n} messages"))
 }
 
+/// What a tail reads.
+struct Reach {
+    history: Option<Range>,
+    live: bool,
+}
+
 /// Prints the messages that pass, and knows when it is enough.
 struct Printer<'a> {
     tail: &'a Tail,
     ingest: HashMap<Arc<str>, Ingest>,
-    filter: Option<Filter>,
+    filter: Filter,
+    limit: u64,
     out: Out,
     zone: TimeZone,
     seen: u64,
@@ -158,15 +161,15 @@ struct Printer<'a> {
 }
 
 impl<'a> Printer<'a> {
-    fn new(tail: &'a Tail, gateway: &Gateway) -> Result<Self, Fault> {
+    fn new(tail: &'a Tail, filter: Filter, gateway: &Gateway) -> Result<Self, Fault> {
         let mut ingest = HashMap::new();
         for address in &tail.addresses {
             ingest.insert(address.integration.clone(), gateway.ingest(&address.integration)?);
         }
-        let filter = Filter::parse(&tail.filter)?;
         Ok(Self {
             tail,
             ingest,
+            limit: tail.limit.or(filter.query.limit).unwrap_or(u64::MAX),
             filter,
             out: Out::new(),
             zone: TimeZone::system(),
@@ -179,7 +182,7 @@ impl<'a> Printer<'a> {
     }
 
     fn done(&self) -> bool {
-        self.tail.limit.is_some_and(|limit| self.printed >= limit)
+        self.printed >= self.limit
     }
 
     fn history(&mut self, integration: &Arc<str>, message: &Message) -> std::io::Result<()> {
@@ -203,7 +206,7 @@ impl<'a> Printer<'a> {
             return Ok(());
         }
         self.seen += 1;
-        match self.filter.as_ref().map_or(Verdict::Passes, |filter| filter.test(message)) {
+        match self.filter.test(message) {
             Verdict::Passes => {}
             Verdict::Fails => return Ok(()),
             Verdict::Error => {

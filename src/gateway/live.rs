@@ -54,7 +54,7 @@ pub enum Note {
 pub async fn tail<E: Send + 'static>(
     gateway: &Gateway,
     addresses: &[Address],
-    filter: Option<Filter>,
+    filter: Filter,
     updates: mpsc::Sender<E>,
     wrap: impl Fn(Update) -> E + Send + 'static,
 ) -> Result<impl Future<Output = ()> + Send + 'static, Fault> {
@@ -68,7 +68,7 @@ pub async fn tail<E: Send + 'static>(
         let stream = gateway.tail(&source.integration).await?.tail(&channels).await?;
         streams.push(stream.map(move |event| (source.clone(), event)).boxed());
     }
-    Ok(gather(select_all(streams).boxed(), Window { filter, ..Window::default() }, updates, wrap))
+    Ok(gather(select_all(streams).boxed(), Window::new(filter), updates, wrap))
 }
 
 /// Where the events of one integration come from.
@@ -104,9 +104,8 @@ async fn gather<E: Send>(mut events: Events, mut window: Window, updates: mpsc::
 }
 
 /// What came since the last update, cut to the newest.
-#[derive(Default)]
 struct Window {
-    filter: Option<Filter>,
+    filter: Filter,
     messages: VecDeque<(Ingest, Message)>,
     bytes: usize,
     counts: Counts,
@@ -117,6 +116,19 @@ struct Window {
 }
 
 impl Window {
+    fn new(filter: Filter) -> Self {
+        Self {
+            filter,
+            messages: VecDeque::new(),
+            bytes: 0,
+            counts: Counts::default(),
+            matched: 0,
+            filter_errors: 0,
+            notes: Vec::new(),
+            changed: false,
+        }
+    }
+
     fn take(&mut self, source: &Source, event: TailEvent) {
         self.changed = true;
         let integration = &source.integration;
@@ -138,7 +150,7 @@ impl Window {
         let size = message.size();
         self.counts.seen += 1;
         self.counts.bytes += size as u64;
-        match self.filter.as_ref().map_or(Verdict::Passes, |filter| filter.test(&message)) {
+        match self.filter.test(&message) {
             Verdict::Passes => self.matched += 1,
             Verdict::Fails => return,
             Verdict::Error => {
@@ -196,7 +208,7 @@ mod tests {
         let (sender, mut receiver) = updates;
         let source = Source { integration: "events".into(), ingest, doubt: Arc::default() };
         let stream = events.map(move |event| (source.clone(), event)).chain(futures::stream::pending()).boxed();
-        let task = tokio::spawn(gather(stream, Window::default(), sender, |update| update));
+        let task = tokio::spawn(gather(stream, Window::new(Filter::parse("").expect("a query")), sender, |update| update));
         let mut last = Update::default();
         while last.counts.seen < 10_000 {
             last = receiver.recv().await.expect("an update");

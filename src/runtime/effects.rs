@@ -317,7 +317,7 @@ async fn read_history(gateway: &Gateway, lanes: &Lanes, task: TaskId, search: &S
         for message in batch.messages {
             totals.scanned += 1;
             totals.bytes += message.size() as u64;
-            match filter.as_ref().map_or(Verdict::Passes, |f| f.test(&message)) {
+            match filter.test(&message) {
                 Verdict::Passes => {
                     totals.matched += 1;
                     totals.views.push(ingest.view(&message));

@@ -1,10 +1,15 @@
 //! From a name, a path or a URL to an opened profile; and what the console is told about it.
 
-use crate::adapters;
+use crate::adapters::{self, ADAPTERS};
 use crate::app::event::{Opened, OpenedIntegration, ProfileEntry};
+use crate::config;
+use crate::config::load::{Context, Loaded, System};
 use crate::config::profile::{Integration, Profile};
+use crate::config::store::{self, Store};
 use crate::demo::Demo;
 use crate::domain::fault::{Fault, Kind};
+use crate::domain::text::SafeText;
+use std::path::Path;
 
 /// Knows where profiles live and which values their variables have.
 #[derive(Clone, Default)]
@@ -16,22 +21,49 @@ pub struct Opener {
 }
 
 impl Opener {
-    /// The profiles there are.
+    /// The profiles of the configuration folder, each with what is wrong with it.
     pub(super) fn list(&self) -> Vec<ProfileEntry> {
-        Vec::new()
+        let Ok(store) = Store::open(&environment) else { return Vec::new() };
+        store.list().into_iter().map(|entry| self.entry(&entry.name, &entry.path)).collect()
+    }
+
+    fn entry(&self, name: &str, path: &Path) -> ProfileEntry {
+        let (integrations, fault) = match self.load(path) {
+            Ok(loaded) => (loaded.profile.integrations.iter().map(summary).collect(), None),
+            Err(fault) => (Vec::new(), Some(fault)),
+        };
+        ProfileEntry { name: name.into(), path: path.to_string_lossy().into(), integrations, fault }
     }
 
     /// Reads a profile by its name or path.
-    pub fn path(&self, path: &str) -> Result<Profile, Fault> {
-        Err(Fault::new(Kind::Usage, "open", path, "not built yet"))
+    pub fn path(&self, given: &str) -> Result<Profile, Fault> {
+        Ok(self.load(&Store::open(&environment)?.find(given)?)?.profile)
     }
 
     /// Makes a profile of a URL.
     pub fn url(&self, url: &str) -> Result<Profile, Fault> {
-        let rest = url.strip_prefix("kafka://").ok_or_else(|| Fault::new(Kind::Usage, "open", url, "not built yet"))?;
-        let integration = Integration::new("events", "kafka", rest.split(',').map(ToOwned::to_owned).collect());
-        Ok(Profile { name: rest.into(), path: None, read_only: false, integrations: vec![integration] })
+        config::url::from_url(url, &systems())
     }
+
+    /// Reads a profile's file with this opener's variables.
+    pub fn load(&self, path: &Path) -> Result<Loaded, Fault> {
+        let systems = systems();
+        let context = Context { systems: &systems, env: &environment, vars: &self.variables };
+        Ok(store::load(path, context)?)
+    }
+}
+
+/// The systems of this build, as profiles need to know them.
+pub fn systems() -> Vec<System> {
+    ADAPTERS.iter().map(|adapter| System { name: adapter.name, schemes: adapter.schemes }).collect()
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn summary(integration: &Integration) -> SafeText {
+    format!("{} {}", integration.system, integration.endpoint.addresses.first().map_or("", String::as_str)).into()
 }
 
 /// What the console shows of an opened profile.
