@@ -17,7 +17,7 @@ async fn a_new_channel_is_listed_and_described_with_its_partitions() {
 
         let described = subject.session.inspect.describe(&subject.topic).await.expect("a description");
         assert_eq!((&described.channel.name, described.channel.parts), (&subject.topic, Some(3)));
-        let table = described.tables.iter().find(|table| table.title == "Partitions").expect("a table of partitions");
+        let table = described.tables.iter().find(|table| table.title == "partitions").expect("a table of partitions");
         assert_eq!(table.rows.len(), 3, "{}", subject.system);
         assert!(table.rows.iter().all(|row| row.len() == table.columns.len()), "{}", subject.system);
     }

@@ -1,6 +1,6 @@
 //! kill -9 of the only broker under a live tail, and its return.
 
-use crate::support::subjects::{Listener, outgoing, places};
+use crate::support::subjects::{Listener, outgoing, place, places};
 use crate::support::{kafka, topics};
 use mqdeck::adapters::session::{Publish, TailEvent};
 use mqdeck::config::profile::{Integration, Profile};
@@ -18,7 +18,7 @@ const TOLD: Duration = Duration::from_secs(2);
 
 fn gateway(address: &str) -> Gateway {
     let integration = Integration::new("events", "kafka", vec![address.to_owned()]);
-    Gateway::open(Profile { name: "test".into(), path: None, integrations: vec![integration] }, false)
+    Gateway::open(Profile { name: "test".into(), path: None, read_only: false, integrations: vec![integration] }, false)
 }
 
 async fn link_becomes(link: &mut watch::Receiver<Link>, word: &str, limit: Duration) -> Link {
@@ -29,6 +29,15 @@ async fn link_becomes(link: &mut watch::Receiver<Link>, word: &str, limit: Durat
 async fn publish(publish: &dyn Publish, topic: &str, numbers: std::ops::Range<i32>) {
     for receipt in futures::future::join_all(numbers.map(|n| publish.publish(topic, outgoing(n % 3, None, Some(&n.to_string()))))).await {
         receipt.expect("stored");
+    }
+}
+
+/// Publishes one message as soon as the publisher has noticed that the broker is back; until then it has to say that nothing was sent.
+async fn publish_when_back(publish: &dyn Publish, topic: &str, number: i32) {
+    let began = Instant::now();
+    while let Err(fault) = publish.publish(topic, outgoing(number % 3, None, Some(&number.to_string()))).await {
+        assert!(fault.kind.is_transient() && fault.cause.as_str().contains("nothing was sent"), "{fault}");
+        assert!(began.elapsed() < Duration::from_secs(15), "{fault}");
     }
 }
 
@@ -48,8 +57,9 @@ async fn a_broker_that_is_killed_is_told_at_once_and_its_return_loses_and_double
     let watched = [Address::new("events", &topic)];
     tokio::spawn(live::tail(&gateway, &watched, None, updates, |update: Update| update).await.expect("the tail starts"));
     let seen = tokio::spawn(async move {
-        let (mut seen, mut notes) = (0, Vec::new());
-        while seen < 600 {
+        let (mut seen, mut notes) = (0, Vec::<Note>::new());
+        let resumed = |notes: &[Note]| notes.iter().any(|note| matches!(note, Note::Resumed { .. }));
+        while seen < 600 || !resumed(&notes) {
             let update: Update = screen.recv().await.expect("the tail goes on");
             seen = update.counts.seen;
             notes.extend(update.notes);
@@ -72,7 +82,8 @@ async fn a_broker_that_is_killed_is_told_at_once_and_its_return_loses_and_double
 
     kafka.restart();
     let back = Instant::now();
-    publish(&*sender, &topic, 300..600).await;
+    publish_when_back(&*sender, &topic, 300).await;
+    publish(&*sender, &topic, 301..600).await;
     tail.until("600 messages", Duration::from_secs(30), |tail| tail.messages.len() >= 600).await;
     link_becomes(&mut link, "ok", Duration::from_secs(30).saturating_sub(back.elapsed())).await;
     tail.for_a_while(Duration::from_millis(500)).await;
@@ -83,7 +94,8 @@ async fn a_broker_that_is_killed_is_told_at_once_and_its_return_loses_and_double
     assert!(!resumed.is_empty(), "{:?}", tail.said);
     assert!(resumed.iter().all(|event| **event == TailEvent::Resumed { lost: Some(0) }), "{:?}", tail.said);
 
-    let (seen, notes) = seen.await.expect("the screen's tail");
+    let told = tokio::time::timeout(Duration::from_secs(10), seen).await.expect("the screen is told that reading goes on");
+    let (seen, notes) = told.expect("the screen's tail");
     assert_eq!(seen, 600);
     assert!(notes.iter().any(|note| matches!(note, Note::Interrupted { .. })), "{notes:?}");
     assert!(notes.iter().any(|note| matches!(note, Note::Resumed { lost: Some(0), .. })), "{notes:?}");
@@ -104,8 +116,9 @@ async fn what_was_deleted_before_it_could_be_read_is_counted() {
         sender.publish(&topic, outgoing(0, None, Some(&large))).await.expect("stored");
     }
     topics::delete_before(kafka.plain(), &topic, 0, count - 1).await;
-    let last = |tail: &Listener| tail.messages.last().is_some_and(|message| crate::support::subjects::place(message).1 == count - 1);
-    tail.until("the last message", Duration::from_secs(30), last).await;
+    let resumed = |tail: &Listener| tail.said.iter().any(|event| matches!(event, TailEvent::Resumed { .. }));
+    let last = |tail: &Listener| tail.messages.last().is_some_and(|message| place(message).1 == count - 1);
+    tail.until("the last message and the gap", Duration::from_secs(30), |tail| resumed(tail) && last(tail)).await;
     let lost: u64 = tail.said.iter().map(|event| if let TailEvent::Resumed { lost: Some(lost) } = event { *lost } else { 0 }).sum();
     assert!(lost > 0, "the tail held everything: this proves nothing; {:?}", tail.said);
     assert_eq!(tail.messages.len() as u64 + lost, count as u64, "what came and what was lost is everything; {:?}", tail.said);

@@ -50,6 +50,13 @@ impl Home {
         command.envs(self.environment()).env("LANG", "C.UTF-8").env("TZ", "UTC").current_dir(&self.0).args(arguments);
         command
     }
+
+    /// The name of the integration that a URL opens.
+    pub(crate) fn integration(&self, url: &str) -> String {
+        let done = self.mqdeck(&["--url", url, "status", "--json"]).output().expect("the program runs");
+        let object: serde_json::Value = serde_json::from_slice(&done.stdout).expect("one line of JSON");
+        object["integration"].as_str().expect("its name").to_owned()
+    }
 }
 
 impl Drop for Home {

@@ -103,6 +103,11 @@ impl Terminal {
         }
     }
 
+    /// When each piece of output came that brought more than `count` bytes in all.
+    pub(crate) fn arrivals_after(&self, count: usize) -> Vec<Instant> {
+        self.shown.lock().arrivals.iter().filter(|(_, total)| *total > count).map(|(when, _)| *when).collect()
+    }
+
     /// What the screen shows now, a line each.
     pub(crate) fn screen(&self) -> String {
         self.shown.lock().screen.screen().contents()

@@ -34,7 +34,7 @@ impl Inspect for Memory {
         let parts = state.parts("describe", channel)?;
         let rows = parts.iter().enumerate();
         let rows = rows.map(|(number, part)| vec![number.to_string().into(), part.start.to_string().into(), part.end().to_string().into()]);
-        let table = Table { title: "Partitions", columns: vec!["PARTITION", "START", "END"], rows: rows.collect() };
+        let table = Table { title: "partitions", columns: vec!["partition", "start", "end"], rows: rows.collect() };
         Ok(Description { channel: state.row(&channel.into(), parts), tables: vec![table] })
     }
 }
