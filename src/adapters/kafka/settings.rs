@@ -67,19 +67,13 @@ pub(crate) fn producer(integration: &Integration) -> Result<ClientConfig, Fault>
     for (name, value) in defaults(integration.timeout) {
         config.set(name, value);
     }
-    for (name, setting) in ours(integration) {
+    for (name, setting) in integration.settings_of("producer") {
+        if NOT_FOR_US.contains(&name) {
+            continue;
+        }
         set_own(&mut config, integration, name, setting)?;
     }
     Ok(config)
-}
-
-/// The settings that concern a producer: those said for any role, then those said for producers.
-fn ours(integration: &Integration) -> impl Iterator<Item = (&str, &Setting)> {
-    let all = || integration.settings.iter().map(|(name, setting)| (name.as_str(), setting));
-    let scoped = |name: &str| ["producer.", "consumer.", "mqdeck."].iter().any(|scope| name.starts_with(scope));
-    let any = all().filter(move |(name, _)| !scoped(name));
-    let own = all().filter_map(|(name, setting)| Some((name.strip_prefix("producer.")?, setting)));
-    any.chain(own).filter(|(name, _)| !NOT_FOR_US.contains(name))
 }
 
 /// What the profile demands of TLS and librdkafka cannot do. Reading goes on without it, writing is refused.
