@@ -1,16 +1,96 @@
-//! stub
-use crate::config::profile::{Integration, Profile};
+//! The demo: an embedded Kafka with the seeds' own traffic, so that everything can be tried without a network or a set-up.
+
+mod history;
+mod incidents;
+mod oddities;
+mod tasks;
+mod topics;
+mod traffic;
+mod worker;
+
+use crate::adapters::kafka::embedded::Embedded;
+use crate::config::profile::{ChannelPattern, Integration, Profile, Setting, TenantExtraction};
+use crate::config::secret::Secret;
 use crate::domain::address::Address;
-use crate::domain::fault::Fault;
-pub struct Demo;
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::time::Timestamp;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// The integration's name in the demo's profile.
+const INTEGRATION: &str = "events";
+/// What the random numbers start from, unless asked otherwise.
+const SEED: u64 = 20_260_205;
+/// How long the history may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The running systems and their traffic. Everything ends when it is dropped.
+pub struct Demo {
+    // The order matters: whoever speaks to the cluster ends before it.
+    _traffic: JoinSet<()>,
+    kafka: Embedded,
+}
+
 impl Demo {
+    /// Starts the systems, writes some hours of history and lets the traffic begin. Takes a fraction of a second.
     pub async fn start() -> Result<Self, Fault> {
-        Ok(Self)
+        Self::start_with(SEED).await
     }
+
+    /// As [`Demo::start`] with other random numbers: the same seed gives the same messages, save their times.
+    pub async fn start_with(seed: u64) -> Result<Self, Fault> {
+        let ready = tokio::task::spawn_blocking(move || {
+            let kafka = Embedded::start(topics::all())?;
+            let feed = kafka.feed()?;
+            history::write(&feed, &mut fastrand::Rng::with_seed(seed), now())?;
+            feed.flush(PATIENCE)?;
+            let member = kafka.member(worker::GROUP, &topics::TASKS)?;
+            Ok::<_, Fault>((kafka, feed, member))
+        });
+        let (kafka, feed, member) = ready.await.map_err(|error| Fault::new(Kind::Unreachable, "start", "demo", error.to_string()))??;
+        let mut traffic = JoinSet::new();
+        traffic.spawn(traffic::run(feed.clone(), fastrand::Rng::with_seed(seed ^ 1)));
+        traffic.spawn(worker::run(member, feed, fastrand::Rng::with_seed(seed ^ 2), now()));
+        Ok(Self { _traffic: traffic, kafka })
+    }
+
+    /// The profile that reaches the systems.
     pub fn profile(&self) -> Profile {
-        Profile { name: "demo".into(), path: None, read_only: false, integrations: vec![Integration::new("events", "kafka", vec![])] }
+        let mut integration = Integration::new(INTEGRATION, "kafka", self.kafka.addresses());
+        let lookup = Setting { value: Secret::new("search".to_owned()), line: 0 };
+        integration.settings.insert("mqdeck.time_lookup".to_owned(), lookup);
+        integration.channels = topics::TENANT_PATTERNS
+            .map(|pattern| ChannelPattern { pattern: pattern.to_owned(), tenant: Some(TenantExtraction::TopicSuffix) })
+            .to_vec();
+        integration.health.interval = Duration::from_secs(2);
+        Profile { name: "demo".into(), path: None, read_only: false, integrations: vec![integration] }
     }
+
+    /// The same profile as a file, for other processes.
+    pub fn profile_hcl(&self) -> String {
+        let addresses: Vec<String> = self.kafka.addresses().iter().map(|address| format!("\"{address}\"")).collect();
+        let channels: String = topics::TENANT_PATTERNS
+            .iter()
+            .map(|pattern| format!("\n  channels {{\n    pattern           = \"{pattern}\"\n    tenant_extraction = topic_suffix\n  }}\n"))
+            .collect();
+        format!(
+            "# The systems of a running `mqdeck demo`. They are gone when it ends.\n\nintegration \"{INTEGRATION}\" {{\n  type = \"kafka\"\n\n  \
+             endpoint {{\n    addresses = [{}]\n  }}\n\n  health_check {{\n    interval = \"2s\"\n  }}\n\n  config {{\n    \
+             # The embedded brokers cannot look up by time: bounds in time are searched over records.\n    \
+             mqdeck = {{ time_lookup = \"search\" }}\n  }}\n{channels}}}\n",
+            addresses.join(", ")
+        )
+    }
+
+    /// The channel to show first: the busiest one.
     pub fn show(&self) -> Address {
-        Address::new("events", "grey.events")
+        Address::new(INTEGRATION, topics::EVENTS)
     }
 }
+
+fn now() -> Timestamp {
+    Timestamp(jiff::Timestamp::now().as_millisecond())
+}
+
+#[cfg(test)]
+mod tests;

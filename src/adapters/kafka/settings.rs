@@ -30,11 +30,13 @@ const SAID_ELSEWHERE: &[(&str, &str)] = &[
 
 /// Settings that would change what a plain publish promises or how this program reads its answers.
 const RESERVED: &[(&str, &str)] = &[
-    ("transactional.id", "a plain publish has no transaction"),
     ("log.queue", "librdkafka's log goes to the program's own"),
     ("delivery.report.only.error", "every message is answered for"),
     ("test.mock.num.brokers", "it would replace the brokers of the endpoint"),
 ];
+
+/// Settings that say nothing to a plain publish: seed 1's producer names the id of its transactions, its consumer the Java client's batch.
+const NOT_FOR_US: &[&str] = &["transactional.id", "max.poll.records"];
 
 /// Names that librdkafka takes for the same setting: what the profile says by one must not meet our default under the other.
 const ALIASES: &[(&str, &str)] = &[
@@ -65,10 +67,11 @@ pub(crate) fn producer(integration: &Integration) -> Result<ClientConfig, Fault>
     for (name, value) in defaults(integration.timeout) {
         config.set(name, value);
     }
-    for (name, setting) in &integration.settings {
-        if !name.starts_with("mqdeck.") {
-            set_own(&mut config, integration, name, setting)?;
+    for (name, setting) in integration.settings_of("producer") {
+        if NOT_FOR_US.contains(&name) {
+            continue;
         }
+        set_own(&mut config, integration, name, setting)?;
     }
     Ok(config)
 }
@@ -200,6 +203,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_for_producers_goes_before_what_is_said_for_any() {
+        let settings =
+            [("linger.ms", "20"), ("producer.linger.ms", "5"), ("consumer.linger.ms", "9"), ("producer.transactional.id", "grey")];
+        let config = producer(&with(&settings)).expect("settings");
+        assert_eq!((config.get("linger.ms"), config.get("transactional.id")), (Some("5"), None));
+    }
+
+    #[test]
     fn a_setting_under_its_other_name_replaces_the_default() {
         let config = producer(&with(&[("delivery.timeout.ms", "5000")])).expect("settings");
         assert_eq!((config.get("message.timeout.ms"), config.get("delivery.timeout.ms")), (None, Some("5000")));
@@ -212,7 +223,7 @@ mod tests {
             ("acks", "librdkafka does not take the value of `acks`"),
             ("bootstrap.servers", "`bootstrap.servers` is said by endpoint, not in config"),
             ("sasl.password", "`sasl.password` is said by auth, not in config"),
-            ("transactional.id", "`transactional.id` cannot be set here: a plain publish has no transaction"),
+            ("log.queue", "`log.queue` cannot be set here: librdkafka's log goes to the program's own"),
         ] {
             let fault = producer(&with(&[(name, "hunter2")])).expect_err(name);
             assert_eq!((fault.kind, fault.cause.as_str()), (Kind::Usage, cause));
