@@ -325,7 +325,10 @@ fn each_mistake_is_told_with_its_place_and_what_was_meant() {
             "safety {\n  mode = \"readonly\"\n}\n".into(),
             "2:10 `mode` cannot be `readonly`: expected `read-only`, `confirm` or `open` | did you mean `read-only`?",
         ),
-        ("integration \"a\" {\n  type = \n}\n".into(), "2:10 this is not HCL: invalid expression; expected `\"`, `[`, `{`, `-`, `!`, `(`, `_`, `<`, letter or digit | "),
+        (
+            "integration \"a\" {\n  type = \n}\n".into(),
+            "2:10 this is not HCL: invalid expression; expected `\"`, `[`, `{`, `-`, `!`, `(`, `_`, `<`, letter or digit | ",
+        ),
     ] {
         assert_eq!(problems(&text), [told], "{text}");
     }

@@ -18,7 +18,7 @@ const TOLD: Duration = Duration::from_secs(2);
 
 fn gateway(address: &str) -> Gateway {
     let integration = Integration::new("events", "kafka", vec![address.to_owned()]);
-    Gateway::open(Profile { name: "test".into(), path: None, integrations: vec![integration] }, false)
+    Gateway::open(Profile { name: "test".into(), path: None, read_only: false, integrations: vec![integration] }, false)
 }
 
 async fn link_becomes(link: &mut watch::Receiver<Link>, word: &str, limit: Duration) -> Link {
