@@ -4,6 +4,7 @@ mod channels;
 mod console;
 mod demo;
 mod output;
+pub mod profile;
 mod publish;
 mod status;
 mod tail;

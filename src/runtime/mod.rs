@@ -6,6 +6,7 @@ mod export;
 mod lanes;
 pub mod log;
 mod open;
+pub mod play;
 mod terminal;
 mod watchdog;
 
