@@ -58,7 +58,8 @@ pub fn systems() -> Vec<System> {
     ADAPTERS.iter().map(|adapter| System { name: adapter.name, schemes: adapter.schemes }).collect()
 }
 
-fn environment(name: &str) -> Option<String> {
+/// An environment variable, if it is set and text.
+pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
