@@ -7,7 +7,7 @@ use crate::config::load::{Context, Loaded, System};
 use crate::config::profile::{Integration, Profile};
 use crate::config::store::{self, Store};
 use crate::demo::Demo;
-use crate::domain::fault::{Fault, Kind};
+use crate::domain::fault::Fault;
 use crate::domain::text::SafeText;
 use std::path::Path;
 
