@@ -147,7 +147,7 @@ fn flooded(stand: &Stand, kafka: &Kafka, topic: &str) {
     let (quiet, seconds) = (Usage::of(terminal.pid()), 10);
     let program = std::env::current_exe().expect("our own path");
     let mut writer = std::process::Command::new(program);
-    let mut writer = writer.args(["flood", kafka.plain(), topic, "200000", &seconds.to_string()]).stdout(std::process::Stdio::piped());
+    writer.args(["flood", kafka.plain(), topic, "200000", &seconds.to_string()]).stdout(std::process::Stdio::piped());
     let writer = writer.spawn().expect("the flood");
     std::thread::sleep(Duration::from_secs(2));
     let (before, count, began) = (Usage::of(terminal.pid()), terminal.count(), Instant::now());

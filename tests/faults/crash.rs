@@ -8,6 +8,7 @@ use mqdeck::domain::address::Address;
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::health::Link;
 use mqdeck::gateway::Gateway;
+use mqdeck::gateway::filter::Filter;
 use mqdeck::gateway::live::{self, Note, Update};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,8 +56,12 @@ async fn a_broker_that_is_killed_is_told_at_once_and_its_return_loses_and_double
     let mut tail = Listener::start(&session, std::slice::from_ref(&topic)).await;
     let (updates, mut screen) = mpsc::channel(1);
     let watched = [Address::new("events", &topic)];
-    tokio::spawn(live::tail(&gateway, &watched, None, updates, |update: Update| update).await.expect("the tail starts"));
-    let seen = tokio::spawn(async move {
+    tokio::spawn(
+        live::tail(&gateway, &watched, Filter::parse("").expect("no filter"), updates, |update: Update| update)
+            .await
+            .expect("the tail starts"),
+    );
+    let screened = tokio::spawn(async move {
         let (mut seen, mut notes) = (0, Vec::<Note>::new());
         let resumed = |notes: &[Note]| notes.iter().any(|note| matches!(note, Note::Resumed { .. }));
         while seen < 600 || !resumed(&notes) {
@@ -94,9 +99,9 @@ async fn a_broker_that_is_killed_is_told_at_once_and_its_return_loses_and_double
     assert!(!resumed.is_empty(), "{:?}", tail.said);
     assert!(resumed.iter().all(|event| **event == TailEvent::Resumed { lost: Some(0) }), "{:?}", tail.said);
 
-    let told = tokio::time::timeout(Duration::from_secs(10), seen).await.expect("the screen is told that reading goes on");
-    let (seen, notes) = told.expect("the screen's tail");
-    assert_eq!(seen, 600);
+    let told = tokio::time::timeout(Duration::from_secs(10), screened).await.expect("the screen is told that reading goes on");
+    let (counted, notes) = told.expect("the screen's tail");
+    assert_eq!(counted, 600);
     assert!(notes.iter().any(|note| matches!(note, Note::Interrupted { .. })), "{notes:?}");
     assert!(notes.iter().any(|note| matches!(note, Note::Resumed { lost: Some(0), .. })), "{notes:?}");
     gateway.shutdown().await;

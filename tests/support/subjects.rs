@@ -127,9 +127,8 @@ impl Listener {
                 }
             }
         };
-        if tokio::time::timeout(limit, listening).await.is_err() {
-            panic!("{what} did not come within {limit:?}; {} messages came, and {:?}", self.messages.len(), self.said);
-        }
+        let came = tokio::time::timeout(limit, listening).await.is_ok();
+        assert!(came, "{what} did not come within {limit:?}; {} messages came, and {:?}", self.messages.len(), self.said);
     }
 
     /// Listens for a while whatever comes.

@@ -22,7 +22,12 @@ pub(crate) async fn create(bootstrap: &str, name: &str, partitions: i32, replica
     let began = Instant::now();
     loop {
         let metadata = admin.inner().fetch_metadata(Some(&topic), Duration::from_secs(10)).expect("metadata");
-        let found = metadata.topics().iter().flat_map(|t| t.partitions()).filter(|p| p.leader() >= 0 && p.error().is_none()).count();
+        let found = metadata
+            .topics()
+            .iter()
+            .flat_map(rdkafka::metadata::MetadataTopic::partitions)
+            .filter(|p| p.leader() >= 0 && p.error().is_none())
+            .count();
         if found == usize::try_from(partitions).expect("a positive number") {
             return topic;
         }
