@@ -35,9 +35,7 @@ pub(super) fn named(name: &str, depth: Depth, ascii: bool) -> Result<Theme, Faul
         let text = std::fs::read_to_string(name).map_err(|e| usage("read theme", name, e.to_string()))?;
         return Theme::read(name, &text, depth, ascii).map_err(|e| usage("read theme", name, e.to_string()));
     }
-    let known = || {
-        usage("choose theme", name, "there is no such theme").next(format!("there are: {}", theme::NAMES.join(", ")))
-    };
+    let known = || usage("choose theme", name, "there is no such theme").next(format!("there are: {}", theme::NAMES.join(", ")));
     Theme::named(name, depth, ascii).ok_or_else(known)
 }
 
