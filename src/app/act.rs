@@ -278,7 +278,8 @@ fn filter(model: &mut Model) {
         _ => &model.traffic.filter,
     }
     .clone();
-    model.typing = Some(Filter { editor: Editor::line(&before), before, error: None });
+    model.typing = Some(Filter { editor: Editor::line(&before), before, error: None, candidates: Vec::new() });
+    super::keys::filter_typed(model);
 }
 
 fn next_tenant(model: &mut Model) {

@@ -242,12 +242,14 @@ pub const COMMANDS: &[Command] = &[
     row(S::Moving, Action::Top, "top", "First", &[k('g'), code(KeyCode::Home)]),
     row(S::Moving, Action::Bottom, "bottom", "Last", &[k('G'), code(KeyCode::End)]),
     // Everywhere
-    row(S::Global, Action::Overview, "overview", "Overview", &[k('1')]).when(can::profile_open),
-    row(S::Global, Action::Channels, "channels", "Channels", &[k('2')]).when(can::profile_open),
-    row(S::Global, Action::Traffic, "traffic", "Traffic", &[k('3')]).when(can::profile_open),
-    row(S::Global, Action::Profiles, "profiles", "Profiles", &[k('0')]),
+    row(S::Global, Action::Overview, "overview", "Overview", &[k('1')]).foot("overview").when(can::profile_open),
+    row(S::Global, Action::Channels, "channels", "Channels", &[k('2')]).foot("channels").when(can::profile_open),
+    row(S::Global, Action::Traffic, "traffic", "Traffic", &[k('3')]).foot("traffic").when(can::profile_open),
+    row(S::Global, Action::Profiles, "profiles", "Profiles", &[k('0')]).foot("profiles"),
     row(S::Global, Action::LastView, "last-view", "Last view", &[k('-')]).when(can::last_view),
-    row(S::Global, Action::WireLog, "wire-log", "Wire log: what was asked and answered", &[k('@')]).when(can::profile_open),
+    row(S::Global, Action::WireLog, "wire-log", "Wire log: what was asked and answered", &[k('@')])
+        .foot("wire log")
+        .when(can::profile_open),
     row(S::Global, Action::Notices, "notices", "Notices", &[k('M')]),
     row(S::Global, Action::Goto, "goto", "Go to a screen, channel or profile", &[k(':')]).foot("go"),
     row(S::Always, Action::Palette, "palette", "Every command", &[ctrl('p')]).foot("all"),

@@ -54,6 +54,14 @@ impl Editor {
         self.area.insert_str(text);
     }
 
+    /// Replaces what stands between that character of the line and the cursor.
+    pub fn replace_from(&mut self, start: usize, text: &str) {
+        for _ in start..self.cursor().1 {
+            self.area.delete_char();
+        }
+        self.area.insert_str(text);
+    }
+
     /// Takes a key in; false if it means nothing to an input.
     pub fn key(&mut self, key: KeyEvent) -> bool {
         let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);

@@ -39,6 +39,10 @@ impl Model {
             Event::ProfileFailed { name, fault } => {
                 self.profiles.opening = None;
                 self.notices.fault(&fault, self.now);
+                if self.profile.is_none() {
+                    // Their screens say it themselves.
+                    self.notices.dismiss();
+                }
                 self.profiles.failed = Some((name, fault));
                 if self.profile.is_none() {
                     let none = self.profiles.entries.as_ref().is_none_or(Vec::is_empty);
