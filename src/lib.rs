@@ -10,6 +10,10 @@ pub mod adapters;
 pub mod app;
 pub mod cli;
 pub mod config;
+#[cfg(feature = "kafka")]
+pub mod demo;
+#[cfg(not(feature = "kafka"))]
+#[path = "demo/absent.rs"]
 pub mod demo;
 pub mod domain;
 pub mod gateway;

@@ -12,6 +12,8 @@ pub struct Column {
     pub right: bool,
     /// Columns of the highest rank are left out first; rank 0 never is.
     pub rank: u8,
+    /// Its part of the cells that are left over.
+    pub weight: u16,
 }
 
 /// A column with its place.
@@ -28,16 +30,22 @@ pub const GAP: u16 = 2;
 
 impl Column {
     pub const fn left(title: &'static str, min: u16, max: u16, rank: u8) -> Self {
-        Self { title, min, max, right: false, rank }
+        Self { title, min, max, right: false, rank, weight: 1 }
     }
 
     pub const fn right(title: &'static str, width: u16, rank: u8) -> Self {
-        Self { title, min: width, max: width, right: true, rank }
+        Self { title, min: width, max: width, right: true, rank, weight: 0 }
+    }
+
+    /// Takes more of what is left over than the others.
+    #[must_use]
+    pub const fn grow(mut self, weight: u16) -> Self {
+        self.weight = weight;
+        self
     }
 }
 
-/// Places columns from `x` on in `width` cells: leaves out by rank what does not fit, then hands out the rest, to the first
-/// columns first.
+/// Places columns from `x` on in `width` cells: leaves out by rank what does not fit, then hands out the rest by weight.
 pub fn fit(columns: &[Column], x: u16, width: u16) -> Vec<Placed> {
     let mut chosen: Vec<usize> = (0..columns.len()).collect();
     let need = |chosen: &[usize]| {
@@ -50,18 +58,39 @@ pub fn fit(columns: &[Column], x: u16, width: u16) -> Vec<Placed> {
             None => break,
         }
     }
-    let mut rest = u32::from(width).saturating_sub(need(&chosen)) as u16;
+    let rest = u32::from(width).saturating_sub(need(&chosen)) as u16;
+    let widths = hand_out(columns, &chosen, rest);
     let mut left = x;
     let end = x.saturating_add(width);
     let mut placed = Vec::with_capacity(chosen.len());
-    for index in chosen {
-        let more = rest.min(columns[index].max.saturating_sub(columns[index].min));
-        rest -= more;
-        let width = (columns[index].min + more).min(end.saturating_sub(left));
+    for (index, width) in chosen.into_iter().zip(widths) {
+        let width = width.min(end.saturating_sub(left));
         placed.push(Placed { index, x: left, width });
         left = left.saturating_add(width).saturating_add(GAP).min(end);
     }
     placed
+}
+
+/// The widths of the chosen columns after `rest` cells were given to those that can use them.
+fn hand_out(columns: &[Column], chosen: &[usize], mut rest: u16) -> Vec<u16> {
+    let mut widths: Vec<u16> = chosen.iter().map(|i| columns[*i].min).collect();
+    while rest > 0 {
+        let hungry: Vec<usize> =
+            (0..chosen.len()).filter(|at| columns[chosen[*at]].weight > 0 && widths[*at] < columns[chosen[*at]].max).collect();
+        let weights: u32 = hungry.iter().map(|at| u32::from(columns[chosen[*at]].weight)).sum();
+        if weights == 0 {
+            break;
+        }
+        let share = rest;
+        for at in hungry {
+            let column = &columns[chosen[at]];
+            let part = (u32::from(share) * u32::from(column.weight) / weights).max(1) as u16;
+            let more = part.min(column.max - widths[at]).min(rest);
+            widths[at] += more;
+            rest -= more;
+        }
+    }
+    widths
 }
 
 #[cfg(test)]

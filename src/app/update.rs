@@ -62,6 +62,7 @@ impl Model {
             other => self.take_answer(other),
         }
         settle(self);
+        self.face = clock::face(self);
         std::mem::take(&mut self.out)
     }
 
@@ -141,7 +142,6 @@ fn tick(model: &mut Model, now: crate::domain::time::Timestamp) {
     let expired = model.notices.expire(now);
     let face = clock::face(model);
     if expired || face != model.face {
-        model.face = face;
         model.touch();
     }
 }

@@ -1,18 +1,14 @@
 //! The console itself: what it opens first and how it looks.
 
 use super::{Connection, Look, usage};
+use crate::domain::fault::Fault;
 use crate::runtime::{self, First};
-use crate::ui::theme::{self, Depth, Theme};
+use crate::ui::theme::{Depth, Theme};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 pub(super) async fn run(connection: &Connection, look: &Look) -> anyhow::Result<ExitCode> {
-    let first = match (&connection.profile, &connection.url) {
-        (Some(profile), _) => First::Profile(profile.clone()),
-        (None, Some(url)) => First::Url(url.clone()),
-        (None, None) => First::Nothing,
-    };
-    open(connection, look, first).await
+    open(connection, look, connection.first()).await
 }
 
 /// Runs the console in this terminal.
@@ -27,11 +23,22 @@ pub(super) async fn open(connection: &Connection, look: &Look, first: First) -> 
 }
 
 /// The theme that was asked for, in the colours that the terminal has.
-pub(super) fn theme(look: &Look) -> anyhow::Result<Theme> {
+fn theme(look: &Look) -> anyhow::Result<Theme> {
     let depth = depth();
     let name = look.theme.as_deref().unwrap_or(if depth == Depth::None { "mono" } else { "dark" });
-    let known = || usage("choose theme", name, "there is no such theme").next(format!("there are: {}", theme::NAMES.join(", ")));
-    Ok(Theme::named(name, depth, look.ascii || !is_utf8()).ok_or_else(known)?)
+    Ok(named(name, depth, look.ascii || !is_utf8())?)
+}
+
+/// A theme by its name, or by the path of its file.
+pub(super) fn named(name: &str, depth: Depth, ascii: bool) -> Result<Theme, Fault> {
+    if name.contains(['/', '.']) {
+        let text = std::fs::read_to_string(name).map_err(|e| usage("read theme", name, e.to_string()))?;
+        return Theme::read(name, &text, depth, ascii).map_err(|e| usage("read theme", name, e.to_string()));
+    }
+    let known = || {
+        usage("choose theme", name, "there is no such theme").next(format!("there are: {}", Theme::names().collect::<Vec<_>>().join(", ")))
+    };
+    Theme::named(name, depth, ascii).ok_or_else(known)
 }
 
 /// How many colours the terminal has, by its environment alone: it is never asked.

@@ -3,15 +3,19 @@
 mod channels;
 mod console;
 mod demo;
+mod manual;
 mod output;
+mod play;
 pub mod profile;
 mod publish;
 mod status;
 mod tail;
 
+use crate::config::load::Context;
+use crate::config::store::Store;
 use crate::domain::fault::{Fault, Kind};
 use crate::gateway::Gateway;
-use crate::runtime::Opener;
+use crate::runtime::{First, Opener, environment, systems};
 use clap::{Args, Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -70,6 +74,14 @@ pub enum Command {
     Tail(tail::Tail),
     /// Publishes a message, or one a line.
     Publish(publish::Publish),
+    /// The profiles there are, what they say, and what is wrong with them.
+    Profile(profile::Args),
+    /// Drives the console by a script, without a terminal; frames as text and SVG.
+    Play(play::Play),
+    /// Completions for a shell, on standard output.
+    Completions(manual::Completions),
+    /// The manual page, on standard output.
+    Man(manual::Man),
 }
 
 /// Runs what the command line asks for; without a command, the console. The fault, if there is one, has not been printed yet.
@@ -82,10 +94,31 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Channels(channels) => channels.run(&connection).await,
         Command::Tail(tail) => tail.run(&connection).await,
         Command::Publish(publish) => publish.run(&connection).await,
+        Command::Profile(args) => profile(&args, &connection),
+        Command::Play(play) => play.run(&connection, &look).await,
+        Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
     }
 }
 
+/// Looks at profiles; the only command that connects to nothing.
+fn profile(args: &profile::Args, connection: &Connection) -> anyhow::Result<ExitCode> {
+    let (opener, systems) = (connection.opener()?, systems());
+    let context = Context { systems: &systems, env: &environment, vars: &opener.variables };
+    let code = profile::run(args, connection.profile.as_deref(), &Store::open(&environment)?, context, &mut std::io::stdout().lock())?;
+    Ok(ExitCode::from(code))
+}
+
 impl Connection {
+    /// What the console opens first.
+    fn first(&self) -> First {
+        match (&self.profile, &self.url) {
+            (Some(profile), _) => First::Profile(profile.clone()),
+            (None, Some(url)) => First::Url(url.clone()),
+            (None, None) => First::Nothing,
+        }
+    }
+
     fn opener(&self) -> Result<Opener, Fault> {
         let pair = |text: &String| match text.split_once('=') {
             Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
@@ -123,4 +156,13 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 /// A mistake on the command line.
 fn usage(op: &'static str, what: &str, cause: impl Into<crate::domain::text::SafeText>) -> Fault {
     Fault::new(Kind::Usage, op, what, cause)
+}
+
+/// Waits for Ctrl-C or a request to end.
+async fn interrupted() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result,
+        _ = terminate.recv() => Ok(()),
+    }
 }

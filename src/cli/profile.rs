@@ -209,7 +209,7 @@ fn rows(loaded: &Loaded) -> Vec<Row> {
     let value = if loaded.profile.read_only { "yes" } else { "no" };
     let mut rows = vec![Row { integration: String::new(), setting: "read-only".into(), value: value.into(), line: read_only }];
     for integration in &loaded.profile.integrations {
-        rows.extend(Rows { loaded, integration, rows: Vec::new() }.collect());
+        rows.extend(Rows { loaded, integration, found: Vec::new() }.collect());
     }
     rows
 }
@@ -218,7 +218,7 @@ fn rows(loaded: &Loaded) -> Vec<Row> {
 struct Rows<'a> {
     loaded: &'a Loaded,
     integration: &'a Integration,
-    rows: Vec<Row>,
+    found: Vec<Row>,
 }
 
 impl Rows<'_> {
@@ -242,7 +242,7 @@ impl Rows<'_> {
             self.push("channels", &["channels", "config.consumer.topics"], format!("{}{tenant}", pattern.pattern));
         }
         self.resilience();
-        self.rows
+        self.found
     }
 
     fn tls(&mut self) {
@@ -326,7 +326,7 @@ impl Rows<'_> {
     }
 
     fn at(&mut self, setting: &str, value: impl Into<SafeText>, line: Option<usize>) {
-        self.rows.push(Row { integration: self.integration.name.to_string(), setting: setting.to_owned(), value: value.into(), line });
+        self.found.push(Row { integration: self.integration.name.to_string(), setting: setting.to_owned(), value: value.into(), line });
     }
 }
 

@@ -53,7 +53,7 @@ impl Tail {
         let mut printer = Printer::new(self, filter, &gateway)?;
         let result = tokio::select! {
             result = self.read(&gateway, reach, &mut printer) => result,
-            _ = tokio::signal::ctrl_c() => Ok(()),
+            _ = super::interrupted() => Ok(()),
         };
         printer.out.flush()?;
         if !self.filter.is_empty() || printer.filter_errors > 0 {

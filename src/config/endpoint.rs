@@ -147,7 +147,7 @@ fn tls(value: Datum, rd: &mut Reading<'_>) -> TlsSaid {
     let mut section = match value.kind {
         Kind::Section(section) => section,
         kind => {
-            return match rd.flag(Datum { span: span.clone(), kind }, "tls") {
+            return match rd.flag(&Datum { span: span.clone(), kind }, "tls") {
                 Some(true) => TlsSaid::On(Tls::default()),
                 Some(false) => TlsSaid::Off(span),
                 None => TlsSaid::Nothing,
@@ -167,7 +167,7 @@ fn tls(value: Datum, rd: &mut Reading<'_>) -> TlsSaid {
             None
         }
     };
-    let verify = section.take_any(rd, &["verify_server", "verify_peer"]).and_then(|entry| rd.flag(entry.value, &entry.name));
+    let verify = section.take_any(rd, &["verify_server", "verify_peer"]).and_then(|entry| rd.flag(&entry.value, &entry.name));
     let versions = [("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3), ("TLSv1.2", TlsVersion::V1_2), ("TLSv1.3", TlsVersion::V1_3)];
     let tls = Tls {
         verify_server: verify.unwrap_or(true),

@@ -132,14 +132,14 @@ impl Config {
             let name = if matches!(scope, Scope::Raw) { entry.name.clone() } else { entry.name.replace('_', ".") };
             let known = NAMES.binary_search(&name.as_str()).is_ok() || (name == BEYOND_LIBRDKAFKA && !matches!(scope, Scope::Raw));
             if known {
-                self.setting(entry, name, rd, scope);
+                self.setting(entry, &name, rd, scope);
             } else {
                 unknown(&entry, &section, rd, scope);
             }
         }
     }
 
-    fn setting(&mut self, entry: Entry, name: String, rd: &mut Reading<'_>, scope: Scope) {
+    fn setting(&mut self, entry: Entry, name: &str, rd: &mut Reading<'_>, scope: Scope) {
         let (line, span) = (rd.line(&entry.span), entry.span.clone());
         let text = match entry.value.kind {
             Kind::List(_) => {
@@ -156,12 +156,13 @@ impl Config {
             }
             return;
         }
+        let value = if name.ends_with("password") || name.ends_with("secret") { text.into_secret(rd) } else { text.value };
         let key = match scope {
-            Scope::Any | Scope::Raw => name.clone(),
+            Scope::Any | Scope::Raw => name.to_owned(),
             Scope::Producer => format!("producer.{name}"),
             Scope::Consumer => format!("consumer.{name}"),
         };
-        let mut weaker = vec![self.settings.insert(key, Setting { value: text.value, line })];
+        let mut weaker = vec![self.settings.insert(key, Setting { value, line })];
         if matches!(scope, Scope::Raw) {
             weaker.extend(["producer", "consumer"].map(|role| self.settings.remove(&format!("{role}.{name}"))));
         }

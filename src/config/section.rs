@@ -118,7 +118,7 @@ impl Section {
 
     pub(super) fn flag(&mut self, rd: &mut Reading<'_>, name: &'static str) -> Option<bool> {
         let entry = self.take(rd, name)?;
-        rd.flag(entry.value, name)
+        rd.flag(&entry.value, name)
     }
 
     /// A whole number within bounds.
@@ -232,11 +232,11 @@ impl Reading<'_> {
         Some(Text { value: text, span: value.span, foreign })
     }
 
-    pub(super) fn flag(&mut self, value: Datum, name: &str) -> Option<bool> {
+    /// A truth value; a variable's text may be one.
+    pub(super) fn flag(&mut self, value: &Datum, name: &str) -> Option<bool> {
         let flag = match &value.kind {
             Kind::Bool(flag) => Some(*flag),
             Kind::Failed => return None,
-            // A variable is always text.
             Kind::Text(text, _) => match text.expose() {
                 "true" => Some(true),
                 "false" => Some(false),

@@ -62,7 +62,8 @@ impl Store {
     /// There is none of that name; the nearest one is suggested.
     pub fn find(&self, given: &str) -> Result<PathBuf, Fault> {
         let path = Path::new(given);
-        let looks_like_path = path.components().count() > 1 || path.is_absolute() || given.ends_with(".hcl");
+        let looks_like_path =
+            path.components().count() > 1 || path.is_absolute() || path.extension().is_some_and(|extension| extension == "hcl");
         if looks_like_path {
             return Ok(path.to_path_buf());
         }

@@ -167,8 +167,9 @@ impl Reading<'_> {
 
     fn object_entry(&mut self, key: &ObjectKey, value: &Expression, path: &str) -> Option<Entry> {
         let (name, span) = match key {
-            ObjectKey::Ident(name) => (name.to_string(), name.span().unwrap_or_default()),
-            ObjectKey::Expression(Expression::Variable(name)) => (name.to_string(), name.span().unwrap_or_default()),
+            ObjectKey::Ident(name) | ObjectKey::Expression(Expression::Variable(name)) => {
+                (name.to_string(), name.span().unwrap_or_default())
+            }
             ObjectKey::Expression(Expression::String(name)) => (name.value().clone(), name.span().unwrap_or_default()),
             ObjectKey::Expression(other) => {
                 self.wrong(&span_of(other), "a key is a plain name", "write it in quotes, without a variable");
@@ -186,12 +187,11 @@ impl Reading<'_> {
                 Element::Literal(literal) => text.push_str(literal.value()),
                 Element::Interpolation(part) => {
                     let span = part.span().unwrap_or_else(|| whole.clone());
-                    let value = match &part.expr {
-                        Expression::Traversal(traversal) => self.variable(traversal, &span),
-                        _ => {
-                            self.refuse(&span, "only ${env.NAME} and ${var.name} are filled in");
-                            None
-                        }
+                    let value = if let Expression::Traversal(traversal) = &part.expr {
+                        self.variable(traversal, &span)
+                    } else {
+                        self.refuse(&span, "only ${env.NAME} and ${var.name} are filled in");
+                        None
                     };
                     foreign = true;
                     failed |= value.is_none();

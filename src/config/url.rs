@@ -53,7 +53,7 @@ fn read(url: &str, systems: &[System]) -> Result<Profile, Wrong> {
     let mut tls = parsed.tls.then(Tls::default);
     let mechanism = options(query, &mut integration, &mut tls, scheme)?;
     integration.endpoint.tls = tls;
-    integration.auth = auth(log_in, mechanism)?;
+    integration.auth = auth(log_in, mechanism.as_deref())?;
     Ok(Profile { name: name.as_str().into(), path: None, read_only: false, integrations: vec![integration] })
 }
 
@@ -113,7 +113,7 @@ fn version(value: &str) -> Result<TlsVersion, Wrong> {
     }
 }
 
-fn auth(log_in: Option<&str>, mechanism: Option<String>) -> Result<Auth, Wrong> {
+fn auth(log_in: Option<&str>, mechanism: Option<&str>) -> Result<Auth, Wrong> {
     let Some(log_in) = log_in else {
         return match mechanism {
             None => Ok(Auth::None),
@@ -122,7 +122,7 @@ fn auth(log_in: Option<&str>, mechanism: Option<String>) -> Result<Auth, Wrong> 
     };
     let (username, password) = log_in.split_once(':').unwrap_or((log_in, ""));
     let (username, password) = (decode(username)?.expose().to_owned(), decode(password)?);
-    match mechanism.as_deref() {
+    match mechanism {
         None | Some("PLAIN") => Ok(Auth::Basic { username, password }),
         Some(name) => match scram_mechanism(name) {
             Some(mechanism) => Ok(Auth::Scram { mechanism, username, password }),

@@ -42,11 +42,11 @@ struct Source {
     ended: bool,
 }
 
-/// Why a lane ended early, beside the messages that were read.
+/// What was read.
 #[derive(Debug, Default, PartialEq)]
 pub struct Batch {
     pub messages: Vec<Message>,
-    /// Lanes that failed; the others go on.
+    /// What lanes could not read. A lane may go on behind it; the others do in any case.
     pub faults: Vec<Fault>,
 }
 
@@ -86,10 +86,8 @@ impl Source {
         while self.ready.is_empty() {
             match self.lane.batches.next().await {
                 Some(Ok(batch)) => self.ready.extend(batch),
-                Some(Err(fault)) => {
-                    self.ended = true;
-                    return Some(fault);
-                }
+                // Something was passed over, or it is the lane's last item: the next poll tells.
+                Some(Err(fault)) => return Some(fault),
                 None => {
                     self.ended = true;
                     return None;
@@ -148,9 +146,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failed_partition_is_named_and_the_others_go_on() {
+    async fn what_cannot_be_read_is_named_and_reading_goes_on_behind_it() {
         let fault = Fault::new(Kind::Protocol, "read", "orders partition 0", "corrupt batch");
-        let lanes = vec![lane(0, vec![Ok(vec![1]), Err(fault.clone())]), lane(1, vec![Ok(vec![2, 3])])];
-        assert_eq!(read(lanes).await, (vec![1, 2, 3], vec![fault]));
+        let lanes = vec![lane(0, vec![Ok(vec![1]), Err(fault.clone()), Ok(vec![4])]), lane(1, vec![Ok(vec![2, 3, 5])])];
+        assert_eq!(read(lanes).await, (vec![1, 2, 3, 4, 5], vec![fault]));
     }
 }

@@ -10,7 +10,7 @@ pub mod play;
 mod terminal;
 mod watchdog;
 
-pub use open::Opener;
+pub use open::{Opener, environment, systems};
 
 use crate::app::{Effect, Event};
 use crate::ui::theme::Theme;

@@ -7,7 +7,7 @@ use crate::config::load::{Context, Loaded, System};
 use crate::config::profile::{Integration, Profile};
 use crate::config::store::{self, Store};
 use crate::demo::Demo;
-use crate::domain::fault::{Fault, Kind};
+use crate::domain::fault::Fault;
 use crate::domain::text::SafeText;
 use std::path::Path;
 
@@ -58,7 +58,8 @@ pub fn systems() -> Vec<System> {
     ADAPTERS.iter().map(|adapter| System { name: adapter.name, schemes: adapter.schemes }).collect()
 }
 
-fn environment(name: &str) -> Option<String> {
+/// An environment variable, if it is set and text.
+pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 

@@ -1,7 +1,7 @@
 //! Every screen in every size and state, reached by events alone; and what must hold for every frame.
 
 use super::stage::{HOSTILE, NAMES, Stage, decoded, description, down, lines, view, views};
-use super::theme::{Depth, Theme};
+use super::theme::{self, Depth, Theme};
 use super::widgets::text::find_hidden;
 use crate::app::event::{HistoryUpdate, JobUpdate, Level, TailNote, TailUpdate};
 use crate::app::{Effect, Event, TaskId};
@@ -275,7 +275,7 @@ fn nothing_hidden_reaches_a_cell_in_any_scene_or_theme() {
         let mut stage = Stage::new(120, 40, false);
         reach(&mut stage);
         for ascii in [false, true] {
-            for theme in Theme::names() {
+            for theme in theme::NAMES {
                 let theme = Theme::named(theme, Depth::Ansi256, ascii).expect(theme);
                 let mut buffer = Buffer::empty(Rect::new(0, 0, 120, 40));
                 super::draw(&stage.model, &theme, &mut buffer);

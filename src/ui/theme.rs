@@ -65,6 +65,9 @@ const SHIPPED: [(&str, &str); 5] = [
     ("mono", include_str!("../../themes/mono.toml")),
 ];
 
+/// The names that `--theme` takes.
+pub const NAMES: [&str; SHIPPED.len()] = [SHIPPED[0].0, SHIPPED[1].0, SHIPPED[2].0, SHIPPED[3].0, SHIPPED[4].0];
+
 /// How many colours the terminal shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Depth {
@@ -165,11 +168,6 @@ const ASCII: Glyphs = Glyphs {
 };
 
 impl Theme {
-    /// The names of the shipped themes.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        SHIPPED.iter().map(|(name, _)| *name)
-    }
-
     /// A shipped theme for a terminal of that depth; `ascii` draws without Unicode. `None` if there is no theme of that name.
     pub fn named(name: &str, depth: Depth, ascii: bool) -> Option<Self> {
         let (file, text) = SHIPPED.iter().find(|(known, _)| *known == name)?;
@@ -336,7 +334,7 @@ mod tests {
 
     #[test]
     fn without_colours_no_theme_uses_any_and_selection_is_still_told() {
-        for name in Theme::names() {
+        for name in NAMES {
             let theme = Theme::named(name, Depth::None, true).expect(name);
             for (role, label) in ROLES {
                 assert!(theme.style(role).fg.is_none() && theme.style(role).bg.is_none(), "{name}: {label}");

@@ -15,6 +15,7 @@ use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use unicode_width::UnicodeWidthStr;
 
 /// Tells channels apart: integration, then name.
 pub type Key = (Arc<str>, Arc<str>);
@@ -76,16 +77,17 @@ pub fn columns(model: &Model) -> (Vec<Cell>, Vec<Column>) {
     let any = |known: fn(&Channel) -> bool| model.integrations().iter().flat_map(|i| &i.channels).any(known);
     let mut columns = Vec::new();
     if several {
-        columns.push((Cell::Integration, Column::left("integration", 8, 16, 3)));
+        let widest = model.integrations().iter().map(|i| i.label.as_str().width() as u16).max().unwrap_or(0);
+        columns.push((Cell::Integration, Column::left("integration", widest.clamp(11, 16), 16, 3).grow(0)));
     }
-    columns.push((Cell::Name, Column::left("channel", 24, 56, 0)));
+    columns.push((Cell::Name, Column::left("channel", 24, 64, 0).grow(8)));
     if !state.tenants.is_empty() {
         columns.push((Cell::Tenant, Column::left("tenant", 8, 20, 4)));
     }
     if any(|c| c.parts.is_some()) {
         columns.push((Cell::Parts, Column::right("parts", 5, 5)));
     }
-    columns.push((Cell::Messages, Column::right("messages", 11, 1)));
+    columns.push((Cell::Messages, Column::right("messages", 9, 1)));
     if any(|c| c.bytes.number().is_some()) {
         columns.push((Cell::Size, Column::right("size", 8, 4)));
     }

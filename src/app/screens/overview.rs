@@ -18,12 +18,12 @@ pub struct Overview {
 pub const COLUMNS: &[Column] = &[
     Column::left("integration", 12, 28, 0),
     Column::left("system", 8, 12, 3),
-    Column::left("state", 14, 16, 0),
-    Column { right: true, ..Column::left("in/s", 8, 8, 0) },
-    Column::left("", 8, 12, 2),
-    Column::right("channels", 9, 1),
-    Column::right("latency", 9, 2),
-    Column::left("endpoint", 10, 60, 4),
+    Column::left("state", 12, 14, 0),
+    Column::right("in/s", 7, 0),
+    Column::left("", 8, 8, 2),
+    Column::right("channels", 8, 1),
+    Column::right("latency", 8, 2),
+    Column::left("endpoint", 20, 60, 4).grow(2),
 ];
 
 /// Finds the rows to show, in their order.

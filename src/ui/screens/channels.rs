@@ -72,6 +72,9 @@ fn list(canvas: &mut Canvas, model: &Model, area: Rect) {
 }
 
 fn cell<'a>(integration: &'a Integration, channel: &'a Channel, at: usize, kind: Kind, spark: &str) -> Cell<'a> {
+    if let (Some(fault), Kind::Parts | Kind::Messages) = (&channel.fault, kind) {
+        return Cell::note(format!("{}: {}", fault.kind.word(), fault.cause), Role::Bad);
+    }
     let unknown_or = |text: Option<String>| text.map_or_else(Cell::unknown, Cell::new);
     match kind {
         Kind::Integration => Cell::name(integration.label.as_str()).role(Role::Dim),
@@ -81,10 +84,7 @@ fn cell<'a>(integration: &'a Integration, channel: &'a Channel, at: usize, kind:
         }
         Kind::Tenant => channel.tenant.as_ref().map_or_else(Cell::unknown, |tenant| Cell::name(tenant.as_str())),
         Kind::Parts => unknown_or(channel.parts.map(|parts| parts.to_string())),
-        Kind::Messages => match &channel.fault {
-            Some(fault) => Cell::new(fault.kind.word()).role(Role::Bad),
-            None => unknown_or(channel.depth.number().map(|_| channel.depth.show(figure::count))),
-        },
+        Kind::Messages => unknown_or(channel.depth.number().map(|_| channel.depth.show(figure::count))),
         Kind::Size => unknown_or(channel.bytes.number().map(|_| channel.bytes.show(figure::bytes))),
         Kind::Rate => unknown_or(channel.rate_in.map(figure::rate)),
         Kind::Spark => Cell::new(spark.to_owned()),
@@ -170,18 +170,20 @@ fn rows<'a>(pane: &Describe, description: &'a Description) -> Vec<Row<'a>> {
     rows
 }
 
-/// Widths of the columns of each table: as wide as their widest cell, the last one takes what is left.
+/// Widths of the columns of each table: as wide as their widest cell; where that is too much, the widest give way.
 fn table_widths(description: &Description, room: u16) -> Vec<Vec<u16>> {
     let of_table = |table: &crate::domain::channel::Table| {
-        let mut left = room.saturating_sub(6);
-        (0..table.columns.len())
-            .map(|column| {
-                let widest = table.rows.iter().filter_map(|row| row.get(column)).map(|cell| width(cell.as_str())).max().unwrap_or(0);
-                let want = widest.max(width(table.columns[column])).min(44).min(left);
-                left = left.saturating_sub(want + 2);
-                want
-            })
-            .collect()
+        let room = usize::from(room).saturating_sub(4 + 2 * table.columns.len());
+        let widest =
+            |column: usize| table.rows.iter().filter_map(|row| row.get(column)).map(|cell| width(cell.as_str())).max().unwrap_or(0);
+        let mut widths: Vec<u16> = (0..table.columns.len()).map(|c| widest(c).max(width(table.columns[c]))).collect();
+        while widths.iter().map(|w| usize::from(*w)).sum::<usize>() > room {
+            match widths.iter_mut().max().filter(|w| **w > 4) {
+                Some(widest) => *widest -= 1,
+                None => break,
+            }
+        }
+        widths
     };
     description.tables.iter().map(of_table).collect()
 }

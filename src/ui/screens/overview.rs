@@ -42,7 +42,7 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
     }
     let list = &model.overview.list;
     let faults = faults(model);
-    let height = area.height.saturating_sub(faults.len().min(usize::from(area.height / 3)) as u16 + u16::from(!faults.is_empty()));
+    let height = area.height.saturating_sub((faults.len() * 2).min(usize::from(area.height / 3)) as u16 + u16::from(!faults.is_empty()));
     let table = Table::new(Rect { height, ..area }, COLUMNS);
     table.heading(canvas);
     for (at, row) in model.overview.rows.iter().enumerate().skip(list.offset()).take(table.page()) {
@@ -60,9 +60,12 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
         }
         let used = canvas.put(area.x + 4, y, 28, integration.label.as_str(), Role::Strong) + 2;
         let room = area.width.saturating_sub(6 + used);
-        let shown = if next.is_empty() { text } else { format!("{text} → {next}") };
-        canvas.put(area.x + 4 + used, y, room, &shown, Role::Text);
+        canvas.put(area.x + 4 + used, y, room, &text, Role::Text);
         y += 1;
+        if !next.is_empty() && y < area.bottom() {
+            canvas.put(area.x + 4 + used, y, room, &format!("→ {next}"), Role::Dim);
+            y += 1;
+        }
     }
 }
 

@@ -15,11 +15,13 @@ pub struct Cell<'a> {
     pub text: Cow<'a, str>,
     pub role: Role,
     pub cut: Cut,
+    /// It takes the place of all cells after it.
+    pub spans: bool,
 }
 
 impl<'a> Cell<'a> {
     pub fn new(text: impl Into<Cow<'a, str>>) -> Self {
-        Self { text: text.into(), role: Role::Text, cut: Cut::End }
+        Self { text: text.into(), role: Role::Text, cut: Cut::End, spans: false }
     }
 
     /// A name: both of its ends stay.
@@ -31,6 +33,11 @@ impl<'a> Cell<'a> {
     pub fn role(mut self, role: Role) -> Self {
         self.role = role;
         self
+    }
+
+    /// What is said instead of this cell and all after it.
+    pub fn note(text: impl Into<Cow<'a, str>>, role: Role) -> Self {
+        Self { spans: true, ..Self::new(text).role(role) }
     }
 
     /// What is not known.
@@ -79,6 +86,11 @@ impl<'c> Table<'c> {
         let glyphs = canvas.glyphs();
         for placed in &self.placed {
             let cell = cells(placed.index);
+            if cell.spans {
+                let room = self.area.right().saturating_sub(placed.x + 1);
+                canvas.put(placed.x, y, room, &cell.text, cell.role);
+                break;
+            }
             self.cell(canvas, y, placed, &cell);
         }
         if gutter.marked {

@@ -50,6 +50,9 @@ impl<'a> Canvas<'a> {
         if room == 0 || y >= self.buffer.area.bottom() {
             return 0;
         }
+        if self.theme.glyphs.ascii && !text.is_ascii() {
+            return self.write(x, y, room, &ascii(text), role, cut);
+        }
         if text.chars().any(is_hidden) {
             return self.write(x, y, room, SafeText::new(text).as_str(), role, cut);
         }
@@ -144,6 +147,29 @@ impl<'a> Canvas<'a> {
             self.put(at, y, 1, self.theme.glyphs.line, Role::Rule);
         }
     }
+}
+
+/// Text for a terminal that knows no other characters: what has a likeness gets it, everything else is a question mark.
+fn ascii(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for cluster in SafeText::new(text).as_str().graphemes(true) {
+        match cluster {
+            "–" | "─" | "·" => out.push('-'),
+            "→" => out.push_str("->"),
+            "≤" => out.push_str("<="),
+            "≥" => out.push_str(">="),
+            "×" => out.push('x'),
+            "…" => out.push('~'),
+            "‹" => out.push('<'),
+            "›" => out.push('>'),
+            "∅" => out.push('0'),
+            "⏎" => out.push_str("\\n"),
+            "⇥" => out.push_str("\\t"),
+            plain if plain.is_ascii() => out.push_str(plain),
+            _ => out.push('?'),
+        }
+    }
+    out
 }
 
 /// The end of a text that fits into so many cells.

@@ -23,6 +23,8 @@ impl Member {
         config
             .set("group.id", group)
             .set("client.id", format!("{group}-1"))
+            // The newer protocol (KIP-848): the older one waits some seconds for other members first.
+            .set("group.protocol", "consumer")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")

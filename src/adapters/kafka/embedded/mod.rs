@@ -15,6 +15,8 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -117,10 +119,28 @@ type Cluster = MockCluster<'static, DefaultProducerContext>;
 
 fn found(topics: &[Topic]) -> Result<Cluster, String> {
     let cluster = MockCluster::new(BROKERS).map_err(|error| error.to_string())?;
-    for topic in topics {
-        cluster.create_topic(&topic.name, topic.partitions, BROKERS).map_err(|error| format!("{}: {error}", topic.name))?;
-    }
+    let done = AtomicBool::new(false);
+    let bootstrap = cluster.bootstrap_servers();
+    thread::scope(|scope| {
+        scope.spawn(|| nudge(&bootstrap, &done));
+        let created = topics.iter().try_for_each(|topic| {
+            cluster.create_topic(&topic.name, topic.partitions, BROKERS).map_err(|error| format!("{}: {error}", topic.name))
+        });
+        done.store(true, Ordering::Release);
+        created
+    })?;
     Ok(cluster)
+}
+
+/// The cluster's thread now and then misses that it was told something, when that comes just after the thing before, and then sleeps
+/// for a second. Any connection wakes it.
+fn nudge(bootstrap: &str, done: &AtomicBool) {
+    let address = bootstrap.split(',').next().unwrap_or_default();
+    while !done.load(Ordering::Acquire) {
+        // Whether it is taken does not matter.
+        drop(TcpStream::connect(address));
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn serve(cluster: &Cluster, told: &Receiver<Command>) {

@@ -103,11 +103,11 @@ pub fn columns(model: &Model) -> Vec<Column> {
     let traffic = &model.traffic;
     let mut columns = vec![Column::left("time", 12, 12, 2)];
     if traffic.addresses.len() > 1 {
-        columns.push(Column::left("channel", 14, 36, 1));
+        columns.push(Column::left("channel", 14, 36, 1).grow(3));
     }
-    columns.push(Column::left("position", 9, 16, 3));
-    columns.push(Column::left("key", 9, 24, 1));
-    columns.push(Column::left("value", 16, 4000, 0));
+    columns.push(Column::left("position", 9, 13, 3));
+    columns.push(Column::left("key", 9, 24, 1).grow(2));
+    columns.push(Column::left("value", 16, 4000, 0).grow(12));
     columns
 }
 
