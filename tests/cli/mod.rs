@@ -1,4 +1,7 @@
 //! The commands as a shell runs them: output, exit codes, pipes.
 
 #[cfg(feature = "kafka")]
+mod commands;
+mod mistakes;
+#[cfg(feature = "kafka")]
 mod round_trip;

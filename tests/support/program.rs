@@ -64,3 +64,15 @@ impl Drop for Home {
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
+
+/// The text of every file below a directory.
+pub(crate) fn files_below(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let text = |path: PathBuf| {
+        if path.is_dir() {
+            return files_below(&path);
+        }
+        vec![String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()]
+    };
+    entries.flat_map(|entry| text(entry.path())).collect()
+}

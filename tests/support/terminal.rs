@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 /// The program in a terminal. Dropping it kills the program.
 pub(crate) struct Terminal {
-    child: Box<dyn Child + Send + Sync>,
-    master: Box<dyn MasterPty + Send>,
-    keys: Box<dyn Write + Send>,
+    /// `None` once the terminal was hung up.
+    child: Option<Box<dyn Child + Send + Sync>>,
+    master: Option<Box<dyn MasterPty + Send>>,
+    keys: Option<Box<dyn Write + Send>>,
     shown: Arc<Shown>,
 }
 
@@ -28,7 +29,10 @@ struct Output {
     raw: Vec<u8>,
     /// When bytes came, and how many there were in all after them.
     arrivals: Vec<(Instant, usize)>,
+    /// No more output is read: the program has closed its end, or the terminal was hung up.
     ended: bool,
+    /// Stop reading after the next piece.
+    hanging_up: bool,
 }
 
 impl Terminal {
@@ -55,16 +59,18 @@ impl Terminal {
             raw: Vec::new(),
             arrivals: Vec::new(),
             ended: false,
+            hanging_up: false,
         };
         let shown = Arc::new(Shown { output: Mutex::new(output), changed: Condvar::new() });
         let sink = Arc::clone(&shown);
         std::thread::spawn(move || sink.follow(reader));
-        Self { child, master: pair.master, keys, shown }
+        Self { child: Some(child), master: Some(pair.master), keys: Some(keys), shown }
     }
 
     /// Presses keys: text as it is, escape sequences as a terminal sends them.
     pub(crate) fn press(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).and_then(|()| self.keys.flush()).expect("the program reads its terminal");
+        let writer = self.keys.as_mut().expect("an open terminal");
+        writer.write_all(keys.as_bytes()).and_then(|()| writer.flush()).expect("the program reads its terminal");
     }
 
     /// Waits until the screen shows this text. Panics with the screen if it does not come in time.
@@ -136,19 +142,44 @@ impl Terminal {
     /// Changes the size of the terminal.
     pub(crate) fn resize(&self, (columns, rows): (u16, u16)) {
         self.shown.lock().screen.screen_mut().set_size(at_least_one(rows), at_least_one(columns));
-        self.master.resize(PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }).expect("the pty can be resized");
+        self.master
+            .as_ref()
+            .expect("an open terminal")
+            .resize(PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 })
+            .expect("the pty can be resized");
+    }
+
+    /// Waits until all output of a program that has ended was read.
+    pub(crate) fn wait_for_end(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let mut output = self.shown.lock();
+        while !output.ended {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "the program keeps its terminal open");
+            output = self.shown.changed.wait_timeout(output, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Takes the terminal away, as a lost connection does, and leaves the program running.
+    pub(crate) fn hang_up(mut self) -> Box<dyn Child + Send + Sync> {
+        self.shown.lock().hanging_up = true;
+        // The reader holds the terminal open until something comes: a program that is told of a new size draws.
+        self.resize((90, 30));
+        self.wait_for_end(Duration::from_secs(5));
+        self.child.take().expect("an open terminal")
     }
 
     /// The program's process.
     pub(crate) fn pid(&self) -> u32 {
-        self.child.process_id().expect("the program runs")
+        self.child.as_ref().and_then(|child| child.process_id()).expect("the program runs")
     }
 
     /// Waits for the program to end; its exit code.
     pub(crate) fn wait_exit(&mut self, limit: Duration) -> u32 {
         let deadline = Instant::now() + limit;
         loop {
-            if let Some(status) = self.child.try_wait().expect("the program is our child") {
+            let child = self.child.as_mut().expect("an open terminal");
+            if let Some(status) = child.try_wait().expect("the program is our child") {
                 return status.exit_code();
             }
             assert!(Instant::now() < deadline, "the program did not end; the screen:\n{}", self.screen());
@@ -165,8 +196,10 @@ fn at_least_one(cells: u16) -> NonZeroU16 {
 impl Drop for Terminal {
     fn drop(&mut self) {
         // It may have ended by itself: then there is nothing to kill.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -190,9 +223,11 @@ impl Shown {
                 let total = output.raw.len();
                 output.arrivals.push((when, total));
             }
+            output.ended |= output.hanging_up;
+            let ended = output.ended;
             drop(output);
             self.changed.notify_all();
-            if read == 0 {
+            if ended {
                 return;
             }
         }

@@ -1,0 +1,89 @@
+//! How the console treats the terminal it was given: it asks it nothing, gives it back as it was, and never outlives it.
+
+use super::{SOON, console};
+use crate::support::program::Home;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const DEAD: &[&str] = &["--url", "kafka://127.0.0.1:9"];
+
+fn signal(pid: u32, name: &str) {
+    assert!(Command::new("kill").args([name, &pid.to_string()]).status().expect("kill").success());
+}
+
+#[test]
+fn without_a_profile_it_says_what_can_be_done() {
+    let home = Home::new();
+    let mut terminal = console(&home, &[], (80, 24));
+    terminal.wait_until("the demo and a URL are offered", SOON, |screen| {
+        let screen = screen.to_lowercase();
+        screen.contains("demo") && screen.contains("url")
+    });
+    terminal.press("q");
+    assert_eq!(terminal.wait_exit(SOON), 0);
+    assert!(terminal.is_restored());
+}
+
+#[test]
+fn it_gives_the_terminal_back_however_it_ends() {
+    let home = Home::new();
+    for (how, code) in [("q", 0), ("Ctrl-C twice", 0), ("-TERM", 143), ("-HUP", 129)] {
+        let mut terminal = console(&home, DEAD, (80, 24));
+        terminal.wait_for("127.0.0.1", SOON);
+        match how {
+            "q" => terminal.press("q"),
+            "Ctrl-C twice" => terminal.press("\x03\x03"),
+            signal_name => signal(terminal.pid(), signal_name),
+        }
+        let ended = terminal.wait_exit(SOON);
+        assert!(ended == code || ended == 0, "{how}: exit code {ended}");
+        terminal.wait_for_end(SOON);
+        assert!(terminal.is_restored(), "{how}: the terminal is left as the console had it");
+    }
+}
+
+#[test]
+fn it_ends_when_its_terminal_is_gone() {
+    let home = Home::new();
+    let terminal = console(&home, DEAD, (80, 24));
+    terminal.wait_for("127.0.0.1", SOON);
+    let mut child = terminal.hang_up();
+    let began = Instant::now();
+    while child.try_wait().expect("our child").is_none() {
+        assert!(began.elapsed() < Duration::from_secs(5), "the console outlives its terminal");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_terminal_of_any_size_is_no_reason_to_fail() {
+    let home = Home::new();
+    let mut terminal = console(&home, DEAD, (80, 24));
+    terminal.wait_for("127.0.0.1", SOON);
+    for size in [(160, 45), (20, 5), (1, 1), (300, 100), (80, 24)] {
+        terminal.resize(size);
+        std::thread::sleep(Duration::from_millis(100));
+        for key in ["2", "3", "1", "?", "\x1b"] {
+            terminal.press(key);
+        }
+    }
+    terminal.press("1");
+    terminal.wait_for("127.0.0.1", SOON);
+    terminal.press("q");
+    assert_eq!(terminal.wait_exit(SOON), 0);
+}
+
+#[test]
+fn a_broker_that_is_not_there_stops_neither_a_frame_nor_a_key() {
+    let home = Home::new();
+    let mut terminal = console(&home, DEAD, (80, 24));
+    terminal
+        .wait_until("the broker is shown as down, with the cause", SOON, |screen| screen.contains("down") && screen.contains("refused"));
+    terminal.press("?");
+    terminal.wait_for("keys", SOON);
+    // Nothing is asked of the terminal: no cursor position (CSI 6 n), no attributes (CSI c), no colours (OSC 10, 11), no mode (DECRQM).
+    let raw = terminal.raw();
+    for query in [&b"\x1b[6n"[..], b"\x1b[c", b"\x1b[0c", b"\x1b[>c", b"\x1b]10;?", b"\x1b]11;?", b"$p"] {
+        assert!(!raw.windows(query.len()).any(|bytes| bytes == query), "the terminal was asked {:?}", String::from_utf8_lossy(query));
+    }
+}

@@ -1,0 +1,20 @@
+//! The program in a real terminal, as a person sees it.
+
+#[cfg(feature = "kafka")]
+mod live;
+mod manners;
+
+use crate::support::program::Home;
+use crate::support::terminal::Terminal;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long anything on the screen may take here; machines that run tests are busy.
+const SOON: Duration = Duration::from_secs(10);
+
+/// The console in a terminal of that size.
+fn console(home: &Home, arguments: &[&str], size: (u16, u16)) -> Terminal {
+    let environment = home.environment();
+    let environment: Vec<(&str, &Path)> = environment.iter().map(|(name, value)| (*name, value.as_path())).collect();
+    Terminal::open(Path::new(env!("CARGO_BIN_EXE_mqdeck")), arguments, &environment, size)
+}
