@@ -3,7 +3,7 @@
 use super::{Connection, Look, usage};
 use crate::domain::fault::Fault;
 use crate::runtime::{self, First};
-use crate::ui::theme::{self, Depth, Theme};
+use crate::ui::theme::{Depth, Theme};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -35,7 +35,9 @@ pub(super) fn named(name: &str, depth: Depth, ascii: bool) -> Result<Theme, Faul
         let text = std::fs::read_to_string(name).map_err(|e| usage("read theme", name, e.to_string()))?;
         return Theme::read(name, &text, depth, ascii).map_err(|e| usage("read theme", name, e.to_string()));
     }
-    let known = || usage("choose theme", name, "there is no such theme").next(format!("there are: {}", theme::NAMES.join(", ")));
+    let known = || {
+        usage("choose theme", name, "there is no such theme").next(format!("there are: {}", Theme::names().collect::<Vec<_>>().join(", ")))
+    };
     Theme::named(name, depth, ascii).ok_or_else(known)
 }
 

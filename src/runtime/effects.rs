@@ -253,10 +253,10 @@ async fn list_channels(gateway: &Gateway, lanes: &Lanes, integration: Arc<str>) 
 async fn follow_wire(gateway: Arc<Gateway>, lanes: Lanes, integration: Arc<str>, mut since: u64) {
     loop {
         let Ok(log) = gateway.wire_log(&integration) else { return };
-        let lines: Vec<WireLine> = log.since(since).into_iter().map(wire_line).collect();
-        if let Some(last) = lines.last() {
+        let new: Vec<WireLine> = log.since(since).into_iter().map(wire_line).collect();
+        if let Some(last) = new.last() {
             since = last.number;
-            lanes.result(Event::Wire { integration: integration.clone(), lines }).await;
+            lanes.result(Event::Wire { integration: integration.clone(), lines: new }).await;
         }
         tokio::time::sleep(WIRE_EVERY).await;
     }
