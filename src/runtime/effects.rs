@@ -59,7 +59,7 @@ impl Performer {
             Effect::WatchWire(watch) => self.watch_wire(watch),
             Effect::StopTask(task) => self.stop(task),
             Effect::StartTail { task, addresses, filter } => {
-                self.on_gateway(task, move |gateway, lanes| tail(gateway, lanes, task, addresses, filter))
+                self.on_gateway(task, move |gateway, lanes| tail(gateway, lanes, task, addresses, filter));
             }
             Effect::ReadHistory { task, address, range, limit, filter } => {
                 let search = Search { address, range, limit, filter };
