@@ -200,7 +200,7 @@ pub const COMMANDS: &[Command] = &[
     row(S::Traffic, Action::Actions, "traffic.actions", "Actions on this message or channel", &[k('x')])
         .foot("actions")
         .when(can::traffic_open),
-    row(S::Traffic, Action::CopyMenu, "traffic.copy", "Copy…", &[k('y')]).foot("copy").when(can::message_selected),
+    row(S::Traffic, Action::CopyMenu, "traffic.copy", "Copy…", &[k('y')]).foot("copy").when(can::traffic_open),
     row(S::Traffic, Action::History, "traffic.history", "Read history from…", &[k('H')]).foot("history").when(can::history),
     row(S::Traffic, Action::Live, "traffic.live", "Back to live", &[k('L')]).foot("live").when(can::not_live),
     row(S::Traffic, Action::Follow, "traffic.follow", "Show only messages with this key", &[k('o')]).when(can::key_selected),

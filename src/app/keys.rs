@@ -208,7 +208,9 @@ pub(super) fn filter_typed(model: &mut Model) {
         let error = input::query(&text, model).err();
         let candidates = input::candidates(&filter.editor, model);
         if let Some(filter) = &mut model.typing {
-            (filter.error, filter.candidates) = (error, candidates);
+            // A word that is only begun is no mistake yet.
+            filter.error = error.filter(|_| candidates.is_empty());
+            filter.candidates = candidates;
         }
     } else {
         set_filter(model, text);
@@ -226,6 +228,7 @@ fn filter_done(model: &mut Model) {
         Err(error) => {
             if let Some(filter) = &mut model.typing {
                 filter.error = Some(error);
+                filter.candidates.clear();
             }
         }
         Ok(query) => {

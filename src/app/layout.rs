@@ -77,7 +77,7 @@ fn split(model: &Model, body: Rect) -> (Rect, Option<Rect>, Option<Rect>) {
         return (body, None, None);
     }
     if is_wide(model) {
-        let pane = (body.width * 2 / 5).clamp(46, 90);
+        let pane = if body.width < 150 { body.width * 9 / 20 } else { (body.width / 2).min(110) };
         let left = body.width - pane - 1;
         let rule = Rect::new(left, body.y, 1, body.height);
         (Rect { width: left, ..body }, Some(rule), Some(Rect::new(left + 1, body.y, pane, body.height)))

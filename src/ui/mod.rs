@@ -6,6 +6,8 @@ pub mod theme;
 pub mod widgets;
 
 #[cfg(test)]
+mod flows;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod tests;

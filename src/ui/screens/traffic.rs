@@ -45,6 +45,9 @@ fn status(canvas: &Canvas, model: &Model) -> Vec<(String, Role)> {
     let glyphs = canvas.glyphs();
     let wide = model.width >= 100;
     let mut pieces = Vec::new();
+    if model.typing.is_some() {
+        return pieces;
+    }
     let marked = traffic.list.marks.len();
     if marked > 0 {
         pieces.push((format!("{marked} marked   "), Role::Marked));
@@ -71,7 +74,9 @@ fn status(canvas: &Canvas, model: &Model) -> Vec<(String, Role)> {
     let seen = figure::count(traffic.counts.seen);
     let verb = if traffic.is_live() { "seen" } else { "scanned" };
     let dot = glyphs.dot;
-    let filtered = if traffic.filter.is_empty() { String::new() } else { format!(" {dot} matched {}", figure::count(traffic.matched)) };
+    // Where there is no room for it: what matched is what is shown and what was dropped.
+    let filtered =
+        if traffic.filter.is_empty() || !wide { String::new() } else { format!(" {dot} matched {}", figure::count(traffic.matched)) };
     let dropped = if traffic.is_live() { format!(" {dot} dropped {}", figure::count(traffic.dropped())) } else { String::new() };
     pieces.push((format!("   shown {shown}{filtered} {dot} {verb} {seen}{dropped}"), Role::Dim));
     if traffic.filter_errors > 0 {
@@ -97,7 +102,7 @@ pub fn banner(canvas: &mut Canvas, model: &Model, area: Rect, cursor: Option<Pos
             let x = (cursor + cells(at, *column)).saturating_sub(cells(*column, at)).clamp(area.x + 1, end - 1);
             canvas.put(x, area.y, 1, glyphs.under, Role::Bad);
             let room = end.saturating_sub(x + 2);
-            if width(error) <= room {
+            if width(error) <= room || room >= x {
                 canvas.put(x + 2, area.y, room, error, Role::Text);
             } else {
                 canvas.put_right(x.saturating_sub(1), area.y, x.saturating_sub(2), error, Role::Text);
