@@ -91,6 +91,7 @@ fn topic_list(stand: &Stand) {
     let times = (0..STARTS).map(|_| {
         let began = Instant::now();
         let mut terminal = stand.console(&stand.url, (140, 40));
+        terminal.wait_until("a first frame", PATIENCE, painted);
         terminal.press("2");
         terminal.wait_for("bench-00", PATIENCE);
         began.elapsed()
