@@ -23,10 +23,9 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) {
         Some(Overlay::Menu(_)) => menu_key(model, key.code),
         Some(Overlay::Help(_)) => help_key(model, key.code),
         Some(Overlay::Prompt(_)) => prompt_key(model, key),
-        Some(Overlay::Confirm(_)) => false,
         None if model.typing.is_some() => filter_key(model, key),
         None if model.screen == Screen::Publish => form_key(model, key),
-        None => false,
+        Some(Overlay::Confirm(_)) | None => false,
     };
     if taken {
         model.touch();
