@@ -255,16 +255,11 @@ fn enter(model: &mut Model) {
 fn open_profile(model: &mut Model) {
     let chosen = model.profiles.list.row().and_then(|row| model.profiles.entries.as_ref()?.get(row));
     let Some(entry) = chosen else { return };
-    match &entry.fault {
-        Some(fault) => {
-            let fault = fault.clone();
-            model.notices.fault(&fault, model.now);
-        }
-        None => {
-            let (name, path) = (entry.name.clone(), entry.path.clone());
-            opening(model, name.as_str(), Effect::OpenProfile(path));
-        }
+    if let Some(fault) = entry.fault.clone() {
+        return model.notices.fault(&fault, model.now);
     }
+    let (name, path) = (entry.name.clone(), entry.path.clone());
+    opening(model, name.as_str(), Effect::OpenProfile(path));
 }
 
 pub(super) fn profile_at(model: &Model, row: usize) -> Arc<str> {
@@ -278,7 +273,8 @@ fn filter(model: &mut Model) {
         _ => &model.traffic.filter,
     }
     .clone();
-    model.typing = Some(Filter { editor: Editor::line(&before), before, error: None });
+    model.typing = Some(Filter { editor: Editor::line(&before), before, error: None, candidates: Vec::new() });
+    super::keys::filter_typed(model);
 }
 
 fn next_tenant(model: &mut Model) {

@@ -200,7 +200,7 @@ pub const COMMANDS: &[Command] = &[
     row(S::Traffic, Action::Actions, "traffic.actions", "Actions on this message or channel", &[k('x')])
         .foot("actions")
         .when(can::traffic_open),
-    row(S::Traffic, Action::CopyMenu, "traffic.copy", "Copy…", &[k('y')]).foot("copy").when(can::message_selected),
+    row(S::Traffic, Action::CopyMenu, "traffic.copy", "Copy…", &[k('y')]).foot("copy").when(can::traffic_open),
     row(S::Traffic, Action::History, "traffic.history", "Read history from…", &[k('H')]).foot("history").when(can::history),
     row(S::Traffic, Action::Live, "traffic.live", "Back to live", &[k('L')]).foot("live").when(can::not_live),
     row(S::Traffic, Action::Follow, "traffic.follow", "Show only messages with this key", &[k('o')]).when(can::key_selected),
@@ -242,12 +242,14 @@ pub const COMMANDS: &[Command] = &[
     row(S::Moving, Action::Top, "top", "First", &[k('g'), code(KeyCode::Home)]),
     row(S::Moving, Action::Bottom, "bottom", "Last", &[k('G'), code(KeyCode::End)]),
     // Everywhere
-    row(S::Global, Action::Overview, "overview", "Overview", &[k('1')]).when(can::profile_open),
-    row(S::Global, Action::Channels, "channels", "Channels", &[k('2')]).when(can::profile_open),
-    row(S::Global, Action::Traffic, "traffic", "Traffic", &[k('3')]).when(can::profile_open),
-    row(S::Global, Action::Profiles, "profiles", "Profiles", &[k('0')]),
+    row(S::Global, Action::Overview, "overview", "Overview", &[k('1')]).foot("overview").when(can::profile_open),
+    row(S::Global, Action::Channels, "channels", "Channels", &[k('2')]).foot("channels").when(can::profile_open),
+    row(S::Global, Action::Traffic, "traffic", "Traffic", &[k('3')]).foot("traffic").when(can::profile_open),
+    row(S::Global, Action::Profiles, "profiles", "Profiles", &[k('0')]).foot("profiles"),
     row(S::Global, Action::LastView, "last-view", "Last view", &[k('-')]).when(can::last_view),
-    row(S::Global, Action::WireLog, "wire-log", "Wire log: what was asked and answered", &[k('@')]).when(can::profile_open),
+    row(S::Global, Action::WireLog, "wire-log", "Wire log: what was asked and answered", &[k('@')])
+        .foot("wire log")
+        .when(can::profile_open),
     row(S::Global, Action::Notices, "notices", "Notices", &[k('M')]),
     row(S::Global, Action::Goto, "goto", "Go to a screen, channel or profile", &[k(':')]).foot("go"),
     row(S::Always, Action::Palette, "palette", "Every command", &[ctrl('p')]).foot("all"),
@@ -266,7 +268,7 @@ pub fn of(action: Action) -> Option<&'static Command> {
 
 /// The keys as they are written: `^P`, `⏎`, `Space`.
 pub fn key_name(key: Key, ascii: bool) -> String {
-    let name = match key.code {
+    match key.code {
         KeyCode::Char(' ') => "Space".to_owned(),
         KeyCode::Char(c) if key.ctrl => format!("^{}", c.to_ascii_uppercase()),
         KeyCode::Char(c) => c.to_string(),
@@ -281,8 +283,7 @@ pub fn key_name(key: Key, ascii: bool) -> String {
         KeyCode::Tab => "Tab".to_owned(),
         KeyCode::BackTab => "Shift-Tab".to_owned(),
         other => other.to_string(),
-    };
-    name
+    }
 }
 
 #[cfg(test)]

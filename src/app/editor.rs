@@ -54,6 +54,14 @@ impl Editor {
         self.area.insert_str(text);
     }
 
+    /// Replaces what stands between that character of the line and the cursor.
+    pub fn replace_from(&mut self, start: usize, text: &str) {
+        for _ in start..self.cursor().1 {
+            self.area.delete_char();
+        }
+        self.area.insert_str(text);
+    }
+
     /// Takes a key in; false if it means nothing to an input.
     pub fn key(&mut self, key: KeyEvent) -> bool {
         let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
@@ -61,7 +69,7 @@ impl Editor {
         match key.code {
             KeyCode::Left if ctrl => self.area.move_cursor(CursorMove::WordBack),
             KeyCode::Right if ctrl => self.area.move_cursor(CursorMove::WordForward),
-            KeyCode::Char('w') if ctrl => _ = self.area.delete_word(),
+            KeyCode::Char('w') | KeyCode::Backspace if ctrl => _ = self.area.delete_word(),
             KeyCode::Char('u') if ctrl => _ = self.area.delete_line_by_head(),
             KeyCode::Char('k') if ctrl => _ = self.area.delete_line_by_end(),
             KeyCode::Char('a') if ctrl => self.area.move_cursor(CursorMove::Head),
@@ -69,7 +77,6 @@ impl Editor {
             KeyCode::Char('_') if ctrl => _ = self.area.undo(),
             // AltGr arrives as Ctrl+Alt on some terminals: then it is a character.
             KeyCode::Char(c) if !ctrl && !alt || ctrl && alt => self.area.insert_char(c),
-            KeyCode::Backspace if ctrl => _ = self.area.delete_word(),
             KeyCode::Backspace => _ = self.area.delete_char(),
             KeyCode::Delete => _ = self.area.delete_next_char(),
             KeyCode::Left => self.area.move_cursor(CursorMove::Back),

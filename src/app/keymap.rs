@@ -46,13 +46,26 @@ pub fn lookup(model: &Model, event: KeyEvent) -> Option<&'static Command> {
 /// The commands for the footer: those of the table that hold and can be done now.
 pub fn footer(model: &Model) -> Vec<&'static Command> {
     let scopes = scopes(model);
-    let mut rows: Vec<(u8, &'static Command)> = COMMANDS
+    let mut rows: Vec<(bool, &'static Command)> = COMMANDS
         .iter()
+        .filter(|command| !is_here(model.screen, command.action))
         .filter(|command| command.footer.is_some() && scopes.contains(&command.scope) && (command.available)(model).is_ok())
-        .map(|command| (if command.action == Action::Enter { 0 } else { 1 }, command))
+        .map(|command| (command.action != Action::Enter, command))
         .collect();
-    rows.sort_by_key(|(rank, _)| *rank);
+    rows.sort_by_key(|(later, _)| *later);
     rows.into_iter().map(|(_, command)| command).collect()
+}
+
+/// Whether an action goes to where we are.
+fn is_here(screen: Screen, action: Action) -> bool {
+    matches!(
+        (screen, action),
+        (Screen::Overview, Action::Overview)
+            | (Screen::Channels, Action::Channels)
+            | (Screen::Traffic, Action::Traffic)
+            | (Screen::Profiles, Action::Profiles)
+            | (Screen::WireLog, Action::WireLog)
+    )
 }
 
 /// Why a command cannot be done now, as a sentence; `None` if it can or means nothing here.

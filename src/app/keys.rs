@@ -5,7 +5,7 @@ use super::list::{Step, window};
 use super::model::{Model, Screen};
 use super::overlays::confirm::Confirm;
 use super::overlays::palette::{self, Target};
-use super::overlays::{Overlay, menu};
+use super::overlays::{Overlay, input, menu};
 use super::screens::traffic::open;
 use super::screens::{channels, overview, traffic};
 use super::{act, help, keymap, layout, moving};
@@ -23,10 +23,9 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) {
         Some(Overlay::Menu(_)) => menu_key(model, key.code),
         Some(Overlay::Help(_)) => help_key(model, key.code),
         Some(Overlay::Prompt(_)) => prompt_key(model, key),
-        Some(Overlay::Confirm(_)) => false,
         None if model.typing.is_some() => filter_key(model, key),
         None if model.screen == Screen::Publish => form_key(model, key),
-        None => false,
+        Some(Overlay::Confirm(_)) | None => false,
     };
     if taken {
         model.touch();
@@ -186,6 +185,11 @@ fn filter_key(model: &mut Model, key: KeyEvent) -> bool {
             set_filter(model, before);
         }
         KeyCode::Enter => filter_done(model),
+        KeyCode::Tab => {
+            let Some(first) = filter.candidates.first().cloned() else { return false };
+            filter.editor.replace_from(first.start, &format!("{} ", first.text));
+            filter_typed(model);
+        }
         // The list stays within reach while its filter is typed.
         KeyCode::Up if model.screen != Screen::Traffic => moving::step(model, Step::By(-1)),
         KeyCode::Down if model.screen != Screen::Traffic => moving::step(model, Step::By(1)),
@@ -196,33 +200,45 @@ fn filter_key(model: &mut Model, key: KeyEvent) -> bool {
 }
 
 /// Lists follow each letter; traffic only says what is wrong with the query.
-fn filter_typed(model: &mut Model) {
-    let Some(filter) = &mut model.typing else { return };
+pub(super) fn filter_typed(model: &mut Model) {
+    let Some(filter) = &model.typing else { return };
     let text = filter.editor.text();
     if model.screen == Screen::Traffic {
-        filter.error = traffic::check_query(&text).err();
+        let error = input::query(&text, model).err();
+        let candidates = input::candidates(&filter.editor, model);
+        if let Some(filter) = &mut model.typing {
+            // A word that is only begun is no mistake yet.
+            filter.error = error.filter(|_| candidates.is_empty());
+            filter.candidates = candidates;
+        }
     } else {
         set_filter(model, text);
     }
 }
 
 fn filter_done(model: &mut Model) {
-    let Some(filter) = &mut model.typing else { return };
+    let Some(filter) = &model.typing else { return };
     let text = filter.editor.text();
-    if model.screen == Screen::Traffic {
-        if let Err(error) = traffic::check_query(&text) {
-            filter.error = Some(error);
-            return;
-        }
+    if model.screen != Screen::Traffic {
         model.typing = None;
-        let text = text.trim().to_owned();
-        if text != model.traffic.filter {
-            model.traffic.filter = text;
-            let source = model.traffic.source.clone();
-            traffic::start(model, source);
+        return;
+    }
+    match input::query(&text, model) {
+        Err(error) => {
+            if let Some(filter) = &mut model.typing {
+                filter.error = Some(error);
+                filter.candidates.clear();
+            }
         }
-    } else {
-        model.typing = None;
+        Ok(query) => {
+            model.typing = None;
+            let text = text.trim().to_owned();
+            if text != model.traffic.filter {
+                model.traffic.filter = text;
+                let source = model.traffic.source_of(&query);
+                traffic::start(model, source);
+            }
+        }
     }
 }
 

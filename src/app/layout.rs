@@ -63,8 +63,8 @@ pub fn areas(model: &Model) -> Option<Areas> {
 
 /// Whether a row under the crumbs says what is wrong.
 fn banner(model: &Model) -> bool {
-    let typing = model.typing.as_ref().is_some_and(|filter| filter.error.is_some());
-    typing || (model.screen == Screen::Traffic && model.traffic.interrupted.is_some())
+    let typing = model.typing.as_ref().is_some_and(|filter| filter.error.is_some() || !filter.candidates.is_empty());
+    model.screen == Screen::Traffic && (typing || model.traffic.interrupted.is_some())
 }
 
 fn split(model: &Model, body: Rect) -> (Rect, Option<Rect>, Option<Rect>) {
@@ -77,7 +77,7 @@ fn split(model: &Model, body: Rect) -> (Rect, Option<Rect>, Option<Rect>) {
         return (body, None, None);
     }
     if is_wide(model) {
-        let pane = (body.width * 2 / 5).clamp(46, 90);
+        let pane = if body.width < 150 { body.width * 9 / 20 } else { (body.width / 2).min(110) };
         let left = body.width - pane - 1;
         let rule = Rect::new(left, body.y, 1, body.height);
         (Rect { width: left, ..body }, Some(rule), Some(Rect::new(left + 1, body.y, pane, body.height)))

@@ -28,8 +28,7 @@ impl Pattern {
             Kind::Contains { needle, any_case, not }
         };
         let kind = match text.split_at_checked(1) {
-            None => Kind::All,
-            Some(("!" | "~", "")) => Kind::All,
+            None | Some(("!" | "~", "")) => Kind::All,
             Some(("!", rest)) => contains(rest, true),
             Some(("~", rest)) => return Self::fuzzy(rest),
             Some(_) => contains(text, false),

@@ -39,6 +39,10 @@ impl Model {
             Event::ProfileFailed { name, fault } => {
                 self.profiles.opening = None;
                 self.notices.fault(&fault, self.now);
+                if self.profile.is_none() {
+                    // Their screens say it themselves.
+                    self.notices.dismiss();
+                }
                 self.profiles.failed = Some((name, fault));
                 if self.profile.is_none() {
                     let none = self.profiles.entries.as_ref().is_none_or(Vec::is_empty);
@@ -99,9 +103,8 @@ impl Model {
             Event::Published { task, result } => published(self, task, result),
             Event::Job { task, update } => job(self, task, update),
             Event::Wire { integration, lines } => {
-                if self.wire.integration.as_ref() == Some(&integration) && self.wire.add(lines) {
-                    self.touch();
-                }
+                let new = self.wire.integration.as_ref() == Some(&integration) && self.wire.add(lines);
+                self.revision += u64::from(new);
             }
             Event::Copied(Ok(what)) => say(self, Level::Info, &format!("Copied: {what}")),
             Event::Exported { task, result: Ok(export) } => {

@@ -25,7 +25,7 @@ impl Completions {
 
 impl Man {
     /// One page: the program, then each command with its options.
-    pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run() -> anyhow::Result<ExitCode> {
         let mut command = Cli::command();
         command.build();
         let mut page = Vec::new();

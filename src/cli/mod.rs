@@ -97,7 +97,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Profile(args) => profile(&args, &connection),
         Command::Play(play) => play.run(&connection, &look).await,
         Command::Completions(completions) => completions.run(),
-        Command::Man(man) => man.run(),
+        Command::Man(_) => manual::Man::run(),
     }
 }
 

@@ -229,6 +229,7 @@ fn librdkafkas_own_names_say_where_and_as_whom_when_nothing_else_does() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of mistakes")]
 fn each_mistake_is_told_with_its_place_and_what_was_meant() {
     for (text, told) in [
         (kafka("  endpiont {\n    address = \"one\"\n  }"), "3:3 unknown block `endpiont` | did you mean `endpoint`?"),

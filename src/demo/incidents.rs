@@ -44,13 +44,13 @@ fn incident(rng: &mut Rng, at: Timestamp) -> Outgoing {
             json!({"AlertCorrelated": {"incident_id": id, "alert_id": format!("alert-{:03}", rng.u16(..999)), "correlation_score": score}})
         }
     };
-    message(&id, &envelope(rng, event, "incident-manager", at), at)
+    message(&id, &envelope(rng, &event, "incident-manager", at), at)
 }
 
 fn alert(rng: &mut Rng, at: Timestamp) -> Outgoing {
     let id = format!("alert-{:03}", rng.u16(..999));
     let alert = json!({"alert_id": id, "severity": "critical", "message": "Database connection lost"});
-    message(&id, &envelope(rng, alert, "alert-service", at), at)
+    message(&id, &envelope(rng, &alert, "alert-service", at), at)
 }
 
 /// What the consumer could not take, with its reason in plain headers.
@@ -69,7 +69,7 @@ fn undeliverable(rng: &mut Rng, at: Timestamp) -> Outgoing {
     dead
 }
 
-fn envelope(rng: &mut Rng, payload: Value, source: &str, at: Timestamp) -> Value {
+fn envelope(rng: &mut Rng, payload: &Value, source: &str, at: Timestamp) -> Value {
     let correlation = rng.bool().then(|| format!("req-{}", rng.u16(..)));
     json!({
         "payload": payload,

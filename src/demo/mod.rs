@@ -69,10 +69,9 @@ impl Demo {
     /// The same profile as a file, for other processes.
     pub fn profile_hcl(&self) -> String {
         let addresses: Vec<String> = self.kafka.addresses().iter().map(|address| format!("\"{address}\"")).collect();
-        let channels: String = topics::TENANT_PATTERNS
-            .iter()
+        let channels = topics::TENANT_PATTERNS
             .map(|pattern| format!("\n  channels {{\n    pattern           = \"{pattern}\"\n    tenant_extraction = topic_suffix\n  }}\n"))
-            .collect();
+            .concat();
         format!(
             "# The systems of a running `mqdeck demo`. They are gone when it ends.\n\nintegration \"{INTEGRATION}\" {{\n  type = \"kafka\"\n\n  \
              endpoint {{\n    addresses = [{}]\n  }}\n\n  health_check {{\n    interval = \"2s\"\n  }}\n\n  config {{\n    \

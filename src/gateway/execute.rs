@@ -55,7 +55,8 @@ impl Gateway {
         if !self.read_only {
             return Ok(());
         }
-        Err(Fault::new(Kind::Forbidden, "change", address.to_string(), "this console is read-only").next("start it without --read-only"))
+        Err(Fault::new(Kind::Forbidden, "change", address.to_string(), "this profile is open for reading only")
+            .next(if self.profile.read_only { "its safety block says so" } else { "start without --read-only" }))
     }
 
     async fn publish(&self, address: &Address, messages: Vec<Outgoing>) -> Result<Outcome, Fault> {

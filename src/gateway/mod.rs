@@ -27,7 +27,7 @@ use tokio::sync::{Notify, watch};
 /// One opened profile. Dropping it ends every connection.
 pub struct Gateway {
     pub profile: Profile,
-    /// Set from the command line or the profile: sessions come without their writing handles, and [`execute`] refuses.
+    /// Asked for on the command line or by the profile: sessions come without their writing handles, and [`execute`] refuses.
     pub read_only: bool,
     supervised: Vec<Supervised>,
     rates: Mutex<Rates>,
@@ -37,6 +37,7 @@ pub struct Gateway {
 impl Gateway {
     /// Starts to connect every integration of the profile, each by itself; returns at once.
     pub fn open(profile: Profile, read_only: bool) -> Self {
+        let read_only = read_only || profile.read_only;
         let supervised = profile.integrations.iter().map(|integration| Supervised::start(integration.clone(), read_only)).collect();
         Self { profile, read_only, supervised, rates: Mutex::default(), next_view: Arc::default() }
     }

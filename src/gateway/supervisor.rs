@@ -67,10 +67,9 @@ impl Supervised {
     pub(super) async fn shutdown(&self) {
         self.task.abort();
         let session = self.session.borrow().clone();
-        if let Some(publish) = session.and_then(|s| s.publish) {
-            if let Err(fault) = publish.flush().await {
-                tracing::error!(integration = %self.integration.name, %fault, "flush");
-            }
+        let Some(publish) = session.and_then(|s| s.publish) else { return };
+        if let Err(fault) = publish.flush().await {
+            tracing::error!(integration = %self.integration.name, %fault, "flush");
         }
     }
 }

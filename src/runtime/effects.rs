@@ -13,7 +13,8 @@ use crate::domain::fault::{Fault, Kind};
 use crate::domain::health::Link;
 use crate::domain::message::Message;
 use crate::domain::position::{Position, Range};
-use crate::domain::view::MessageView;
+use crate::domain::redact;
+use crate::domain::view::{Decoded, MessageView};
 use crate::gateway::Gateway;
 use crate::gateway::execute::Outcome;
 use crate::gateway::filter::{Filter, Verdict};
@@ -58,7 +59,7 @@ impl Performer {
             Effect::WatchWire(watch) => self.watch_wire(watch),
             Effect::StopTask(task) => self.stop(task),
             Effect::StartTail { task, addresses, filter } => {
-                self.on_gateway(task, move |gateway, lanes| tail(gateway, lanes, task, addresses, filter))
+                self.on_gateway(task, move |gateway, lanes| tail(gateway, lanes, task, addresses, filter));
             }
             Effect::ReadHistory { task, address, range, limit, filter } => {
                 let search = Search { address, range, limit, filter };
@@ -138,8 +139,8 @@ impl Performer {
         if let Some(old) = self.gateway.take() {
             tokio::spawn(async move { old.shutdown().await });
         }
-        let opened = open::describe(&profile, self.opener.read_only, demo.as_ref());
         let gateway = Arc::new(Gateway::open(profile, self.opener.read_only));
+        let opened = open::describe(&gateway, demo.as_ref());
         self.send(Event::ProfileOpened(opened));
         self.links =
             gateway.integrations().map(|(name, _)| tokio::spawn(follow(gateway.clone(), self.lanes.clone(), name.clone()))).collect();
@@ -200,7 +201,7 @@ impl Performer {
         let lanes = self.lanes.clone();
         tokio::spawn(async move {
             // Decoding a large payload takes a while: not on a thread that drives connections.
-            let decoded = tokio::task::spawn_blocking(move || detect::decode(message.payload.as_deref(), &message.headers, &[])).await;
+            let decoded = tokio::task::spawn_blocking(move || decoded(&message)).await;
             let result = decoded.map_err(|e| Fault::new(Kind::Protocol, "decode", "", e.to_string()));
             lanes.result(Event::Decoded { id, result }).await;
         });
@@ -213,6 +214,12 @@ impl Performer {
             lanes.result(event).await;
         });
     }
+}
+
+/// What a message says, with what looks like a credential hidden: screens are seen by others, and recorded.
+fn decoded(message: &Message) -> Decoded {
+    let decoded = detect::decode(message.payload.as_deref(), &message.headers, &[]);
+    Decoded { value: decoded.value.as_ref().map(redact::value), ..decoded }
 }
 
 /// Reports an integration's link as it changes, and what can be published through it.
@@ -246,10 +253,10 @@ async fn list_channels(gateway: &Gateway, lanes: &Lanes, integration: Arc<str>) 
 async fn follow_wire(gateway: Arc<Gateway>, lanes: Lanes, integration: Arc<str>, mut since: u64) {
     loop {
         let Ok(log) = gateway.wire_log(&integration) else { return };
-        let lines: Vec<WireLine> = log.since(since).into_iter().map(wire_line).collect();
-        if let Some(last) = lines.last() {
+        let new: Vec<WireLine> = log.since(since).into_iter().map(wire_line).collect();
+        if let Some(last) = new.last() {
             since = last.number;
-            lanes.result(Event::Wire { integration: integration.clone(), lines }).await;
+            lanes.result(Event::Wire { integration: integration.clone(), lines: new }).await;
         }
         tokio::time::sleep(WIRE_EVERY).await;
     }

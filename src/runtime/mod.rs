@@ -130,7 +130,7 @@ impl Console {
 
     /// Gives the terminal to an editor or, after Ctrl-Z, to the shell, and takes it back.
     async fn lend_terminal(&mut self) -> io::Result<()> {
-        self.screen.pause()?;
+        Screen::pause()?;
         if std::mem::take(&mut self.core.asked.suspend) {
             kill_process(getpid(), Signal::TSTP)?;
         }

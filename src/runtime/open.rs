@@ -9,6 +9,7 @@ use crate::config::store::{self, Store};
 use crate::demo::Demo;
 use crate::domain::fault::Fault;
 use crate::domain::text::SafeText;
+use crate::gateway::Gateway;
 use std::path::Path;
 
 /// Knows where profiles live and which values their variables have.
@@ -68,11 +69,12 @@ fn summary(integration: &Integration) -> SafeText {
 }
 
 /// What the console shows of an opened profile.
-pub(super) fn describe(profile: &Profile, read_only: bool, demo: Option<&Demo>) -> Opened {
+pub(super) fn describe(gateway: &Gateway, demo: Option<&Demo>) -> Opened {
+    let profile = &gateway.profile;
     Opened {
         name: (&*profile.name).into(),
         demo: demo.is_some(),
-        read_only,
+        read_only: gateway.read_only,
         unverified_tls: profile.integrations.iter().any(|i| i.endpoint.tls.as_ref().is_some_and(|tls| !tls.verify_server)),
         integrations: profile.integrations.iter().map(integration).collect(),
         show: demo.map(Demo::show),

@@ -35,7 +35,7 @@ impl Screen {
     }
 
     /// Gives the terminal to somebody else for a while: an editor, the shell after Ctrl-Z.
-    pub(super) fn pause(&mut self) -> io::Result<()> {
+    pub(super) fn pause() -> io::Result<()> {
         leave()
     }
 

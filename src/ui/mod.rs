@@ -6,6 +6,8 @@ pub mod theme;
 pub mod widgets;
 
 #[cfg(test)]
+mod flows;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -60,7 +62,7 @@ fn body(canvas: &mut Canvas, model: &Model, areas: &Areas) -> Option<Position> {
     };
     let mut cursor = chrome::around(canvas, model, areas, &row_2);
     if let Some(banner) = areas.banner {
-        traffic::banner(canvas, model, banner);
+        traffic::banner(canvas, model, banner, cursor);
     }
     match model.screen {
         Screen::Welcome => welcome::welcome(canvas, model, areas.list),

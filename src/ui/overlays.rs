@@ -85,7 +85,7 @@ fn draw_palette(canvas: &mut Canvas, palette: &Palette) -> Position {
     if palette.rows.is_empty() {
         canvas.put(inside.x + 2, inside.y + 2, inside.width, "Nothing matches.", Role::Dim);
     }
-    canvas.put(inside.x, inside.y, 1, if palette.kind == Kind::Places { ":" } else { canvas.glyphs().pointer }, Role::Key);
+    canvas.put(inside.x, inside.y, 1, if palette.kind == Kind::Places { ":" } else { canvas.glyphs().crumb }, Role::Key);
     input::line(canvas, Rect::new(inside.x + 2, inside.y, inside.width.saturating_sub(2), 1), &palette.editor, true)
 }
 
@@ -119,15 +119,15 @@ fn draw_help(canvas: &mut Canvas, model: &Model, offset: usize) {
             help::Row::Blank => {}
             help::Row::Heading(text) => _ = canvas.put(inside.x, y, inside.width, text, Role::Strong),
             help::Row::Command(command) => {
-                canvas.put(inside.x + 2, y, 12, &keys(canvas, command), Role::Key);
+                canvas.put(inside.x + 2, y, 14, &keys(canvas, command), Role::Key);
                 let refused = match (command.available)(model) {
                     Err(Reason::Refused(reason)) => Some(reason),
                     _ => None,
                 };
                 let role = if refused.is_some() { Role::Dim } else { Role::Text };
-                let used = canvas.put(inside.x + 15, y, inside.width.saturating_sub(15), command.title, role);
+                let used = canvas.put(inside.x + 17, y, inside.width.saturating_sub(17), command.title, role);
                 if let Some(reason) = refused {
-                    let room = inside.width.saturating_sub(used + 17);
+                    let room = inside.width.saturating_sub(used + 19);
                     if width(&reason) <= room {
                         canvas.put_right(inside.right(), y, room, &reason, Role::Dim);
                     }

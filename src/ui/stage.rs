@@ -38,24 +38,24 @@ pub(super) const SPEC: PublishSpec = PublishSpec {
 
 /// A driven console.
 pub(super) struct Stage {
-    pub model: Model,
-    pub effects: Vec<Effect>,
+    pub(super) model: Model,
+    pub(super) effects: Vec<Effect>,
 }
 
 impl Stage {
-    pub fn new(width: u16, height: u16, opening: bool) -> Self {
+    pub(super) fn new(width: u16, height: u16, opening: bool) -> Self {
         let start = Start { now: NOW, zone: jiff::tz::TimeZone::UTC, width, height, opening };
         let (model, effects) = Model::new(start);
         Self { model, effects }
     }
 
-    pub fn event(&mut self, event: Event) -> &mut Self {
+    pub(super) fn event(&mut self, event: Event) -> &mut Self {
         self.effects.extend(update(&mut self.model, event));
         self
     }
 
     /// Keys as in a tape: `j`, `Enter`, `^P`; several separated by spaces.
-    pub fn keys(&mut self, keys: &str) -> &mut Self {
+    pub(super) fn keys(&mut self, keys: &str) -> &mut Self {
         for key in keys.split(' ') {
             let (code, modifiers) = match key {
                 "Enter" => (KeyCode::Enter, KeyModifiers::NONE),
@@ -73,20 +73,20 @@ impl Stage {
         self
     }
 
-    pub fn text(&mut self, text: &str) -> &mut Self {
+    pub(super) fn text(&mut self, text: &str) -> &mut Self {
         for c in text.chars() {
             self.event(Event::Key(KeyEvent::from(KeyCode::Char(c))));
         }
         self
     }
 
-    pub fn after(&mut self, millis: i64) -> &mut Self {
+    pub(super) fn after(&mut self, millis: i64) -> &mut Self {
         let now = Timestamp(self.model.now.0 + millis);
         self.event(Event::Tick(now))
     }
 
     /// The task of the last effect that started one.
-    pub fn task(&self) -> TaskId {
+    pub(super) fn task(&self) -> TaskId {
         self.effects
             .iter()
             .rev()
@@ -102,7 +102,7 @@ impl Stage {
     }
 
     /// A profile with two integrations, of which the second is `link`ed so.
-    pub fn opened(&mut self, link: Link) -> &mut Self {
+    pub(super) fn opened(&mut self, link: Link) -> &mut Self {
         let integration = |name: &str, endpoint: &str| OpenedIntegration { name: name.into(), system: "Kafka", endpoint: endpoint.into() };
         self.event(Event::ProfileOpened(Opened {
             name: "prod-eu".into(),
@@ -118,7 +118,7 @@ impl Stage {
     }
 
     /// Channel lists of `events`, several times, so that rates have a past.
-    pub fn listed(&mut self, names: &[&str]) -> &mut Self {
+    pub(super) fn listed(&mut self, names: &[&str]) -> &mut Self {
         for round in 0..9_u32 {
             self.after(500);
             let channels = names.iter().enumerate().map(|(i, name)| channel(name, i, round)).collect();
@@ -128,12 +128,12 @@ impl Stage {
     }
 
     /// Loaded with a dozen channels.
-    pub fn loaded(&mut self) -> &mut Self {
+    pub(super) fn loaded(&mut self) -> &mut Self {
         self.opened(down()).listed(NAMES)
     }
 
     /// Traffic of `orders.created`, live, with these views.
-    pub fn live(&mut self, views: Vec<MessageView>) -> &mut Self {
+    pub(super) fn live(&mut self, views: Vec<MessageView>) -> &mut Self {
         self.keys("2").text("/orders.created").keys("Enter Enter");
         let task = self.task();
         let seen = 48_211;
@@ -144,12 +144,12 @@ impl Stage {
     }
 
     /// A part of history that has ended.
-    pub fn history(&mut self, update: HistoryUpdate) -> &mut Self {
+    pub(super) fn history(&mut self, update: HistoryUpdate) -> &mut Self {
         let task = self.task();
         self.event(Event::History { task, update })
     }
 
-    pub fn wire(&mut self, text: &str) -> &mut Self {
+    pub(super) fn wire(&mut self, text: &str) -> &mut Self {
         let line = |number: u64| WireLine {
             number,
             peer: "kafka-1.prod.example:9092".into(),
@@ -160,7 +160,7 @@ impl Stage {
         self.event(Event::Wire { integration: "events".into(), lines: (1..=5).map(line).collect() })
     }
 
-    pub fn profiles(&mut self) -> &mut Self {
+    pub(super) fn profiles(&mut self) -> &mut Self {
         let entry = |name: &str, integrations: &[&str], fault| ProfileEntry {
             name: name.into(),
             path: format!("/home/op/.config/mqdeck/profiles/{name}.hcl").into(),
@@ -175,7 +175,7 @@ impl Stage {
         ]))
     }
 
-    pub fn buffer(&self) -> Buffer {
+    pub(super) fn buffer(&self) -> Buffer {
         let theme = Theme::named("dark", Depth::True, false).expect("a theme");
         let mut buffer = Buffer::empty(Rect::new(0, 0, self.model.width, self.model.height));
         super::draw(&self.model, &theme, &mut buffer);
@@ -183,7 +183,7 @@ impl Stage {
     }
 
     /// The frame as lines of text.
-    pub fn screen(&self) -> String {
+    pub(super) fn screen(&self) -> String {
         lines(&self.buffer())
     }
 }

@@ -1,7 +1,7 @@
 //! Every screen in every size and state, reached by events alone; and what must hold for every frame.
 
 use super::stage::{HOSTILE, NAMES, Stage, decoded, description, down, lines, view, views};
-use super::theme::{self, Depth, Theme};
+use super::theme::{Depth, Theme};
 use super::widgets::text::find_hidden;
 use crate::app::event::{HistoryUpdate, JobUpdate, Level, TailNote, TailUpdate};
 use crate::app::{Effect, Event, TaskId};
@@ -137,7 +137,7 @@ const SCENES: &[Scene] = &[
     }),
     ("traffic-detail", |s| {
         s.loaded().live(views(60)).keys("j j Enter");
-        s.event(Event::Decoded { id: 58, result: Ok(decoded()) });
+        s.event(Event::Decoded { id: 59, result: Ok(decoded()) });
     }),
     ("traffic-detail-hex", |s| {
         s.loaded().live(views(60)).keys("j j Enter w");
@@ -170,6 +170,19 @@ const SCENES: &[Scene] = &[
             .live(vec![view(1, "orders.created", Some(bytes), Some(bytes)), view(2, HOSTILE, None, Some(b"\xff\xfe\x00"))])
             .keys("G Enter");
         s.event(Event::Decoded { id: 1, result: Ok(decoded()) });
+    }),
+    ("traffic-query-error", |s| {
+        s.loaded().live(views(12)).text("/value.total > and");
+    }),
+    ("traffic-query-completion", |s| {
+        s.loaded().live(views(12)).keys("j").event(Event::Decoded { id: 12, result: Ok(decoded()) });
+        s.keys("Enter").text("/value.c");
+    }),
+    ("traffic-filtered-empty", |s| {
+        s.loaded().live(views(3)).text("/key == \"nobody\"").keys("Enter");
+        let task = s.task();
+        s.event(Event::TailStarted { task, result: Ok(()) });
+        s.event(Event::Tail { task, update: TailUpdate { counts: Counts { seen: 812, bytes: 9 }, ..TailUpdate::default() } });
     }),
     ("traffic-history", |s| {
         s.loaded().live(views(3)).keys("H Enter");
@@ -275,7 +288,7 @@ fn nothing_hidden_reaches_a_cell_in_any_scene_or_theme() {
         let mut stage = Stage::new(120, 40, false);
         reach(&mut stage);
         for ascii in [false, true] {
-            for theme in theme::NAMES {
+            for theme in Theme::names() {
                 let theme = Theme::named(theme, Depth::Ansi256, ascii).expect(theme);
                 let mut buffer = Buffer::empty(Rect::new(0, 0, 120, 40));
                 super::draw(&stage.model, &theme, &mut buffer);

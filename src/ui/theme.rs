@@ -65,9 +65,6 @@ const SHIPPED: [(&str, &str); 5] = [
     ("mono", include_str!("../../themes/mono.toml")),
 ];
 
-/// The names that `--theme` takes.
-pub const NAMES: [&str; SHIPPED.len()] = [SHIPPED[0].0, SHIPPED[1].0, SHIPPED[2].0, SHIPPED[3].0, SHIPPED[4].0];
-
 /// How many colours the terminal shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Depth {
@@ -120,6 +117,8 @@ pub struct Glyphs {
     pub rule: &'static str,
     pub line: &'static str,
     pub cut: &'static str,
+    /// Points at what stands above.
+    pub under: &'static str,
     pub bar: [&'static str; 2],
     pub spark: [&'static str; 9],
     pub ascii: bool,
@@ -141,6 +140,7 @@ const UNICODE: Glyphs = Glyphs {
     rule: "│",
     line: "─",
     cut: "…",
+    under: "↑",
     bar: ["█", "░"],
     spark: [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     ascii: false,
@@ -162,12 +162,18 @@ const ASCII: Glyphs = Glyphs {
     rule: "|",
     line: "-",
     cut: "~",
+    under: "^",
     bar: ["#", "."],
     spark: [" ", "_", "_", ".", ".", "-", "-", "=", "#"],
     ascii: true,
 };
 
 impl Theme {
+    /// The names of the shipped themes.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        SHIPPED.iter().map(|(name, _)| *name)
+    }
+
     /// A shipped theme for a terminal of that depth; `ascii` draws without Unicode. `None` if there is no theme of that name.
     pub fn named(name: &str, depth: Depth, ascii: bool) -> Option<Self> {
         let (file, text) = SHIPPED.iter().find(|(known, _)| *known == name)?;
@@ -334,7 +340,7 @@ mod tests {
 
     #[test]
     fn without_colours_no_theme_uses_any_and_selection_is_still_told() {
-        for name in NAMES {
+        for name in Theme::names() {
             let theme = Theme::named(name, Depth::None, true).expect(name);
             for (role, label) in ROLES {
                 assert!(theme.style(role).fg.is_none() && theme.style(role).bg.is_none(), "{name}: {label}");

@@ -44,7 +44,7 @@ async fn a_damaged_batch_is_told_with_its_place_and_everything_else_is_read() {
             let fault = fault.expect("the damage is told");
             assert_eq!((offsets, fault.kind), (vec![0, 1, 2, 3, 4, 6, 7, 8, 9], Kind::Protocol), "{fault}");
             let said = fault.to_string();
-            assert!(fault.target.as_str().starts_with(&topic) && said.contains("5"), "{said}");
+            assert!(fault.target.as_str().starts_with(&topic) && said.contains('5'), "{said}");
             assert!(said.contains("CRC-32C") && said.contains("0@6"), "{said}");
             assert!(!fault.next.as_str().is_empty(), "{said}");
         } else {

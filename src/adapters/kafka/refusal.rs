@@ -106,7 +106,7 @@ fn refused(target: &SafeText, code: Code, sent: &Sent) -> Option<Fault> {
             "no topic can have this name".into(),
             "a name has 1 to 249 letters, digits, dots, underscores and hyphens",
         ),
-        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => too_large(target, sent),
+        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => Some(too_large(target, sent)),
         Code::InvalidTimestamp => fault(
             Kind::Rejected,
             "the topic does not take this timestamp".into(),
@@ -136,13 +136,13 @@ fn refused(target: &SafeText, code: Code, sent: &Sent) -> Option<Fault> {
     }
 }
 
-fn too_large(target: &SafeText, sent: &Sent) -> Option<Fault> {
+fn too_large(target: &SafeText, sent: &Sent) -> Fault {
     let limit = match sent.limit {
         Some(limit) => format!("max.message.bytes is {} bytes", figure::grouped(limit)),
         None => "see max.message.bytes of the topic and message.max.bytes of the broker and of the profile".to_owned(),
     };
     let cause = format!("the message has {} bytes, which is more than is taken here: {limit}", figure::grouped(sent.size as u64));
-    Some(Fault::new(Kind::Rejected, OP, target.clone(), cause).next("send less, compress it, or raise the limit"))
+    Fault::new(Kind::Rejected, OP, target.clone(), cause).next("send less, compress it, or raise the limit")
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 use crate::app::Model;
 use crate::app::editor::Editor;
 use crate::domain::position::{Bound, Range};
+use crate::domain::query::{Candidate, Query, complete};
 use crate::domain::time::Timestamp;
+use crate::domain::value::Value;
 use jiff::Zoned;
 use jiff::tz::TimeZone;
 
@@ -14,6 +16,8 @@ pub struct Filter {
     pub before: String,
     /// What is wrong, and at which character.
     pub error: Option<(usize, String)>,
+    /// What may be written next; Tab takes the first.
+    pub candidates: Vec<Candidate>,
 }
 
 /// What is asked for.
@@ -64,6 +68,45 @@ pub(crate) fn range(text: &str, model: &Model) -> Result<Range, String> {
     let text = text.strip_prefix("from ").unwrap_or(text);
     let (start, end) = text.split_once(" until ").unwrap_or((text, "latest"));
     Ok(Range { start: Bound::parse(start, &now)?, end: Bound::parse(end, &now)? })
+}
+
+/// Checks a query; an error stands at a character.
+pub(crate) fn query(text: &str, model: &Model) -> Result<Query, (usize, String)> {
+    let now = zoned(model.now, &model.zone).map_err(|error| (0, error))?;
+    Query::parse(text, &now).map_err(|error| {
+        let hint = error.hint.map_or_else(String::new, |hint| format!(" ({hint})"));
+        (error.column, format!("{}{hint}", error.message))
+    })
+}
+
+/// What may be written next at the cursor of a query: words of the language, and paths that the selected message has.
+pub(crate) fn candidates(editor: &Editor, model: &Model) -> Vec<Candidate> {
+    let mut paths = Vec::new();
+    if let Some(view) = model.traffic.selected() {
+        paths.extend(view.message.headers.iter().filter_map(|h| std::str::from_utf8(&h.name).ok()).map(|name| format!("headers.{name}")));
+    }
+    if let Some(Ok(decoded)) = model.traffic.detail.as_ref().and_then(|pane| pane.decoded.as_ref())
+        && let Some(value) = &decoded.value
+    {
+        collect(value, "value", &mut paths);
+    }
+    paths.dedup();
+    let mut found = complete(&editor.text(), editor.cursor().1, &paths);
+    found.truncate(12);
+    found
+}
+
+/// The paths of an object's fields, two levels down.
+fn collect(value: &Value, path: &str, paths: &mut Vec<String>) {
+    if let Value::Object(entries) = value {
+        for (name, inner) in entries.iter().filter(|(name, _)| name.chars().all(|c| c.is_alphanumeric() || c == '_')) {
+            let path = format!("{path}.{name}");
+            if path.matches('.').count() < 3 {
+                collect(inner, &path, paths);
+            }
+            paths.push(path);
+        }
+    }
 }
 
 fn zoned(now: Timestamp, zone: &TimeZone) -> Result<Zoned, String> {

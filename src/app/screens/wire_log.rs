@@ -22,9 +22,9 @@ pub struct WireLog {
 pub const COLUMNS: &[Column] = &[
     Column::right("#", 6, 3),
     Column::left("peer", 14, 28, 2),
-    Column::left("request", 20, 60, 0),
-    Column::right("took", 9, 1),
-    Column::left("answer", 16, 200, 0),
+    Column::left("request", 28, 60, 0).grow(3),
+    Column::right("took", 8, 1),
+    Column::left("answer", 24, 200, 0).grow(4),
 ];
 
 impl WireLog {

@@ -131,7 +131,7 @@ fn description(canvas: &mut Canvas, model: &Model, area: Rect, pane: &Describe) 
                 message::waiting(canvas, area, &format!("Asking about {}…", pane.address), since);
             }
         }
-        Some(Err(fault)) => message::fault(canvas, area, "This channel is not known better.", fault, "Esc closes"),
+        Some(Err(fault)) => message::fault(canvas, area, "This channel could not be described.", fault, "Esc closes"),
         Some(Ok(description)) => {
             let rows = rows(pane, description);
             let widths = table_widths(description, area.width);

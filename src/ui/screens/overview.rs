@@ -74,9 +74,8 @@ fn faults(model: &Model) -> Vec<(&Integration, String, String)> {
     let shown = model.overview.rows.iter().filter_map(|row| model.integrations().get(*row));
     shown
         .filter_map(|integration| {
-            let fault = match (&integration.link, &integration.list_fault) {
-                (Link::Down { fault, .. }, _) | (Link::Up { .. }, Some(fault)) => fault,
-                _ => return None,
+            let ((Link::Down { fault, .. }, _) | (Link::Up { .. }, Some(fault))) = (&integration.link, &integration.list_fault) else {
+                return None;
             };
             Some((integration, format!("{}: {}", fault.kind.word(), fault.cause), fault.next.as_str().to_owned()))
         })

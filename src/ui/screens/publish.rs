@@ -88,7 +88,8 @@ fn draw_part(canvas: &mut Canvas, form: &Form, part: Part, row: Rect) -> Option<
 
 fn one_line(canvas: &mut Canvas, area: Rect, editor: &crate::app::editor::Editor, focused: bool, hint: &str) -> Option<Position> {
     if editor.is_empty() {
-        canvas.put(area.x + 2, area.y, area.width.saturating_sub(2), hint, Role::Dim);
+        let beside = if focused { 2 } else { 0 };
+        canvas.put(area.x + beside, area.y, area.width.saturating_sub(beside), hint, Role::Dim);
         if !focused {
             return None;
         }

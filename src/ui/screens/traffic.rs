@@ -6,6 +6,7 @@ use crate::app::model::Model;
 use crate::app::screens::traffic::detail::{Detail, Part, Row};
 use crate::app::screens::traffic::{Focus, HISTORY_LIMIT, Phase, Source, Traffic, columns};
 use crate::domain::figure;
+use crate::domain::text::SafeText;
 use crate::domain::view::{MessageView, Preview};
 use crate::ui::theme::Role;
 use crate::ui::widgets::chrome::Crumbs;
@@ -13,7 +14,7 @@ use crate::ui::widgets::message;
 use crate::ui::widgets::table::{Cell, Gutter, Table};
 use crate::ui::widgets::text::{Canvas, Cut, width};
 use jiff::tz::TimeZone;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 
 pub fn crumbs<'a>(canvas: &Canvas, model: &'a Model, path: &'a [String]) -> Crumbs<'a> {
     let traffic = &model.traffic;
@@ -44,6 +45,9 @@ fn status(canvas: &Canvas, model: &Model) -> Vec<(String, Role)> {
     let glyphs = canvas.glyphs();
     let wide = model.width >= 100;
     let mut pieces = Vec::new();
+    if model.typing.is_some() {
+        return pieces;
+    }
     let marked = traffic.list.marks.len();
     if marked > 0 {
         pieces.push((format!("{marked} marked   "), Role::Marked));
@@ -70,7 +74,9 @@ fn status(canvas: &Canvas, model: &Model) -> Vec<(String, Role)> {
     let seen = figure::count(traffic.counts.seen);
     let verb = if traffic.is_live() { "seen" } else { "scanned" };
     let dot = glyphs.dot;
-    let filtered = if traffic.filter.is_empty() { String::new() } else { format!(" {dot} matched {}", figure::count(traffic.matched)) };
+    // Where there is no room for it: what matched is what is shown and what was dropped.
+    let filtered =
+        if traffic.filter.is_empty() || !wide { String::new() } else { format!(" {dot} matched {}", figure::count(traffic.matched)) };
     let dropped = if traffic.is_live() { format!(" {dot} dropped {}", figure::count(traffic.dropped())) } else { String::new() };
     pieces.push((format!("   shown {shown}{filtered} {dot} {verb} {seen}{dropped}"), Role::Dim));
     if traffic.filter_errors > 0 {
@@ -79,17 +85,46 @@ fn status(canvas: &Canvas, model: &Model) -> Vec<(String, Role)> {
     pieces
 }
 
-/// The row under the crumbs: what is wrong with the query, or with the reading.
-pub fn banner(canvas: &mut Canvas, model: &Model, area: Rect) {
+/// The row under the crumbs: what is wrong with the query, under the character where it stands; what may be written next; or
+/// what is wrong with the reading. `cursor` is the cursor of the query.
+pub fn banner(canvas: &mut Canvas, model: &Model, area: Rect, cursor: Option<Position>) {
     let glyphs = canvas.glyphs();
-    if let Some((_, error)) = model.typing.as_ref().and_then(|typing| typing.error.as_ref()) {
-        canvas.put(area.x + 1, area.y, 1, glyphs.bad, Role::Bad);
-        canvas.put(area.x + 3, area.y, area.width.saturating_sub(4), error, Role::Text);
+    let end = area.right().saturating_sub(1);
+    if let Some(typing) = &model.typing {
+        if let Some((column, error)) = &typing.error {
+            let at = typing.editor.cursor().1;
+            let text = typing.editor.text();
+            let cells = |from: usize, to: usize| {
+                let part: String = text.chars().skip(from).take(to.saturating_sub(from)).collect();
+                width(SafeText::new(&part).as_str())
+            };
+            let cursor = cursor.map_or(area.x, |cursor| cursor.x);
+            let x = (cursor + cells(at, *column)).saturating_sub(cells(*column, at)).clamp(area.x + 1, end - 1);
+            canvas.put(x, area.y, 1, glyphs.under, Role::Bad);
+            let room = end.saturating_sub(x + 2);
+            if width(error) <= room || room >= x {
+                canvas.put(x + 2, area.y, room, error, Role::Text);
+            } else {
+                canvas.put_right(x.saturating_sub(1), area.y, x.saturating_sub(2), error, Role::Text);
+            }
+        } else {
+            let mut x = area.x + 1;
+            x += canvas.put(x, area.y, 4, "Tab", Role::Key) + 2;
+            for candidate in &typing.candidates {
+                if x + width(&candidate.text) >= end {
+                    break;
+                }
+                x += canvas.put(x, area.y, end - x, &candidate.text, Role::Text) + 2;
+            }
+            if let [only] = typing.candidates.as_slice() {
+                canvas.put(x, area.y, end.saturating_sub(x), only.detail, Role::Dim);
+            }
+        }
     } else if let Some((fault, since)) = &model.traffic.interrupted {
         canvas.put(area.x + 1, area.y, 1, glyphs.watch, Role::Watch);
         let next = if fault.next.as_str().is_empty() { String::new() } else { format!(" → {}", fault.next) };
-        let text = format!("No messages since {}: {}; it is tried again.{next}", figure::age(model.now.since(*since)), fault.cause);
-        canvas.put(area.x + 3, area.y, area.width.saturating_sub(4), &text, Role::Text);
+        let text = format!("No messages for {}, trying again: {}{next}", figure::age(model.now.since(*since)), fault.cause);
+        canvas.put(area.x + 3, area.y, end.saturating_sub(area.x + 3), &text, Role::Text);
     }
 }
 
@@ -182,7 +217,7 @@ fn nothing(canvas: &mut Canvas, model: &Model, area: Rect) {
             message::say(canvas, area, None, &title, &[("/ changes the query   H reads another range   L live", Role::Dim)]);
         }
         (Phase::Ended, _) => {
-            message::say(canvas, area, None, "There are no messages in this range.", &[("H reads another range   L live", Role::Dim)])
+            message::say(canvas, area, None, "There are no messages in this range.", &[("H reads another range   L live", Role::Dim)]);
         }
         (Phase::Running, _) if traffic.counts.seen > 0 => {
             let title = format!("0 of {} messages seen match `{}`.", figure::count(traffic.counts.seen), traffic.filter);

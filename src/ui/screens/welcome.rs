@@ -30,15 +30,17 @@ pub fn welcome(canvas: &mut Canvas, model: &Model, area: Rect) {
         ("", "mqdeck", Role::Strong),
         ("", "One console for the message traffic of your systems.", Role::Text),
         ("", "", Role::Text),
-        ("", "See what flows, live or from any point of its history; filter it, open a message to its", Role::Dim),
-        ("", "last byte, copy it, send it again. Kafka now; more systems follow. Looking changes nothing.", Role::Dim),
+        ("", "See what flows, live or from any point of its history; filter it, open a", Role::Dim),
+        ("", "message to its last byte, copy it, send it again.", Role::Dim),
+        ("", "Looking changes nothing.", Role::Dim),
         ("", "", Role::Text),
-        ("d", "start the demo: embedded systems with live traffic, no network, nothing to set up", Role::Text),
+        ("d", "start the demo: embedded systems, live traffic, no network", Role::Text),
         ("u", "connect by URL: kafka://host:9092", Role::Text),
         ("?", "keys of this screen", Role::Text),
         ("q", "quit", Role::Text),
         ("", "", Role::Text),
-        ("", "A profile keeps connections for next time: `mqdeck --url kafka://host:9092 profile new NAME`.", Role::Dim),
+        ("", "A profile keeps a connection for next time:", Role::Dim),
+        ("", "mqdeck --url kafka://host:9092 profile new NAME", Role::Dim),
     ];
     for (key, text, role) in lines {
         let mut left = x;

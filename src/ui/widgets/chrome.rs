@@ -2,7 +2,7 @@
 
 use super::input;
 use super::text::{Canvas, Cut, width};
-use crate::app::commands::{Action, key_name};
+use crate::app::commands::{Action, Key, key_name};
 use crate::app::event::Level;
 use crate::app::jobs::Job;
 use crate::app::keymap;
@@ -10,6 +10,7 @@ use crate::app::layout::Areas;
 use crate::app::model::Model;
 use crate::domain::figure;
 use crate::ui::theme::Role;
+use crossterm::event::KeyCode;
 use ratatui::layout::{Position, Rect};
 
 /// What a screen says in row 2.
@@ -107,11 +108,15 @@ pub fn footer(canvas: &mut Canvas, model: &Model, area: Rect) {
         let key = command.keys.first().map_or_else(String::new, |key| key_name(*key, ascii));
         (key, command.footer.unwrap_or_default())
     };
+    let enter = key_name(Key { code: KeyCode::Enter, ctrl: false }, ascii);
     let cells = |(key, word): &(String, &str)| width(key) + 1 + width(word) + 3;
     let always: Vec<_> = always.iter().map(texts).collect();
     let reserved: u16 = always.iter().map(cells).sum();
     let mut room = area.width.saturating_sub(1 + reserved);
     let mut shown = Vec::new();
+    if model.typing.is_some() && model.overlay.is_none() {
+        shown.extend([(enter, "apply"), ("Esc".to_owned(), "as before")]);
+    }
     for text in own.iter().map(texts) {
         let need = cells(&text);
         if need > room || shown.len() == 7 {

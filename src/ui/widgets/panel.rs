@@ -7,7 +7,8 @@ use ratatui::layout::Rect;
 /// A panel in the middle of the upper half, at most so wide and high, with a title and a hint under a thin line; returns its inside.
 pub fn open(canvas: &mut Canvas, width: u16, height: u16, title: &str, hint: &str) -> Rect {
     let screen = canvas.area();
-    let width = width.min(screen.width.saturating_sub(4));
+    // Slivers of the screen beside it would only disturb.
+    let width = if width + 16 > screen.width { screen.width } else { width };
     let height = (height + 4).min(screen.height.saturating_sub(3));
     let x = (screen.width - width) / 2;
     let y = 2 + (screen.height.saturating_sub(height + 3)) / 4;

@@ -160,7 +160,7 @@ impl Build<'_> {
         match &view.message.key {
             None => self.push(Part::Missing, 0, "key", 9, "– none"),
             Some(key) if key.is_empty() => self.push(Part::Missing, 0, "key", 9, "\"\" empty"),
-            Some(key) => self.push(Part::Fact, 0, "key", 9, &notation(key)),
+            Some(key) => self.push(Part::Fact, 0, "key", 9, shown(key).as_str()),
         }
         if let Some(tenant) = &view.tenant {
             self.push(Part::Fact, 0, "tenant", 9, tenant.as_str());
@@ -180,7 +180,7 @@ impl Build<'_> {
             match &header.value {
                 None => self.push(Part::Missing, 2, label.as_str(), width, "– none"),
                 Some(value) if value.is_empty() => self.push(Part::Missing, 2, label.as_str(), width, "\"\""),
-                Some(value) => self.push(Part::Value, 2, label.as_str(), width, &notation(value)),
+                Some(value) => self.push(Part::Value, 2, label.as_str(), width, shown(value).as_str()),
             }
         }
     }
@@ -321,6 +321,11 @@ impl Build<'_> {
             self.rows.push(more);
         }
     }
+}
+
+/// Text as it is, with marks; bytes that are no text as hex.
+fn shown(bytes: &[u8]) -> SafeText {
+    std::str::from_utf8(bytes).map_or_else(|_| SafeText::from(notation(bytes)), SafeText::new)
 }
 
 /// Text cut into pieces of at most `room` cells, between grapheme clusters.

@@ -13,7 +13,8 @@ use crate::app::model::Model;
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
 use crate::domain::figure;
-use crate::domain::position::Range;
+use crate::domain::position::{Bound, Range};
+use crate::domain::query::Query;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use crate::domain::view::{Counts, MessageView};
@@ -175,6 +176,16 @@ impl Traffic {
         }
     }
 
+    /// What a query reads: history where it says from or until when, else what is read already.
+    pub(crate) fn source_of(&self, query: &Query) -> Source {
+        if query.from.is_none() && query.until.is_none() {
+            return self.source.clone();
+        }
+        let range = Range { start: query.from.unwrap_or(Bound::Earliest), end: query.until.unwrap_or(Bound::Latest) };
+        let text = query.until.map_or_else(|| range.start.to_string(), |until| format!("{} until {until}", range.start));
+        Source::History { range, text }
+    }
+
     /// Lets the list run again.
     pub(crate) fn run(&mut self) {
         self.hold = false;
@@ -293,9 +304,4 @@ pub(crate) fn start(model: &mut Model, source: Source) {
         _ => model.traffic.task = None,
     }
     model.touch();
-}
-
-/// Checks a query; the error stands at a character.
-pub(crate) fn check_query(_text: &str) -> Result<(), (usize, String)> {
-    Ok(())
 }

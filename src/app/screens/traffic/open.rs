@@ -106,12 +106,12 @@ pub(crate) fn leave(model: &mut Model) -> bool {
 /// Builds the rows of the detail pane anew if what they depend on has changed.
 pub(crate) fn settle(model: &mut Model) {
     let width = layout::detail_width(model);
-    let page = layout::detail_page(model);
+    let height = layout::detail_page(model);
     let zone = model.zone.clone();
     let Some(pane) = &mut model.traffic.detail else { return };
     if pane.built_for != Some((width, pane.version)) {
         pane.rows = detail::rows(pane, width, &zone);
         pane.built_for = Some((width, pane.version));
     }
-    pane.settle(page);
+    pane.settle(height);
 }
