@@ -38,7 +38,9 @@ fn it_gives_the_terminal_back_however_it_ends() {
         let ended = terminal.wait_exit(SOON);
         assert!(ended == code || ended == 0, "{how}: exit code {ended}");
         terminal.wait_for_end(SOON);
-        assert!(terminal.is_restored(), "{how}: the terminal is left as the console had it");
+        let raw = terminal.raw();
+        let last = String::from_utf8_lossy(&raw[raw.len().saturating_sub(120)..]).into_owned();
+        assert!(terminal.is_restored(), "{how} ({ended}): the terminal is left as the console had it: {last:?}");
     }
 }
 
@@ -50,7 +52,10 @@ fn it_ends_when_its_terminal_is_gone() {
     let mut child = terminal.hang_up();
     let began = Instant::now();
     while child.try_wait().expect("our child").is_none() {
-        assert!(began.elapsed() < Duration::from_secs(5), "the console outlives its terminal");
+        if began.elapsed() > Duration::from_secs(5) {
+            child.kill().expect("our child");
+            panic!("the console outlives its terminal");
+        }
         std::thread::sleep(Duration::from_millis(20));
     }
 }
