@@ -268,7 +268,7 @@ pub fn of(action: Action) -> Option<&'static Command> {
 
 /// The keys as they are written: `^P`, `⏎`, `Space`.
 pub fn key_name(key: Key, ascii: bool) -> String {
-    let name = match key.code {
+    match key.code {
         KeyCode::Char(' ') => "Space".to_owned(),
         KeyCode::Char(c) if key.ctrl => format!("^{}", c.to_ascii_uppercase()),
         KeyCode::Char(c) => c.to_string(),
@@ -283,8 +283,7 @@ pub fn key_name(key: Key, ascii: bool) -> String {
         KeyCode::Tab => "Tab".to_owned(),
         KeyCode::BackTab => "Shift-Tab".to_owned(),
         other => other.to_string(),
-    };
-    name
+    }
 }
 
 #[cfg(test)]

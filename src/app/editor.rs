@@ -69,7 +69,7 @@ impl Editor {
         match key.code {
             KeyCode::Left if ctrl => self.area.move_cursor(CursorMove::WordBack),
             KeyCode::Right if ctrl => self.area.move_cursor(CursorMove::WordForward),
-            KeyCode::Char('w') if ctrl => _ = self.area.delete_word(),
+            KeyCode::Char('w') | KeyCode::Backspace if ctrl => _ = self.area.delete_word(),
             KeyCode::Char('u') if ctrl => _ = self.area.delete_line_by_head(),
             KeyCode::Char('k') if ctrl => _ = self.area.delete_line_by_end(),
             KeyCode::Char('a') if ctrl => self.area.move_cursor(CursorMove::Head),
@@ -77,7 +77,6 @@ impl Editor {
             KeyCode::Char('_') if ctrl => _ = self.area.undo(),
             // AltGr arrives as Ctrl+Alt on some terminals: then it is a character.
             KeyCode::Char(c) if !ctrl && !alt || ctrl && alt => self.area.insert_char(c),
-            KeyCode::Backspace if ctrl => _ = self.area.delete_word(),
             KeyCode::Backspace => _ = self.area.delete_char(),
             KeyCode::Delete => _ = self.area.delete_next_char(),
             KeyCode::Left => self.area.move_cursor(CursorMove::Back),

@@ -50,7 +50,7 @@ pub fn footer(model: &Model) -> Vec<&'static Command> {
         .iter()
         .filter(|command| !is_here(model.screen, command.action))
         .filter(|command| command.footer.is_some() && scopes.contains(&command.scope) && (command.available)(model).is_ok())
-        .map(|command| (if command.action == Action::Enter { 0 } else { 1 }, command))
+        .map(|command| (u8::from(command.action != Action::Enter), command))
         .collect();
     rows.sort_by_key(|(rank, _)| *rank);
     rows.into_iter().map(|(_, command)| command).collect()

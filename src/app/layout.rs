@@ -64,7 +64,7 @@ pub fn areas(model: &Model) -> Option<Areas> {
 /// Whether a row under the crumbs says what is wrong.
 fn banner(model: &Model) -> bool {
     let typing = model.typing.as_ref().is_some_and(|filter| filter.error.is_some() || !filter.candidates.is_empty());
-    (model.screen == Screen::Traffic && typing) || (model.screen == Screen::Traffic && model.traffic.interrupted.is_some())
+    model.screen == Screen::Traffic && (typing || model.traffic.interrupted.is_some())
 }
 
 fn split(model: &Model, body: Rect) -> (Rect, Option<Rect>, Option<Rect>) {

@@ -217,7 +217,7 @@ fn nothing(canvas: &mut Canvas, model: &Model, area: Rect) {
             message::say(canvas, area, None, &title, &[("/ changes the query   H reads another range   L live", Role::Dim)]);
         }
         (Phase::Ended, _) => {
-            message::say(canvas, area, None, "There are no messages in this range.", &[("H reads another range   L live", Role::Dim)])
+            message::say(canvas, area, None, "There are no messages in this range.", &[("H reads another range   L live", Role::Dim)]);
         }
         (Phase::Running, _) if traffic.counts.seen > 0 => {
             let title = format!("0 of {} messages seen match `{}`.", figure::count(traffic.counts.seen), traffic.filter);
