@@ -33,7 +33,6 @@ pub struct Form {
 
 /// The value that will be sent.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one form at a time")]
 pub enum Body {
     /// No payload: a tombstone.
     Missing,
