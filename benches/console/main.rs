@@ -123,7 +123,7 @@ fn idle_and_keys(stand: &Stand) {
     println!(
         "idle 20 s                 {} bytes, {:.2} % of a core, {:.1} wake-ups/s, RSS {:.1} MB",
         terminal.count() - count,
-        100.0 * (after.cpu - before.cpu).as_secs_f64() / 20.0,
+        100.0 * after.cpu.saturating_sub(before.cpu).as_secs_f64() / 20.0,
         (after.wakeups - before.wakeups) as f64 / 20.0,
         after.resident,
     );
@@ -169,7 +169,7 @@ fn flooded(stand: &Stand, kafka: &Kafka, topic: &str) {
         "flood, 200x50             {:.0} frames/s, {:.0} kB/s to the terminal, {:.0} % of a core; RSS {:.1} MB quiet, {:.1} after 2 s, {:.1} now",
         bursts.len() as f64 / took,
         (terminal.count() - count) as f64 / 1_000.0 / took,
-        100.0 * (after.cpu - before.cpu).as_secs_f64() / took,
+        100.0 * after.cpu.saturating_sub(before.cpu).as_secs_f64() / took,
         quiet.resident,
         before.resident,
         after.resident,

@@ -206,7 +206,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_granted_token_is_kept_until_shortly_before_it_ends() {
-        let body = "HTTP/1.1 200 OK\r\ncontent-length: 43\r\nconnection: close\r\n\r\n{\"access_token\":\"abc.def\",\"expires_in\":3600}";
+        let body = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{\"access_token\":\"abc.def\",\"expires_in\":3600}";
         let (url, server, asked) = endpoint(body).await;
         let source = credentials(url);
         for _ in 0..3 {
@@ -220,7 +220,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_says_what_the_endpoint_said_and_no_secret() {
-        let body = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 61\r\nconnection: close\r\n\r\n\
+        let body = "HTTP/1.1 401 Unauthorized\r\nconnection: close\r\n\r\n\
                     {\"error\":\"invalid_client\",\"error_description\":\"bad credential\"}";
         let (url, server, _) = endpoint(body).await;
         let fault = credentials(url).token().await.expect_err("refused");

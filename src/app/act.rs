@@ -13,11 +13,10 @@ use super::overlays::menu::Menu;
 use super::overlays::palette;
 use super::screens::publish::{self, Form};
 use super::screens::traffic::{self, Focus, Source, open};
-use super::screens::{channels, overview};
+use super::screens::{channels, overview, profiles};
 use super::update::{new_form, say};
 use super::{keymap, moving};
 use crate::domain::address::Address;
-use crate::domain::text::SafeText;
 use crate::domain::view::MessageView;
 use std::sync::Arc;
 
@@ -66,7 +65,7 @@ fn action(model: &mut Model, action: Action) {
         Action::Filter => filter(model),
         Action::Actions => model.overlay = Some(Overlay::Menu(Menu { scope: Scope::ActionMenu, selected: 0 })),
         Action::CopyMenu => model.overlay = Some(Overlay::Menu(Menu { scope: Scope::CopyMenu, selected: 0 })),
-        Action::Demo => opening(model, "demo", Effect::StartDemo),
+        Action::Demo => profiles::opening(model, "demo", Effect::StartDemo),
         Action::Connect => model.overlay = Some(Overlay::Prompt(Prompt::new(Ask::Url, "kafka://"))),
         Action::Reload => {
             model.profiles.entries = None;
@@ -162,14 +161,6 @@ pub(super) fn go(model: &mut Model, screen: Screen) {
     model.go(screen);
 }
 
-pub(super) fn opening(model: &mut Model, name: &str, effect: Effect) {
-    model.profiles.opening = Some((SafeText::new(name), model.now));
-    model.profiles.failed = None;
-    model.overlay = None;
-    model.effect(effect);
-    model.touch();
-}
-
 /// Esc: out of what is open, one step at a time; never quits.
 fn leave(model: &mut Model) {
     if model.notices.dismiss() {
@@ -247,23 +238,9 @@ fn enter(model: &mut Model) {
             open::open(model, addresses);
         }
         Screen::Traffic => open::enter(model),
-        Screen::Profiles => open_profile(model),
+        Screen::Profiles => profiles::open_selected(model),
         _ => {}
     }
-}
-
-fn open_profile(model: &mut Model) {
-    let chosen = model.profiles.list.row().and_then(|row| model.profiles.entries.as_ref()?.get(row));
-    let Some(entry) = chosen else { return };
-    if let Some(fault) = entry.fault.clone() {
-        return model.notices.fault(&fault, model.now);
-    }
-    let (name, path) = (entry.name.clone(), entry.path.clone());
-    opening(model, name.as_str(), Effect::OpenProfile(path));
-}
-
-pub(super) fn profile_at(model: &Model, row: usize) -> Arc<str> {
-    model.profiles.entries.as_ref().and_then(|entries| entries.get(row)).map_or_else(|| "".into(), |entry| entry.path.clone())
 }
 
 fn filter(model: &mut Model) {
@@ -397,7 +374,7 @@ pub(super) fn answer(model: &mut Model, ask: Ask, text: &str) -> Result<(), Stri
             if !text.split_once("://").is_some_and(|(scheme, rest)| !scheme.is_empty() && !rest.is_empty()) {
                 return Err("a URL names a system and a host: kafka://localhost:9092".to_owned());
             }
-            opening(model, "URL", Effect::OpenUrl(text.to_owned()));
+            profiles::opening(model, "URL", Effect::OpenUrl(text.to_owned()));
         }
         Ask::Range => {
             let range = super::overlays::input::range(text, model)?;

@@ -17,7 +17,7 @@ fn only_if(is: bool, reason: &'static str) -> Available {
     if is { Ok(()) } else { refused(reason) }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the command table holds functions of one type")]
+#[expect(clippy::unnecessary_wraps, reason = "a row of the command table")]
 pub(super) fn always(_: &Model) -> Available {
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! Time in the Model: what time alone changes on the screen, and when that happens next.
 
 use super::Model;
+use super::integration::STALE_AFTER;
 use super::model::Screen;
-use super::screens::integration::STALE_AFTER;
 use crate::domain::health::Link;
 use crate::domain::time::Timestamp;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -46,13 +46,13 @@ pub fn lookup(model: &Model, event: KeyEvent) -> Option<&'static Command> {
 /// The commands for the footer: those of the table that hold and can be done now.
 pub fn footer(model: &Model) -> Vec<&'static Command> {
     let scopes = scopes(model);
-    let mut rows: Vec<(bool, &'static Command)> = COMMANDS
+    let mut rows: Vec<(u8, &'static Command)> = COMMANDS
         .iter()
         .filter(|command| !is_here(model.screen, command.action))
         .filter(|command| command.footer.is_some() && scopes.contains(&command.scope) && (command.available)(model).is_ok())
-        .map(|command| (command.action != Action::Enter, command))
+        .map(|command| (u8::from(command.action != Action::Enter), command))
         .collect();
-    rows.sort_by_key(|(later, _)| *later);
+    rows.sort_by_key(|(rank, _)| *rank);
     rows.into_iter().map(|(_, command)| command).collect()
 }
 

@@ -5,10 +5,10 @@ use super::list::{Step, window};
 use super::model::{Model, Screen};
 use super::overlays::confirm::Confirm;
 use super::overlays::palette::{self, Target};
-use super::overlays::{Overlay, input, menu};
+use super::overlays::{Overlay, help, input, menu};
 use super::screens::traffic::open;
-use super::screens::{channels, overview, traffic};
-use super::{act, help, keymap, layout, moving};
+use super::screens::{channels, overview, profiles, traffic};
+use super::{act, keymap, layout, moving};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
 
 pub(super) fn key(model: &mut Model, key: KeyEvent) {
@@ -113,7 +113,7 @@ fn chosen(model: &mut Model) {
         Target::Screen(Screen::Channels) => channels::open(model, None),
         Target::Screen(screen) => act::go(model, screen),
         Target::Channel(address) => open::open(model, vec![address]),
-        Target::Profile(path) => act::opening(model, "profile", super::Effect::OpenProfile(path)),
+        Target::Profile(path) => profiles::opening(model, "profile", super::Effect::OpenProfile(path)),
     }
 }
 

@@ -27,11 +27,12 @@ impl Pattern {
             let needle = if any_case { needle.to_lowercase() } else { needle.to_owned() };
             Kind::Contains { needle, any_case, not }
         };
-        let kind = match text.split_at_checked(1) {
-            None | Some(("!" | "~", "")) => Kind::All,
-            Some(("!", rest)) => contains(rest, true),
-            Some(("~", rest)) => return Self::fuzzy(rest),
-            Some(_) => contains(text, false),
+        let kind = match (text.strip_prefix('!'), text.strip_prefix('~')) {
+            (_, Some(rest)) => return Self::fuzzy(rest),
+            (Some(""), _) => Kind::All,
+            (Some(rest), _) => contains(rest, true),
+            _ if text.is_empty() => Kind::All,
+            _ => contains(text, false),
         };
         Self { kind }
     }
@@ -78,6 +79,7 @@ mod tests {
             ("~xyz", "orders.created", false),
             ("!", "anything", true),
             ("größe", "die größe", true),
+            ("漢", "orders", false),
         ] {
             assert_eq!(Pattern::new(filter).score(row).is_some(), matches, "{filter} in {row}");
         }

@@ -2,20 +2,19 @@
 
 use super::clock;
 use super::effect::{Effect, TaskId};
-use super::event::{Opened, ProfileEntry};
+use super::event::Opened;
+use super::integration::Integration;
 use super::jobs::Job;
-use super::list::List;
-use super::notices::Notices;
 use super::overlays::Overlay;
 use super::overlays::input::Filter;
 use super::screens::channels::Channels;
-use super::screens::integration::Integration;
+use super::screens::notices::Notices;
 use super::screens::overview::Overview;
+use super::screens::profiles::Profiles;
 use super::screens::publish::Form;
 use super::screens::traffic::Traffic;
 use super::screens::wire_log::WireLog;
 use super::{Start, layout};
-use crate::domain::fault::Fault;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use jiff::tz::TimeZone;
@@ -66,19 +65,6 @@ pub struct Model {
     pub(super) face: u64,
     pub(super) next_task: u64,
     pub(super) out: Vec<Effect>,
-}
-
-/// The profile picker.
-#[derive(Default)]
-pub struct Profiles {
-    /// `None` until they were looked for.
-    pub entries: Option<Vec<ProfileEntry>>,
-    /// What is being opened, and since when.
-    pub opening: Option<(SafeText, Timestamp)>,
-    /// Why the last one could not be opened.
-    pub failed: Option<(SafeText, Fault)>,
-    pub list: List<Arc<str>>,
-    pub asked_at: Timestamp,
 }
 
 /// The profile that is open.

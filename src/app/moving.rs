@@ -1,11 +1,10 @@
 //! Moving and marking in the lists of all screens.
 
-use super::act;
 use super::commands::Action;
 use super::list::{List, Step};
 use super::model::{Model, Screen};
 use super::screens::traffic::open;
-use super::screens::{channels, overview};
+use super::screens::{channels, overview, profiles};
 use super::{layout, screens};
 
 /// Moves the cursor of the screen.
@@ -25,7 +24,7 @@ pub(super) fn step(model: &mut Model, step: Step) {
         Screen::Traffic => open::step(model, step),
         Screen::Profiles => {
             let len = model.profiles.entries.as_ref().map_or(0, Vec::len);
-            step_list(model, len, page, step, |m| &mut m.profiles.list, act::profile_at);
+            step_list(model, len, page, step, |m| &mut m.profiles.list, profiles::key_at);
         }
         Screen::WireLog => {
             let len = model.wire.lines.len();

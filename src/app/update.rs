@@ -2,13 +2,13 @@
 
 use super::effect::{EditPurpose, Effect, TaskId};
 use super::event::{Event, JobUpdate, Level, Opened};
+use super::integration::Integration;
 use super::jobs::Job;
 use super::list::List;
 use super::model::{Model, Profile, Screen};
-use super::screens::integration::Integration;
 use super::screens::publish::{Body, Form};
 use super::screens::traffic::{self, open};
-use super::screens::{channels, overview, wire_log};
+use super::screens::{channels, overview, profiles, wire_log};
 use super::{act, clock, keys, layout};
 use crate::domain::channel::Channel;
 use crate::domain::fault::Fault;
@@ -102,9 +102,8 @@ impl Model {
             Event::Fetched { task, result } => fetched(self, task, result),
             Event::Published { task, result } => published(self, task, result),
             Event::Job { task, update } => job(self, task, update),
-            Event::Wire { integration, lines } => {
-                let new = self.wire.integration.as_ref() == Some(&integration) && self.wire.add(lines);
-                self.revision += u64::from(new);
+            Event::Wire { integration, lines } if self.wire.integration.as_ref() == Some(&integration) => {
+                self.revision += u64::from(self.wire.add(lines));
             }
             Event::Copied(Ok(what)) => say(self, Level::Info, &format!("Copied: {what}")),
             Event::Exported { task, result: Ok(export) } => {
@@ -259,7 +258,7 @@ fn settle(model: &mut Model) {
         Screen::Channels => settle_list(model, model.channels.rows.len(), page, |m| &mut m.channels.list, channels::key_at),
         Screen::Profiles => {
             let len = model.profiles.entries.as_ref().map_or(0, Vec::len);
-            settle_list(model, len, page, |m| &mut m.profiles.list, act::profile_at);
+            settle_list(model, len, page, |m| &mut m.profiles.list, profiles::key_at);
         }
         Screen::WireLog => settle_list(model, model.wire.lines.len(), page, |m| &mut m.wire.list, |m, row| m.wire.line(row).number),
         Screen::Notices => {

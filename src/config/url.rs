@@ -17,7 +17,7 @@ use std::time::Duration;
 /// What may stand behind the `?`.
 const OPTIONS: &[&str] = &["sasl", "ca", "cert", "key", "server_name", "verify", "min_version", "timeout"];
 
-/// Reads a URL into a profile of one integration, both named after the first host.
+/// Reads a URL into a profile named after the first host, with one integration named after its system: `kafka/orders`.
 ///
 /// # Errors
 /// What is wrong with it; neither the user nor the password is repeated.
@@ -49,7 +49,7 @@ fn read(url: &str, systems: &[System]) -> Result<Profile, Wrong> {
     let parsed = endpoint::parse(&format!("{scheme}://{hosts}"), Some(system), None, None)
         .map_err(|message| wrong(message, format!("write {scheme}://host:{}", system.schemes[0].1)))?;
     let name = host_of(&parsed.list[0]);
-    let mut integration = Integration::new(&name, system.name, parsed.list);
+    let mut integration = Integration::new(system.name, system.name, parsed.list);
     let mut tls = parsed.tls.then(Tls::default);
     let mechanism = options(query, &mut integration, &mut tls, scheme)?;
     integration.endpoint.tls = tls;
@@ -57,7 +57,7 @@ fn read(url: &str, systems: &[System]) -> Result<Profile, Wrong> {
     Ok(Profile { name: name.as_str().into(), path: None, read_only: false, integrations: vec![integration] })
 }
 
-/// The host alone, as the name of integration and profile.
+/// The host alone, as the name of the profile.
 fn host_of(address: &str) -> String {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     host.trim_start_matches('[').trim_end_matches(']').to_owned()
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!((several.integrations[0].endpoint.tls.as_ref(), &several.integrations[0].auth), (None, &Auth::None));
 
         let basic = integration("KAFKA://al%40ice:p%3Aw@x@[::1]:9093/");
-        assert_eq!((&*basic.name, basic.endpoint.addresses.as_slice()), ("::1", &["[::1]:9093".to_owned()][..]));
+        assert_eq!((&*basic.name, basic.endpoint.addresses.as_slice()), ("kafka", &["[::1]:9093".to_owned()][..]));
         assert_eq!(basic.auth, Auth::Basic { username: "al@ice".into(), password: Secret::new("p:w@x".into()) });
 
         let scram = integration(

@@ -8,6 +8,7 @@ use crate::domain::fault::{Fault, Kind};
 pub enum Demo {}
 
 impl Demo {
+    #[expect(clippy::unused_async, reason = "the same function as in a build that can embed a system")]
     pub async fn start() -> Result<Self, Fault> {
         Err(Fault::new(Kind::Usage, "start", "demo", "this build has no system to embed").next("build it with the feature kafka"))
     }

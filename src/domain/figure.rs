@@ -22,7 +22,7 @@ impl Amount {
         }
     }
 
-    /// Written with `unit`, a formatter such as [`count`] or [`bytes`]; unknown is `–`.
+    /// Written with `unit`, a formatter such as [`count`] or [`bytes()`]; unknown is `–`.
     pub fn show(self, unit: fn(u64) -> String) -> String {
         match self {
             Self::Unknown => "–".to_owned(),

@@ -59,6 +59,10 @@ impl Merge {
     /// The next messages in the order of time; `None` when every lane has ended.
     pub async fn next(&mut self) -> Option<Batch> {
         let faults = self.refill().await;
+        if !faults.is_empty() {
+            // A lane behind its fault may have older messages than the others: it is asked again before anything is handed on.
+            return Some(Batch { messages: Vec::new(), faults });
+        }
         let mut messages = Vec::new();
         while messages.len() < BATCH {
             let Some(oldest) = self.lanes.iter_mut().filter(|s| !s.ready.is_empty()).min_by_key(|s| s.ready.front().map(|m| m.timestamp))
@@ -71,7 +75,7 @@ impl Merge {
                 break;
             }
         }
-        if messages.is_empty() && faults.is_empty() { None } else { Some(Batch { messages, faults }) }
+        if messages.is_empty() { None } else { Some(Batch { messages, faults }) }
     }
 
     /// Gets the next batch of every lane that has none, all at once.

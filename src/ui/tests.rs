@@ -11,7 +11,7 @@ use crate::domain::text::SafeText;
 use crate::domain::view::Counts;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (160, 45)];
 
@@ -327,30 +327,6 @@ fn in_ascii_the_console_itself_draws_nothing_else() {
     super::draw(&stage.model, &theme, &mut buffer);
     let odd: String = lines(&buffer).chars().filter(|c| !c.is_ascii()).collect();
     assert_eq!(odd, "");
-}
-
-#[test]
-fn a_frame_of_many_channels_is_drawn_from_what_is_visible() {
-    let names: Vec<String> = (0..100_000).map(|i| format!("topic.{i:06}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut stage = Stage::new(140, 40, false);
-    stage.opened(up()).listed(&names[..1]);
-    let few = best_of(&stage);
-    stage.listed(&names).keys("2 G");
-    let many = best_of(&stage);
-    // Times on a shared machine: what counts is that a hundred thousand rows do not cost like a hundred thousand rows.
-    assert!(many < few * 6 + Duration::from_millis(5), "{few:?} for one row, {many:?} for 100,000");
-}
-
-fn best_of(stage: &Stage) -> Duration {
-    let theme = Theme::named("dark", Depth::True, false).expect("a theme");
-    let mut buffer = Buffer::empty(Rect::new(0, 0, 140, 40));
-    let once = |buffer: &mut Buffer| {
-        let started = Instant::now();
-        super::draw(&stage.model, &theme, buffer);
-        started.elapsed()
-    };
-    (0..20).map(|_| once(&mut buffer)).min().unwrap_or_default()
 }
 
 #[test]

@@ -3,6 +3,8 @@
 #[cfg(feature = "kafka")]
 mod live;
 mod manners;
+#[cfg(feature = "kafka")]
+mod tape;
 
 use crate::support::program::Home;
 use crate::support::terminal::Terminal;

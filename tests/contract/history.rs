@@ -24,11 +24,14 @@ async fn fill(subject: &Subject) {
     }
 }
 
+/// What of each partition a range holds.
+type Parts = &'static [(i32, std::ops::Range<i64>)];
+
 #[tokio::test]
 async fn every_bound_is_exact_in_every_partition() {
     let second = |n: i64| Bound::Time(Timestamp(FIRST + 1_000 * n));
     let at = |partition, offset| Bound::At(Position::Offset { partition, offset });
-    let cases: &[(Bound, Bound, &[(i32, std::ops::Range<i64>)])] = &[
+    let cases: &[(Bound, Bound, Parts)] = &[
         (Bound::Earliest, Bound::Latest, &[(0, 0..10), (1, 0..10)]),
         (Bound::Latest, Bound::Latest, &[]),
         (Bound::Earliest, Bound::Earliest, &[]),

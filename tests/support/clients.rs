@@ -2,7 +2,7 @@
 
 use super::{report, root, skip};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// A Python that has them; `None` if there is none here (already reported).
@@ -37,15 +37,4 @@ pub(crate) fn run(mut command: Command) -> Vec<u8> {
     let done = command.output().expect("the script runs");
     assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
     done.stdout
-}
-
-/// A script that runs beside the test and is killed with the handle.
-pub(crate) struct Running(pub(crate) Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself: then there is nothing to kill.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

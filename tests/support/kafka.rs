@@ -112,11 +112,6 @@ impl Kafka {
         PathBuf::from(&self.facts[&format!("KAFKA_{name}")])
     }
 
-    /// The process of a broker, counted from 1.
-    pub(crate) fn pid(&self, node: u32) -> u32 {
-        self.facts[&format!("KAFKA_PID_{node}")].parse().expect("a process id")
-    }
-
     /// Kills a broker as a crash does.
     pub(crate) fn kill(&self, node: u32) {
         recipe("stop", &["--dir", self.place(), "--node", &node.to_string(), "--kill"]).expect("stop works");

@@ -108,6 +108,7 @@ impl Terminal {
     }
 
     /// Waits for the first byte after `count` bytes; when it came. `None` if none came in time.
+    #[allow(dead_code, reason = "for the benchmark, which shares this module")]
     pub(crate) fn byte_after(&self, count: usize, limit: Duration) -> Option<Instant> {
         let deadline = Instant::now() + limit;
         let mut output = self.shown.lock();
@@ -124,6 +125,7 @@ impl Terminal {
     }
 
     /// When each piece of output came that brought more than `count` bytes in all.
+    #[allow(dead_code, reason = "for the benchmark, which shares this module")]
     pub(crate) fn arrivals_after(&self, count: usize) -> Vec<Instant> {
         self.shown.lock().arrivals.iter().filter(|(_, total)| *total > count).map(|(when, _)| *when).collect()
     }

@@ -1,6 +1,7 @@
 //! What can stand over a screen: the palette, a menu, help, a question, an input.
 
 pub mod confirm;
+pub mod help;
 pub mod input;
 pub mod menu;
 pub mod palette;

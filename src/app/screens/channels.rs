@@ -1,9 +1,9 @@
 //! Channels: the channels of all integrations or of one, filtered, marked and described.
 
-use super::integration::Integration;
 use crate::app::clock::PATIENCE;
 use crate::app::columns::Column;
 use crate::app::effect::{Effect, TaskId};
+use crate::app::integration::Integration;
 use crate::app::list::List;
 use crate::app::matching::Pattern;
 use crate::app::model::{Model, Screen};

@@ -1,8 +1,9 @@
 //! The state of each screen, and what its keys do.
 
 pub mod channels;
-pub mod integration;
+pub mod notices;
 pub mod overview;
+pub mod profiles;
 pub mod publish;
 pub mod traffic;
 pub mod wire_log;

@@ -33,11 +33,10 @@ pub struct Form {
 
 /// The value that will be sent.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one form at a time")]
 pub enum Body {
     /// No payload: a tombstone.
     Missing,
-    Text(Editor),
+    Text(Box<Editor>),
     /// Bytes that an input line cannot hold; sent as they are.
     Exact(Bytes),
 }
@@ -60,7 +59,7 @@ impl Form {
             origin: None,
             key: spec.key.then(|| Editor::line("")),
             headers: Editor::lines_of(""),
-            value: Body::Text(Editor::lines_of("")),
+            value: Body::Text(Box::new(Editor::lines_of(""))),
             fields: spec.fields.iter().map(|_| Editor::line("")).collect(),
             focus: Part::Value,
             error: None,
@@ -134,7 +133,7 @@ impl Form {
                 self.value = if matches!(self.value, Body::Text(_)) && self.spec.tombstone {
                     Body::Missing
                 } else {
-                    Body::Text(Editor::lines_of(""))
+                    Body::Text(Box::new(Editor::lines_of("")))
                 };
             }
             _ => {}
@@ -163,7 +162,7 @@ impl Body {
     pub(crate) fn of(bytes: &Bytes) -> Self {
         match std::str::from_utf8(bytes) {
             Ok(text) if text.len() <= 256 * 1024 && !text.chars().any(|c| is_hidden(c) && c != '\n' && c != '\t') => {
-                Self::Text(Editor::lines_of(text))
+                Self::Text(Box::new(Editor::lines_of(text)))
             }
             _ => Self::Exact(bytes.clone()),
         }

@@ -1,13 +1,13 @@
 //! Channels and the description of one, drawn.
 
-use super::integration;
 use crate::app::clock::PATIENCE;
+use crate::app::integration::Integration;
 use crate::app::model::Model;
 use crate::app::screens::channels::{self as state, Cell as Kind, Describe, Emptiness, columns, emptiness, retention};
-use crate::app::screens::integration::Integration;
 use crate::domain::channel::{Channel, Description};
 use crate::domain::figure;
 use crate::ui::theme::Role;
+use crate::ui::widgets;
 use crate::ui::widgets::chrome::Crumbs;
 use crate::ui::widgets::message;
 use crate::ui::widgets::table::{self, Cell, Gutter, Table};
@@ -32,7 +32,7 @@ pub fn crumbs(model: &Model) -> Crumbs<'_> {
         right.push((format!("tenant {tenant}   "), Role::Marked));
     }
     right.push((format!("shown {} of {}", figure::grouped(channels.rows.len() as u64), figure::grouped(channels.total as u64)), Role::Dim));
-    if let Some(age) = integration::age(model.integrations().iter(), model.now) {
+    if let Some(age) = widgets::state::age(model.integrations().iter(), model.now) {
         right.push((format!(" ({age})"), Role::Unknown));
     }
     Crumbs { path, filter: &channels.filter, right }

@@ -1,9 +1,9 @@
 //! How each screen is drawn.
 
 pub mod channels;
-pub mod integration;
-pub mod lists;
+pub mod notices;
 pub mod overview;
+pub mod profiles;
 pub mod publish;
 pub mod traffic;
-pub mod welcome;
+pub mod wire_log;

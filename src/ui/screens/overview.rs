@@ -1,32 +1,32 @@
 //! Overview, drawn.
 
-use super::integration;
+use crate::app::integration::Integration;
 use crate::app::model::Model;
-use crate::app::screens::integration::Integration;
 use crate::app::screens::overview::COLUMNS;
 use crate::domain::figure;
 use crate::domain::health::Link;
 use crate::ui::theme::Role;
 use crate::ui::widgets::chrome::Crumbs;
 use crate::ui::widgets::message;
+use crate::ui::widgets::state;
 use crate::ui::widgets::table::{self, Cell, Gutter, Table};
 use crate::ui::widgets::text::Canvas;
 use ratatui::layout::Rect;
 
 pub fn crumbs(model: &Model) -> Crumbs<'_> {
-    let state = &model.overview;
+    let overview = &model.overview;
     let total = model.integrations().len();
-    let mut count = if state.rows.len() == total {
+    let mut count = if overview.rows.len() == total {
         format!("{total} integration{}", if total == 1 { "" } else { "s" })
     } else {
-        format!("shown {} of {total}", state.rows.len())
+        format!("shown {} of {total}", overview.rows.len())
     };
     let mut role = Role::Dim;
-    if let Some(age) = integration::age(model.integrations().iter(), model.now) {
+    if let Some(age) = state::age(model.integrations().iter(), model.now) {
         count.push_str(&format!(" ({age})"));
         role = Role::Unknown;
     }
-    Crumbs { path: vec!["Overview"], filter: &state.filter, right: vec![(count, role)] }
+    Crumbs { path: vec!["Overview"], filter: &overview.filter, right: vec![(count, role)] }
 }
 
 pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
@@ -47,7 +47,7 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
     table.heading(canvas);
     for (at, row) in model.overview.rows.iter().enumerate().skip(list.offset()).take(table.page()) {
         let integration = &model.integrations()[*row];
-        let (glyph, role, words) = integration::state(integration, model.now, canvas.glyphs());
+        let (glyph, role, words) = state::of(integration, model.now, canvas.glyphs());
         let gutter = Gutter { selected: list.row() == Some(at), marked: false, state: Some((glyph, role)) };
         let spark = table::spark(canvas, &integration.spark);
         table.row(canvas, at - list.offset(), gutter, |column| cell(integration, column, &words, role, &spark));

@@ -4,5 +4,6 @@ pub mod chrome;
 pub mod input;
 pub mod message;
 pub mod panel;
+pub mod state;
 pub mod table;
 pub mod text;

@@ -1,7 +1,7 @@
 //! What the console knows of one integration: its connection, its channels and their rates.
 
-use crate::app::event::OpenedIntegration;
-use crate::app::spark::Spark;
+use super::event::OpenedIntegration;
+use super::spark::Spark;
 use crate::domain::channel::Channel;
 use crate::domain::fault::Fault;
 use crate::domain::health::Link;
@@ -112,7 +112,7 @@ impl Integration {
         if let Some(rate) = self.rate_in {
             self.spark.push(rate);
         }
-        let still = self.rate_in.is_none_or(|rate| rate == 0.0) && self.spark.steps(super::super::spark::LENGTH).all(|s| s == 0);
+        let still = self.rate_in.is_none_or(|rate| rate == 0.0) && self.spark.steps(super::spark::LENGTH).all(|s| s == 0);
         let changed = first || recovered || stale || !still || channels != self.channels;
         self.channels = channels;
         changed

@@ -1,13 +1,13 @@
 //! How the state of an integration looks: glyph, word and colour.
 
-use crate::app::screens::integration::Integration;
+use crate::app::integration::Integration;
 use crate::domain::figure;
 use crate::domain::health::Link;
 use crate::domain::time::Timestamp;
 use crate::ui::theme::{Glyphs, Role};
 
 /// Glyph, colour and words of a state.
-pub fn state(integration: &Integration, now: Timestamp, glyphs: &Glyphs) -> (&'static str, Role, String) {
+pub fn of(integration: &Integration, now: Timestamp, glyphs: &Glyphs) -> (&'static str, Role, String) {
     match (&integration.link, &integration.list_fault) {
         (Link::Connecting, _) => (glyphs.connecting, Role::Connecting, "connecting".to_owned()),
         (Link::Up { .. }, Some(_)) => (glyphs.watch, Role::Watch, "ok, no list".to_owned()),

@@ -1,7 +1,7 @@
 //! Notices: what has to be said. A few stand above the footer for a while, all are kept in a list.
 
-use super::event::Level;
-use super::list::List;
+use crate::app::event::Level;
+use crate::app::list::List;
 use crate::domain::fault::Fault;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;

@@ -2,7 +2,9 @@
 
 use crate::app::clock::PATIENCE;
 use crate::app::columns::Column;
-use crate::app::model::{Model, Profiles};
+use crate::app::model::Model;
+use crate::app::screens::profiles::Profiles;
+use crate::domain::text::SafeText;
 use crate::ui::theme::Role;
 use crate::ui::widgets::chrome::Crumbs;
 use crate::ui::widgets::message;
@@ -16,7 +18,7 @@ pub fn welcome_crumbs(_: &Model) -> Crumbs<'_> {
     Crumbs { path: vec!["Welcome"], filter: "", right: Vec::new() }
 }
 
-pub fn profiles_crumbs(model: &Model) -> Crumbs<'_> {
+pub fn crumbs(model: &Model) -> Crumbs<'_> {
     let count = model.profiles.entries.as_ref().map_or_else(String::new, |entries| format!("{} profiles", entries.len()));
     Crumbs { path: vec!["Profiles"], filter: "", right: vec![(count, Role::Dim)] }
 }
@@ -79,7 +81,7 @@ fn state(canvas: &mut Canvas, model: &Model, area: Rect) {
 }
 
 /// The profiles there are.
-pub fn profiles(canvas: &mut Canvas, model: &Model, area: Rect) {
+pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
     let state_rows = if model.profiles.opening.is_some() || model.profiles.failed.is_some() { 3 } else { 0 };
     let list_area = Rect { height: area.height.saturating_sub(state_rows), ..area };
     match &model.profiles.entries {
@@ -107,10 +109,7 @@ pub fn profiles(canvas: &mut Canvas, model: &Model, area: Rect) {
                     0 => Cell::name(entry.name.as_str()),
                     1 => match &entry.fault {
                         Some(fault) => Cell::new(fault.cause.as_str()).role(Role::Bad),
-                        None => {
-                            let names: Vec<&str> = entry.integrations.iter().map(crate::domain::text::SafeText::as_str).collect();
-                            Cell::new(names.join(", "))
-                        }
+                        None => Cell::new(entry.integrations.iter().map(SafeText::as_str).collect::<Vec<_>>().join(", ")),
                     },
                     _ => Cell { cut: Cut::Middle, ..Cell::new(&*entry.path).role(Role::Dim) },
                 });

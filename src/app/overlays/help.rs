@@ -1,9 +1,9 @@
 //! Help: the rows of the command table that hold on this screen.
 
-use super::Model;
-use super::commands::{COMMANDS, Command, Scope};
-use super::keymap::screen_scope;
-use super::model::Screen;
+use crate::app::Model;
+use crate::app::commands::{COMMANDS, Command, Scope};
+use crate::app::keymap::screen_scope;
+use crate::app::model::Screen;
 
 /// One row of help.
 pub enum Row {
