@@ -78,6 +78,20 @@ impl Terminal {
         self.wait_until(text, limit, |screen| screen.contains(text));
     }
 
+    /// Whether the screen comes to show this text in time.
+    pub(crate) fn comes_to_show(&self, text: &str, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let mut output = self.shown.lock();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let shown = output.screen.screen().contents().contains(text);
+            if shown || left.is_zero() || output.ended {
+                return shown;
+            }
+            output = self.shown.changed.wait_timeout(output, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     /// Waits until the screen is as wanted; `what` names it for the failure.
     pub(crate) fn wait_until(&self, what: &str, limit: Duration, wanted: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + limit;
