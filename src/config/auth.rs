@@ -2,8 +2,8 @@
 
 use super::profile::{Auth, ScramMechanism, TokenSource};
 use super::section::Text;
-use super::suggest;
 use super::tree::{Reading, Section};
+use crate::domain::suggest;
 use std::path::PathBuf;
 
 /// A log-in, and the client certificate if that is (part of) it.

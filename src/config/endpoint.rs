@@ -3,8 +3,8 @@
 use super::load::System;
 use super::profile::{Tls, TlsVersion};
 use super::section::Text;
-use super::suggest;
 use super::tree::{Datum, Kind, Reading, Section};
+use crate::domain::suggest;
 use std::ops::Range;
 
 /// What an `endpoint` block said; `None` where it said nothing.

@@ -6,8 +6,8 @@ use super::kafka::{self, Config};
 use super::load::{Context, System};
 use super::profile::{Auth, Backoff, Breaker, HealthCheck, Integration, Reconnect, Retry, ScramMechanism, Setting, Tls};
 use super::section::Text;
-use super::suggest;
 use super::tree::{Entry, Kind, Reading, Section, join};
+use crate::domain::suggest;
 use std::collections::BTreeMap;
 use std::ops::Range;
 

@@ -8,8 +8,8 @@ use super::librdkafka_names::NAMES;
 use super::profile::{ChannelPattern, Setting, TenantExtraction};
 use super::secret::Secret;
 use super::section::Text;
-use super::suggest;
 use super::tree::{Entry, Kind, Reading, Section};
+use crate::domain::suggest;
 use std::collections::BTreeMap;
 
 /// What a `config` block said.

@@ -15,7 +15,6 @@ pub mod secret;
 mod section;
 pub mod source;
 pub mod store;
-mod suggest;
 mod tree;
 pub mod url;
 

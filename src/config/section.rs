@@ -1,8 +1,8 @@
 //! Taking values out of a section by name and type; what nobody took is unknown, and an error.
 
 use super::secret::Secret;
-use super::suggest;
 use super::tree::{Datum, Entry, Kind, Reading, Section, join};
+use crate::domain::suggest;
 use crate::domain::time::parse_duration;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;

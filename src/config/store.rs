@@ -2,8 +2,8 @@
 
 use super::load::{self, Context, Loaded};
 use super::source::{Note, Problems};
-use super::suggest;
 use crate::domain::fault::{Fault, Kind};
+use crate::domain::suggest;
 use directories::ProjectDirs;
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,7 @@
 
 use super::secret::Secret;
 use super::source::{Note, Problem, Source};
-use super::suggest;
+use crate::domain::suggest;
 use hcl_edit::Span;
 use hcl_edit::expr::{Expression, ObjectKey, Traversal, TraversalOperator, UnaryOperator};
 use hcl_edit::structure::{Attribute, Block, Body, Structure};

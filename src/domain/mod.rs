@@ -11,6 +11,7 @@ pub mod position;
 pub mod query;
 pub mod receipt;
 pub mod redact;
+pub mod suggest;
 pub mod text;
 pub mod time;
 pub mod value;

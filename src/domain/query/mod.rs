@@ -26,7 +26,6 @@ mod lexer;
 mod parser;
 mod pattern;
 mod reach;
-mod suggest;
 
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,13 @@
 //! Tokens → query. Every error says at which character it stands and, where it can, what was meant.
 
 use super::super::position::Bound;
+use super::super::suggest::nearest;
 use super::super::time::parse_moment;
 use super::QueryError;
 use super::ast::{Comparison, Expr, Field, Literal, Predicate, Query, Step};
 use super::decimal::is_number;
 use super::lexer::{Kind, Token, column, tokens};
 use super::pattern::Pattern;
-use super::suggest::closest;
 use jiff::Zoned;
 
 /// Parentheses and `not` may be nested this deep.
@@ -116,7 +116,7 @@ impl Parser<'_> {
         }
         let words: &[&str] = if before_where { &["until", "where", "limit"] } else { &["and", "or", "limit"] };
         let error = self.error(format!("`{}` was expected, not `{shown}`", words.join("`, `")));
-        match closest(shown, words.iter().copied()) {
+        match nearest(shown, words.iter().copied()) {
             Some(word) => error.hint(format!("did you mean `{word}`?")),
             None => error,
         }
@@ -241,7 +241,7 @@ impl Parser<'_> {
         }
         let first = word.split('.').next().unwrap_or(word);
         let error = self.error(format!("`{first}` is not a field"));
-        Err(match closest(first, Field::NAMES.into_iter()) {
+        Err(match nearest(first, Field::NAMES.into_iter()) {
             Some(field) => error.hint(format!("did you mean `{field}{}`?", &word[first.len()..])),
             None => error.hint(format!("did you mean `value.{word}`? To search for words, put them in quotes")),
         })
@@ -397,7 +397,7 @@ impl Parser<'_> {
                 .hint(format!("to search for the word, put it in quotes: \"{field}\""));
         };
         let error = self.error(format!("`{word}` is not an operator"));
-        match closest(word, words.into_iter()) {
+        match nearest(word, words.into_iter()) {
             Some(meant) => error.hint(format!("did you mean `{meant}`?")),
             None => error.hint("write == != < <= > >= contains, starts with, ends with, matches, in or exists"),
         }
