@@ -176,6 +176,7 @@ fn leave(model: &mut Model) {
             model.overview.filter.clear();
             overview::rebuild(model);
         }
+        Screen::WireLog if model.wire.list.row().is_some() => model.wire.list.clear(),
         Screen::Traffic => {
             if !open::leave(model) {
                 back(model);

@@ -9,7 +9,7 @@ use super::overlays::{Overlay, help, input, menu};
 use super::screens::traffic::open;
 use super::screens::{channels, overview, profiles, traffic};
 use super::{act, keymap, layout, moving};
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
 pub(super) fn key(model: &mut Model, key: KeyEvent) {
     if key.kind == KeyEventKind::Release {
@@ -40,7 +40,11 @@ pub(super) fn paste(model: &mut Model, text: &str) {
         Some(_) => None,
         None => match (&mut model.typing, &mut model.form, model.screen) {
             (Some(filter), ..) => Some(&mut filter.editor),
-            (None, Some(form), Screen::Publish) if form.sending.is_none() => form.editor(),
+            (None, Some(form), Screen::Publish) if form.sending.is_none() => {
+                form.begin();
+                form.touched = true;
+                form.editor()
+            }
             _ => None,
         },
     };
@@ -276,6 +280,9 @@ fn form_key(model: &mut Model, key: KeyEvent) -> bool {
     if key.code == KeyCode::Enter && form.focus_is_line() {
         form.next(1);
         return true;
+    }
+    if matches!(key.code, KeyCode::Char(_)) && !key.modifiers.contains(KeyModifiers::CONTROL) {
+        form.begin();
     }
     let taken = form.editor().is_some_and(|editor| editor.key(key));
     if taken {

@@ -291,8 +291,10 @@ fn settle_list<K: Clone + Ord>(
     list: fn(&mut Model) -> &mut List<K>,
     key_at: impl Fn(&Model, usize) -> K,
 ) {
+    // The wire log runs on under its reader until a line is selected.
+    let always = model.screen != Screen::WireLog;
     let mut taken = std::mem::take(list(model));
-    taken.settle(len, page, true, |row| key_at(model, row));
+    taken.settle(len, page, always, |row| key_at(model, row));
     *list(model) = taken;
 }
 

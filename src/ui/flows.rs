@@ -263,7 +263,11 @@ fn missing_and_empty_are_told_apart_in_the_form() {
     let mut stage = watching(3);
     stage.keys("x p ^n ^s y");
     let Some(Plan::Publish { messages, .. }) = publishes(&stage).first() else { panic!("nothing was published") };
-    assert_eq!((messages[0].payload.as_ref(), messages[0].key.as_deref()), (None, Some(&b""[..])));
+    assert_eq!((messages[0].payload.as_ref(), messages[0].key.as_deref()), (None, None));
+    let task = stage.task();
+    stage.event(Event::Published { task, result: Ok(Receipt::Accepted) }).keys("x p Tab Tab ^n ^s y");
+    let Some(Plan::Publish { messages, .. }) = publishes(&stage).get(1).copied() else { panic!("nothing was published") };
+    assert_eq!((messages[0].payload.as_deref(), messages[0].key.as_deref()), (Some(&b""[..]), Some(&b""[..])));
 }
 
 #[test]

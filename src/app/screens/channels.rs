@@ -34,9 +34,29 @@ pub struct Channels {
     /// Channels in all, hidden ones included.
     pub total: usize,
     pub tenants: BTreeSet<SafeText>,
+    /// What is known of any channel: columns of which nothing is known are left out.
+    pub known: Known,
     pub describe: Option<Describe>,
     /// Since when the first list is waited for.
     pub(crate) asked_at: Option<Timestamp>,
+}
+
+/// Which facts any channel has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    pub parts: bool,
+    pub bytes: bool,
+    pub retention: bool,
+    pub dead_letters: bool,
+}
+
+impl Known {
+    fn note(&mut self, channel: &Channel) {
+        self.parts |= channel.parts.is_some();
+        self.bytes |= channel.bytes.number().is_some();
+        self.retention |= retention(channel).is_some();
+        self.dead_letters |= channel.dead_letters_to.is_some();
+    }
 }
 
 /// The description pane.
@@ -74,7 +94,6 @@ impl Channels {
 pub fn columns(model: &Model) -> (Vec<Cell>, Vec<Column>) {
     let state = &model.channels;
     let several = model.integrations().len() > 1 && state.only.is_none();
-    let any = |known: fn(&Channel) -> bool| model.integrations().iter().flat_map(|i| &i.channels).any(known);
     let mut columns = Vec::new();
     if several {
         let widest = model.integrations().iter().map(|i| i.label.as_str().width() as u16).max().unwrap_or(0);
@@ -84,19 +103,19 @@ pub fn columns(model: &Model) -> (Vec<Cell>, Vec<Column>) {
     if !state.tenants.is_empty() {
         columns.push((Cell::Tenant, Column::left("tenant", 8, 20, 4)));
     }
-    if any(|c| c.parts.is_some()) {
+    if state.known.parts {
         columns.push((Cell::Parts, Column::right("parts", 5, 5)));
     }
     columns.push((Cell::Messages, Column::right("messages", 9, 1)));
-    if any(|c| c.bytes.number().is_some()) {
+    if state.known.bytes {
         columns.push((Cell::Size, Column::right("size", 8, 4)));
     }
     columns.push((Cell::Rate, Column::right("in/s", 7, 1)));
     columns.push((Cell::Spark, Column::left("", 8, 8, 3)));
-    if any(|c| retention(c).is_some()) {
+    if state.known.retention {
         columns.push((Cell::Retention, Column::right("retention", 9, 5)));
     }
-    if any(|c| c.dead_letters_to.is_some()) {
+    if state.known.dead_letters {
         columns.push((Cell::DeadLetters, Column::left("dead letters to", 15, 40, 6)));
     }
     columns.into_iter().unzip()
@@ -115,6 +134,7 @@ pub(crate) fn rebuild(model: &mut Model) {
     state.rows.clear();
     state.tenants.clear();
     state.total = 0;
+    state.known = Known::default();
     let mut scores = Vec::new();
     for (i, integration) in profile.integrations.iter().enumerate() {
         if state.only.as_ref().is_some_and(|only| *only != integration.name) {
@@ -122,6 +142,7 @@ pub(crate) fn rebuild(model: &mut Model) {
         }
         state.total += integration.channels.len();
         for (c, channel) in integration.channels.iter().enumerate() {
+            state.known.note(channel);
             if let Some(tenant) = &channel.tenant
                 && !state.tenants.contains(tenant)
             {

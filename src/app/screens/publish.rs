@@ -57,7 +57,8 @@ impl Form {
             address,
             spec,
             origin: None,
-            key: spec.key.then(|| Editor::line("")),
+            // An empty key is a key: it would send every message to one partition.
+            key: None,
             headers: Editor::lines_of(""),
             value: Body::Text(Box::new(Editor::lines_of(""))),
             fields: spec.fields.iter().map(|_| Editor::line("")).collect(),
@@ -121,6 +122,15 @@ impl Form {
                 _ => None,
             },
             Part::Field(i) => self.fields.get_mut(i),
+        }
+    }
+
+    /// Typing into what is missing gives it something to be typed into; bytes are not typed over.
+    pub(crate) fn begin(&mut self) {
+        match (self.focus, &self.key, &self.value) {
+            (Part::Key, None, _) => self.key = Some(Editor::line("")),
+            (Part::Value, _, Body::Missing) => self.value = Body::Text(Box::new(Editor::lines_of(""))),
+            _ => {}
         }
     }
 

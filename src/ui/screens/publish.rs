@@ -71,7 +71,7 @@ fn draw_part(canvas: &mut Canvas, form: &Form, part: Part, row: Rect) -> Option<
     let inside = Rect { x: row.x + LABEL + 2, width: row.width.saturating_sub(LABEL + 3), ..row };
     match part {
         Part::Key => match &form.key {
-            None => missing(canvas, inside, "– no key   ^N gives it one"),
+            None => missing(canvas, inside, "– no key; type one, or ^N for an empty one"),
             Some(editor) => one_line(canvas, inside, editor, focused, "empty; ^N for no key at all"),
         },
         Part::Headers => {

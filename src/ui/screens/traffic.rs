@@ -59,15 +59,11 @@ fn status(canvas: &Canvas, model: &Model) -> Vec<(String, Role)> {
         (Source::History { text, .. }, Phase::Ended) => (glyphs.ok, Role::Ok, format!("history from {text}")),
         (Source::History { text, .. }, _) => (glyphs.connecting, Role::Connecting, format!("reading from {text}")),
         _ if traffic.interrupted.is_some() => (glyphs.watch, Role::Watch, "interrupted".to_owned()),
-        _ if traffic.hold => (
-            glyphs.paused,
-            Role::Paused,
-            if wide { format!("held, {} new", figure::count(traffic.held.len() as u64)) } else { "held".to_owned() },
-        ),
+        _ if traffic.hold => (glyphs.paused, Role::Paused, format!("held, {} new", figure::count(traffic.held.len() as u64))),
         _ => (glyphs.ok, Role::Ok, "live".to_owned()),
     };
     pieces.push((format!("{glyph} {word}"), role));
-    if traffic.rate() > 0.0 && traffic.task.is_some() {
+    if traffic.rate() > 0.0 && traffic.task.is_some() && (wide || !traffic.hold) {
         pieces.push((format!("  {}/s", figure::rate(traffic.rate())), Role::Text));
     }
     let shown = figure::count(traffic.window.len() as u64);
