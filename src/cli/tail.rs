@@ -57,7 +57,11 @@ impl Tail {
         };
         printer.out.flush()?;
         if !self.filter.is_empty() || printer.filter_errors > 0 {
-            output::note(&format!("{} of {} messages, {} not filtered for errors", printer.printed, printer.seen, printer.filter_errors));
+            let undecided = match printer.filter_errors {
+                0 => String::new(),
+                n => format!("; {n} could not be decoded, so the query cannot tell"),
+            };
+            output::note(&format!("{} of {} messages match{undecided}", printer.printed, printer.seen));
         }
         gateway.shutdown().await;
         result?;

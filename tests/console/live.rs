@@ -25,7 +25,8 @@ fn traffic(home: &Home, bootstrap: &str, topic: &str, size: (u16, u16)) -> Termi
     terminal.press("\r");
     terminal.wait_until("the one topic is listed", SOON, |screen| screen.matches(topic).count() >= 2 || screen.contains("shown 1 of"));
     terminal.press("\r");
-    terminal.wait_for("seen 0", SOON);
+    // Until then the ends of the partitions are being looked up.
+    terminal.wait_for("● live", SOON);
     terminal
 }
 

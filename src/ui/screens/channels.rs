@@ -31,7 +31,11 @@ pub fn crumbs(model: &Model) -> Crumbs<'_> {
     if let Some(tenant) = &channels.tenant {
         right.push((format!("tenant {tenant}   "), Role::Marked));
     }
-    right.push((format!("shown {} of {}", figure::grouped(channels.rows.len() as u64), figure::grouped(channels.total as u64)), Role::Dim));
+    // Before the first list nobody knows how many there are: that is not 0.
+    if model.integrations().iter().any(|integration| integration.listed_at.is_some()) {
+        let (shown, total) = (figure::grouped(channels.rows.len() as u64), figure::grouped(channels.total as u64));
+        right.push((format!("shown {shown} of {total}"), Role::Dim));
+    }
     if let Some(age) = widgets::state::age(model.integrations().iter(), model.now) {
         right.push((format!(" ({age})"), Role::Unknown));
     }

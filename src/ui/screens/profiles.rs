@@ -42,7 +42,7 @@ pub fn welcome(canvas: &mut Canvas, model: &Model, area: Rect) {
         ("q", "quit", Role::Text),
         ("", "", Role::Text),
         ("", "A profile keeps a connection for next time:", Role::Dim),
-        ("", "mqdeck --url kafka://host:9092 profile new NAME", Role::Dim),
+        ("", "~/.config/mqdeck/profiles/NAME.hcl   mqdeck profile check", Role::Dim),
     ];
     for (key, text, role) in lines {
         let mut left = x;
@@ -94,7 +94,7 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
         Some(entries) if entries.is_empty() => {
             let lines = [
                 ("d starts the demo.   u connects by URL.", Role::Dim),
-                ("`mqdeck --url kafka://host:9092 profile new NAME` keeps a connection as a profile.", Role::Dim),
+                ("A profile is a file: ~/.config/mqdeck/profiles/NAME.hcl", Role::Dim),
             ];
             message::say(canvas, list_area, None, "There are no profiles yet.", &lines);
         }
