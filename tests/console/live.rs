@@ -19,6 +19,7 @@ fn traffic(home: &Home, bootstrap: &str, topic: &str, size: (u16, u16)) -> Termi
     let mut terminal = console(home, &["--url", &format!("kafka://{bootstrap}")], size);
     terminal.wait_for("127.0.0.1", SOON);
     terminal.press("2");
+    assert!(terminal.comes_to_show("› Channels", SOON), "a key pressed at once is lost; the screen:\n{}", terminal.screen());
     terminal.press("/");
     terminal.press(topic);
     terminal.press("\r");

@@ -4,6 +4,7 @@ use super::unique;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use std::time::{Duration, Instant};
 
@@ -19,19 +20,25 @@ pub(crate) async fn create(bootstrap: &str, name: &str, partitions: i32, replica
     let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
     let made = admin.create_topics([&wanted], &options).await.expect("the broker answers");
     assert!(made.iter().all(Result::is_ok), "{made:?}");
+    // A broker learns of a topic a little after the one that made it.
+    for address in bootstrap.split(',') {
+        wait_for_leaders(address, &topic, partitions).await;
+    }
+    topic
+}
+
+/// Waits until that broker names a leader for each partition.
+async fn wait_for_leaders(address: &str, topic: &str, partitions: i32) {
     let began = Instant::now();
     loop {
-        let metadata = admin.inner().fetch_metadata(Some(&topic), Duration::from_secs(10)).expect("metadata");
-        let found = metadata
-            .topics()
-            .iter()
-            .flat_map(rdkafka::metadata::MetadataTopic::partitions)
-            .filter(|p| p.leader() >= 0 && p.error().is_none())
-            .count();
-        if found == usize::try_from(partitions).expect("a positive number") {
-            return topic;
+        // A new client each time: one that knows the cluster asks whichever broker it likes.
+        let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", address).create().expect("a client");
+        let metadata = client.fetch_metadata(Some(topic), Duration::from_secs(10)).expect("metadata");
+        let all = metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
+        if all.filter(|p| p.leader() >= 0 && p.error().is_none()).count() == usize::try_from(partitions).expect("a positive number") {
+            return;
         }
-        assert!(began.elapsed() < Duration::from_secs(20), "no leaders for {topic}");
+        assert!(began.elapsed() < Duration::from_secs(20), "{address} names no leaders for {topic}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
