@@ -39,6 +39,7 @@ impl Core {
     /// Opens what the program was started with.
     pub(super) fn start(&mut self, first: First) {
         self.performer.start(first);
+        self.perform(Vec::new());
     }
 
     pub(super) fn event(&mut self, event: Event) {
@@ -62,7 +63,10 @@ impl Core {
         for _ in 0..AT_ONCE {
             match next {
                 Some(Arrival::Event(event)) => self.event(event),
-                Some(Arrival::Demo(demo)) => self.performer.demo_started(demo),
+                Some(Arrival::Demo(demo)) => {
+                    self.performer.demo_started(demo);
+                    self.perform(Vec::new());
+                }
                 None => return,
             }
             next = inbox.ready();
@@ -84,6 +88,9 @@ impl Core {
                 Effect::Edit { .. } => self.asked.edit = Some(effect),
                 other => self.performer.perform(other),
             }
+        }
+        for event in self.performer.known() {
+            self.event(event);
         }
     }
 }

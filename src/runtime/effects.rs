@@ -39,6 +39,8 @@ pub(super) struct Performer {
     gateway: Option<Arc<Gateway>>,
     /// Embedded systems that live as long as the profile that reaches them.
     demo: Option<Demo>,
+    /// Answers that are known at once: they come before the next key.
+    known: Vec<Event>,
     tasks: HashMap<TaskId, JoinHandle<()>>,
     /// Tasks that follow the open profile: links, channel lists, the wire log.
     links: Vec<JoinHandle<()>>,
@@ -48,13 +50,23 @@ pub(super) struct Performer {
 
 impl Performer {
     pub(super) fn new(lanes: Lanes, opener: open::Opener) -> Self {
-        Self { lanes, opener, gateway: None, demo: None, tasks: HashMap::new(), links: Vec::new(), channels: None, wire: None }
+        Self {
+            lanes,
+            opener,
+            gateway: None,
+            demo: None,
+            known: Vec::new(),
+            tasks: HashMap::new(),
+            links: Vec::new(),
+            channels: None,
+            wire: None,
+        }
     }
 
     /// Starts what an effect asks for; never waits. What needs the terminal or ends the loop is the loop's own business.
     pub(super) fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::LoadProfiles => self.send(Event::Profiles(self.opener.list())),
+            Effect::LoadProfiles => self.known.push(Event::Profiles(self.opener.list())),
             Effect::WatchChannels(integrations) => self.watch_channels(integrations),
             Effect::WatchWire(watch) => self.watch_wire(watch),
             Effect::StopTask(task) => self.stop(task),
@@ -91,6 +103,11 @@ impl Performer {
         }
     }
 
+    /// The answers that were known at once since the last call.
+    pub(super) fn known(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.known)
+    }
+
     /// Opens what the program was started with.
     pub(super) fn start(&mut self, first: First) {
         match first {
@@ -107,7 +124,7 @@ impl Performer {
             Ok(profile) => self.install(profile, None),
             Err(fault) => {
                 let name = fault.target.clone();
-                self.send(Event::ProfileFailed { name, fault });
+                self.known.push(Event::ProfileFailed { name, fault });
             }
         }
     }
@@ -116,7 +133,7 @@ impl Performer {
     pub(super) fn demo_started(&mut self, demo: Result<Demo, Fault>) {
         match demo {
             Ok(demo) => self.install(demo.profile(), Some(demo)),
-            Err(fault) => self.send(Event::ProfileFailed { name: "demo".into(), fault }),
+            Err(fault) => self.known.push(Event::ProfileFailed { name: "demo".into(), fault }),
         }
     }
 
@@ -141,7 +158,7 @@ impl Performer {
         }
         let gateway = Arc::new(Gateway::open(profile, self.opener.read_only));
         let opened = open::describe(&gateway, demo.as_ref());
-        self.send(Event::ProfileOpened(opened));
+        self.known.push(Event::ProfileOpened(opened));
         self.links =
             gateway.integrations().map(|(name, _)| tokio::spawn(follow(gateway.clone(), self.lanes.clone(), name.clone()))).collect();
         self.gateway = Some(gateway);
@@ -160,11 +177,6 @@ impl Performer {
         if let Some(task) = self.tasks.remove(&task) {
             task.abort();
         }
-    }
-
-    fn send(&self, event: Event) {
-        let lanes = self.lanes.clone();
-        tokio::spawn(async move { lanes.result(event).await });
     }
 
     /// Runs a task that can be stopped; without an open profile there is nothing it could work on.

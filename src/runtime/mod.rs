@@ -3,6 +3,7 @@
 mod core;
 mod effects;
 mod export;
+mod input;
 mod lanes;
 pub mod log;
 mod open;
@@ -15,8 +16,8 @@ pub use open::{Opener, environment, systems};
 use crate::app::{Effect, Event};
 use crate::ui::theme::Theme;
 use core::Core;
-use crossterm::event::{Event as Input, EventStream, KeyEventKind};
-use futures::StreamExt;
+use crossterm::event::{Event as Typed, KeyEventKind};
+use input::Input;
 use rustix::process::{Signal, getpid, kill_process};
 use std::io;
 use std::time::{Duration, Instant};
@@ -63,9 +64,10 @@ struct Console {
 
 impl Console {
     async fn run(&mut self, mut inbox: lanes::Inbox) -> io::Result<()> {
-        let mut input = EventStream::new();
+        let mut input = Input::start();
         let gone = watchdog::watch();
         let (mut terminate, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+        let mut resized = signal(SignalKind::window_change())?;
         while !self.core.asked.quit {
             let mut urgent = false;
             tokio::select! {
@@ -77,6 +79,7 @@ impl Console {
                 () = gone.notified() => return Ok(()),
                 _ = terminate.recv() => return Ok(()),
                 _ = hangup.recv() => return Ok(()),
+                _ = resized.recv() => { urgent = true; self.resize()?; }
                 Some(arrival) = inbox.next() => self.core.arrive(arrival, &mut inbox),
                 () = tokio::time::sleep(self.wake_in()) => self.core.tick(),
             }
@@ -90,7 +93,7 @@ impl Console {
                 // Whoever gets the terminal must get its keys too.
                 drop(input);
                 self.lend_terminal().await?;
-                input = EventStream::new();
+                input = Input::start();
             }
         }
         Ok(())
@@ -102,18 +105,26 @@ impl Console {
         if self.drawn == Some(self.core.model.revision) { deadline } else { deadline.min(FRAME.saturating_sub(self.last_frame.elapsed())) }
     }
 
-    fn input(&mut self, input: Input) -> io::Result<()> {
+    fn input(&mut self, input: Typed) -> io::Result<()> {
         self.core.tick();
         match input {
-            Input::Key(key) if key.kind != KeyEventKind::Release => self.core.event(Event::Key(key)),
-            Input::Paste(text) => self.core.event(Event::Paste(text)),
-            Input::Mouse(mouse) => self.core.event(Event::Mouse(mouse)),
-            Input::Resize(width, height) => {
-                self.screen.resize(width, height)?;
-                self.drawn = None;
-                self.core.event(Event::Resize { width, height });
-            }
-            Input::Key(_) | Input::FocusGained | Input::FocusLost => {}
+            Typed::Key(key) if key.kind != KeyEventKind::Release => self.core.event(Event::Key(key)),
+            Typed::Paste(text) => self.core.event(Event::Paste(text)),
+            Typed::Mouse(mouse) => self.core.event(Event::Mouse(mouse)),
+            // The terminal's own word counts: crossterm loses a change that comes together with a key.
+            Typed::Resize(..) => self.resize()?,
+            Typed::Key(_) | Typed::FocusGained | Typed::FocusLost => {}
+        }
+        Ok(())
+    }
+
+    /// Takes over the size that the terminal has now.
+    fn resize(&mut self) -> io::Result<()> {
+        let (width, height) = crossterm::terminal::size()?;
+        if (width, height) != self.screen.size() {
+            self.screen.resize(width, height)?;
+            self.drawn = None;
+            self.core.event(Event::Resize { width, height });
         }
         Ok(())
     }

@@ -67,7 +67,8 @@ fn status(canvas: &Canvas, model: &Model) -> Vec<(String, Role)> {
         pieces.push((format!("  {}/s", figure::rate(traffic.rate())), Role::Text));
     }
     let shown = figure::count(traffic.window.len() as u64);
-    let seen = figure::count(traffic.counts.seen);
+    // Exact to the last message, however many there are.
+    let seen = figure::grouped(traffic.counts.seen);
     let verb = if traffic.is_live() { "seen" } else { "scanned" };
     let dot = glyphs.dot;
     // Where there is no room for it: what matched is what is shown and what was dropped.
