@@ -241,7 +241,7 @@ impl Parser<'_> {
         }
         let first = word.split('.').next().unwrap_or(word);
         let error = self.error(format!("`{first}` is not a field"));
-        Err(match nearest(first, Field::NAMES.into_iter()) {
+        Err(match nearest(first, Field::NAMES) {
             Some(field) => error.hint(format!("did you mean `{field}{}`?", &word[first.len()..])),
             None => error.hint(format!("did you mean `value.{word}`? To search for words, put them in quotes")),
         })
@@ -397,7 +397,7 @@ impl Parser<'_> {
                 .hint(format!("to search for the word, put it in quotes: \"{field}\""));
         };
         let error = self.error(format!("`{word}` is not an operator"));
-        match nearest(word, words.into_iter()) {
+        match nearest(word, words) {
             Some(meant) => error.hint(format!("did you mean `{meant}`?")),
             None => error.hint("write == != < <= > >= contains, starts with, ends with, matches, in or exists"),
         }
