@@ -20,11 +20,12 @@ impl Spark {
         self.len += 1;
     }
 
-    /// The last `count` values as steps of 0 to 8 of the greatest of them: 0 is exactly nothing.
+    /// The last `count` values as steps of 0 to 7 of the greatest of them: 0 is exactly nothing. The eighth step would
+    /// join the rows of a list into a block.
     pub fn steps(&self, count: usize) -> impl Iterator<Item = u8> + '_ {
         let values = &self.values[self.len.saturating_sub(count)..self.len];
         let top = values.iter().copied().fold(0.0_f32, f32::max);
-        values.iter().map(move |v| if *v <= 0.0 || top <= 0.0 { 0 } else { (v / top * 8.0).ceil().clamp(1.0, 8.0) as u8 })
+        values.iter().map(move |v| if *v <= 0.0 || top <= 0.0 { 0 } else { (v / top * 7.0).ceil().clamp(1.0, 7.0) as u8 })
     }
 }
 
@@ -36,10 +37,10 @@ mod tests {
     fn steps_are_relative_to_the_greatest_value_shown() {
         let mut spark = Spark::default();
         assert_eq!(spark.steps(8).count(), 0);
-        for value in [800.0, 0.0, 1.0, 4.0, 8.0] {
+        for value in [800.0, 0.0, 1.0, 4.0, 7.0] {
             spark.push(value);
         }
-        assert_eq!(spark.steps(4).collect::<Vec<_>>(), [0, 1, 4, 8]);
+        assert_eq!(spark.steps(4).collect::<Vec<_>>(), [0, 1, 4, 7]);
         (0..50).for_each(|i| spark.push(f64::from(i)));
         assert_eq!(spark.steps(100).count(), LENGTH);
     }

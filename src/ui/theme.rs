@@ -120,7 +120,7 @@ pub struct Glyphs {
     /// Points at what stands above.
     pub under: &'static str,
     pub bar: [&'static str; 2],
-    pub spark: [&'static str; 9],
+    pub spark: [&'static str; 8],
     pub ascii: bool,
 }
 
@@ -142,7 +142,7 @@ const UNICODE: Glyphs = Glyphs {
     cut: "…",
     under: "↑",
     bar: ["█", "░"],
-    spark: [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
+    spark: ["▁", "▁", "▂", "▃", "▄", "▅", "▆", "▇"],
     ascii: false,
 };
 
@@ -164,7 +164,7 @@ const ASCII: Glyphs = Glyphs {
     cut: "~",
     under: "^",
     bar: ["#", "."],
-    spark: [" ", "_", "_", ".", ".", "-", "-", "=", "#"],
+    spark: ["_", ".", ".", "-", "-", "=", "=", "#"],
     ascii: true,
 };
 

@@ -91,7 +91,7 @@ fn cell<'a>(integration: &'a Integration, channel: &'a Channel, at: usize, kind:
         Kind::Messages => unknown_or(channel.depth.number().map(|_| channel.depth.show(figure::count))),
         Kind::Size => unknown_or(channel.bytes.number().map(|_| channel.bytes.show(figure::bytes))),
         Kind::Rate => unknown_or(channel.rate_in.map(figure::rate)),
-        Kind::Spark => Cell::new(spark.to_owned()),
+        Kind::Spark => Cell::new(spark.to_owned()).role(Role::Dim),
         Kind::Retention => retention(channel).map_or_else(Cell::unknown, |text| Cell::new(text.as_str())),
         Kind::DeadLetters => channel.dead_letters_to.as_ref().map_or_else(Cell::unknown, |to| Cell::name(to.as_str())),
     }

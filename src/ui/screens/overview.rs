@@ -90,7 +90,7 @@ fn cell<'a>(integration: &'a Integration, column: usize, words: &str, role: Role
         1 => Cell::new(integration.system),
         2 => Cell::new(words.to_owned()).role(role),
         3 => integration.rate_in.map_or_else(Cell::unknown, |rate| Cell::new(figure::rate(rate)).role(stale)),
-        4 => Cell::new(spark.to_owned()).role(stale),
+        4 => Cell::new(spark.to_owned()).role(Role::Dim),
         5 if known => Cell::new(figure::count(integration.channels.iter().filter(|c| !c.internal).count() as u64)).role(stale),
         6 => integration.latency.map_or_else(Cell::unknown, |latency| Cell::new(latency_text(latency))),
         7 => Cell::name(integration.endpoint.as_str()).role(Role::Dim),

@@ -14,10 +14,13 @@ pub fn open(canvas: &mut Canvas, width: u16, height: u16, title: &str, hint: &st
     let y = 2 + (screen.height.saturating_sub(height + 3)) / 4;
     let area = Rect::new(x, y, width, height);
     canvas.clear(area, Role::Panel);
-    canvas.line(x, y, width);
-    canvas.put(x + 2, y, width.saturating_sub(4), &format!(" {title} "), Role::Strong);
-    canvas.line(x, area.bottom() - 1, width);
-    let shown = format!(" {hint} ");
-    canvas.put_right(area.right() - 2, area.bottom() - 1, width.saturating_sub(4), &shown, Role::Dim);
+    let room = width.saturating_sub(4);
+    let used = canvas.put(x + 2, y, room, &format!(" {title} "), Role::Strong);
+    canvas.line(x, y, 2);
+    canvas.line(x + 2 + used, y, width.saturating_sub(2 + used));
+    let below = area.bottom() - 1;
+    let used = canvas.put_right(area.right() - 2, below, room, &format!(" {hint} "), Role::Dim);
+    canvas.line(x, below, width.saturating_sub(2 + used));
+    canvas.line(area.right() - 2, below, 2);
     Rect::new(x + 2, y + 2, width.saturating_sub(4), height.saturating_sub(4))
 }

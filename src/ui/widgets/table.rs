@@ -117,5 +117,5 @@ impl<'c> Table<'c> {
 /// Recent rates as a text of eight cells.
 pub fn spark(canvas: &Canvas, spark: &Spark) -> String {
     let glyphs = canvas.glyphs();
-    spark.steps(8).map(|step| if step == 0 { glyphs.spark[1] } else { glyphs.spark[usize::from(step)] }).collect()
+    spark.steps(8).map(|step| glyphs.spark[usize::from(step)]).collect()
 }
