@@ -15,6 +15,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Zoned;
 use serde_json::json;
+use std::pin::pin;
 use std::process::ExitCode;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
@@ -118,13 +119,21 @@ impl Publish {
     async fn publish_lines(&self, gateway: &Gateway, options: &[(&'static str, String)]) -> anyhow::Result<ExitCode> {
         let mut input = BufReader::with_capacity(1 << 16, tokio::io::stdin());
         let (mut out, bar) = (Out::new(), progress());
-        let (mut read, mut stored) = (0, 0);
+        // Lines read, lines dealt with, messages stored.
+        let (mut read, mut sent, mut stored) = (0, self.skip, 0);
+        let mut interrupted = pin!(super::interrupted());
         let failure = loop {
-            let (chunk, wrong, ended) = self.chunk(&mut input, &mut read, options).await?;
+            // What was handed over is waited for; only the reading of more is given up.
+            let (chunk, wrong, ended) = tokio::select! {
+                biased;
+                _ = &mut interrupted => break Some(sent + 1),
+                chunk = self.chunk(&mut input, &mut read, options) => chunk?,
+            };
             // Lines are numbered from 1; those of this chunk start here.
             let first = read - chunk.len() as u64 - u64::from(wrong.is_some()) + 1;
             let plan = Plan::Publish { address: self.address.clone(), messages: chunk };
             let outcome = gateway.execute(plan).await?;
+            sent = read;
             let mut failed = None;
             for (line, receipt) in (first..).zip(outcome.receipts) {
                 match receipt {
@@ -161,7 +170,7 @@ impl Publish {
         Ok(ExitCode::FAILURE)
     }
 
-    /// Reads lines into messages: until the chunk is full, the input ends, or a line is wrong.
+    /// Reads lines into messages: until the chunk is full, the input pauses or ends, or a line is wrong.
     async fn chunk(
         &self,
         input: &mut BufReader<tokio::io::Stdin>,
@@ -170,6 +179,10 @@ impl Publish {
     ) -> anyhow::Result<(Vec<Outgoing>, Option<Fault>, bool)> {
         let (mut chunk, mut bytes, mut line) = (Vec::new(), 0, Vec::new());
         while chunk.len() < CHUNK && bytes < CHUNK_BYTES {
+            // What comes slowly is published as it comes.
+            if !chunk.is_empty() && !input.buffer().contains(&b'\n') {
+                break;
+            }
             line.clear();
             if input.read_until(b'\n', &mut line).await? == 0 {
                 return Ok((chunk, None, true));

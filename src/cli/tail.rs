@@ -51,11 +51,14 @@ impl Tail {
         let reach = self.range(&filter.query)?;
         let gateway = connection.open()?;
         let mut printer = Printer::new(self, filter, &gateway)?;
-        let result = tokio::select! {
-            result = self.read(&gateway, reach, &mut printer) => result,
-            _ = super::interrupted() => Ok(()),
+        let (result, stopped) = tokio::select! {
+            result = self.read(&gateway, reach, &mut printer) => (result, false),
+            _ = super::interrupted() => (Ok(()), true),
         };
         printer.out.flush()?;
+        if stopped {
+            output::note(&format!("stopped after {} messages", printer.printed));
+        }
         if !self.filter.is_empty() || printer.filter_errors > 0 {
             let undecided = match printer.filter_errors {
                 0 => String::new(),

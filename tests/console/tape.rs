@@ -7,7 +7,7 @@ fn a_tape_plays_the_demo_and_keeps_its_frames() {
     let home = Home::new();
     let tape = home.write(
         "tour.tape",
-        "Set Width 100\nSet Height 30\nWait@30s /● live/\nWait@10s /grey\\.events/\nDown\nEnter\nWait@10s /JSON \\(by content\\)/\nScreenshot traffic\n\
+        "Set Width 100\nSet Height 30\nWait@30s /● live/\nWait@10s /0@[0-9]+ /\nDown\nEnter\nWait@10s /JSON \\(by content\\)/\nScreenshot traffic\n\
          Type \"2\"\nWait@10s /grey\\.tasks\\.acme/\nScreenshot channels\nType \"q\"\n",
     );
     let done = home.mqdeck(&["play", &tape.to_string_lossy(), "--demo", "--frames", "frames"]).output().expect("the program runs");
