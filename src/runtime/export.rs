@@ -12,8 +12,8 @@ use crate::gateway::Gateway;
 use crate::wire::lines;
 use bytes::Bytes;
 use crossterm::clipboard::CopyToClipboard;
-use crossterm::execute;
-use std::io;
+use crossterm::queue;
+use std::io::{self, Write};
 use std::sync::Arc;
 use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
@@ -35,9 +35,16 @@ pub(super) async fn copy(gateway: Option<&Gateway>, copy: Copy) -> Result<SafeTe
             format!("{} is more than the {} that terminals take", figure::bytes(text.len() as u64), figure::bytes(CLIPBOARD as u64));
         return Err(Fault::new(Kind::Rejected, "copy", name, cause).next("export it to a file instead"));
     }
-    execute!(io::stdout(), CopyToClipboard::to_clipboard_from(&text))
-        .map_err(|e| Fault::new(Kind::Rejected, "copy", name, e.to_string()))?;
+    to_clipboard(&text).map_err(|e| Fault::new(Kind::Rejected, "copy", name, e.to_string()))?;
     Ok(format!("{name}, {}", figure::bytes(text.len() as u64)).into())
+}
+
+/// In one piece, so that it cannot fall into the middle of a frame.
+fn to_clipboard(text: &str) -> io::Result<()> {
+    let mut sequence = Vec::with_capacity(text.len() * 4 / 3 + 16);
+    queue!(sequence, CopyToClipboard::to_clipboard_from(text))?;
+    io::stdout().write_all(&sequence)?;
+    io::stdout().flush()
 }
 
 /// Writes messages as lines of JSON, in the form of `mqdeck tail --json`, which `mqdeck publish --lines` reads back.
