@@ -1,9 +1,11 @@
 //! `Session`: a connected integration as a record of optional handles. What a system cannot do is not there.
 
 use crate::domain::channel::{Channel, Description};
+use crate::domain::delivery::{Delivery, Settlement, Ticket, Verb};
 use crate::domain::fault::Fault;
+use crate::domain::group::{Group, GroupDescription, Mark, Stamped, Standing};
 use crate::domain::message::{Message, Outgoing};
-use crate::domain::operation::PublishSpec;
+use crate::domain::operation::{Change, Done, OperationSpec, PublishSpec, Request};
 use crate::domain::position::Range;
 use crate::domain::receipt::Receipt;
 use async_trait::async_trait;
@@ -17,15 +19,24 @@ pub struct Session {
     pub inspect: Arc<dyn Inspect>,
     pub tail: Option<Arc<dyn Tail>>,
     pub history: Option<Arc<dyn History>>,
+    pub peek: Option<Arc<dyn Peek>>,
+    pub groups: Option<Arc<dyn Groups>>,
     pub publish: Option<Arc<dyn Publish>>,
+    pub transact: Option<Arc<dyn Transact>>,
+    pub hold: Option<Arc<dyn Hold>>,
+    pub manage: Option<Arc<dyn Manage>>,
 }
 
 impl Session {
+    /// A session that can do nothing but be looked at; adapters add their handles to it.
+    pub fn new(inspect: Arc<dyn Inspect>) -> Self {
+        Self { inspect, tail: None, history: None, peek: None, groups: None, publish: None, transact: None, hold: None, manage: None }
+    }
+
     /// The same session without the handles that change anything.
     #[must_use]
-    pub fn read_only(mut self) -> Self {
-        self.publish = None;
-        self
+    pub fn read_only(self) -> Self {
+        Self { publish: None, transact: None, hold: None, manage: None, ..self }
     }
 }
 
@@ -34,6 +45,10 @@ impl Session {
 pub enum Cost {
     /// Nothing that anybody could notice.
     Nothing,
+    /// Objects of our own, removed afterwards: what they are (`an exclusive queue bound to the exchange`).
+    Temporary(&'static str),
+    /// The messages looked at keep a mark: which (`redelivered is set, a delivery is spent`). Asked for each time.
+    Marks(&'static str),
 }
 
 /// Health, and what is there.
@@ -110,4 +125,88 @@ pub trait Publish: Send + Sync {
     async fn flush(&self) -> Result<(), Fault> {
         Ok(())
     }
+}
+
+/// Looking at the first messages of a queue. They stay there.
+#[async_trait]
+pub trait Peek: Send + Sync {
+    fn cost(&self, channel: &str) -> Cost;
+
+    /// Up to `most` messages from the head of the queue, in its order. What was looked at has been given back when this returns.
+    async fn peek(&self, channel: &str, most: usize) -> Result<Vec<Delivery>, Fault>;
+}
+
+/// Who consumes, and how far they are.
+#[async_trait]
+pub trait Groups: Send + Sync {
+    /// Every group we may see, and those that the profile names, in the order of their names.
+    async fn groups(&self) -> Result<Vec<Group>, Fault>;
+
+    /// How far these groups are in every partition that they have a position or a member in, in the order asked. Positions are
+    /// asked for before ends. A group that fails has its own fault.
+    async fn standings(&self, groups: &[Arc<str>]) -> Result<Vec<Result<Vec<Standing>, Fault>>, Fault>;
+
+    async fn describe(&self, group: &str) -> Result<GroupDescription, Fault>;
+
+    /// When the messages at these marks were made, in the order asked: for the time that a group is behind.
+    async fn stamps(&self, marks: &[Mark]) -> Vec<Stamped>;
+}
+
+/// Several publishes and consumed positions, all or nothing.
+#[async_trait]
+pub trait Transact: Send + Sync {
+    /// Begins a session of transactions under a name of its own. Another one of the same name is fenced off: what it has open is aborted.
+    async fn begin(&self, name: &str) -> Result<Box<dyn Transaction>, Fault>;
+}
+
+/// One transaction after another: what was published and consumed since the last end takes effect together, or not at all.
+#[async_trait]
+pub trait Transaction: Send {
+    async fn publish(&mut self, channel: &str, message: Outgoing) -> Result<(), Fault>;
+
+    /// The group's next positions, as part of the transaction.
+    async fn consumed(&mut self, group: &str, positions: &[Mark]) -> Result<(), Fault>;
+
+    async fn commit(&mut self) -> Result<(), Fault>;
+
+    async fn abort(&mut self) -> Result<(), Fault>;
+}
+
+/// Receiving messages without settling them yet.
+#[async_trait]
+pub trait Hold: Send + Sync {
+    /// What can be done with a message that is held; the system's own words with their arguments.
+    fn verbs(&self, channel: &str) -> &'static [Verb];
+
+    /// How long the system waits for a decision before it gives a message to somebody else; `None` if it waits for ever or does not say.
+    async fn patience(&self, channel: &str) -> Result<Option<Duration>, Fault>;
+
+    /// Starts to receive, `most` unsettled messages at a time. Ends when dropped: what is not settled goes back as the system gives it back.
+    async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault>;
+}
+
+/// Messages being received from one channel.
+#[async_trait]
+pub trait Holding: Send {
+    /// The next message; waits for one. `None` when the system has ended the receiving.
+    async fn next(&mut self) -> Option<Result<Delivery, Fault>>;
+
+    /// Settles one message. A ticket that was lost with a connection is an error, never tried again.
+    async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault>;
+
+    /// Gives back what is not settled and ends; says what became of it in one sentence.
+    async fn release(self: Box<Self>) -> Result<String, Fault>;
+}
+
+/// Changing the system itself. Everything starts as a plan.
+#[async_trait]
+pub trait Manage: Send + Sync {
+    /// What can be done here, in the order of a menu.
+    fn operations(&self) -> &'static [&'static OperationSpec];
+
+    /// Works out what a request would do, changing nothing. The arguments were checked against the operation's fields.
+    async fn plan(&self, request: Request) -> Result<Change, Fault>;
+
+    /// Carries out the change's steps, exactly these. The fault is for what kept it from starting.
+    async fn carry_out(&self, change: &Change) -> Result<Done, Fault>;
 }

@@ -209,7 +209,10 @@ impl Publish {
         }
         let (position, promise) = match receipt {
             Receipt::Stored(position) => (Some(position.to_string()), "stored"),
+            Receipt::Routed => (None, "routed"),
             Receipt::Accepted => (None, "accepted"),
+            Receipt::Handed(_) => (None, "handed"),
+            Receipt::Unconfirmed => (None, "unconfirmed"),
         };
         out.json(&json!({ "address": self.address.to_string(), "position": known(position), "promise": promise }))
     }

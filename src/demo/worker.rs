@@ -6,7 +6,6 @@ use super::{now, traffic};
 use crate::adapters::kafka::embedded::{Feed, Member};
 use crate::domain::fault::Fault;
 use crate::domain::message::{Message, Outgoing};
-use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
 use fastrand::Rng;
 use std::time::Duration;
@@ -81,10 +80,7 @@ fn work(feed: &Feed, rng: &mut Rng, message: &Message) -> Result<(), Fault> {
 const UNREADABLE: usize = 2;
 
 fn origin(message: &Message) -> Origin<'_> {
-    let (partition, offset) = match message.position {
-        Position::Offset { partition, offset } => (partition, offset),
-        Position::Sequence(sequence) => (0, sequence as i64),
-    };
+    let (partition, offset) = (message.position.partition().unwrap_or(0), message.position.number().unwrap_or(0));
     Origin { topic: &message.channel, partition, offset, timestamp: message.timestamp.unwrap_or_default() }
 }
 

@@ -10,13 +10,17 @@ use std::sync::Arc;
 pub struct Caps {
     pub tail: bool,
     pub history: bool,
+    /// Can be looked at without taking anything out, at a price that is said before.
+    pub peek: bool,
     pub publish: bool,
+    /// Messages can be received, kept for a while, and settled one by one.
+    pub hold: bool,
 }
 
 impl Caps {
     /// The words of the `can` field, in a fixed order.
     pub fn words(self) -> Vec<&'static str> {
-        [("tail", self.tail), ("history", self.history), ("publish", self.publish)]
+        [("tail", self.tail), ("history", self.history), ("peek", self.peek), ("publish", self.publish), ("hold", self.hold)]
             .into_iter()
             .filter(|(_, can)| *can)
             .map(|(word, _)| word)

@@ -11,6 +11,8 @@ pub enum Amount {
     Exactly(u64),
     /// An upper bound, shown as `≤ N`.
     AtMost(u64),
+    /// A lower bound, shown as `≥ N`.
+    AtLeast(u64),
 }
 
 impl Amount {
@@ -18,7 +20,7 @@ impl Amount {
     pub fn number(self) -> Option<u64> {
         match self {
             Self::Unknown => None,
-            Self::Exactly(n) | Self::AtMost(n) => Some(n),
+            Self::Exactly(n) | Self::AtMost(n) | Self::AtLeast(n) => Some(n),
         }
     }
 
@@ -30,6 +32,7 @@ impl Amount {
             // Nothing cannot be less than at most zero.
             Self::AtMost(0) => unit(0),
             Self::AtMost(n) => format!("≤ {}", unit(n)),
+            Self::AtLeast(n) => format!("≥ {}", unit(n)),
         }
     }
 }

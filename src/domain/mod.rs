@@ -2,8 +2,10 @@
 
 pub mod address;
 pub mod channel;
+pub mod delivery;
 pub mod fault;
 pub mod figure;
+pub mod group;
 pub mod health;
 pub mod message;
 pub mod operation;

@@ -12,6 +12,34 @@ pub enum Position {
     Offset { partition: i32, offset: i64 },
     /// A log without partitions: `17`.
     Sequence(u64),
+    /// A log whose places are times (a Redis stream's entry): milliseconds and a number within them, `1700000000000-0`.
+    Entry { millis: u64, number: u64 },
+    /// The system gives no places: the how-manieth message of this tail or peek. It finds nothing again.
+    Arrival(u64),
+}
+
+impl Position {
+    /// The partition, where there are partitions.
+    pub fn partition(self) -> Option<i32> {
+        match self {
+            Self::Offset { partition, .. } => Some(partition),
+            Self::Sequence(_) | Self::Entry { .. } | Self::Arrival(_) => None,
+        }
+    }
+
+    /// The place as one number that grows along the log, where there is such a number.
+    pub fn number(self) -> Option<i64> {
+        match self {
+            Self::Offset { offset, .. } => Some(offset),
+            Self::Sequence(sequence) => i64::try_from(sequence).ok(),
+            Self::Entry { .. } | Self::Arrival(_) => None,
+        }
+    }
+
+    /// Whether the message can be found again by it.
+    pub fn is_lasting(self) -> bool {
+        !matches!(self, Self::Arrival(_))
+    }
 }
 
 impl fmt::Display for Position {
@@ -19,6 +47,8 @@ impl fmt::Display for Position {
         match self {
             Self::Offset { partition, offset } => write!(f, "{partition}@{offset}"),
             Self::Sequence(sequence) => write!(f, "{sequence}"),
+            Self::Entry { millis, number } => write!(f, "{millis}-{number}"),
+            Self::Arrival(_) => f.write_str("–"),
         }
     }
 }
@@ -27,12 +57,17 @@ impl FromStr for Position {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |_| format!("`{text}` is not a position: write 3@1042 (partition@offset) or 17 (sequence)");
+        let wrong = |_| format!("`{text}` is not a position: write 3@1042 (partition@offset), 17 (sequence) or 1700000000000-0 (entry)");
         match text.split_once('@') {
             Some((partition, offset)) => {
                 Ok(Self::Offset { partition: partition.parse().map_err(wrong)?, offset: offset.parse().map_err(wrong)? })
             }
-            None => text.parse().map(Self::Sequence).map_err(wrong),
+            None => match text.split_once('-') {
+                Some((millis, number)) => {
+                    Ok(Self::Entry { millis: millis.parse().map_err(wrong)?, number: number.parse().map_err(wrong)? })
+                }
+                None => text.parse().map(Self::Sequence).map_err(wrong),
+            },
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{Gateway, cannot};
 use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Outgoing;
-use crate::domain::operation::{Plan, PublishSpec};
+use crate::domain::operation::{Change, Done, OperationSpec, Plan, PublishSpec, Request};
 use crate::domain::receipt::Receipt;
 use futures::stream::{FuturesOrdered, StreamExt};
 
@@ -16,6 +16,8 @@ const IN_FLIGHT: usize = 1_000;
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub receipts: Vec<Result<Receipt, Fault>>,
+    /// What became of the parts of a change.
+    pub done: Option<Done>,
 }
 
 impl Outcome {
@@ -48,7 +50,48 @@ impl Gateway {
                 tracing::info!(target: "audit", operation = spec.id, %address, stored, failed = outcome.receipts.len() - stored, "outcome");
                 Ok(outcome)
             }
+            Plan::Change(change) => {
+                tracing::info!(target: "audit", operation = spec.id, %address, summary = %change.summary, steps = %change.steps, "intent");
+                let done = self.change(&change).await?;
+                let failed = done.parts.iter().filter(|(_, part)| part.is_err()).count();
+                tracing::info!(target: "audit", operation = spec.id, %address, parts = done.parts.len(), failed, "outcome");
+                Ok(Outcome { receipts: Vec::new(), done: Some(done) })
+            }
         }
+    }
+
+    /// What can be done to an integration, its channels and its groups.
+    pub async fn operations(&self, integration: &str) -> Result<&'static [&'static OperationSpec], Fault> {
+        Ok(self.session(integration).await?.manage.map_or(&[], |manage| manage.operations()))
+    }
+
+    /// Works out what a request would do, changing nothing. Its arguments are checked against the operation's fields first.
+    pub async fn plan(&self, request: Request) -> Result<Change, Fault> {
+        for (id, value) in &request.arguments {
+            let field = request.spec.fields.iter().find(|field| field.id == id).ok_or_else(|| {
+                let known: Vec<&str> = request.spec.fields.iter().map(|field| field.id).collect();
+                Fault::new(Kind::Usage, request.spec.id, request.address.to_string(), format!("it has no field `{id}`"))
+                    .next(format!("it has: {}", known.join(", ")))
+            })?;
+            field.check(value).map_err(|cause| Fault::new(Kind::Usage, request.spec.id, request.address.to_string(), cause))?;
+        }
+        let session = self.session(&request.address.integration).await?;
+        let manage = session.manage.ok_or_else(|| self.no_manage(&request.address))?;
+        manage.plan(request).await
+    }
+
+    async fn change(&self, change: &Change) -> Result<Done, Fault> {
+        if let Some(refused) = &change.refused {
+            return Err(refused.clone());
+        }
+        let session = self.session(&change.request.address.integration).await?;
+        let manage = session.manage.ok_or_else(|| self.no_manage(&change.request.address))?;
+        manage.carry_out(change).await
+    }
+
+    /// Why there is nothing to manage by: the profile forbids it, or the system has nothing.
+    fn no_manage(&self, address: &Address) -> Fault {
+        self.permit(address).err().unwrap_or_else(|| cannot("change", &address.integration, "administration"))
     }
 
     fn permit(&self, address: &Address) -> Result<(), Fault> {

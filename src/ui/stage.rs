@@ -236,7 +236,7 @@ fn channel(name: &str, i: usize, round: u32) -> Channel {
         kind: "topic",
         tenant: name.strip_prefix("grey.tasks.").or_else(|| name.strip_prefix("grey.results.")).map(SafeText::new),
         internal: name.starts_with("__"),
-        can: Caps { tail: true, history: true, publish: true },
+        can: Caps { tail: true, history: true, publish: true, ..Caps::default() },
         depth: if forbidden { Amount::Unknown } else { Amount::AtMost(8_410_000 / (i as u64 + 1)) },
         bytes: if forbidden { Amount::Unknown } else { Amount::Exactly(1_900_000_000 / (i as u64 * i as u64 + 1)) },
         ends: None,

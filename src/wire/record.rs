@@ -3,7 +3,6 @@
 use super::detect::{Format, Found, find};
 use super::json;
 use crate::domain::message::{Header, Message};
-use crate::domain::position::Position;
 use crate::domain::query::{Record, Undecodable};
 use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
@@ -35,17 +34,11 @@ impl Record for MessageRecord<'_> {
     }
 
     fn partition(&self) -> Option<i32> {
-        match self.message.position {
-            Position::Offset { partition, .. } => Some(partition),
-            Position::Sequence(_) => None,
-        }
+        self.message.position.partition()
     }
 
     fn offset(&self) -> Option<i64> {
-        match self.message.position {
-            Position::Offset { offset, .. } => Some(offset),
-            Position::Sequence(sequence) => i64::try_from(sequence).ok(),
-        }
+        self.message.position.number()
     }
 
     fn timestamp(&self) -> Option<Timestamp> {
@@ -94,7 +87,7 @@ mod tests {
     fn message(key: &'static str, payload: &[u8]) -> Message {
         Message {
             channel: "orders".into(),
-            position: Position::Offset { partition: 3, offset: 1042 },
+            position: crate::domain::position::Position::Offset { partition: 3, offset: 1042 },
             timestamp: None,
             stamp: Stamp::Created,
             key: Some(key.into()),

@@ -12,7 +12,7 @@ use mqdeck::config::profile::{Integration, Setting};
 use mqdeck::config::secret::Secret;
 use mqdeck::domain::fault::Fault;
 use mqdeck::domain::message::{Header, Message, Outgoing};
-use mqdeck::domain::position::{Position, Range};
+use mqdeck::domain::position::Range;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,10 +72,7 @@ pub(crate) fn header(name: &str, value: Option<&[u8]>) -> Header {
 
 /// Where a message of a partitioned log stands.
 pub(crate) fn place(message: &Message) -> (i32, i64) {
-    match message.position {
-        Position::Offset { partition, offset } => (partition, offset),
-        Position::Sequence(sequence) => (0, i64::try_from(sequence).expect("a small number")),
-    }
+    (message.position.partition().unwrap_or(0), message.position.number().expect("a numbered place"))
 }
 
 /// The offsets of each partition, in the order in which they came.

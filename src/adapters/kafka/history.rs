@@ -171,7 +171,7 @@ fn named_partitions(channel: &str, range: Range) -> Result<Vec<i32>, Fault> {
     for bound in [range.start, range.end] {
         match bound {
             Bound::At(Position::Offset { partition, .. }) => named.push(partition),
-            Bound::At(position @ Position::Sequence(_)) => {
+            Bound::At(position) => {
                 let cause = format!("`{position}` is no place in a topic");
                 return Err(Fault::new(Kind::Usage, OP, channel, cause).next(format!("write 0@{position} or @{position}")));
             }
@@ -194,7 +194,7 @@ fn resolve(bound: Bound, edges: &Edges, time: Option<&i64>) -> i64 {
         Bound::BeforeEnd(back) => edges.end.saturating_sub_unsigned(back),
         Bound::Each(offset) | Bound::At(Position::Offset { offset, .. }) => offset,
         Bound::Time(_) => time.copied().unwrap_or(edges.end),
-        Bound::Latest | Bound::At(Position::Sequence(_)) => edges.end,
+        Bound::Latest | Bound::At(_) => edges.end,
     };
     offset.clamp(edges.start, edges.end.max(edges.start))
 }

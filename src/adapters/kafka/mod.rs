@@ -39,10 +39,10 @@ pub(super) const ADAPTER: Adapter = Adapter {
 async fn connect(integration: Integration, log: WireLog) -> Result<Session, Fault> {
     let cluster = Cluster::connect(&integration, log.clone()).await?;
     let integration = Arc::new(integration);
-    let offers = Caps { tail: true, history: true, publish: true };
+    let offers = Caps { tail: true, history: true, publish: true, ..Caps::default() };
     let inspect = Arc::new(KafkaInspect::new(cluster.clone(), integration.clone(), offers));
     let publish = Publisher::new(&integration, inspect.clone(), log)?;
     let tail = KafkaTail::new(cluster.clone());
     let history = KafkaHistory::new(cluster, integration);
-    Ok(Session { inspect, tail: Some(Arc::new(tail)), history: Some(Arc::new(history)), publish: Some(Arc::new(publish)) })
+    Ok(Session { tail: Some(Arc::new(tail)), history: Some(Arc::new(history)), publish: Some(Arc::new(publish)), ..Session::new(inspect) })
 }

@@ -85,7 +85,7 @@ impl Memory {
     /// A session with every handle, as a connected adapter gives it.
     pub fn session(&self) -> Session {
         let handle = Arc::new(self.clone());
-        Session { inspect: handle.clone(), tail: Some(handle.clone()), history: Some(handle.clone()), publish: Some(handle) }
+        Session { tail: Some(handle.clone()), history: Some(handle.clone()), publish: Some(handle.clone()), ..Session::new(handle) }
     }
 
     /// Stores a message at once, whatever the trouble, creating the channel (one partition) if there is none.

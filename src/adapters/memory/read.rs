@@ -109,10 +109,7 @@ async fn batch(next: Option<Next>) -> Option<(Result<Vec<Message>, Fault>, Optio
 
 /// The offset behind a position.
 pub(super) fn after(position: Position) -> i64 {
-    match position {
-        Position::Offset { offset, .. } => offset + 1,
-        Position::Sequence(sequence) => sequence as i64 + 1,
-    }
+    position.number().map_or(0, |offset| offset + 1)
 }
 
 /// The messages up to the first damaged one; the damage itself if it comes first.

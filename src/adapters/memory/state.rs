@@ -157,7 +157,7 @@ impl State {
             kind: "topic",
             tenant: self.integration.tenant_of(name).map(Into::into),
             internal: name.starts_with("__"),
-            can: Caps { tail: true, history: true, publish: true },
+            can: Caps { tail: true, history: true, publish: true, ..Caps::default() },
             depth: Amount::Exactly(held),
             bytes: Amount::Exactly(bytes),
             ends: Some(parts.iter().map(|part| part.end() as u64).sum()),

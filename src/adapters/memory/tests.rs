@@ -92,7 +92,7 @@ async fn troubles_do_what_they_say() {
 
     memory.forbid("secret");
     let names: Vec<_> = inspect.channels().await.expect("channels").into_iter().map(|channel| channel.name).collect();
-    assert_eq!(names, ["orders".into()]);
+    assert_eq!(names, [Arc::<str>::from("orders")]);
     assert_eq!(inspect.describe("secret").await.expect_err("forbidden").kind, Kind::Forbidden);
     assert_eq!(inspect.describe("nothing").await.expect_err("unknown").kind, Kind::NotFound);
 }

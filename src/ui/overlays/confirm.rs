@@ -34,7 +34,10 @@ pub(super) fn draw(canvas: &mut Canvas, model: &Model, confirm: &Confirm) {
 
 /// The plan: what will be sent where, and what can be undone.
 fn plan_lines(model: &Model, plan: &Plan) -> Vec<(String, Role)> {
-    let Plan::Publish { address, messages } = plan;
+    let (address, messages) = match plan {
+        Plan::Publish { address, messages } => (address, messages),
+        Plan::Change(change) => return vec![(change.summary.to_string(), Role::Strong)],
+    };
     let system = model.integration(&address.integration).map_or("", |i| i.system);
     let mut lines =
         vec![(format!("{} message{} → {address} ({system})", messages.len(), if messages.len() == 1 { "" } else { "s" }), Role::Strong)];

@@ -97,7 +97,6 @@ mod tests {
     use super::super::sample::{Written, batch, sample};
     use super::super::walk::Step;
     use super::*;
-    use crate::domain::position::Position;
 
     fn cursor(at: i64, most: usize) -> Cursor {
         Cursor::new(Partition { topic: "orders".into(), index: 0 }, at, most)
@@ -109,10 +108,7 @@ mod tests {
         let (mut offsets, mut told) = (Vec::new(), 0);
         loop {
             match walk.step(100) {
-                Step::Messages(messages) => offsets.extend(messages.iter().map(|message| match message.position {
-                    Position::Offset { offset, .. } => offset,
-                    Position::Sequence(_) => -1,
-                })),
+                Step::Messages(messages) => offsets.extend(messages.iter().map(|message| message.position.number().unwrap_or(-1))),
                 Step::Damaged(damage) => told += usize::from(cursor.damaged("read", &damage).is_some()),
                 Step::End => break,
             }

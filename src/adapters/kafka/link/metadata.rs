@@ -88,7 +88,7 @@ impl Topic {
     pub(crate) fn allowed(&self, offered: Caps) -> Caps {
         let may = |operation: i32| self.operations.is_none_or(|bits| bits & (1 << operation) != 0);
         let (read, write) = (may(READ) && self.error == 0, may(WRITE) && self.error == 0 && !self.internal);
-        Caps { tail: offered.tail && read, history: offered.history && read, publish: offered.publish && write }
+        Caps { tail: offered.tail && read, history: offered.history && read, publish: offered.publish && write, ..Caps::default() }
     }
 
     /// The partition with that index.
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn acls_take_away_what_the_user_may_not_do() {
-        let all = Caps { tail: true, history: true, publish: true };
+        let all = Caps { tail: true, history: true, publish: true, ..Caps::default() };
         let mut topic = Topic { name: "a".into(), internal: false, error: 0, operations: None, partitions: Vec::new() };
         assert_eq!(topic.allowed(all), all, "unknown is tried");
         topic.operations = Some(1 << READ);

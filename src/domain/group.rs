@@ -1,0 +1,103 @@
+//! `Group`: who consumes a channel, and how far each of its partitions has been read.
+
+use super::channel::Attribute;
+use super::fault::Fault;
+use super::figure::Amount;
+use super::text::SafeText;
+use super::time::Timestamp;
+use std::sync::Arc;
+
+/// One row of the group list: a Kafka group, a JetStream consumer, a Redis group, the consumers of a RabbitMQ queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// The group's own name, exactly as the system spells it; show it through [`SafeText`].
+    pub name: Arc<str>,
+    /// What kind of group: `classic`, `consumer` (KIP-848), `share`, `streams`, …
+    pub kind: SafeText,
+    pub state: State,
+    /// `None` where the system does not tell.
+    pub members: Option<u32>,
+    /// Watched because the profile names it; the system did not list it.
+    pub named: bool,
+    pub attributes: Vec<Attribute>,
+    /// Something is wrong with this group alone: not authorized, coordinator not available.
+    pub fault: Option<Fault>,
+}
+
+/// Where a group stands between its members.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// The system does not tell.
+    #[default]
+    Unknown,
+    /// Members have their partitions.
+    Stable,
+    /// Partitions are being given out anew.
+    Rebalancing,
+    /// No member; positions are kept. Consumers that assign partitions to themselves look like this too.
+    Empty,
+    Dead,
+}
+
+/// How far a group is in one partition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    pub channel: Arc<str>,
+    /// `None` where the channel has no partitions.
+    pub partition: Option<i32>,
+    /// The next message to be read, counted as the system counts; `None`: nothing was ever committed, which is neither 0 nor the end.
+    pub committed: Option<i64>,
+    /// The first message that is still there.
+    pub start: Option<i64>,
+    /// The end, asked for after `committed`, so that it never lies before it.
+    pub end: Option<i64>,
+    /// Messages between `committed`, or `start` if that is later, and `end`.
+    pub lag: Amount,
+    /// Handed out and not acknowledged yet, where the system knows that.
+    pub pending: Option<u64>,
+    /// The member that reads it.
+    pub owner: Option<SafeText>,
+    /// This partition could not be asked.
+    pub fault: Option<Fault>,
+}
+
+/// One member of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub id: SafeText,
+    pub client: SafeText,
+    pub host: SafeText,
+    /// Partitions by channel, in order.
+    pub assignment: Vec<(Arc<str>, Vec<i32>)>,
+}
+
+/// Everything known of one group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupDescription {
+    pub group: Group,
+    pub members: Vec<Member>,
+}
+
+/// A place whose message's time is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mark {
+    pub channel: Arc<str>,
+    pub partition: i32,
+    pub offset: i64,
+}
+
+/// When the message at a mark was made. `None`: there is none (nothing behind the mark yet).
+pub type Stamped = Result<Option<Timestamp>, Fault>;
+
+impl State {
+    /// As it is written everywhere.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Stable => "stable",
+            Self::Rebalancing => "rebalancing",
+            Self::Empty => "empty",
+            Self::Dead => "dead",
+        }
+    }
+}
