@@ -3,6 +3,7 @@
 use super::super::faults;
 use super::api::Ask;
 use super::connection::{Dial, HostPort};
+use super::coordinator::Coordinators;
 use super::metadata::{Known, Topic};
 use super::pool::{Lane, Lease, Pool};
 use super::sasl::Login;
@@ -32,6 +33,7 @@ struct Inner {
     timeout: Duration,
     pool: Pool,
     known: RwLock<Known>,
+    coordinators: Coordinators,
     lanes: AtomicU32,
     /// Held while a topic is asked for, so that many who miss it ask once.
     asking: tokio::sync::Mutex<()>,
@@ -73,6 +75,7 @@ impl Cluster {
             timeout: integration.timeout,
             pool,
             known: RwLock::default(),
+            coordinators: Coordinators::default(),
             lanes: AtomicU32::new(0),
             asking: tokio::sync::Mutex::default(),
         };
@@ -106,12 +109,17 @@ impl Cluster {
 
     /// Asks any broker: one that a connection is open to, else another, else a bootstrap address.
     pub(crate) async fn call_any<A: Ask>(&self, request: &A) -> Result<A::Answer, Fault> {
-        let candidates = self.candidates();
+        self.call_any_on(Lane::Control, request).await
+    }
+
+    /// As [`Cluster::call_any`], on another lane: for what takes a broker long.
+    pub(crate) async fn call_any_on<A: Ask>(&self, lane: Lane, request: &A) -> Result<A::Answer, Fault> {
+        let candidates = self.candidates(lane);
         let patience = self.patience(candidates.len());
         let mut failed: Vec<(HostPort, Fault)> = Vec::new();
         for address in candidates {
-            let answer = match self.0.pool.lease(&address, Lane::Control, patience).await {
-                Ok(lease) => self.call_leased(lease, &address, patience, request).await,
+            let answer = match self.0.pool.lease(&address, lane, patience).await {
+                Ok(lease) => self.call_leased(lease, &address, lane, patience, request).await,
                 Err(fault) => Err(fault),
             };
             match answer {
@@ -182,6 +190,11 @@ impl Cluster {
         OwnLane { cluster: self.clone(), lane: Lane::Fetch(number) }
     }
 
+    /// What is remembered of the groups' coordinators.
+    pub(super) fn remembered(&self) -> &Coordinators {
+        &self.0.coordinators
+    }
+
     async fn ask_metadata(&self, topics: Option<&[&str]>, rights: bool) -> Result<Vec<Arc<Topic>>, Fault> {
         let named = topics.map(|topics| {
             let named = |name: &&str| MetadataRequestTopic::default().with_name(Some(TopicName(StrBytes::from_string((*name).to_owned()))));
@@ -237,14 +250,14 @@ impl Cluster {
     }
 
     /// Every address worth asking, the best first.
-    fn candidates(&self) -> Vec<HostPort> {
+    fn candidates(&self, lane: Lane) -> Vec<HostPort> {
         let mut candidates: Vec<_> = self.known().brokers.values().cloned().collect();
         for address in &self.0.bootstrap {
             if !candidates.contains(address) {
                 candidates.push(address.clone());
             }
         }
-        candidates.sort_by_cached_key(|address| self.0.pool.standing(address, Lane::Control));
+        candidates.sort_by_cached_key(|address| self.0.pool.standing(address, lane));
         candidates
     }
 
@@ -254,10 +267,17 @@ impl Cluster {
         share.max(Duration::from_secs(2)).min(self.0.timeout)
     }
 
-    async fn call_leased<A: Ask>(&self, lease: Lease, address: &HostPort, patience: Duration, request: &A) -> Result<A::Answer, Fault> {
+    async fn call_leased<A: Ask>(
+        &self,
+        lease: Lease,
+        address: &HostPort,
+        lane: Lane,
+        patience: Duration,
+        request: &A,
+    ) -> Result<A::Answer, Fault> {
         match lease.connection.call(request).await {
             Err(fault) if fault.kind == Kind::Unreachable && !lease.fresh => {
-                self.0.pool.lease(address, Lane::Control, patience).await?.connection.call(request).await
+                self.0.pool.lease(address, lane, patience).await?.connection.call(request).await
             }
             answer => answer,
         }
