@@ -27,6 +27,5 @@ mod record;
 mod sample;
 mod sasl;
 pub(crate) mod shape;
-mod tls;
 pub(crate) mod walk;
 mod wire;
