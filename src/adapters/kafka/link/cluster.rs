@@ -14,6 +14,7 @@ use crate::domain::fault::{Fault, Kind};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{MetadataRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -136,6 +137,20 @@ impl Cluster {
     /// a topic that is missing or forbidden is there with its error code. Each says what our user may do with it.
     pub(crate) async fn refresh(&self, topics: Option<&[&str]>) -> Result<Vec<Arc<Topic>>, Fault> {
         self.ask_metadata(topics, true).await
+    }
+
+    /// Makes sure that these topics are known, asking for all that are not in one request. Returns those that cannot be described,
+    /// each with its error code.
+    pub(crate) async fn learn(&self, topics: &[&str]) -> Result<HashMap<Arc<str>, i16>, Fault> {
+        let unknown: Vec<&str> = {
+            let known = self.known();
+            topics.iter().filter(|name| known.topic(name).is_none()).copied().collect()
+        };
+        if unknown.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let told = self.ask_metadata(Some(&unknown), false).await?;
+        Ok(told.iter().filter(|topic| topic.error != 0).map(|topic| (Arc::clone(&topic.name), topic.error)).collect())
     }
 
     /// A topic as it was last described; asked for if it is not known. Fails if it is missing or forbidden.

@@ -219,14 +219,14 @@ where
         })
         .collect();
     if alone {
-        let rest = chunk.iter().skip(1).map(|at| {
-            let asked = ask(vec![*at]);
+        let rest = chunk.iter().copied().skip(1).map(|at| {
+            let asked = ask(vec![at]);
             async move {
                 let said = match asked.await {
-                    Ok(mut verdicts) => verdicts.pop().map(|(_, said)| said.map_err(|refusal| refused(op, groups[*at], &refusal))),
+                    Ok(mut verdicts) => verdicts.pop().map(|(_, said)| said.map_err(|refusal| refused(op, groups[at], &refusal))),
                     Err(fault) => Some(Err(fault.into())),
                 };
-                said.map(|said| (*at, said))
+                said.map(|said| (at, said))
             }
         });
         let rest: Vec<_> = futures::stream::iter(rest).buffer_unordered(AT_ONCE).collect().await;

@@ -19,6 +19,8 @@ pub(crate) mod describe;
 mod fake;
 pub(crate) mod fetch;
 pub(crate) mod find_coordinator;
+pub(crate) mod group_describe;
+pub(crate) mod group_offsets;
 pub(crate) mod metadata;
 pub(crate) mod offsets;
 pub(crate) mod pool;
