@@ -35,6 +35,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
     name: "kafka",
     title: "Kafka",
     schemes: &[("kafka", 9092), ("kafkas", 9092)],
+    kinds: &["topic"],
     connect: |integration, log| Box::pin(connect(integration, log)),
 };
 

@@ -7,7 +7,7 @@ use super::coordinator::Coordinators;
 use super::metadata::{Known, Topic};
 use super::pool::{Lane, Lease, Pool};
 use super::sasl::Login;
-use super::tls::TlsDial;
+use crate::adapters::tls::TlsDial;
 use crate::adapters::wirelog::WireLog;
 use crate::config::profile::Integration;
 use crate::domain::fault::{Fault, Kind};

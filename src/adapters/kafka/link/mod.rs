@@ -29,6 +29,5 @@ mod record;
 mod sample;
 mod sasl;
 pub(crate) mod shape;
-mod tls;
 pub(crate) mod walk;
 mod wire;
