@@ -6,8 +6,7 @@ use super::super::link::group_offsets::{Commits, Positions, ShareStarts};
 use super::super::link::offsets::{At, Found, Wanted};
 use super::{KafkaGroups, Kind};
 use crate::domain::fault::Fault;
-use crate::domain::figure::Amount;
-use crate::domain::group::{Mark, Stamped, Standing};
+use crate::domain::group::{Mark, Stamped, Standing, lag};
 use crate::domain::text::SafeText;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -147,13 +146,6 @@ fn rows_of(positions: Positions, described: Option<Described>, topics: &mut Name
 
 fn standing(place: (Arc<str>, i32), row: Row, ends: &HashMap<(Arc<str>, i32), Ends>) -> Standing {
     let Ends { start, end, stable, fault } = ends.get(&place).cloned().unwrap_or_default();
-    let lag = match (row.committed, end) {
-        (Some(committed), Some(end)) => {
-            let lag = end.saturating_sub(start.map_or(committed, |start| committed.max(start)));
-            Amount::Exactly(u64::try_from(lag).unwrap_or(0))
-        }
-        _ => Amount::Unknown,
-    };
     let (channel, partition) = place;
     let refused =
         (row.error != 0).then(|| faults::refused("read the position in", format!("{channel} partition {partition}"), row.error, None));
@@ -164,7 +156,7 @@ fn standing(place: (Arc<str>, i32), row: Row, ends: &HashMap<(Arc<str>, i32), En
         start,
         end,
         held_at: stable.filter(|stable| end.is_some_and(|end| *stable < end)),
-        lag,
+        lag: lag(row.committed, start, end),
         pending: None,
         owner: row.owner,
         fault: refused.or(fault),
