@@ -4,7 +4,9 @@
 pub mod kafka;
 pub mod memory;
 pub mod session;
-#[cfg(any(feature = "kafka", feature = "nats"))]
+#[cfg(feature = "redis")]
+pub mod redis;
+#[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
 mod tls;
 pub mod token_source;
 pub mod wirelog;
@@ -35,6 +37,8 @@ pub struct Adapter {
 pub const ADAPTERS: &[Adapter] = &[
     #[cfg(feature = "kafka")]
     kafka::ADAPTER,
+    #[cfg(feature = "redis")]
+    redis::ADAPTER,
     memory::ADAPTER,
 ];
 

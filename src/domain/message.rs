@@ -30,6 +30,8 @@ pub enum Stamp {
     Created,
     /// The broker, on arrival.
     Stored,
+    /// We, when it came: the system keeps no time.
+    Seen,
 }
 
 /// One header; a missing value is not an empty one.
