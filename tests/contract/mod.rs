@@ -6,3 +6,4 @@ mod inspect;
 mod kafka_link;
 mod publish;
 mod tail;
+mod transact;
