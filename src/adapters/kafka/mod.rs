@@ -16,6 +16,7 @@ mod settings;
 mod tail;
 mod tail_state;
 mod time_search;
+mod transact;
 
 use super::Adapter;
 use super::session::Session;
@@ -30,6 +31,7 @@ use link::cluster::Cluster;
 use publish::Publisher;
 use std::sync::Arc;
 use tail::KafkaTail;
+use transact::Transactions;
 
 pub(super) const ADAPTER: Adapter = Adapter {
     name: "kafka",
@@ -44,7 +46,8 @@ async fn connect(integration: Integration, log: WireLog) -> Result<Session, Faul
     let integration = Arc::new(integration);
     let offers = Caps { tail: true, history: true, publish: true, ..Caps::default() };
     let inspect = Arc::new(KafkaInspect::new(cluster.clone(), integration.clone(), offers));
-    let publish = Publisher::new(&integration, inspect.clone(), log)?;
+    let publish = Publisher::new(&integration, inspect.clone(), log.clone())?;
+    let transact = Transactions::new(integration.clone(), log);
     let tail = KafkaTail::new(cluster.clone());
     let groups = KafkaGroups::new(cluster.clone(), integration.clone());
     let history = KafkaHistory::new(cluster, integration);
@@ -53,6 +56,7 @@ async fn connect(integration: Integration, log: WireLog) -> Result<Session, Faul
         history: Some(Arc::new(history)),
         groups: Some(Arc::new(groups)),
         publish: Some(Arc::new(publish)),
+        transact: Some(Arc::new(transact)),
         ..Session::new(inspect)
     })
 }
