@@ -1,6 +1,7 @@
 //! A whole system in memory, for tests and faults: logs with partitions that can be listed, tailed, read and written, and that can
 //! refuse, hang, dawdle, break off, forget and rot on command. Its clock is tokio's, so that a paused clock makes it deterministic.
 
+mod manage;
 mod read;
 mod state;
 mod tail;
@@ -14,6 +15,7 @@ use crate::domain::message::{Message, Outgoing};
 use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
 use state::State;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -85,7 +87,13 @@ impl Memory {
     /// A session with every handle, as a connected adapter gives it.
     pub fn session(&self) -> Session {
         let handle = Arc::new(self.clone());
-        Session { tail: Some(handle.clone()), history: Some(handle.clone()), publish: Some(handle.clone()), ..Session::new(handle) }
+        Session {
+            tail: Some(handle.clone()),
+            history: Some(handle.clone()),
+            publish: Some(handle.clone()),
+            manage: Some(handle.clone()),
+            ..Session::new(handle)
+        }
     }
 
     /// Stores a message at once, whatever the trouble, creating the channel (one partition) if there is none.
@@ -99,6 +107,21 @@ impl Memory {
     /// As [`Memory::publish_now`], into a partition; it has to exist.
     pub fn publish_to(&self, channel: &str, partition: usize, message: Outgoing) -> Position {
         self.change(|state| state.store(channel, Some(partition), message))
+    }
+
+    /// Puts a group at an offset, making it if there is none.
+    pub fn commit(&self, group: &str, channel: &str, partition: i32, offset: i64) {
+        self.change(|state| state.groups.entry(group.into()).or_default().positions.insert((channel.into(), partition), offset));
+    }
+
+    /// Where a group stands, by channel and partition.
+    pub fn committed(&self, group: &str) -> BTreeMap<(Arc<str>, i32), i64> {
+        self.state().groups.get(group).map(|group| group.positions.clone()).unwrap_or_default()
+    }
+
+    /// Says how many members of a group are active.
+    pub fn active(&self, group: &str, members: u32) {
+        self.change(|state| state.groups.entry(group.into()).or_default().members = members);
     }
 
     /// Everything that a channel holds, partition by partition.

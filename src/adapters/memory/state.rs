@@ -21,6 +21,7 @@ pub(super) struct State {
     pub(super) trouble: Option<Trouble>,
     pub(super) forbidden: BTreeSet<Arc<str>>,
     pub(super) damaged: BTreeSet<(Arc<str>, i32, i64)>,
+    pub(super) groups: BTreeMap<Arc<str>, Consumers>,
     born: Instant,
     /// Messages stored so far; spreads those without a key.
     count: usize,
@@ -31,6 +32,13 @@ pub(super) struct State {
 pub(super) struct Part {
     pub(super) start: i64,
     messages: Vec<Message>,
+}
+
+/// A group: where it stands, by channel and partition, and how many members are active.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Consumers {
+    pub(super) positions: BTreeMap<(Arc<str>, i32), i64>,
+    pub(super) members: u32,
 }
 
 impl Part {
@@ -72,6 +80,7 @@ impl State {
             trouble: None,
             forbidden: BTreeSet::new(),
             damaged: BTreeSet::new(),
+            groups: BTreeMap::new(),
             born: Instant::now(),
             count: 0,
         }
@@ -83,6 +92,10 @@ impl State {
 
     pub(super) fn create(&mut self, channel: &str, partitions: usize) {
         self.channels.entry(channel.into()).or_insert_with(|| vec![Part::default(); partitions.max(1)]);
+    }
+
+    pub(super) fn delete(&mut self, channel: &str) {
+        self.channels.remove(channel);
     }
 
     /// Stores a message; a channel or partition that does not exist is made up to it.
