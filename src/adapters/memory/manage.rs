@@ -161,11 +161,11 @@ fn reset(state: &State, request: Request) -> Result<Change, Fault> {
     let mut moves = Vec::new();
     let topics: Vec<Arc<str>> = match request.argument("topic") {
         Some(topic) => vec![topic.into()],
-        None => known.into_iter().flat_map(|known| known.positions.keys().map(|(channel, _)| channel.clone())).collect(),
+        None => known.into_iter().flat_map(|known| known.commits.keys().map(|(channel, _)| channel.clone())).collect(),
     };
     for topic in topics.into_iter().collect::<std::collections::BTreeSet<_>>() {
         for (partition, part) in (0..).zip(state.parts("reset", &topic)?) {
-            let committed = known.and_then(|known| known.positions.get(&(topic.clone(), partition)).copied());
+            let committed = known.and_then(|known| known.commits.get(&(topic.clone(), partition)).copied());
             let stand = Stand { start: part.start, end: part.end(), committed, at: at(part, partition, &to) };
             moves.extend(to.of(&topic, partition, stand));
         }
@@ -173,7 +173,7 @@ fn reset(state: &State, request: Request) -> Result<Change, Fault> {
     if moves.is_empty() {
         return Err(Fault::new(Kind::NotFound, "reset", &*group, "the group has no position to reset").next("name a topic"));
     }
-    let active = known.map_or(0, |known| known.members);
+    let active = known.map_or(0, |known| known.members.len());
     let undo =
         Request { spec: &RESET, address: request.address.clone(), arguments: vec![("to".to_owned(), Move::back(&moves).to_string())] };
     let positions = moves.iter().map(|one| (one.channel.to_string(), one.partition, one.stand.committed, one.to)).collect();
@@ -213,12 +213,12 @@ fn carry_out(state: &mut State, op: &'static str, steps: Steps) -> Result<Done, 
         }
         Steps::Reset { group, positions } => {
             let known = state.groups.entry(group.as_str().into()).or_default();
-            if known.members > 0 {
-                return Err(busy(&group, known.members));
+            if !known.members.is_empty() {
+                return Err(busy(&group, known.members.len()));
             }
             if positions
                 .iter()
-                .any(|(channel, partition, from, _)| known.positions.get(&(channel.as_str().into(), *partition)) != from.as_ref())
+                .any(|(channel, partition, from, _)| known.commits.get(&(channel.as_str().into(), *partition)) != from.as_ref())
             {
                 return Err(Fault::new(Kind::Rejected, op, group, "the positions have moved since the plan was made").next("plan again"));
             }
@@ -227,8 +227,8 @@ fn carry_out(state: &mut State, op: &'static str, steps: Steps) -> Result<Done, 
                 parts.push(done(format!("{channel} partition {partition}"), &to.map_or("none".to_owned(), |to| to.to_string())));
                 let place = (channel.into(), partition);
                 match to {
-                    Some(to) => known.positions.insert(place, to),
-                    None => known.positions.remove(&place),
+                    Some(to) => known.commits.insert(place, to),
+                    None => known.commits.remove(&place),
                 };
             }
             Ok(Done { parts })
@@ -236,7 +236,7 @@ fn carry_out(state: &mut State, op: &'static str, steps: Steps) -> Result<Done, 
     }
 }
 
-fn busy(group: &str, members: u32) -> Fault {
+fn busy(group: &str, members: usize) -> Fault {
     let cause = if members == 1 { "1 member is active".to_owned() } else { format!("{members} members are active") };
     Fault::new(Kind::Rejected, "reset", group, cause).next("stop the group's consumers first")
 }

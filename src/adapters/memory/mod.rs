@@ -1,6 +1,7 @@
 //! A whole system in memory, for tests and faults: logs with partitions that can be listed, tailed, read and written, and that can
 //! refuse, hang, dawdle, break off, forget and rot on command. Its clock is tokio's, so that a paused clock makes it deterministic.
 
+mod groups;
 mod manage;
 mod read;
 mod state;
@@ -15,7 +16,6 @@ use crate::domain::message::{Message, Outgoing};
 use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
 use state::State;
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -24,6 +24,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
     name: "memory",
     title: "Memory",
     schemes: &[],
+    kinds: &["topic"],
     connect: |integration, _log| Box::pin(async move { Ok(Memory::of(integration)?.session()) }),
 };
 
@@ -90,6 +91,7 @@ impl Memory {
         Session {
             tail: Some(handle.clone()),
             history: Some(handle.clone()),
+            groups: Some(handle.clone()),
             publish: Some(handle.clone()),
             manage: Some(handle.clone()),
             ..Session::new(handle)
@@ -107,21 +109,6 @@ impl Memory {
     /// As [`Memory::publish_now`], into a partition; it has to exist.
     pub fn publish_to(&self, channel: &str, partition: usize, message: Outgoing) -> Position {
         self.change(|state| state.store(channel, Some(partition), message))
-    }
-
-    /// Puts a group at an offset, making it if there is none.
-    pub fn commit(&self, group: &str, channel: &str, partition: i32, offset: i64) {
-        self.change(|state| state.groups.entry(group.into()).or_default().positions.insert((channel.into(), partition), offset));
-    }
-
-    /// Where a group stands, by channel and partition.
-    pub fn committed(&self, group: &str) -> BTreeMap<(Arc<str>, i32), i64> {
-        self.state().groups.get(group).map(|group| group.positions.clone()).unwrap_or_default()
-    }
-
-    /// Says how many members of a group are active.
-    pub fn active(&self, group: &str, members: u32) {
-        self.change(|state| state.groups.entry(group.into()).or_default().members = members);
     }
 
     /// Everything that a channel holds, partition by partition.

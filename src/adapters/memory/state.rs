@@ -1,6 +1,7 @@
 //! What the system in memory holds: logs, damages and the clock.
 
 use super::Trouble;
+use super::groups::StoredGroup;
 use crate::config::profile::Integration;
 use crate::domain::channel::{Attribute, Caps, Channel};
 use crate::domain::fault::{Fault, Kind};
@@ -21,7 +22,10 @@ pub(super) struct State {
     pub(super) trouble: Option<Trouble>,
     pub(super) forbidden: BTreeSet<Arc<str>>,
     pub(super) damaged: BTreeSet<(Arc<str>, i32, i64)>,
-    pub(super) groups: BTreeMap<Arc<str>, Consumers>,
+    pub(super) groups: BTreeMap<Arc<str>, StoredGroup>,
+    pub(super) forbidden_groups: BTreeSet<Arc<str>>,
+    /// Where an open transaction begins in a partition.
+    pub(super) open: BTreeMap<(Arc<str>, i32), i64>,
     born: Instant,
     /// Messages stored so far; spreads those without a key.
     count: usize,
@@ -32,13 +36,6 @@ pub(super) struct State {
 pub(super) struct Part {
     pub(super) start: i64,
     messages: Vec<Message>,
-}
-
-/// A group: where it stands, by channel and partition, and how many members are active.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Consumers {
-    pub(super) positions: BTreeMap<(Arc<str>, i32), i64>,
-    pub(super) members: u32,
 }
 
 impl Part {
@@ -81,6 +78,8 @@ impl State {
             forbidden: BTreeSet::new(),
             damaged: BTreeSet::new(),
             groups: BTreeMap::new(),
+            forbidden_groups: BTreeSet::new(),
+            open: BTreeMap::new(),
             born: Instant::now(),
             count: 0,
         }

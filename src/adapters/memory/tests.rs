@@ -3,6 +3,7 @@
 use super::*;
 use crate::adapters::session::TailEvent;
 use crate::domain::figure::Amount;
+use crate::domain::group::Member;
 use crate::domain::operation::Request;
 use crate::domain::position::{Bound, Range};
 use crate::domain::receipt::Receipt;
@@ -143,9 +144,12 @@ async fn a_change_is_planned_carried_out_once_and_taken_back() {
     let fault = manage.carry_out(&change).await.expect_err("it stands elsewhere by now");
     assert!(fault.cause.as_str().contains("moved since the plan"), "{fault}");
     let back = manage.plan(change.undo.expect("can be taken back")).await.expect("a plan");
-    memory.active("payments", 2);
+    let member = |id: &str| Member { id: id.into(), client: "c".into(), host: "h".into(), assignment: Vec::new() };
+    memory.join("payments", member("a"));
+    memory.join("payments", member("b"));
     assert!(manage.carry_out(&back).await.expect_err("members").cause.as_str().contains("2 members are active"));
-    memory.active("payments", 0);
+    memory.leave("payments", "a");
+    memory.leave("payments", "b");
     manage.carry_out(&back).await.expect("carried out");
     assert_eq!(committed(), [4]);
 
