@@ -2,6 +2,7 @@
 //! refuse, hang, dawdle, break off, forget and rot on command. Its clock is tokio's, so that a paused clock makes it deterministic.
 
 mod groups;
+mod manage;
 mod read;
 mod state;
 mod tail;
@@ -92,6 +93,7 @@ impl Memory {
             history: Some(handle.clone()),
             groups: Some(handle.clone()),
             publish: Some(handle.clone()),
+            manage: Some(handle.clone()),
             ..Session::new(handle)
         }
     }

@@ -93,6 +93,10 @@ impl State {
         self.channels.entry(channel.into()).or_insert_with(|| vec![Part::default(); partitions.max(1)]);
     }
 
+    pub(super) fn delete(&mut self, channel: &str) {
+        self.channels.remove(channel);
+    }
+
     /// Stores a message; a channel or partition that does not exist is made up to it.
     pub(super) fn store(&mut self, channel: &str, partition: Option<usize>, message: Outgoing) -> Position {
         let now = self.now();
