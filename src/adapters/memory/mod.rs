@@ -4,6 +4,7 @@
 mod read;
 mod state;
 mod tail;
+mod transact;
 mod write;
 
 use super::Adapter;
@@ -85,7 +86,13 @@ impl Memory {
     /// A session with every handle, as a connected adapter gives it.
     pub fn session(&self) -> Session {
         let handle = Arc::new(self.clone());
-        Session { tail: Some(handle.clone()), history: Some(handle.clone()), publish: Some(handle.clone()), ..Session::new(handle) }
+        Session {
+            tail: Some(handle.clone()),
+            history: Some(handle.clone()),
+            publish: Some(handle.clone()),
+            transact: Some(handle.clone()),
+            ..Session::new(handle)
+        }
     }
 
     /// Stores a message at once, whatever the trouble, creating the channel (one partition) if there is none.

@@ -1,6 +1,7 @@
 //! What the system in memory holds: logs, damages and the clock.
 
 use super::Trouble;
+use super::transact::Ledger;
 use crate::config::profile::Integration;
 use crate::domain::channel::{Attribute, Caps, Channel};
 use crate::domain::fault::{Fault, Kind};
@@ -21,6 +22,7 @@ pub(super) struct State {
     pub(super) trouble: Option<Trouble>,
     pub(super) forbidden: BTreeSet<Arc<str>>,
     pub(super) damaged: BTreeSet<(Arc<str>, i32, i64)>,
+    pub(super) ledger: Ledger,
     born: Instant,
     /// Messages stored so far; spreads those without a key.
     count: usize,
@@ -72,6 +74,7 @@ impl State {
             trouble: None,
             forbidden: BTreeSet::new(),
             damaged: BTreeSet::new(),
+            ledger: Ledger::default(),
             born: Instant::now(),
             count: 0,
         }
