@@ -112,7 +112,7 @@ impl Gateway {
         self.permit(address).err().unwrap_or_else(|| cannot("change", &address.integration, "administration"))
     }
 
-    fn permit(&self, address: &Address) -> Result<(), Fault> {
+    pub(super) fn permit(&self, address: &Address) -> Result<(), Fault> {
         if !self.read_only {
             return Ok(());
         }

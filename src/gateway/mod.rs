@@ -7,6 +7,7 @@ pub mod filter;
 pub mod history;
 pub mod ingest;
 pub mod live;
+pub mod process;
 pub mod rates;
 pub mod supervisor;
 

@@ -7,3 +7,4 @@ mod inspect;
 mod kafka_link;
 mod publish;
 mod tail;
+mod transact;

@@ -17,6 +17,7 @@ mod settings;
 mod tail;
 mod tail_state;
 mod time_search;
+mod transact;
 
 use super::Adapter;
 use super::session::Session;
@@ -32,6 +33,7 @@ use manage::KafkaManage;
 use publish::Publisher;
 use std::sync::Arc;
 use tail::KafkaTail;
+use transact::Transactions;
 
 pub(super) const ADAPTER: Adapter = Adapter {
     name: "kafka",
@@ -46,7 +48,8 @@ async fn connect(integration: Integration, log: WireLog) -> Result<Session, Faul
     let integration = Arc::new(integration);
     let offers = Caps { tail: true, history: true, publish: true, ..Caps::default() };
     let inspect = Arc::new(KafkaInspect::new(cluster.clone(), integration.clone(), offers));
-    let publish = Publisher::new(&integration, inspect.clone(), log)?;
+    let publish = Publisher::new(&integration, inspect.clone(), log.clone())?;
+    let transact = Transactions::new(integration.clone(), log);
     let tail = KafkaTail::new(cluster.clone());
     let groups = Arc::new(KafkaGroups::new(cluster.clone(), integration.clone()));
     let manage = KafkaManage::connect(cluster.clone(), groups.clone()).await?;
@@ -57,6 +60,7 @@ async fn connect(integration: Integration, log: WireLog) -> Result<Session, Faul
         groups: Some(groups),
         publish: Some(Arc::new(publish)),
         manage: Some(Arc::new(manage)),
+        transact: Some(Arc::new(transact)),
         ..Session::new(inspect)
     })
 }
