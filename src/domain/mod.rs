@@ -13,6 +13,7 @@ pub mod position;
 pub mod query;
 pub mod receipt;
 pub mod redact;
+pub mod safety;
 pub mod suggest;
 pub mod text;
 pub mod time;

@@ -11,6 +11,7 @@ use crate::domain::health::Link;
 use crate::domain::message::{Header, Message, Stamp};
 use crate::domain::operation::{Field, Input, PublishSpec};
 use crate::domain::position::Position;
+use crate::domain::safety::Safety;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
@@ -107,7 +108,7 @@ impl Stage {
         self.event(Event::ProfileOpened(Opened {
             name: "prod-eu".into(),
             demo: false,
-            read_only: false,
+            safety: Safety::default(),
             unverified_tls: false,
             integrations: vec![integration("events", "kafka-1.prod.example:9092"), integration("billing", "10.0.0.4:9093")],
             show: None,
