@@ -21,7 +21,7 @@ use std::time::Duration;
 /// Changes that can be taken back, at most.
 const KEPT: usize = 20;
 /// Above this the time left to be armed is shown in steps of ten seconds, below in seconds: then it decides whether a plan can still be
-/// confirmed. So an armed console draws twenty-seven times more in five minutes than an idle one.
+/// confirmed. So an armed console draws some sixty frames in five minutes, of one word each.
 const CLOSE: Duration = Duration::from_secs(30);
 
 /// Where a request comes from.
