@@ -31,6 +31,8 @@ pub struct Integration {
     pub settings: BTreeMap<String, Setting>,
     /// Channels named in the profile, with how a tenant is found in a name.
     pub channels: Vec<ChannelPattern>,
+    /// Groups that are watched even where the system does not list them.
+    pub groups: Vec<Arc<str>>,
     pub reconnect: Reconnect,
     pub health: HealthCheck,
     pub retry: Retry,
@@ -208,6 +210,7 @@ impl Integration {
             auth: Auth::None,
             settings: BTreeMap::new(),
             channels: Vec::new(),
+            groups: Vec::new(),
             reconnect: Reconnect::default(),
             health: HealthCheck::default(),
             retry: Retry::default(),

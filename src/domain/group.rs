@@ -24,6 +24,14 @@ pub struct Group {
     pub fault: Option<Fault>,
 }
 
+/// The groups of a system, in the order of their names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listing {
+    pub groups: Vec<Group>,
+    /// What could not be listed, a broker or the whole: groups may be missing because of it.
+    pub gaps: Vec<Fault>,
+}
+
 /// Where a group stands between its members.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
@@ -51,7 +59,10 @@ pub struct Standing {
     pub start: Option<i64>,
     /// The end, asked for after `committed`, so that it never lies before it.
     pub end: Option<i64>,
-    /// Messages between `committed`, or `start` if that is later, and `end`.
+    /// Where an open transaction begins before `end`: readers of committed messages get no further until it is finished.
+    pub held_at: Option<i64>,
+    /// Positions between `committed`, or `start` if that is later, and `end`, as the system counts them: in Kafka offsets, among
+    /// which are marks of transactions and what compaction took away.
     pub lag: Amount,
     /// Handed out and not acknowledged yet, where the system knows that.
     pub pending: Option<u64>,

@@ -105,6 +105,7 @@ impl Gateway {
     async fn publish(&self, address: &Address, messages: Vec<Outgoing>) -> Result<Outcome, Fault> {
         let session = self.session(&address.integration).await?;
         let publish = session.publish.ok_or_else(|| cannot("publish", &address.integration, "publishing"))?;
+        let channel = self.named(address)?;
         let mut waiting = messages.into_iter();
         let mut under_way = FuturesOrdered::new();
         let mut outcome = Outcome::default();
@@ -112,7 +113,7 @@ impl Gateway {
         loop {
             while !failed && under_way.len() < IN_FLIGHT {
                 let Some(message) = waiting.next() else { break };
-                under_way.push_back(publish.publish(&address.channel, message));
+                under_way.push_back(publish.publish(&channel, message));
             }
             let Some(receipt) = under_way.next().await else { return Ok(outcome) };
             failed |= receipt.is_err();

@@ -3,6 +3,7 @@
 mod context;
 pub mod embedded;
 mod faults;
+mod groups;
 mod history;
 mod inspect;
 mod lane;
@@ -22,6 +23,7 @@ use super::wirelog::WireLog;
 use crate::config::profile::Integration;
 use crate::domain::channel::Caps;
 use crate::domain::fault::Fault;
+use groups::KafkaGroups;
 use history::KafkaHistory;
 use inspect::KafkaInspect;
 use link::cluster::Cluster;
@@ -33,6 +35,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
     name: "kafka",
     title: "Kafka",
     schemes: &[("kafka", 9092), ("kafkas", 9092)],
+    kinds: &["topic"],
     connect: |integration, log| Box::pin(connect(integration, log)),
 };
 
@@ -43,6 +46,13 @@ async fn connect(integration: Integration, log: WireLog) -> Result<Session, Faul
     let inspect = Arc::new(KafkaInspect::new(cluster.clone(), integration.clone(), offers));
     let publish = Publisher::new(&integration, inspect.clone(), log)?;
     let tail = KafkaTail::new(cluster.clone());
+    let groups = KafkaGroups::new(cluster.clone(), integration.clone());
     let history = KafkaHistory::new(cluster, integration);
-    Ok(Session { tail: Some(Arc::new(tail)), history: Some(Arc::new(history)), publish: Some(Arc::new(publish)), ..Session::new(inspect) })
+    Ok(Session {
+        tail: Some(Arc::new(tail)),
+        history: Some(Arc::new(history)),
+        groups: Some(Arc::new(groups)),
+        publish: Some(Arc::new(publish)),
+        ..Session::new(inspect)
+    })
 }

@@ -22,6 +22,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
     name: "memory",
     title: "Memory",
     schemes: &[],
+    kinds: &["topic"],
     connect: |integration, _log| Box::pin(async move { Ok(Memory::of(integration)?.session()) }),
 };
 
