@@ -6,6 +6,7 @@ pub mod execute;
 pub mod filter;
 pub mod history;
 pub mod ingest;
+pub mod lag;
 pub mod live;
 pub mod rates;
 pub mod supervisor;
@@ -31,6 +32,7 @@ pub struct Gateway {
     pub read_only: bool,
     supervised: Vec<Supervised>,
     rates: Mutex<Rates>,
+    pasts: Mutex<lag::Pasts>,
     next_view: Arc<AtomicU64>,
 }
 
@@ -39,7 +41,7 @@ impl Gateway {
     pub fn open(profile: Profile, read_only: bool) -> Self {
         let read_only = read_only || profile.read_only;
         let supervised = profile.integrations.iter().map(|integration| Supervised::start(integration.clone(), read_only)).collect();
-        Self { profile, read_only, supervised, rates: Mutex::default(), next_view: Arc::default() }
+        Self { profile, read_only, supervised, rates: Mutex::default(), pasts: Mutex::default(), next_view: Arc::default() }
     }
 
     /// The names of the integrations with their systems' titles, in the profile's order.

@@ -141,7 +141,7 @@ fn total(partitions: &[PartitionLag]) -> Amount {
 /// The reason of the worst verdict, with the figures of all partitions that share it.
 fn reason(verdict: Verdict, partitions: &[PartitionLag]) -> String {
     let sharing: Vec<&PartitionLag> = partitions.iter().filter(|p| p.verdict == verdict).collect();
-    let mut all = Figures { at_end: true, unowned: true, ..Figures::default() };
+    let mut all = Figures { at_end: true, unowned: true, held: true, ..Figures::default() };
     for figures in sharing.iter().map(|p| &p.figures) {
         let add = |sum: Option<f64>, one: Option<f64>| sum.map_or(one, |sum| Some(sum + one.unwrap_or(0.0)));
         all.out = add(all.out, figures.out);
@@ -153,6 +153,7 @@ fn reason(verdict: Verdict, partitions: &[PartitionLag]) -> String {
         all.back_since = all.back_since.max(figures.back_since);
         all.unowned &= figures.unowned;
         all.at_end &= figures.at_end;
+        all.held &= figures.held;
         if all.cause.is_empty() {
             all.cause.clone_from(&figures.cause);
         }

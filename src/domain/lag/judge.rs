@@ -50,6 +50,8 @@ pub(super) struct Figures {
     pub(super) unowned: bool,
     pub(super) cause: String,
     pub(super) at_end: bool,
+    /// It has read up to an open transaction; readers of committed messages get no further.
+    pub(super) held: bool,
 }
 
 /// Judges one partition by its past. The first rule that holds decides.
@@ -118,6 +120,10 @@ fn decide(track: &Track, standing: &Standing, facts: Facts, now: Timestamp, rule
         figures.back = u64::try_from(rewind.from - rewind.to).unwrap_or(0);
         figures.back_since = now.since(rewind.at);
         return Verdict::Rewound;
+    }
+    figures.held = standing.held_at.is_some() && standing.committed >= standing.held_at;
+    if figures.held && figures.still < rules.still {
+        return Verdict::KeepsUp;
     }
     by_speed(track, lag, now, rules, figures)
 }
@@ -190,6 +196,7 @@ pub(super) fn words(verdict: Verdict, figures: &Figures) -> String {
     match verdict {
         Verdict::NoCommits => "nothing was ever committed".to_owned(),
         Verdict::KeepsUp if figures.at_end => "at the end".to_owned(),
+        Verdict::KeepsUp if figures.held => "at an open transaction".to_owned(),
         Verdict::KeepsUp if figures.out.is_none_or(|out| out <= 0.0) => "was at the end a moment ago".to_owned(),
         Verdict::KeepsUp | Verdict::Draining | Verdict::FallingBehind => rates(),
         Verdict::Unknown => figures.cause.clone(),
@@ -200,6 +207,7 @@ pub(super) fn words(verdict: Verdict, figures: &Figures) -> String {
             let lost = if figures.lost > 0 { format!(", {} deleted unread", figure::count(figures.lost)) } else { String::new() };
             format!("{}{}{lost}", if figures.unowned { "no member reads it" } else { "no member" }, into())
         }
+        Verdict::Stalled if figures.held => format!("waits for an open transaction for {}{}", figure::age(figures.still), into()),
         Verdict::Stalled => format!("no commit moved for {}{}", figure::age(figures.still), into()),
         Verdict::Losing if figures.lost > 0 => format!("{} messages were deleted unread", figure::count(figures.lost)),
         Verdict::Losing => {

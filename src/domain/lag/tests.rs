@@ -22,6 +22,7 @@ fn standing(partition: i32, committed: i64, end: i64) -> Standing {
         committed: Some(committed),
         start: Some(0),
         end: Some(end),
+        held_at: None,
         lag: Amount::Exactly(u64::try_from(end - committed).unwrap_or(0)),
         pending: None,
         owner: Some("member-1".into()),
@@ -148,6 +149,14 @@ fn a_standstill_is_measured_by_how_often_the_group_commits() {
     let then_stops = |until| watched(State::Stable, until, 5, |t| standing(0, 1_000 * (t.min(120) / 60 * 60) as i64, 1_000_000));
     assert_ne!(then_stops(295).verdict, Verdict::Stalled);
     assert_eq!(then_stops(305).verdict, Verdict::Stalled);
+}
+
+#[test]
+fn a_group_that_waits_for_an_open_transaction_is_told_apart_from_one_that_stands_still() {
+    let held = |t: u64| Standing { held_at: Some(1_000_000), ..steady(100, 0, 0, 1)(t) };
+    let judged = watched(State::Stable, 60, 5, held);
+    assert_eq!((judged.verdict, judged.reason.as_str()), (Verdict::Stalled, "waits for an open transaction for 1 m, in 100/s"));
+    assert_eq!(watched(State::Stable, 20, 5, held).verdict, Verdict::KeepsUp, "a transaction takes a while");
 }
 
 #[test]

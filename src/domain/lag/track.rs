@@ -114,6 +114,13 @@ impl Track {
         }
     }
 
+    /// The next message to be read, and how many wait from there on, as of the last look.
+    pub fn next(&self) -> Option<(i64, u64)> {
+        let last = self.samples.last()?;
+        let start = self.starts.map_or(0, |[_, (_, start)]| start);
+        Some((last.committed.max(start), last.lag))
+    }
+
     /// Since when the position has not moved, as far as it was watched.
     pub(super) fn still_since(&self) -> Option<Timestamp> {
         self.moved.or(self.since)
