@@ -4,6 +4,7 @@
 //! commit with its time from `__consumer_offsets`, while a position that is asked for has no time of its own. `tests.rs` says, rule by
 //! rule, where the answers differ and why.
 
+pub mod claim;
 mod group;
 mod judge;
 mod track;

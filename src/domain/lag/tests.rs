@@ -228,12 +228,9 @@ fn sums_say_how_well_they_are_known() {
 #[test]
 fn never_is_the_worst_time_and_unknown_may_be() {
     let (soon, late) = (Eta::In(Duration::from_secs(1)), Eta::In(Duration::from_secs(9)));
-    for (a, b, worse) in [
-        (soon, late, late),
-        (late, Eta::Unknown, Eta::Unknown),
-        (Eta::Unknown, Eta::Never, Eta::Never),
-        (Eta::Never, soon, Eta::Never),
-    ] {
+    for (a, b, worse) in
+        [(soon, late, late), (late, Eta::Unknown, Eta::Unknown), (Eta::Unknown, Eta::Never, Eta::Never), (Eta::Never, soon, Eta::Never)]
+    {
         assert_eq!((a.worse(b), b.worse(a)), (worse, worse));
     }
 }
