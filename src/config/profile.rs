@@ -86,6 +86,17 @@ pub enum Auth {
     },
     /// A token, from one of these sources (Kafka: SASL OAUTHBEARER).
     Token(TokenSource),
+    /// An Ed25519 key pair, given by its seed, that signs the server's challenge (NATS: an nkey).
+    Nkey(Seed),
+    /// A user's JWT and the seed that belongs to it, in one file (NATS: `.creds`); read at every log-in.
+    Creds(PathBuf),
+}
+
+/// Where the seed of a key pair comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seed {
+    Fixed(Secret),
+    File(PathBuf),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -100,6 +100,17 @@ pub struct Mark {
 /// When the message at a mark was made. `None`: there is none (nothing behind the mark yet).
 pub type Stamped = Result<Option<Timestamp>, Fault>;
 
+/// How many positions lie between `committed`, or `start` if that is later, and `end`; 0 where `committed` lies behind the end, as
+/// after a log was cut off. Unknown where nothing was committed or the end is not known.
+pub fn lag(committed: Option<i64>, start: Option<i64>, end: Option<i64>) -> Amount {
+    let (Some(committed), Some(end)) = (committed, end) else { return Amount::Unknown };
+    let behind = |from: i64| u64::try_from(end.saturating_sub(from)).unwrap_or(0);
+    match start {
+        Some(start) => Amount::Exactly(behind(committed.max(start))),
+        None => Amount::AtMost(behind(committed)),
+    }
+}
+
 impl State {
     /// As it is written everywhere.
     pub fn word(self) -> &'static str {
@@ -109,6 +120,27 @@ impl State {
             Self::Rebalancing => "rebalancing",
             Self::Empty => "empty",
             Self::Dead => "dead",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lag_counts_what_is_still_there_and_is_never_negative() {
+        let (exactly, none) = (Amount::Exactly, Amount::Unknown);
+        for (committed, start, end, shown) in [
+            (Some(4), Some(0), Some(10), exactly(6)),
+            (Some(4), Some(7), Some(10), exactly(3)),
+            (Some(10), Some(10), Some(10), exactly(0)),
+            (Some(15), Some(0), Some(10), exactly(0)),
+            (Some(4), None, Some(10), Amount::AtMost(6)),
+            (None, Some(0), Some(10), none),
+            (Some(4), Some(0), None, none),
+        ] {
+            assert_eq!(lag(committed, start, end), shown, "{committed:?} of {start:?}..{end:?}");
         }
     }
 }

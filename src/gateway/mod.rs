@@ -8,6 +8,7 @@ pub mod history;
 pub mod ingest;
 pub mod lag;
 pub mod live;
+pub mod process;
 pub mod rates;
 pub mod supervisor;
 

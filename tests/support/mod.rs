@@ -3,7 +3,11 @@
 #[cfg(feature = "kafka")]
 pub(crate) mod clients;
 #[cfg(feature = "kafka")]
+pub(crate) mod commits;
+#[cfg(feature = "kafka")]
 pub(crate) mod kafka;
+#[cfg(feature = "kafka")]
+pub(crate) mod processor;
 pub(crate) mod program;
 pub(crate) mod subjects;
 pub(crate) mod terminal;
