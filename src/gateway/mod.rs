@@ -7,6 +7,7 @@ pub mod execute;
 pub mod filter;
 pub mod history;
 pub mod ingest;
+pub mod lag;
 pub mod live;
 pub mod process;
 pub mod rates;
@@ -37,6 +38,7 @@ pub struct Gateway {
     arming: Arming,
     supervised: Vec<Supervised>,
     rates: Mutex<Rates>,
+    pasts: Mutex<lag::Pasts>,
     next_view: Arc<AtomicU64>,
 }
 
@@ -47,6 +49,9 @@ impl Gateway {
         let start = |integration: &Integration| Supervised::start(integration.clone(), safety.is_read_only());
         let supervised = profile.integrations.iter().map(start).collect();
         Self { profile, safety, arming: Arming::default(), supervised, rates: Mutex::default(), next_view: Arc::default() }
+        let read_only = read_only || profile.read_only;
+        let supervised = profile.integrations.iter().map(|integration| Supervised::start(integration.clone(), read_only)).collect();
+        Self { profile, read_only, supervised, rates: Mutex::default(), pasts: Mutex::default(), next_view: Arc::default() }
     }
 
     /// The names of the integrations with their systems' titles, in the profile's order.
