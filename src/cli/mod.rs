@@ -3,6 +3,7 @@
 mod channels;
 mod console;
 mod demo;
+mod find;
 mod manual;
 mod output;
 mod play;
@@ -72,6 +73,8 @@ pub enum Command {
     Channels(channels::Channels),
     /// Messages, live or from history, one line each.
     Tail(tail::Tail),
+    /// Looks for messages in history, at the speed of the wire.
+    Find(find::Find),
     /// Publishes a message, or one a line.
     Publish(publish::Publish),
     /// The profiles there are, what they say, and what is wrong with them.
@@ -93,6 +96,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status(status) => status.run(&connection).await,
         Command::Channels(channels) => channels.run(&connection).await,
         Command::Tail(tail) => tail.run(&connection).await,
+        Command::Find(find) => find.run(&connection).await,
         Command::Publish(publish) => publish.run(&connection).await,
         Command::Profile(args) => profile(&args, &connection),
         Command::Play(play) => play.run(&connection, &look).await,

@@ -4,6 +4,7 @@
 
 pub mod execute;
 pub mod filter;
+pub mod find;
 pub mod history;
 pub mod ingest;
 pub mod live;

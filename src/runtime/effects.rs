@@ -342,7 +342,7 @@ async fn read_history(gateway: &Gateway, lanes: &Lanes, task: TaskId, search: &S
                     totals.views.push(ingest.view(&message));
                 }
                 Verdict::Fails => {}
-                Verdict::Error => totals.filter_errors += 1,
+                Verdict::Undecodable | Verdict::Failed => totals.filter_errors += 1,
             }
             if totals.matched == search.limit {
                 break;
