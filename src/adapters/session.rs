@@ -117,12 +117,14 @@ pub struct Scope {
     pub times: RangeInclusive<i64>,
     /// `None` means all of them.
     pub partitions: Option<BTreeSet<i32>>,
+    /// No lane needs to keep more messages than this: it may end with the last of them.
+    pub limit: u64,
 }
 
 impl Scope {
     /// All of a range.
     pub fn of(range: Range) -> Self {
-        Self { range, offsets: i64::MIN..=i64::MAX, times: i64::MIN..=i64::MAX, partitions: None }
+        Self { range, offsets: i64::MIN..=i64::MAX, times: i64::MIN..=i64::MAX, partitions: None, limit: u64::MAX }
     }
 
     pub fn holds(&self, partition: i32) -> bool {

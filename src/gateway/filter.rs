@@ -73,11 +73,6 @@ impl Prefilter {
         Self { filter, groups, wanted, said: Mutex::default() }
     }
 
-    /// The same without a look at raw bytes, to compare with.
-    pub fn without_needles(filter: Filter, wanted: Wanted) -> Self {
-        Self { groups: Vec::new(), ..Self::new(filter, wanted) }
-    }
-
     /// What the first failure of a program said.
     pub fn said(&self) -> Option<Arc<str>> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -139,3 +134,6 @@ impl Sieve for Prefilter {
         Judgement { verdict, path, keep }
     }
 }
+
+#[cfg(test)]
+mod tests;

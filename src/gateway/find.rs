@@ -45,7 +45,13 @@ impl Search {
 
     fn scope(&self) -> Scope {
         let reach = self.filter.query.reach();
-        Scope { range: self.range, offsets: reach.offsets, times: reach.times, partitions: reach.partitions }
+        Scope {
+            range: self.range,
+            offsets: reach.offsets,
+            times: reach.times,
+            partitions: reach.partitions,
+            limit: self.limit.unwrap_or(u64::MAX),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What every system must do through its handles: the same tests for the one in memory and for every real one.
 
-mod history;
+mod find;
+pub(crate) mod history;
 mod inspect;
 #[cfg(feature = "kafka")]
 mod kafka_link;

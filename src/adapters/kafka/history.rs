@@ -3,7 +3,7 @@
 //! As in a tail, what is seen is what consumers are to see: aborted transactions are left out, and `latest` is the end of what
 //! finished transactions have written. What stands behind it is named in a note.
 
-use super::lane::Source;
+use super::lane::{Hands, Source};
 use super::link::cluster::Cluster;
 use super::link::fetch::{LEAST_BYTES, MOST_BYTES};
 use super::link::offsets::{At, Found, Wanted};
@@ -236,8 +236,7 @@ impl History for KafkaHistory {
             batches: Source { lane: connection.clone(), ..source.clone() }.sift(
                 Partition { topic: topic.clone(), index },
                 part,
-                sieve.clone(),
-                hands.clone(),
+                Hands { sieve: sieve.clone(), count: hands.clone(), limit: scope.limit },
             ),
         });
         let failed = failed.into_iter().map(|(index, fault)| SiftedLane {

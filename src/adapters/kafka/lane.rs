@@ -56,15 +56,22 @@ struct Reader {
 /// A lane being searched.
 struct Sifter {
     reader: Reader,
-    sieve: Arc<dyn Sieve>,
-    /// Answers that may be looked through at once, of all lanes.
-    hands: Arc<Semaphore>,
+    hands: Hands,
     reached: Option<Timestamp>,
     /// Faults met in what was given last.
     met: VecDeque<Fault>,
     /// Cancelled with the lane, so that nobody goes on looking for it.
     over: CancellationToken,
     _end: DropGuard,
+}
+
+/// Who looks through the answers of a search.
+pub(super) struct Hands {
+    pub(super) sieve: Arc<dyn Sieve>,
+    /// Answers that may be looked through at once, of all lanes.
+    pub(super) count: Arc<Semaphore>,
+    /// The lane ends when it has kept so many messages.
+    pub(super) limit: u64,
 }
 
 /// A fetch under way for a place not yet reached.
@@ -89,17 +96,11 @@ impl Source {
         stream::unfold(reader, |mut reader| async { reader.next().await.map(|item| (item, reader)) }).boxed()
     }
 
-    /// What a sieve keeps of the offsets `range` of a partition. `hands` bounds the answers that are looked through at once.
-    pub(super) fn sift(
-        self,
-        partition: Partition,
-        range: std::ops::Range<i64>,
-        sieve: Arc<dyn Sieve>,
-        hands: Arc<Semaphore>,
-    ) -> BoxStream<'static, Result<Sifted, Fault>> {
+    /// What a sieve keeps of the offsets `range` of a partition.
+    pub(super) fn sift(self, partition: Partition, range: std::ops::Range<i64>, hands: Hands) -> BoxStream<'static, Result<Sifted, Fault>> {
         let over = CancellationToken::new();
         let end = over.clone().drop_guard();
-        let sifter = Sifter { reader: self.reader(partition, range), sieve, hands, reached: None, met: VecDeque::new(), over, _end: end };
+        let sifter = Sifter { reader: self.reader(partition, range), hands, reached: None, met: VecDeque::new(), over, _end: end };
         stream::unfold(sifter, |mut sifter| async { sifter.next().await.map(|item| (item, sifter)) }).boxed()
     }
 
@@ -151,11 +152,11 @@ impl Sifter {
     async fn look_through(&mut self, part: Part) -> Result<Option<Sifted>, Fault> {
         let before = self.reader.cursor.at;
         let walk = self.reader.cursor.walk(part, self.reader.until);
-        let (sieve, reached, over) = (self.sieve.clone(), self.reached, self.over.clone());
-        let hand = self.hands.clone().acquire_owned().await.ok();
+        let (sieve, reached, over) = (self.hands.sieve.clone(), self.reached, self.over.clone());
+        let (limit, hand) = (self.hands.limit, self.hands.count.clone().acquire_owned().await.ok());
         let scanning = tokio::task::spawn_blocking(move || {
             let _hand = hand;
-            scan(walk, &*sieve, reached, &over)
+            scan(walk, &*sieve, reached, limit, &over)
         });
         let Ok(Scanned { walk, mut sifted, damages }) = scanning.await else {
             self.reader.over = true;
@@ -165,6 +166,8 @@ impl Sifter {
         self.met.extend(damages.iter().filter_map(|damage| cursor.damaged(OP, damage)));
         cursor.walked(&walk);
         self.reached = sifted.reached;
+        self.hands.limit = self.hands.limit.saturating_sub(sifted.kept.len() as u64);
+        self.reader.over = self.hands.limit == 0;
         sifted.behind = Some(cursor.at);
         sifted.counts.passed = u64::try_from(cursor.at.min(self.reader.until) - before).unwrap_or(0);
         Ok(Some(sifted))

@@ -16,24 +16,26 @@ pub(super) struct Scanned {
     pub(super) damages: Vec<Damage>,
 }
 
-/// Walks an answer to its end, or until nobody waits for it any more. `reached` is the latest timestamp of the lane so far.
-pub(super) fn scan(mut walk: Walk, sieve: &dyn Sieve, reached: Option<Timestamp>, over: &CancellationToken) -> Scanned {
+/// Walks an answer to its end, or until `limit` messages are kept or nobody waits for it any more. `reached` is the latest timestamp of
+/// the lane so far.
+pub(super) fn scan(mut walk: Walk, sieve: &dyn Sieve, reached: Option<Timestamp>, limit: u64, over: &CancellationToken) -> Scanned {
+    let enough = |sifted: &Sifted| sifted.kept.len() as u64 >= limit || over.is_cancelled();
     let mut sifted = Sifted { reached, ..Sifted::default() };
     let mut damages = Vec::new();
     while let Some(batch) = walk.next_batch() {
         let looked_at = match batch {
-            Ok(open) => look(&walk, &open, sieve, &mut sifted, over),
+            Ok(open) => look(&walk, &open, sieve, &mut sifted, &enough),
             Err(damage) => Err(damage),
         };
         damages.extend(looked_at.err());
-        if over.is_cancelled() {
+        if enough(&sifted) {
             break;
         }
     }
     Scanned { walk, sifted, damages }
 }
 
-fn look(walk: &Walk, open: &Open, sieve: &dyn Sieve, sifted: &mut Sifted, over: &CancellationToken) -> Result<(), Damage> {
+fn look(walk: &Walk, open: &Open, sieve: &dyn Sieve, sifted: &mut Sifted, enough: &impl Fn(&Sifted) -> bool) -> Result<(), Damage> {
     let glance = sieve.glance(&open.bytes);
     let partition = walk.partition();
     for record in open.records() {
@@ -51,7 +53,7 @@ fn look(walk: &Walk, open: &Open, sieve: &dyn Sieve, sifted: &mut Sifted, over: 
             payload: record.value,
         };
         sifted.take(sieve, glance, &raw, || open.message(partition, offset, &record).detached());
-        if over.is_cancelled() {
+        if enough(sifted) {
             break;
         }
     }
