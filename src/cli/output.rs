@@ -60,7 +60,7 @@ impl Messages {
 
     pub(super) fn print(&mut self, integration: &Arc<str>, message: &Message) -> io::Result<()> {
         if self.json {
-            let address = Address { integration: integration.clone(), kind: None, channel: message.channel.clone() };
+            let address = Address::new(integration, &message.channel);
             return self.out.line(&lines::write(&address, message, &[]));
         }
         let Some(ingest) = self.ingest.get(integration) else { return Ok(()) };

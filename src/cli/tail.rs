@@ -92,7 +92,7 @@ impl Tail {
     async fn live(&self, gateway: &Gateway) -> Result<BoxStream<'static, (Arc<str>, TailEvent)>, Fault> {
         let mut channels: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();
         for address in &self.addresses {
-            channels.entry(address.integration.clone()).or_default().push(address.channel.clone());
+            channels.entry(address.integration.clone()).or_default().push(gateway.named(address)?);
         }
         let mut streams = Vec::new();
         for (integration, channels) in channels {

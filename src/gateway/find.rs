@@ -62,9 +62,10 @@ impl Gateway {
         let sieve = Arc::new(Prefilter::new(search.filter, search.wanted));
         let mut siftings = Vec::with_capacity(search.addresses.len());
         for address in search.addresses {
+            let channel = self.named(&address)?;
             let history = self.history(&address.integration).await?;
-            let sifting = history.sift(&address.channel, &scope, sieve.clone()).await?;
-            siftings.push((address, sifting));
+            let sifting = history.sift(&channel, &scope, sieve.clone()).await?;
+            siftings.push((address.integration, channel, sifting));
         }
         Ok(Finding::new(siftings, sieve, search.limit))
     }
@@ -130,15 +131,15 @@ pub struct Report {
 }
 
 impl Finding {
-    fn new(siftings: Vec<(Address, Sifting)>, sieve: Arc<Prefilter>, limit: Option<u64>) -> Self {
+    fn new(siftings: Vec<(Arc<str>, Arc<str>, Sifting)>, sieve: Arc<Prefilter>, limit: Option<u64>) -> Self {
         let (mut lanes, mut notes, mut at_most) = (Vec::new(), Vec::new(), 0);
-        for (address, sifting) in siftings {
+        for (integration, channel, sifting) in siftings {
             notes.extend(sifting.notes);
             lanes.extend(sifting.lanes.into_iter().map(|lane| {
                 at_most += lane.at_most;
                 Lane {
-                    integration: address.integration.clone(),
-                    channel: address.channel.clone(),
+                    integration: integration.clone(),
+                    channel: channel.clone(),
                     partition: lane.partition,
                     idle: Some(lane.batches),
                     ended: false,

@@ -20,6 +20,8 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) struct Supervised {
     pub(super) integration: Arc<Integration>,
     pub(super) title: &'static str,
+    /// `None` if this build has no adapter for it.
+    pub(super) adapter: Option<&'static Adapter>,
     pub(super) log: WireLog,
     link: watch::Receiver<Link>,
     session: watch::Receiver<Option<Session>>,
@@ -42,7 +44,7 @@ impl Supervised {
             read_only,
         };
         let task = tokio::spawn(supervisor.run(adapter));
-        Self { title: adapter.map_or("unknown", |a| a.title), integration, log, link, session, doubt, task }
+        Self { title: adapter.map_or("unknown", |a| a.title), adapter, integration, log, link, session, doubt, task }
     }
 
     pub(super) fn link(&self) -> watch::Receiver<Link> {

@@ -10,3 +10,5 @@ mod damage;
 mod refusal;
 #[cfg(feature = "kafka")]
 mod search;
+#[cfg(feature = "kafka")]
+mod throttle;
