@@ -28,6 +28,14 @@ impl Gateway {
     }
 }
 
+impl Gateway {
+    /// Resolves the same range in several channels, in the order of the addresses; [`Merge::several`] makes one stream of them.
+    pub async fn readings(&self, addresses: &[Address], range: Range) -> Result<Vec<Reading>, Fault> {
+        let read = addresses.iter().map(async |address| self.history(&address.integration).await?.read(&address.channel, range).await);
+        join_all(read).await.into_iter().collect()
+    }
+}
+
 /// Messages handed on at once, at most.
 const BATCH: usize = 500;
 
@@ -37,6 +45,8 @@ pub struct Merge {
 }
 
 struct Source {
+    /// Which of the readings it is part of.
+    of: usize,
     lane: Lane,
     ready: VecDeque<Message>,
     ended: bool,
@@ -46,14 +56,21 @@ struct Source {
 #[derive(Debug, Default, PartialEq)]
 pub struct Batch {
     pub messages: Vec<Message>,
+    /// Which of the readings each message comes from, in the same order.
+    pub from: Vec<usize>,
     /// What lanes could not read. A lane may go on behind it; the others do in any case.
     pub faults: Vec<Fault>,
 }
 
 impl Merge {
     pub fn new(reading: Reading) -> Self {
-        let lanes = reading.lanes.into_iter().map(|lane| Source { lane, ready: VecDeque::new(), ended: false }).collect();
-        Self { lanes }
+        Self::several(vec![reading])
+    }
+
+    /// The lanes of several readings, all merged by time.
+    pub fn several(readings: Vec<Reading>) -> Self {
+        let lanes = readings.into_iter().enumerate().flat_map(|(of, reading)| reading.lanes.into_iter().map(move |lane| (of, lane)));
+        Self { lanes: lanes.map(|(of, lane)| Source { of, lane, ready: VecDeque::new(), ended: false }).collect() }
     }
 
     /// The next messages in the order of time; `None` when every lane has ended.
@@ -61,21 +78,22 @@ impl Merge {
         let faults = self.refill().await;
         if !faults.is_empty() {
             // A lane behind its fault may have older messages than the others: it is asked again before anything is handed on.
-            return Some(Batch { messages: Vec::new(), faults });
+            return Some(Batch { faults, ..Batch::default() });
         }
-        let mut messages = Vec::new();
+        let (mut messages, mut from) = (Vec::new(), Vec::new());
         while messages.len() < BATCH {
             let Some(oldest) = self.lanes.iter_mut().filter(|s| !s.ready.is_empty()).min_by_key(|s| s.ready.front().map(|m| m.timestamp))
             else {
                 break;
             };
             messages.extend(oldest.ready.pop_front());
+            from.push(oldest.of);
             // A lane that ran dry must be asked again before anything later may be handed on.
             if oldest.ready.is_empty() && !oldest.ended {
                 break;
             }
         }
-        if messages.is_empty() { None } else { Some(Batch { messages, faults }) }
+        if messages.is_empty() { None } else { Some(Batch { messages, from, faults }) }
     }
 
     /// Gets the next batch of every lane that has none, all at once.
@@ -142,6 +160,17 @@ mod tests {
         let lanes =
             vec![lane(0, vec![Ok(vec![1, 4]), Ok(vec![]), Ok(vec![9])]), lane(1, vec![Ok(vec![2, 3, 5, 6, 7, 8])]), lane(2, vec![])];
         assert_eq!(read(lanes).await, ((1..=9).collect(), vec![]));
+    }
+
+    #[tokio::test]
+    async fn several_readings_are_merged_and_each_message_names_its_own() {
+        let reading = |lanes| Reading { lanes, notes: Vec::new() };
+        let mut merge = Merge::several(vec![reading(vec![lane(0, vec![Ok(vec![1, 4])])]), reading(vec![lane(0, vec![Ok(vec![2, 3, 5])])])]);
+        let mut read = Vec::new();
+        while let Some(batch) = merge.next().await {
+            read.extend(batch.messages.iter().filter_map(|m| m.timestamp).map(|t| t.0).zip(batch.from));
+        }
+        assert_eq!(read, [(1, 0), (2, 1), (3, 1), (4, 0), (5, 1)]);
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ use crate::domain::health::Link;
 use crate::domain::message::Message;
 use crate::domain::position::{Position, Range};
 use crate::domain::redact;
+use crate::domain::text::SafeText;
 use crate::domain::view::{Decoded, MessageView};
 use crate::gateway::Gateway;
 use crate::gateway::execute::Outcome;
@@ -35,6 +36,8 @@ const WIRE_EVERY: Duration = Duration::from_millis(250);
 /// What is open, and the tasks that work on it.
 pub(super) struct Performer {
     lanes: Lanes,
+    /// Whether standard output is a terminal that shows the console.
+    terminal: bool,
     pub(super) opener: open::Opener,
     gateway: Option<Arc<Gateway>>,
     /// Embedded systems that live as long as the profile that reaches them.
@@ -49,9 +52,10 @@ pub(super) struct Performer {
 }
 
 impl Performer {
-    pub(super) fn new(lanes: Lanes, opener: open::Opener) -> Self {
+    pub(super) fn new(lanes: Lanes, opener: open::Opener, terminal: bool) -> Self {
         Self {
             lanes,
+            terminal,
             opener,
             gateway: None,
             demo: None,
@@ -73,8 +77,8 @@ impl Performer {
             Effect::StartTail { task, addresses, filter } => {
                 self.on_gateway(task, move |gateway, lanes| tail(gateway, lanes, task, addresses, filter));
             }
-            Effect::ReadHistory { task, address, range, limit, filter } => {
-                let search = Search { address, range, limit, filter };
+            Effect::ReadHistory { task, addresses, range, limit, filter } => {
+                let search = Search { addresses, range, limit, filter };
                 self.on_gateway(task, move |gateway, lanes| history(gateway, lanes, task, search));
             }
             Effect::Describe { task, address } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
@@ -220,9 +224,9 @@ impl Performer {
     }
 
     fn copy(&self, copy: Copy) {
-        let (lanes, gateway) = (self.lanes.clone(), self.gateway.clone());
+        let (lanes, gateway, terminal) = (self.lanes.clone(), self.gateway.clone(), self.terminal);
         tokio::spawn(async move {
-            let event = Event::Copied(export::copy(gateway.as_deref(), copy).await);
+            let event = Event::Copied(export::copy(gateway.as_deref(), copy, terminal).await);
             lanes.result(event).await;
         });
     }
@@ -309,7 +313,7 @@ fn note(note: Note) -> TailNote {
 
 /// What a reading of history is to find.
 struct Search {
-    address: Address,
+    addresses: Vec<Address>,
     range: Range,
     limit: u64,
     filter: String,
@@ -323,28 +327,29 @@ async fn history(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, search: Sear
 
 async fn read_history(gateway: &Gateway, lanes: &Lanes, task: TaskId, search: &Search) -> Result<(), Fault> {
     let filter = Filter::parse(&search.filter)?;
-    let ingest = gateway.ingest(&search.address.integration)?;
-    let reading = gateway.history(&search.address.integration).await?.read(&search.address.channel, search.range).await?;
+    let limit = filter.query.limit.map_or(search.limit, |own| own.min(search.limit));
+    let ingest = search.addresses.iter().map(|address| gateway.ingest(&address.integration)).collect::<Result<Vec<_>, _>>()?;
+    let readings = gateway.readings(&search.addresses, search.range).await?;
     let mut totals = HistoryUpdate {
-        at_most: Some(reading.lanes.iter().map(|lane| lane.at_most).sum()),
-        notes: reading.notes.iter().map(|note| note.as_str().into()).collect(),
+        at_most: Some(readings.iter().flat_map(|reading| &reading.lanes).map(|lane| lane.at_most).sum()),
+        notes: search.addresses.iter().zip(&readings).flat_map(|(address, reading)| notes(search, address, &reading.notes)).collect(),
         ..HistoryUpdate::default()
     };
-    let mut merge = Merge::new(reading);
-    while totals.matched < search.limit {
+    let mut merge = Merge::several(readings);
+    while totals.matched < limit {
         let Some(batch) = merge.next().await else { break };
-        for message in batch.messages {
+        for (message, from) in batch.messages.into_iter().zip(batch.from) {
             totals.scanned += 1;
             totals.bytes += message.size() as u64;
             match filter.test(&message) {
                 Verdict::Passes => {
                     totals.matched += 1;
-                    totals.views.push(ingest.view(&message));
+                    totals.views.push(ingest[from].view(&message));
                 }
                 Verdict::Fails => {}
                 Verdict::Error => totals.filter_errors += 1,
             }
-            if totals.matched == search.limit {
+            if totals.matched == limit {
                 break;
             }
         }
@@ -356,6 +361,12 @@ async fn read_history(gateway: &Gateway, lanes: &Lanes, task: TaskId, search: &S
     totals.end = Some(Ok(()));
     lanes.live(Event::History { task, update: totals }).await;
     Ok(())
+}
+
+/// A reading's notes; with several channels each says which one it is about.
+fn notes(search: &Search, address: &Address, notes: &[String]) -> Vec<SafeText> {
+    let of = if search.addresses.len() > 1 { format!("{address}: ") } else { String::new() };
+    notes.iter().map(|note| format!("{of}{note}").into()).collect()
 }
 
 /// One message with all its bytes.

@@ -10,8 +10,10 @@ use crate::domain::address::Address;
 use crate::domain::message::Outgoing;
 use crate::domain::operation::{Field, Input, Plan, PublishSpec};
 use crate::domain::text::is_hidden;
+use crate::domain::time::parse_moment;
 use crate::domain::view::MessageView;
 use bytes::Bytes;
+use jiff::Zoned;
 
 /// The form.
 pub struct Form {
@@ -23,6 +25,8 @@ pub struct Form {
     pub headers: Editor,
     pub value: Body,
     pub fields: Vec<Editor>,
+    /// When the message is to be stamped; empty for the moment of sending.
+    pub timestamp: Editor,
     pub focus: Part,
     /// What is wrong, and in which part.
     pub error: Option<(Part, String)>,
@@ -47,6 +51,7 @@ pub enum Part {
     Key,
     Value,
     Headers,
+    Timestamp,
     /// One of the system's own fields.
     Field(usize),
 }
@@ -62,6 +67,7 @@ impl Form {
             headers: Editor::lines_of(""),
             value: Body::Text(Box::new(Editor::lines_of(""))),
             fields: spec.fields.iter().map(|_| Editor::line("")).collect(),
+            timestamp: Editor::line(""),
             focus: Part::Value,
             error: None,
             sending: None,
@@ -76,7 +82,7 @@ impl Form {
 
     /// Enter goes on to the next field where there is only one line.
     pub(crate) fn focus_is_line(&self) -> bool {
-        matches!(self.focus, Part::Key | Part::Field(_))
+        matches!(self.focus, Part::Key | Part::Timestamp | Part::Field(_))
     }
 
     /// A form that sends this message again, byte for byte.
@@ -102,6 +108,9 @@ impl Form {
         }
         parts.push(Part::Value);
         parts.extend((0..self.fields.len()).map(Part::Field));
+        if self.spec.timestamp {
+            parts.push(Part::Timestamp);
+        }
         parts
     }
 
@@ -121,6 +130,7 @@ impl Form {
                 Body::Text(editor) => Some(editor),
                 _ => None,
             },
+            Part::Timestamp => Some(&mut self.timestamp),
             Part::Field(i) => self.fields.get_mut(i),
         }
     }
@@ -151,9 +161,16 @@ impl Form {
     }
 
     /// The message that the form describes.
-    pub(crate) fn outgoing(&self) -> Result<Outgoing, (Part, String)> {
+    pub(crate) fn outgoing(&self, now: Option<&Zoned>) -> Result<Outgoing, (Part, String)> {
         let key = self.key.as_ref().map(|key| headers::read(&key.text())).transpose().map_err(|e| (Part::Key, e))?;
         let headers = headers::from_text(&self.headers.text()).map_err(|(line, e)| (Part::Headers, format!("line {}: {e}", line + 1)))?;
+        let moment = self.timestamp.text();
+        let moment = Some(moment.trim()).filter(|text| !text.is_empty());
+        let timestamp = moment
+            .zip(now)
+            .map(|(text, now)| parse_moment(text, now))
+            .transpose()
+            .map_err(|e| (Part::Timestamp, format!("timestamp: {e}")))?;
         let mut options = Vec::new();
         for (i, (field, editor)) in self.spec.fields.iter().zip(&self.fields).enumerate() {
             let text = editor.text();
@@ -163,7 +180,7 @@ impl Form {
                 options.push((field.id, text.to_owned()));
             }
         }
-        Ok(Outgoing { key, headers, payload: self.value.bytes(), timestamp: None, options })
+        Ok(Outgoing { key, headers, payload: self.value.bytes(), timestamp, options })
     }
 }
 
@@ -204,11 +221,12 @@ pub(crate) fn open(model: &mut Model, form: Form) {
 
 /// Checks the form and asks for the plan to be confirmed.
 pub(crate) fn review(model: &mut Model) {
+    let now = model.now.zoned(&model.zone);
     let Some(form) = &mut model.form else { return };
     if form.sending.is_some() {
         return;
     }
-    match form.outgoing() {
+    match form.outgoing(now.as_ref()) {
         Ok(message) => {
             form.error = None;
             let plan = Plan::Publish { address: form.address.clone(), messages: vec![message] };
