@@ -23,7 +23,7 @@ use crate::gateway::find::Search;
 use crate::gateway::live::{self, Note};
 use crate::wire::detect;
 use futures::future::join_all;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::{JoinHandle, JoinSet};
@@ -36,6 +36,8 @@ const WIRE_EVERY: Duration = Duration::from_millis(250);
 /// What is open, and the tasks that work on it.
 pub(super) struct Performer {
     lanes: Lanes,
+    /// Whether standard output is a terminal that shows the console.
+    terminal: bool,
     pub(super) opener: open::Opener,
     gateway: Option<Arc<Gateway>>,
     /// Embedded systems that live as long as the profile that reaches them.
@@ -52,9 +54,10 @@ pub(super) struct Performer {
 }
 
 impl Performer {
-    pub(super) fn new(lanes: Lanes, opener: open::Opener) -> Self {
+    pub(super) fn new(lanes: Lanes, opener: open::Opener, terminal: bool) -> Self {
         Self {
             lanes,
+            terminal,
             opener,
             gateway: None,
             demo: None,
@@ -77,8 +80,8 @@ impl Performer {
             Effect::StartTail { task, addresses, filter } => {
                 self.on_gateway(task, move |gateway, lanes| tail(gateway, lanes, task, addresses, filter));
             }
-            Effect::ReadHistory { task, address, range, limit, filter } => {
-                let looked = Looked { address, range, limit, filter };
+            Effect::ReadHistory { task, addresses, range, limit, filter } => {
+                let looked = Looked { addresses, range, limit, filter };
                 self.on_gateway(task, move |gateway, lanes| history(gateway, lanes, task, looked));
             }
             Effect::Describe { task, address } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
@@ -255,9 +258,9 @@ impl Performer {
     }
 
     fn copy(&self, copy: Copy) {
-        let (lanes, gateway) = (self.lanes.clone(), self.gateway.clone());
+        let (lanes, gateway, terminal) = (self.lanes.clone(), self.gateway.clone(), self.terminal);
         tokio::spawn(async move {
-            let event = Event::Copied(export::copy(gateway.as_deref(), copy).await);
+            let event = Event::Copied(export::copy(gateway.as_deref(), copy, terminal).await);
             lanes.result(event).await;
         });
     }
@@ -346,7 +349,7 @@ fn note(note: Note) -> TailNote {
 
 /// What a reading of history is to find.
 struct Looked {
-    address: Address,
+    addresses: Vec<Address>,
     range: Range,
     limit: u64,
     filter: String,
@@ -359,17 +362,21 @@ async fn history(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, looked: Look
 }
 
 async fn read_history(gateway: &Gateway, lanes: &Lanes, task: TaskId, looked: Looked) -> Result<(), Fault> {
-    let ingest = gateway.ingest(&looked.address.integration)?;
-    let Looked { address, range, limit, filter } = looked;
+    let Looked { addresses, range, limit, filter } = looked;
+    let integrations: BTreeSet<_> = addresses.iter().map(|address| address.integration.clone()).collect();
+    let ingests = integrations.into_iter().map(|name| Ok((name.clone(), gateway.ingest(&name)?)));
+    let ingests = ingests.collect::<Result<HashMap<_, _>, Fault>>()?;
     let filtered = !filter.is_empty();
-    let search = Search { range, limit: Some(limit), ..Search::new(vec![address], Filter::parse(&filter)?) };
+    let filter = Filter::parse(&filter)?;
+    let limit = filter.query.limit.map_or(limit, |own| own.min(limit));
+    let search = Search { range, limit: Some(limit), ..Search::new(addresses, filter) };
     let mut finding = gateway.find(search).await?;
     let mut notes = finding.notes.iter().map(|note| note.as_str().into()).collect();
     while let Some(found) = finding.next().await {
         let report = finding.report();
         let said = if report.complete { report.to_string() } else { report.progress_line() };
         let update = HistoryUpdate {
-            views: found.messages.iter().map(|(_, message)| ingest.view(message)).collect(),
+            views: found.messages.iter().filter_map(|(from, message)| Some(ingests.get(from)?.view(message))).collect(),
             scanned: report.counts.scanned,
             // A limit ends the search while more was seen to match.
             matched: report.given,

@@ -258,7 +258,7 @@ impl Reader {
         let Partition { topic, index } = &self.cursor.partition;
         if part.high >= 0 && part.high <= self.cursor.at {
             let cause = format!("the partition ends at offset {} now: what stood behind it was cut off", part.high);
-            let fault = Fault::new(Kind::Lost, OP, format!("{topic} partition {index} @ {}", self.cursor.at), cause);
+            let fault = Fault::new(Kind::Lost, OP, self.cursor.partition.place(self.cursor.at), cause);
             return Got::Over(fault.next("an unclean leader election or a new topic of the same name does this: read the range again"));
         }
         let cause = format!("the broker sends nothing from offset {} on, though its log goes on to {}", self.cursor.at, part.high);
@@ -276,7 +276,7 @@ impl Reader {
             None => self.until,
         };
         let at = self.cursor.at;
-        let target = format!("{topic} partition {index} @ {at}");
+        let target = self.cursor.partition.place(at);
         if start <= at {
             let cause = "the offset does not exist any more: the log was cut off, or the topic was made anew";
             return Got::Over(Fault::new(Kind::Lost, OP, target, cause).next("read the range again"));

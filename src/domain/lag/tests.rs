@@ -191,7 +191,7 @@ fn a_group_is_as_bad_as_its_worst_partition_and_takes_as_long_as_its_slowest() {
     let looks: [fn(u64) -> Standing; 3] = [
         |t| Standing { partition: Some(0), ..steady(100, 300, 26_000, 1)(t) },
         |t| Standing { partition: Some(1), ..steady(100, 100, 300, 1)(t) },
-        |t| Standing { partition: Some(2), committed: None, lag: Amount::Unknown, ..standing(2, 0, 0) },
+        |_| Standing { partition: Some(2), committed: None, lag: Amount::Unknown, ..standing(2, 0, 0) },
     ];
     let mut tracks = [Track::default(), Track::default(), Track::default()];
     for t in (0..=60).step_by(5) {
@@ -207,7 +207,7 @@ fn a_group_is_as_bad_as_its_worst_partition_and_takes_as_long_as_its_slowest() {
     let skew = summary.skew.expect("one partition has nearly all");
     assert_eq!((skew.partition, skew.share), (0, 97));
     assert_eq!(summary.worst.map(|mark| (mark.partition, mark.offset)), Some((0, 992_000)));
-    assert_eq!(summary.channels, ["orders".into()]);
+    assert_eq!(summary.channels, [std::sync::Arc::<str>::from("orders")]);
 }
 
 #[test]

@@ -251,6 +251,13 @@ impl Aborted {
     }
 }
 
+impl Partition {
+    /// A place in it, as positions are written everywhere: `orders#0@1042`.
+    pub(crate) fn place(&self, offset: i64) -> String {
+        format!("{}#{}@{offset}", self.topic, self.index)
+    }
+}
+
 impl fmt::Display for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} partition {}", self.topic, self.index)
@@ -266,7 +273,7 @@ impl Damage {
     /// What to tell the operator.
     pub(crate) fn fault(&self, op: &'static str, partition: &Partition) -> Fault {
         let index = partition.index;
-        let target = format!("{partition} @ {}", self.base_offset);
+        let target = partition.place(self.base_offset);
         let next = match (&self.cause, self.resume) {
             (Cause::OldFormat(_), _) => "an old log: rewrite it with a newer broker, or read it with a client of its time".to_owned(),
             (_, Some(resume)) => format!(

@@ -299,10 +299,11 @@ pub(crate) fn start(model: &mut Model, source: Source) {
             model.effect(Effect::StartTail { task, addresses, filter });
         }
         (Source::History { range, text }, Some(address)) => {
-            let (address, range) = (address.clone(), *range);
-            let title = format!("read {address} from {text}");
+            let (addresses, range) = (model.traffic.addresses.clone(), *range);
+            let more = if addresses.len() > 1 { format!(" and {} more", addresses.len() - 1) } else { String::new() };
+            let title = format!("read {address}{more} from {text}");
             model.jobs.push(Job::new(task, title.into(), now));
-            model.effect(Effect::ReadHistory { task, address, range, limit: HISTORY_LIMIT, filter });
+            model.effect(Effect::ReadHistory { task, addresses, range, limit: HISTORY_LIMIT, filter });
         }
         _ => model.traffic.task = None,
     }
