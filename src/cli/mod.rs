@@ -49,6 +49,9 @@ pub struct Connection {
     /// Refuses everything that changes something.
     #[arg(long, global = true)]
     pub read_only: bool,
+    /// Arms a production profile, or what destroys, for this one command: the profile's name, typed.
+    #[arg(long, global = true, value_name = "PROFILE", conflicts_with = "read_only")]
+    pub arm: Option<String>,
     /// Value of a `${var.name}` of the profile; may be repeated.
     #[arg(long = "var", global = true, value_name = "NAME=VALUE")]
     pub variables: Vec<String>,
@@ -148,7 +151,11 @@ impl Connection {
                 );
             }
         };
-        Ok(Gateway::open(profile, self.read_only))
+        let gateway = Gateway::open(profile, self.read_only);
+        if let Some(name) = &self.arm {
+            gateway.arm(name, None)?;
+        }
+        Ok(gateway)
     }
 }
 

@@ -5,6 +5,8 @@ mod history;
 mod inspect;
 #[cfg(feature = "kafka")]
 mod kafka_link;
+#[cfg(feature = "kafka")]
+mod manage;
 mod publish;
 mod tail;
 mod transact;
