@@ -167,6 +167,7 @@ mod tests {
             risk,
             request,
             summary: SafeText::default(),
+            risk,
             tables: vec![table],
             touches,
             notes: Vec::new(),

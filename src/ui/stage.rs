@@ -78,6 +78,7 @@ pub(super) fn change(request: Request) -> Change {
         risk: request.spec.risk,
         summary: format!("{} {}: 3 partitions.", request.spec.title, request.address).into(),
         tables: vec![Table { title: "partitions", columns: vec!["partition", "start", "end", "leader"], rows: (0..3).map(row).collect() }],
+        risk: request.spec.risk,
         touches: Amount::AtMost(6_252),
         notes: Vec::new(),
         refused: None,
