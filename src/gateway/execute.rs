@@ -49,8 +49,8 @@ impl Gateway {
     }
 
     /// Carries out a plan. What the profile's safety does not let pass is refused here, whoever asks. The fault is for what kept it
-    /// from starting; what happened to each message is in the outcome. The intent is written to the audit log before anything else is
-    /// asked, the outcome after, whatever it is.
+    /// from starting; what happened to each message is in the outcome. The intent is written to the audit log before anything else
+    /// is asked, the outcome after, whatever it is.
     pub async fn execute(&self, plan: Plan) -> Result<Outcome, Fault> {
         let (spec, address) = (plan.spec(), plan.address().clone());
         if let Err(refused) = self.permit(plan.risk(), &address) {
@@ -88,6 +88,9 @@ impl Gateway {
     /// The operation of that name.
     pub async fn operation(&self, address: &Address, id: &str) -> Result<&'static OperationSpec, Fault> {
         let operations = self.operations(&address.integration).await?;
+        if operations.is_empty() {
+            return Err(self.no_manage(address));
+        }
         operations.iter().find(|spec| spec.id == id).copied().ok_or_else(|| {
             let known: Vec<&str> = operations.iter().map(|spec| spec.id).collect();
             Fault::new(Kind::Usage, "find operation", id, format!("{} has no such operation", address.integration))

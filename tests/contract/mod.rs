@@ -6,6 +6,8 @@ pub(crate) mod history;
 mod inspect;
 #[cfg(feature = "kafka")]
 mod kafka_link;
+#[cfg(feature = "kafka")]
+mod manage;
 mod publish;
 mod tail;
 mod transact;

@@ -102,7 +102,7 @@ fn question(canvas: &mut Canvas, model: &Model, view: &PlanView, area: Rect) -> 
         say(canvas, below, glyphs.connecting, Role::Connecting, "The channel is being exported: it cannot go before that is done.");
         return None;
     }
-    let risk = view.plan.spec().risk;
+    let risk = view.plan.risk();
     let verb = view.plan.spec().title.to_lowercase();
     let (wanted, kind) = match &view.rung {
         Rung::Yes => {
