@@ -5,5 +5,7 @@ mod inspect;
 #[cfg(feature = "kafka")]
 mod kafka_link;
 mod publish;
+#[cfg(feature = "kafka")]
+mod random_topics;
 mod tail;
 mod transact;

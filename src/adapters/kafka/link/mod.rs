@@ -17,6 +17,8 @@ pub(crate) mod describe;
 #[cfg(test)]
 mod fake;
 pub(crate) mod fetch;
+#[cfg(test)]
+mod fuzz;
 pub(crate) mod metadata;
 pub(crate) mod offsets;
 mod pool;
