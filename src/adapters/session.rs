@@ -3,7 +3,7 @@
 use crate::domain::channel::{Channel, Description};
 use crate::domain::delivery::{Delivery, Settlement, Ticket, Verb};
 use crate::domain::fault::Fault;
-use crate::domain::group::{Group, GroupDescription, Mark, Stamped, Standing};
+use crate::domain::group::{GroupDescription, Listing, Mark, Stamped, Standing};
 use crate::domain::message::{Message, Outgoing};
 use crate::domain::operation::{Change, Done, OperationSpec, PublishSpec, Request};
 use crate::domain::position::Range;
@@ -139,8 +139,8 @@ pub trait Peek: Send + Sync {
 /// Who consumes, and how far they are.
 #[async_trait]
 pub trait Groups: Send + Sync {
-    /// Every group we may see, and those that the profile names, in the order of their names.
-    async fn groups(&self) -> Result<Vec<Group>, Fault>;
+    /// Every group we may see, and those that the profile names. Fails only if nothing could be listed and the profile names none.
+    async fn groups(&self) -> Result<Listing, Fault>;
 
     /// How far these groups are in every partition that they have a position or a member in, in the order asked. Positions are
     /// asked for before ends. A group that fails has its own fault.

@@ -12,6 +12,7 @@ use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::health::Link;
 use crate::domain::message::Message;
+use crate::domain::operation::{Change, Plan};
 use crate::domain::position::{Position, Range};
 use crate::domain::redact;
 use crate::domain::view::{Decoded, MessageView};
@@ -25,7 +26,7 @@ use futures::future::join_all;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// Channel lists are asked for no more often than this, and never for more than a tenth of the time.
 const LIST_EVERY: Duration = Duration::from_secs(3);
@@ -44,6 +45,8 @@ pub(super) struct Performer {
     tasks: HashMap<TaskId, JoinHandle<()>>,
     /// Tasks that follow the open profile: links, channel lists, the wire log.
     links: Vec<JoinHandle<()>>,
+    /// Changes being carried out: nothing cuts them off, and the end waits for them.
+    changes: JoinSet<()>,
     channels: Option<JoinHandle<()>>,
     wire: Option<JoinHandle<()>>,
 }
@@ -58,6 +61,7 @@ impl Performer {
             known: Vec::new(),
             tasks: HashMap::new(),
             links: Vec::new(),
+            changes: JoinSet::new(),
             channels: None,
             wire: None,
         }
@@ -89,6 +93,25 @@ impl Performer {
             Effect::Publish { task, plan } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
                 let result = gateway.execute(plan).await.and_then(Outcome::single);
                 lanes.result(Event::Published { task, result }).await;
+            }),
+            Effect::Plan { task, request } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
+                let result = gateway.plan(request).await.map(Arc::new);
+                lanes.result(Event::Planned { task, result }).await;
+            }),
+            Effect::Execute { task, change } => self.execute(task, change),
+            Effect::Arm(name) => {
+                if let Some(gateway) = &self.gateway {
+                    self.known.push(Event::Armed(gateway.arm(&name, Some(gateway.safety.arm_for))));
+                }
+            }
+            Effect::Disarm => {
+                if let Some(gateway) = &self.gateway {
+                    gateway.disarm();
+                    self.known.push(Event::Armed(Ok(None)));
+                }
+            }
+            Effect::ExportChannel { task, path, address } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
+                export::channel(&gateway, &lanes, task, &path, &address).await;
             }),
             Effect::Copy(copy) => self.copy(copy),
             Effect::Export { task, path, messages } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
@@ -145,6 +168,7 @@ impl Performer {
     /// Ends every task and connection; waits for what is being written.
     pub(super) async fn shutdown(&mut self) {
         self.end_tasks();
+        while self.changes.join_next().await.is_some() {}
         if let Some(gateway) = self.gateway.take() {
             gateway.shutdown().await;
         }
@@ -171,6 +195,17 @@ impl Performer {
         for task in tasks {
             task.abort();
         }
+    }
+
+    /// Carries a change out; it goes on when its profile is closed.
+    fn execute(&mut self, task: TaskId, change: Arc<Change>) {
+        let Some(gateway) = self.gateway.clone() else { return };
+        let lanes = self.lanes.clone();
+        while self.changes.try_join_next().is_some() {}
+        self.changes.spawn(async move {
+            let result = gateway.execute(Plan::Change(change)).await.map(|outcome| outcome.done.unwrap_or_default());
+            lanes.result(Event::Executed { task, result }).await;
+        });
     }
 
     fn stop(&mut self, task: TaskId) {
@@ -234,7 +269,7 @@ fn decoded(message: &Message) -> Decoded {
     Decoded { value: decoded.value.as_ref().map(redact::value), ..decoded }
 }
 
-/// Reports an integration's link as it changes, and what can be published through it.
+/// Reports an integration's link as it changes, and once what can be published through it and done to it.
 async fn follow(gateway: Arc<Gateway>, lanes: Lanes, integration: Arc<str>) {
     let Ok(mut link) = gateway.link(&integration) else { return };
     let mut asked = false;
@@ -244,8 +279,10 @@ async fn follow(gateway: Arc<Gateway>, lanes: Lanes, integration: Arc<str>) {
         lanes.result(Event::Link { integration: integration.clone(), link: state }).await;
         if up && !asked {
             asked = true;
-            let spec = gateway.session(&integration).await.ok().and_then(|session| session.publish).map(|publish| publish.spec());
+            let spec = gateway.publish_offer(&integration).await.ok().flatten();
             lanes.result(Event::Publishes { integration: integration.clone(), spec }).await;
+            let operations = gateway.operations(&integration).await.unwrap_or_default();
+            lanes.result(Event::Operations { integration: integration.clone(), operations }).await;
         }
         if link.changed().await.is_err() {
             return;
@@ -324,7 +361,8 @@ async fn history(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, search: Sear
 async fn read_history(gateway: &Gateway, lanes: &Lanes, task: TaskId, search: &Search) -> Result<(), Fault> {
     let filter = Filter::parse(&search.filter)?;
     let ingest = gateway.ingest(&search.address.integration)?;
-    let reading = gateway.history(&search.address.integration).await?.read(&search.address.channel, search.range).await?;
+    let channel = gateway.named(&search.address)?;
+    let reading = gateway.history(&search.address.integration).await?.read(&channel, search.range).await?;
     let mut totals = HistoryUpdate {
         at_most: Some(reading.lanes.iter().map(|lane| lane.at_most).sum()),
         notes: reading.notes.iter().map(|note| note.as_str().into()).collect(),

@@ -8,6 +8,8 @@ pub mod widgets;
 #[cfg(test)]
 mod flows;
 #[cfg(test)]
+mod ladder;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod tests;

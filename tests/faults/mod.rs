@@ -9,4 +9,6 @@ mod damage;
 #[cfg(feature = "kafka")]
 mod refusal;
 #[cfg(feature = "kafka")]
+mod throttle;
+#[cfg(feature = "kafka")]
 mod transactions;

@@ -4,6 +4,7 @@ use mqdeck::adapters::session::Source;
 use mqdeck::config::profile::{Integration, Profile, Setting};
 use mqdeck::config::secret::Secret;
 use mqdeck::domain::message::{Message, Outgoing};
+use mqdeck::domain::safety::Safety;
 use mqdeck::gateway::Gateway;
 use mqdeck::gateway::process::{Job, Processed};
 use std::io::{BufRead, BufReader};
@@ -51,7 +52,7 @@ impl Program {
             .env(JOB, job)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(format!("/tmp/exact_prog_{name}.log")).unwrap())
             .spawn()
             .expect("the test binary starts");
         let (said, lines) = channel();
@@ -104,6 +105,7 @@ impl Drop for Program {
 /// Is the program, if the environment says so; it ends with a fault that it says, or never.
 pub(crate) async fn be_one() {
     let Ok(job) = std::env::var(JOB) else { return };
+    tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(std::io::stderr).init();
     let parts: Vec<&str> = job.split(' ').collect();
     let [bootstrap, input, output, group, name, most, think, timeout] = parts[..] else { panic!("{job}") };
     let addresses = bootstrap.split(',').map(str::to_owned).collect();
@@ -112,7 +114,8 @@ pub(crate) async fn be_one() {
     for (name, value) in [("consumer.session.timeout.ms", "6000"), ("producer.transaction.timeout.ms", timeout)] {
         integration.settings.insert(name.to_owned(), Setting { value: Secret::new(value.to_owned()), line: 1 });
     }
-    let gateway = Gateway::open(Profile { name: "test".into(), path: None, read_only: false, integrations: vec![integration] }, false);
+    let gateway =
+        Gateway::open(Profile { name: "test".into(), path: None, safety: Safety::default(), integrations: vec![integration] }, false);
     let job = Job {
         integration: "events".to_owned(),
         name: name.to_owned(),

@@ -3,10 +3,12 @@
 mod context;
 pub mod embedded;
 mod faults;
+mod groups;
 mod history;
 mod inspect;
 mod lane;
 mod link;
+mod manage;
 mod producer;
 mod publish;
 mod record;
@@ -23,9 +25,11 @@ use super::wirelog::WireLog;
 use crate::config::profile::Integration;
 use crate::domain::channel::Caps;
 use crate::domain::fault::Fault;
+use groups::KafkaGroups;
 use history::KafkaHistory;
 use inspect::KafkaInspect;
 use link::cluster::Cluster;
+use manage::KafkaManage;
 use publish::Publisher;
 use std::sync::Arc;
 use tail::KafkaTail;
@@ -35,6 +39,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
     name: "kafka",
     title: "Kafka",
     schemes: &[("kafka", 9092), ("kafkas", 9092)],
+    kinds: &["topic"],
     connect: |integration, log| Box::pin(connect(integration, log)),
 };
 
@@ -46,11 +51,15 @@ async fn connect(integration: Integration, log: WireLog) -> Result<Session, Faul
     let publish = Publisher::new(&integration, inspect.clone(), log.clone())?;
     let transact = Transactions::new(integration.clone(), log);
     let tail = KafkaTail::new(cluster.clone());
+    let groups = Arc::new(KafkaGroups::new(cluster.clone(), integration.clone()));
+    let manage = KafkaManage::connect(cluster.clone(), groups.clone()).await?;
     let history = KafkaHistory::new(cluster, integration);
     Ok(Session {
         tail: Some(Arc::new(tail)),
         history: Some(Arc::new(history)),
+        groups: Some(groups),
         publish: Some(Arc::new(publish)),
+        manage: Some(Arc::new(manage)),
         transact: Some(Arc::new(transact)),
         ..Session::new(inspect)
     })

@@ -204,7 +204,8 @@ fn path(path: &Path) -> String {
 
 fn set_auth(config: &mut ClientConfig, auth: &Auth) {
     let (mechanism, log_in) = match auth {
-        Auth::None => return,
+        // Key pairs and creds files are read for NATS alone.
+        Auth::None | Auth::Nkey(_) | Auth::Creds(_) => return,
         Auth::Basic { username, password } => ("PLAIN", Some((username, password))),
         Auth::Scram { mechanism: ScramMechanism::Sha256, username, password } => ("SCRAM-SHA-256", Some((username, password))),
         Auth::Scram { mechanism: ScramMechanism::Sha512, username, password } => ("SCRAM-SHA-512", Some((username, password))),

@@ -1,6 +1,8 @@
 //! A whole system in memory, for tests and faults: logs with partitions that can be listed, tailed, read and written, and that can
 //! refuse, hang, dawdle, break off, forget and rot on command. Its clock is tokio's, so that a paused clock makes it deterministic.
 
+mod groups;
+mod manage;
 mod read;
 mod state;
 mod tail;
@@ -23,6 +25,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
     name: "memory",
     title: "Memory",
     schemes: &[],
+    kinds: &["topic"],
     connect: |integration, _log| Box::pin(async move { Ok(Memory::of(integration)?.session()) }),
 };
 
@@ -89,7 +92,9 @@ impl Memory {
         Session {
             tail: Some(handle.clone()),
             history: Some(handle.clone()),
+            groups: Some(handle.clone()),
             publish: Some(handle.clone()),
+            manage: Some(handle.clone()),
             transact: Some(handle.clone()),
             ..Session::new(handle)
         }

@@ -9,7 +9,7 @@ const LONGEST: usize = 20_000;
 const SYMBOLS: [&str; 19] = ["==", "!=", "<=", ">=", "<>", "&&", "||", "=~", "!~", "(", ")", "[", "]", ",", "<", ">", "=", "!", "&"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::domain) enum Kind {
     /// A run of characters that are none of the others: fields, operators in words, numbers, words to search for.
     Word(String),
     /// In quotes, escapes resolved.
@@ -23,19 +23,19 @@ pub(super) enum Kind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Token {
-    pub(super) kind: Kind,
+pub(in crate::domain) struct Token {
+    pub(in crate::domain) kind: Kind,
     /// Bytes of the query.
-    pub(super) span: Range<usize>,
+    pub(in crate::domain) span: Range<usize>,
 }
 
 /// The column of a byte offset, in characters from 0.
-pub(super) fn column(text: &str, offset: usize) -> usize {
+pub(in crate::domain) fn column(text: &str, offset: usize) -> usize {
     text[..offset].chars().count()
 }
 
 /// All tokens, an `End` last.
-pub(super) fn tokens(text: &str) -> Result<Vec<Token>, QueryError> {
+pub(in crate::domain) fn tokens(text: &str) -> Result<Vec<Token>, QueryError> {
     if text.len() > LONGEST {
         return Err(QueryError::new(0, format!("the query is longer than {LONGEST} bytes")));
     }

@@ -22,7 +22,7 @@ mod ast;
 mod complete;
 mod decimal;
 mod eval;
-mod lexer;
+pub(in crate::domain) mod lexer;
 mod parser;
 mod pattern;
 mod reach;
@@ -51,11 +51,11 @@ pub struct QueryError {
 }
 
 impl QueryError {
-    fn new(column: usize, message: impl Into<String>) -> Self {
+    pub(in crate::domain) fn new(column: usize, message: impl Into<String>) -> Self {
         Self { column, message: message.into(), hint: None }
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(in crate::domain) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
