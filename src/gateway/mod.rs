@@ -5,6 +5,7 @@
 mod arming;
 pub mod execute;
 pub mod filter;
+pub mod find;
 pub mod history;
 pub mod ingest;
 pub mod lag;
@@ -48,10 +49,15 @@ impl Gateway {
         let safety = if read_only { profile.safety.read_only() } else { profile.safety };
         let start = |integration: &Integration| Supervised::start(integration.clone(), safety.is_read_only());
         let supervised = profile.integrations.iter().map(start).collect();
-        Self { profile, safety, arming: Arming::default(), supervised, rates: Mutex::default(), next_view: Arc::default() }
-        let read_only = read_only || profile.read_only;
-        let supervised = profile.integrations.iter().map(|integration| Supervised::start(integration.clone(), read_only)).collect();
-        Self { profile, read_only, supervised, rates: Mutex::default(), pasts: Mutex::default(), next_view: Arc::default() }
+        Self {
+            profile,
+            safety,
+            arming: Arming::default(),
+            supervised,
+            rates: Mutex::default(),
+            pasts: Mutex::default(),
+            next_view: Arc::default(),
+        }
     }
 
     /// The names of the integrations with their systems' titles, in the profile's order.

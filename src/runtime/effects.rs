@@ -18,8 +18,8 @@ use crate::domain::redact;
 use crate::domain::view::{Decoded, MessageView};
 use crate::gateway::Gateway;
 use crate::gateway::execute::Outcome;
-use crate::gateway::filter::{Filter, Verdict};
-use crate::gateway::history::Merge;
+use crate::gateway::filter::Filter;
+use crate::gateway::find::Search;
 use crate::gateway::live::{self, Note};
 use crate::wire::detect;
 use futures::future::join_all;
@@ -78,8 +78,8 @@ impl Performer {
                 self.on_gateway(task, move |gateway, lanes| tail(gateway, lanes, task, addresses, filter));
             }
             Effect::ReadHistory { task, address, range, limit, filter } => {
-                let search = Search { address, range, limit, filter };
-                self.on_gateway(task, move |gateway, lanes| history(gateway, lanes, task, search));
+                let looked = Looked { address, range, limit, filter };
+                self.on_gateway(task, move |gateway, lanes| history(gateway, lanes, task, looked));
             }
             Effect::Describe { task, address } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
                 let result = gateway.describe(&address).await.map(Box::new);
@@ -345,54 +345,44 @@ fn note(note: Note) -> TailNote {
 }
 
 /// What a reading of history is to find.
-struct Search {
+struct Looked {
     address: Address,
     range: Range,
     limit: u64,
     filter: String,
 }
 
-async fn history(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, search: Search) {
-    if let Err(fault) = read_history(&gateway, &lanes, task, &search).await {
+async fn history(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, looked: Looked) {
+    if let Err(fault) = read_history(&gateway, &lanes, task, looked).await {
         lanes.result(Event::History { task, update: HistoryUpdate { end: Some(Err(fault)), ..HistoryUpdate::default() } }).await;
     }
 }
 
-async fn read_history(gateway: &Gateway, lanes: &Lanes, task: TaskId, search: &Search) -> Result<(), Fault> {
-    let filter = Filter::parse(&search.filter)?;
-    let ingest = gateway.ingest(&search.address.integration)?;
-    let channel = gateway.named(&search.address)?;
-    let reading = gateway.history(&search.address.integration).await?.read(&channel, search.range).await?;
-    let mut totals = HistoryUpdate {
-        at_most: Some(reading.lanes.iter().map(|lane| lane.at_most).sum()),
-        notes: reading.notes.iter().map(|note| note.as_str().into()).collect(),
-        ..HistoryUpdate::default()
-    };
-    let mut merge = Merge::new(reading);
-    while totals.matched < search.limit {
-        let Some(batch) = merge.next().await else { break };
-        for message in batch.messages {
-            totals.scanned += 1;
-            totals.bytes += message.size() as u64;
-            match filter.test(&message) {
-                Verdict::Passes => {
-                    totals.matched += 1;
-                    totals.views.push(ingest.view(&message));
-                }
-                Verdict::Fails => {}
-                Verdict::Error => totals.filter_errors += 1,
-            }
-            if totals.matched == search.limit {
-                break;
-            }
-        }
-        totals.faults = batch.faults;
-        lanes.live(Event::History { task, update: totals.clone() }).await;
-        (totals.views, totals.notes) = (Vec::new(), Vec::new());
+async fn read_history(gateway: &Gateway, lanes: &Lanes, task: TaskId, looked: Looked) -> Result<(), Fault> {
+    let ingest = gateway.ingest(&looked.address.integration)?;
+    let Looked { address, range, limit, filter } = looked;
+    let filtered = !filter.is_empty();
+    let search = Search { range, limit: Some(limit), ..Search::new(vec![address], Filter::parse(&filter)?) };
+    let mut finding = gateway.find(search).await?;
+    let mut notes = finding.notes.iter().map(|note| note.as_str().into()).collect();
+    while let Some(found) = finding.next().await {
+        let report = finding.report();
+        let said = if report.complete { report.to_string() } else { report.progress_line() };
+        let update = HistoryUpdate {
+            views: found.messages.iter().map(|(_, message)| ingest.view(message)).collect(),
+            scanned: report.counts.scanned,
+            // A limit ends the search while more was seen to match.
+            matched: report.given,
+            filter_errors: report.counts.undecodable + report.counts.failed,
+            bytes: report.counts.bytes,
+            at_most: Some(report.at_most),
+            notes: std::mem::take(&mut notes),
+            faults: found.faults,
+            said: filtered.then(|| said.into()),
+            end: report.complete.then_some(Ok(())),
+        };
+        lanes.live(Event::History { task, update }).await;
     }
-    totals.faults = Vec::new();
-    totals.end = Some(Ok(()));
-    lanes.live(Event::History { task, update: totals }).await;
     Ok(())
 }
 
