@@ -37,7 +37,15 @@ impl Transact for Memory {
             *epoch
         });
         let open = Open::default();
-        Ok(Box::new(Session { memory: self.clone(), name: name.to_owned(), epoch, source, generation: Vec::new(), next: BTreeMap::new(), open }))
+        Ok(Box::new(Session {
+            memory: self.clone(),
+            name: name.to_owned(),
+            epoch,
+            source,
+            generation: Vec::new(),
+            next: BTreeMap::new(),
+            open,
+        }))
     }
 }
 

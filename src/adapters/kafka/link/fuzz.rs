@@ -15,7 +15,13 @@ use super::walk::{Partition, Step};
 use crate::domain::message::Header;
 use bytes::Bytes;
 use fastrand::Rng;
-use kafka_protocol::messages::{ApiVersionsRequest, ConsumerGroupDescribeRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeAclsRequest, DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest, DescribeShareGroupOffsetsRequest, ElectLeadersRequest, FetchRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, SaslAuthenticateRequest, SaslHandshakeRequest, ShareGroupDescribeRequest};
+use kafka_protocol::messages::{
+    ApiVersionsRequest, ConsumerGroupDescribeRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
+    DeleteRecordsRequest, DeleteTopicsRequest, DescribeAclsRequest, DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
+    DescribeShareGroupOffsetsRequest, ElectLeadersRequest, FetchRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest,
+    ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
+    SaslAuthenticateRequest, SaslHandshakeRequest, ShareGroupDescribeRequest,
+};
 use kafka_protocol::protocol::VersionRange;
 use peak_alloc::PeakAlloc;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -213,7 +219,8 @@ fn fuzzing() {
     let (mut round, mut greed) = (0, 0);
     while goes_on(round) {
         for (target, bodies) in targets.iter().zip(&bodies) {
-            let (mut version, mut bytes) = random.choice(bodies).cloned().unwrap_or_else(|| (target.spoken.max, small_numbers(&mut random)));
+            let (mut version, mut bytes) =
+                random.choice(bodies).cloned().unwrap_or_else(|| (target.spoken.max, small_numbers(&mut random)));
             if random.u32(..4) == 0 {
                 version = random.i16(target.spoken.min..=target.spoken.max);
             }
