@@ -9,5 +9,7 @@ mod kafka_link;
 #[cfg(feature = "kafka")]
 mod manage;
 mod publish;
+#[cfg(feature = "kafka")]
+mod random_topics;
 mod tail;
 mod transact;
