@@ -4,6 +4,8 @@
 pub mod kafka;
 pub mod memory;
 pub mod session;
+#[cfg(any(feature = "kafka", feature = "nats"))]
+mod tls;
 pub mod token_source;
 pub mod wirelog;
 
@@ -21,6 +23,10 @@ pub struct Adapter {
     pub title: &'static str,
     /// URL schemes with their default port.
     pub schemes: &'static [(&'static str, u16)],
+    /// The kinds of channel that it has, as addresses say them. With one kind, handles name channels by their bare names. With
+    /// several, handles are given what the address says, `stream:ORDERS` or a bare name, and the adapter decides what a bare name
+    /// means; it names a channel in only one of the two ways itself, in lists and in messages.
+    pub kinds: &'static [&'static str],
     /// Connects and proves it by a first answer. Requests and answers go to the log, a line each.
     pub connect: fn(Integration, WireLog) -> BoxFuture<'static, Result<Session, Fault>>,
 }

@@ -3,7 +3,7 @@
 use crate::domain::channel::{Channel, Description};
 use crate::domain::delivery::{Delivery, Settlement, Ticket, Verb};
 use crate::domain::fault::Fault;
-use crate::domain::group::{Group, GroupDescription, Mark, Stamped, Standing};
+use crate::domain::group::{GroupDescription, Listing, Mark, Stamped, Standing};
 use crate::domain::message::{Message, Outgoing};
 use crate::domain::operation::{Change, Done, OperationSpec, PublishSpec, Request};
 use crate::domain::position::Range;
@@ -139,8 +139,8 @@ pub trait Peek: Send + Sync {
 /// Who consumes, and how far they are.
 #[async_trait]
 pub trait Groups: Send + Sync {
-    /// Every group we may see, and those that the profile names, in the order of their names.
-    async fn groups(&self) -> Result<Vec<Group>, Fault>;
+    /// Every group we may see, and those that the profile names. Fails only if nothing could be listed and the profile names none.
+    async fn groups(&self) -> Result<Listing, Fault>;
 
     /// How far these groups are in every partition that they have a position or a member in, in the order asked. Positions are
     /// asked for before ends. A group that fails has its own fault.
@@ -152,24 +152,51 @@ pub trait Groups: Send + Sync {
     async fn stamps(&self, marks: &[Mark]) -> Vec<Stamped>;
 }
 
-/// Several publishes and consumed positions, all or nothing.
+/// Publishing and consuming, all or nothing.
 #[async_trait]
 pub trait Transact: Send + Sync {
-    /// Begins a session of transactions under a name of its own. Another one of the same name is fenced off: what it has open is aborted.
-    async fn begin(&self, name: &str) -> Result<Box<dyn Transaction>, Fault>;
+    /// Begins a session of transactions under a name of its own. Another one of the same name is fenced off, and what it has open is
+    /// aborted. With a source it joins the source's group; the name is also that of the member, so that a program that was killed
+    /// takes its place again without a rebalance.
+    async fn begin(&self, name: &str, source: Option<Source>) -> Result<Box<dyn Transaction>, Fault>;
 }
 
-/// One transaction after another: what was published and consumed since the last end takes effect together, or not at all.
+/// What a session of transactions consumes, as a member of a group. The positions are the group's: they move when a transaction is
+/// committed, and at no other time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub group: Arc<str>,
+    pub channels: Vec<Arc<str>>,
+}
+
+/// One transaction after another: what was taken, published and consumed since the last end takes effect together, or not at all.
+///
+/// A call whose future was dropped before its answer leaves the transaction undecided: until [`Transaction::abort`] every call fails.
 #[async_trait]
 pub trait Transaction: Send {
+    /// Up to `most` next messages of the source, in order within each partition; waits up to `wait` for the first, and not at all for
+    /// more. They are consumed when the transaction is committed, and come again when it is not.
+    ///
+    /// Fails with [`Kind::Timeout`](crate::domain::fault::Kind::Timeout) if another member was given partitions that the transaction
+    /// had taken from: it was aborted, and the next one may begin.
+    async fn take(&mut self, most: usize, wait: Duration) -> Result<Vec<Message>, Fault>;
+
+    /// Hands a message over. Whether it could be stored is known when the transaction is committed.
     async fn publish(&mut self, channel: &str, message: Outgoing) -> Result<(), Fault>;
 
-    /// The group's next positions, as part of the transaction.
+    /// The next positions of a group that has no members (a run's own bookkeeping), as part of the transaction.
     async fn consumed(&mut self, group: &str, positions: &[Mark]) -> Result<(), Fault>;
 
+    /// Ends the transaction with effect. After a fault it is either aborted or undecided, which the fault says; both are followed by
+    /// [`Transaction::abort`].
     async fn commit(&mut self) -> Result<(), Fault>;
 
+    /// Ends the transaction without effect, and goes back to what was taken. One that is undecided is settled first: if it turns out
+    /// to have been committed, what it took does not come again.
     async fn abort(&mut self) -> Result<(), Fault>;
+
+    /// Aborts what is open and ends the session. A session that is dropped does the same in the background.
+    async fn end(self: Box<Self>) -> Result<(), Fault>;
 }
 
 /// Receiving messages without settling them yet.

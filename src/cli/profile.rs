@@ -1,7 +1,7 @@
 //! `mqdeck profile ls | show | check`: which profiles there are, what one finally says and where, and everything that is wrong with it.
 
 use crate::config::load::{Context, Loaded};
-use crate::config::profile::{Auth, Integration, ScramMechanism, TlsVersion, TokenSource};
+use crate::config::profile::{Auth, Integration, ScramMechanism, Seed, TlsVersion, TokenSource};
 use crate::config::source::Problems;
 use crate::config::store::{self, Store};
 use crate::domain::fault::Fault;
@@ -289,6 +289,9 @@ impl Rows<'_> {
                 let mechanism = if *mechanism == ScramMechanism::Sha256 { "SCRAM-SHA-256" } else { "SCRAM-SHA-512" };
                 ("scram", vec![("mechanism", mechanism.into()), ("username", username.clone()), ("password", "***".into())])
             }
+            Auth::Nkey(Seed::Fixed(_)) => ("nkey", vec![("seed", "***".into())]),
+            Auth::Nkey(Seed::File(path)) => ("nkey", vec![("seed_file", path.display().to_string())]),
+            Auth::Creds(path) => ("creds", vec![("file", path.display().to_string())]),
             Auth::Token(TokenSource::Fixed(_)) => ("bearer", vec![("token", "***".into())]),
             Auth::Token(TokenSource::File(path)) => ("bearer", vec![("token_file", path.display().to_string())]),
             Auth::Token(TokenSource::ClientCredentials { token_url, client_id, scopes, .. }) => (

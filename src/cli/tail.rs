@@ -102,7 +102,7 @@ impl Tail {
     async fn live(&self, gateway: &Gateway) -> Result<BoxStream<'static, (Arc<str>, TailEvent)>, Fault> {
         let mut channels: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();
         for address in &self.addresses {
-            channels.entry(address.integration.clone()).or_default().push(address.channel.clone());
+            channels.entry(address.integration.clone()).or_default().push(gateway.named(address)?);
         }
         let mut streams = Vec::new();
         for (integration, channels) in channels {
@@ -114,15 +114,17 @@ impl Tail {
 
     async fn history(&self, gateway: &Gateway, range: Range, printer: &mut Printer<'_>) -> anyhow::Result<()> {
         let mut all = Reading { lanes: Vec::new(), notes: Vec::new() };
+        let mut integrations: HashMap<Arc<str>, &Arc<str>> = HashMap::new();
         for address in &self.addresses {
-            let reading = gateway.history(&address.integration).await?.read(&address.channel, range).await?;
+            let channel = gateway.named(address)?;
+            let reading = gateway.history(&address.integration).await?.read(&channel, range).await?;
+            integrations.insert(channel, &address.integration);
             all.lanes.extend(reading.lanes);
             all.notes.extend(reading.notes);
         }
         for note in &all.notes {
             output::note(note);
         }
-        let integrations: HashMap<&str, &Arc<str>> = self.addresses.iter().map(|a| (&*a.channel, &a.integration)).collect();
         let mut merge = Merge::new(all);
         while let Some(batch) = merge.next().await {
             for message in &batch.messages {
@@ -223,7 +225,7 @@ impl<'a> Printer<'a> {
         }
         self.printed += 1;
         if self.tail.json {
-            let address = Address { integration: integration.clone(), kind: None, channel: message.channel.clone() };
+            let address = Address::new(integration, &message.channel);
             return self.out.line(&lines::write(&address, message, &[]));
         }
         let Some(ingest) = self.ingest.get(integration) else { return Ok(()) };

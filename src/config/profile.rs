@@ -32,6 +32,8 @@ pub struct Integration {
     pub settings: BTreeMap<String, Setting>,
     /// Channels named in the profile, with how a tenant is found in a name.
     pub channels: Vec<ChannelPattern>,
+    /// Groups that are watched even where the system does not list them.
+    pub groups: Vec<Arc<str>>,
     pub reconnect: Reconnect,
     pub health: HealthCheck,
     pub retry: Retry,
@@ -85,6 +87,17 @@ pub enum Auth {
     },
     /// A token, from one of these sources (Kafka: SASL OAUTHBEARER).
     Token(TokenSource),
+    /// An Ed25519 key pair, given by its seed, that signs the server's challenge (NATS: an nkey).
+    Nkey(Seed),
+    /// A user's JWT and the seed that belongs to it, in one file (NATS: `.creds`); read at every log-in.
+    Creds(PathBuf),
+}
+
+/// Where the seed of a key pair comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seed {
+    Fixed(Secret),
+    File(PathBuf),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,6 +222,7 @@ impl Integration {
             auth: Auth::None,
             settings: BTreeMap::new(),
             channels: Vec::new(),
+            groups: Vec::new(),
             reconnect: Reconnect::default(),
             health: HealthCheck::default(),
             retry: Retry::default(),

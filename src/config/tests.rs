@@ -1,7 +1,7 @@
 //! The profile language as a specification: what loads as what, and what each mistake is told.
 
 use super::load::{Context, Loaded, System, read};
-use super::profile::{Auth, Backoff, Integration, ScramMechanism, TenantExtraction, TlsVersion, TokenSource};
+use super::profile::{Auth, Backoff, Integration, ScramMechanism, Seed, TenantExtraction, TlsVersion, TokenSource};
 use super::secret::Secret;
 use super::source::Problems;
 use crate::domain::safety::{Mode, Safety};
@@ -186,6 +186,14 @@ fn each_kind_of_log_in_is_read() {
         ),
     ] {
         assert_eq!(one(&format!("{HOST}\nauth {{\n{written}\n}}")).auth, auth, "{written}");
+    }
+    for (written, auth) in [
+        ("type = \"nkey\"\nseed = env.API_TOKEN", Auth::Nkey(Seed::Fixed(secret()))),
+        ("type = \"nkey\"\nseed_file = \"user.nk\"", Auth::Nkey(Seed::File("/etc/mqdeck/user.nk".into()))),
+        ("type = \"creds\"\nfile = \"user.creds\"", Auth::Creds("/etc/mqdeck/user.creds".into())),
+    ] {
+        let text = format!("integration \"n\" {{\ntype = \"nats\"\n{HOST}\nauth {{\n{written}\n}}\n}}");
+        assert_eq!(load(&text).profile.integrations[0].auth, auth, "{written}");
     }
     let mtls = one(&format!("{HOST}\nauth {{\ntype = \"mtls\"\nclient_cert = \"/c\"\nclient_key = \"/k\"\n}}"));
     assert_eq!(mtls.auth, Auth::None);

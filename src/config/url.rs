@@ -52,7 +52,8 @@ fn read(url: &str, systems: &[System]) -> Result<Profile, Wrong> {
     let name = host_of(&parsed.list[0]);
     let mut integration = Integration::new(system.name, system.name, parsed.list);
     let mut tls = parsed.tls.then(Tls::default);
-    let mechanism = options(query, &mut integration, &mut tls, scheme)?;
+    let secure = system.schemes.iter().map(|(name, _)| *name).find(|name| endpoint::is_tls(name, system.schemes)).unwrap_or(scheme);
+    let mechanism = options(query, &mut integration, &mut tls, secure)?;
     integration.endpoint.tls = tls;
     integration.auth = auth(log_in, mechanism.as_deref())?;
     Ok(Profile { name: name.as_str().into(), path: None, safety: Safety::default(), integrations: vec![integration] })
@@ -64,7 +65,7 @@ fn host_of(address: &str) -> String {
     host.trim_start_matches('[').trim_end_matches(']').to_owned()
 }
 
-fn options(query: &str, integration: &mut Integration, tls: &mut Option<Tls>, scheme: &str) -> Result<Option<String>, Wrong> {
+fn options(query: &str, integration: &mut Integration, tls: &mut Option<Tls>, secure: &str) -> Result<Option<String>, Wrong> {
     let (mut mechanism, mut cert, mut key) = (None, None, None);
     for option in query.split('&').filter(|option| !option.is_empty()) {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
@@ -82,7 +83,7 @@ fn options(query: &str, integration: &mut Integration, tls: &mut Option<Tls>, sc
                 return Err(wrong(format!("unknown option `{name}`"), next));
             }
             _ => {
-                let tls = tls.as_mut().ok_or_else(|| wrong(format!("`{name}` is about TLS"), format!("write {scheme}s://")))?;
+                let tls = tls.as_mut().ok_or_else(|| wrong(format!("`{name}` is about TLS"), format!("write {secure}://")))?;
                 match name {
                     "ca" => tls.ca_cert = Some(Path::new(value).to_path_buf()),
                     "cert" => cert = Some(Path::new(value).to_path_buf()),

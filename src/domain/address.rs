@@ -1,12 +1,17 @@
 //! Addresses: `integration/channel`, with a kind where it is said: `rabbit/queue:tasks`; one message is `ADDRESS#POSITION`.
+//!
+//! What stands behind the slash is how handles, lists and messages name a channel: the bare name, or `kind:name` where the system
+//! has several kinds and the bare name would mean another one. So an address is always the integration, a slash and that name.
 
 use super::position::Position;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The kinds of channel that an address may name before a colon.
-pub const KINDS: &[&str] = &["topic", "queue", "exchange", "stream", "subject", "channel", "key"];
+/// The kind of an address whose name is a group's: `events/group:payments`.
+pub const GROUP: &str = "group";
+/// The kinds of channel that an address may name before a colon, and [`GROUP`].
+pub const KINDS: &[&str] = &["topic", "queue", "exchange", "stream", "subject", "service", "channel", "key", GROUP];
 
 /// Where a channel is. The first `/` ends the integration; the rest is the channel's own name, taken as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,9 +23,32 @@ pub struct Address {
 }
 
 impl Address {
+    /// The address of a channel that a handle, a list or a message names.
     pub fn new(integration: &str, channel: &str) -> Self {
-        Self { integration: integration.into(), kind: None, channel: channel.into() }
+        let (kind, channel) = split_kind(channel);
+        Self { integration: integration.into(), kind, channel: channel.into() }
     }
+
+    /// The address of a group, which stands in the place of a channel.
+    pub fn group(integration: &str, group: &str) -> Self {
+        Self { integration: integration.into(), kind: Some(GROUP), channel: group.into() }
+    }
+
+    /// Whether it names a group.
+    pub fn is_group(&self) -> bool {
+        self.kind == Some(GROUP)
+    }
+
+    /// What stands behind the slash: the channel as it is named to a system of several kinds.
+    pub fn within(&self) -> Arc<str> {
+        self.kind.map_or_else(|| self.channel.clone(), |kind| format!("{kind}:{}", self.channel).into())
+    }
+}
+
+/// Splits a known kind off a channel's name: `stream:ORDERS` is the stream `ORDERS`.
+pub fn split_kind(channel: &str) -> (Option<&'static str>, &str) {
+    let known = channel.split_once(':').and_then(|(kind, name)| Some((*KINDS.iter().find(|k| **k == kind)?, name)));
+    known.filter(|(_, name)| !name.is_empty()).map_or((None, channel), |(kind, name)| (Some(kind), name))
 }
 
 impl fmt::Display for Address {
@@ -41,9 +69,7 @@ impl FromStr for Address {
             text.split_once('/')
                 .filter(|(integration, channel)| !integration.is_empty() && !channel.is_empty())
                 .ok_or_else(|| format!("`{text}` is not an address: write INTEGRATION/CHANNEL, for example events/orders.created"))?;
-        let kind = channel.split_once(':').and_then(|(kind, _)| KINDS.iter().find(|k| **k == kind));
-        let channel = kind.map_or(channel, |kind| &channel[kind.len() + 1..]);
-        Ok(Self { integration: integration.into(), kind: kind.copied(), channel: channel.into() })
+        Ok(Self::new(integration, channel))
     }
 }
 
@@ -66,11 +92,13 @@ mod tests {
             ("iot/factory/1/temperature", None, "factory/1/temperature"),
             ("rabbit/queue:tasks", Some("queue"), "tasks"),
             ("redis/key:policy:*", Some("key"), "policy:*"),
+            ("events/group:payments", Some("group"), "payments"),
             ("redis/user:17", None, "user:17"),
         ] {
             let address: Address = text.parse().expect(text);
             assert_eq!((address.kind, &*address.channel), (kind, channel));
             assert_eq!(address.to_string(), text);
+            assert_eq!(Address::new(&address.integration, &address.within()), address, "a system names it by what stands behind the slash");
         }
         for wrong in ["", "events", "events/", "/orders"] {
             assert!(wrong.parse::<Address>().is_err(), "{wrong}");

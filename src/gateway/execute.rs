@@ -22,6 +22,14 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Messages stored or parts done, and those that failed.
+    pub fn counts(&self) -> (usize, usize) {
+        let parts = self.done.iter().flat_map(|done| &done.parts);
+        let failed =
+            self.receipts.iter().filter(|receipt| receipt.is_err()).count() + parts.clone().filter(|(_, part)| part.is_err()).count();
+        (self.receipts.len() + parts.count() - failed, failed)
+    }
+
     /// What became of a plan of one message.
     pub fn single(self) -> Result<Receipt, Fault> {
         self.receipts.into_iter().next().unwrap_or_else(|| Err(Fault::new(Kind::Usage, "publish", "", "the plan has no message")))
@@ -40,29 +48,36 @@ impl Gateway {
         Ok(self.whole_session(integration).await?.publish.map(|publish| publish.spec()))
     }
 
-    /// Carries out a plan. What the profile's safety does not let pass is refused here, whoever asks. The fault is for what kept it from starting; what happened to each message is in the outcome.
+    /// Carries out a plan. What the profile's safety does not let pass is refused here, whoever asks. The fault is for what kept it
+    /// from starting; what happened to each message is in the outcome. The intent is written to the audit log before anything else
+    /// is asked, the outcome after, whatever it is.
     pub async fn execute(&self, plan: Plan) -> Result<Outcome, Fault> {
         let (spec, address) = (plan.spec(), plan.address().clone());
         if let Err(refused) = self.permit(spec.risk, &address) {
             tracing::warn!(target: "audit", operation = spec.id, %address, fault = %refused, "refused");
             return Err(refused);
         }
-        match plan {
-            Plan::Publish { address, messages } => {
+        match &plan {
+            Plan::Publish { messages, .. } => {
                 tracing::info!(target: "audit", operation = spec.id, %address, messages = messages.len(), "intent");
-                let outcome = self.publish(&address, messages).await?;
-                let stored = outcome.receipts.iter().filter(|r| r.is_ok()).count();
-                tracing::info!(target: "audit", operation = spec.id, %address, stored, failed = outcome.receipts.len() - stored, "outcome");
-                Ok(outcome)
             }
             Plan::Change(change) => {
-                tracing::info!(target: "audit", operation = spec.id, %address, summary = %change.summary, steps = %change.steps, "intent");
-                let done = self.change(&change).await?;
-                let failed = done.parts.iter().filter(|(_, part)| part.is_err()).count();
-                tracing::info!(target: "audit", operation = spec.id, %address, parts = done.parts.len(), failed, "outcome");
-                Ok(Outcome { receipts: Vec::new(), done: Some(done) })
+                let digest = change.digest();
+                tracing::info!(target: "audit", operation = spec.id, %address, digest, summary = %change.summary, steps = %change.steps, "intent");
             }
         }
+        let result = match plan {
+            Plan::Publish { address, messages } => self.publish(&address, messages).await,
+            Plan::Change(change) => self.change(&change).await.map(|done| Outcome { receipts: Vec::new(), done: Some(done) }),
+        };
+        match &result {
+            Ok(outcome) => {
+                let (done, failed) = outcome.counts();
+                tracing::info!(target: "audit", operation = spec.id, %address, done, failed, "outcome");
+            }
+            Err(fault) => tracing::info!(target: "audit", operation = spec.id, %address, %fault, "outcome"),
+        }
+        result
     }
 
     /// What can be done to an integration, its channels and its groups, whether or not the profile lets it be done now.
@@ -70,16 +85,23 @@ impl Gateway {
         self.supervised(integration)?.offers().await
     }
 
-    /// Works out what a request would do, changing nothing: it need not be armed for that. Its arguments are checked against the operation's fields first.
-    pub async fn plan(&self, request: Request) -> Result<Change, Fault> {
-        for (id, value) in &request.arguments {
-            let field = request.spec.fields.iter().find(|field| field.id == id).ok_or_else(|| {
-                let known: Vec<&str> = request.spec.fields.iter().map(|field| field.id).collect();
-                Fault::new(Kind::Usage, request.spec.id, request.address.to_string(), format!("it has no field `{id}`"))
-                    .next(format!("it has: {}", known.join(", ")))
-            })?;
-            field.check(value).map_err(|cause| Fault::new(Kind::Usage, request.spec.id, request.address.to_string(), cause))?;
+    /// The operation of that name.
+    pub async fn operation(&self, address: &Address, id: &str) -> Result<&'static OperationSpec, Fault> {
+        let operations = self.operations(&address.integration).await?;
+        if operations.is_empty() {
+            return Err(self.no_manage(address));
         }
+        operations.iter().find(|spec| spec.id == id).copied().ok_or_else(|| {
+            let known: Vec<&str> = operations.iter().map(|spec| spec.id).collect();
+            Fault::new(Kind::Usage, "find operation", id, format!("{} has no such operation", address.integration))
+                .next(format!("it has: {}", known.join(", ")))
+        })
+    }
+
+    /// Works out what a request would do, changing nothing: it need not be armed for that. Its arguments are checked
+    /// against the operation's fields first.
+    pub async fn plan(&self, request: Request) -> Result<Change, Fault> {
+        request.check()?;
         let session = self.whole_session(&request.address.integration).await?;
         let manage = session.manage.ok_or_else(|| self.no_manage(&request.address))?;
         manage.plan(request).await
@@ -99,7 +121,7 @@ impl Gateway {
         self.permit(Risk::Reversible, address).err().unwrap_or_else(|| cannot("change", &address.integration, "administration"))
     }
 
-    fn permit(&self, risk: Risk, address: &Address) -> Result<(), Fault> {
+    pub(super) fn permit(&self, risk: Risk, address: &Address) -> Result<(), Fault> {
         let refused = |cause: &str, next: String| Err(Fault::new(Kind::Forbidden, "change", address.to_string(), cause).next(next));
         let name = &self.profile.name;
         match self.gate(risk) {
@@ -116,6 +138,7 @@ impl Gateway {
     async fn publish(&self, address: &Address, messages: Vec<Outgoing>) -> Result<Outcome, Fault> {
         let session = self.whole_session(&address.integration).await?;
         let publish = session.publish.ok_or_else(|| cannot("publish", &address.integration, "publishing"))?;
+        let channel = self.named(address)?;
         let mut waiting = messages.into_iter();
         let mut under_way = FuturesOrdered::new();
         let mut outcome = Outcome::default();
@@ -123,7 +146,7 @@ impl Gateway {
         loop {
             while !failed && under_way.len() < IN_FLIGHT {
                 let Some(message) = waiting.next() else { break };
-                under_way.push_back(publish.publish(&address.channel, message));
+                under_way.push_back(publish.publish(&channel, message));
             }
             let Some(receipt) = under_way.next().await else { return Ok(outcome) };
             failed |= receipt.is_err();

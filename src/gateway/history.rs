@@ -14,7 +14,8 @@ impl Gateway {
     /// One message by its position. Gone, compacted away or never there: not found.
     pub async fn message(&self, address: &Address, position: Position) -> Result<Message, Fault> {
         let range = Range { start: Bound::At(position), end: Bound::Latest };
-        let mut reading = self.history(&address.integration).await?.read(&address.channel, range).await?;
+        let channel = self.named(address)?;
+        let mut reading = self.history(&address.integration).await?.read(&channel, range).await?;
         for lane in &mut reading.lanes {
             while let Some(batch) = lane.batches.next().await {
                 if let Some(first) = batch?.into_iter().next() {

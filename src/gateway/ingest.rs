@@ -51,7 +51,7 @@ impl Ingest {
         };
         MessageView {
             id: self.next_id.fetch_add(1, Ordering::Relaxed),
-            address: Address { integration: self.integration.name.clone(), kind: None, channel: message.channel.clone() },
+            address: Address::new(&self.integration.name, &message.channel),
             tenant: self.integration.tenant_of(&message.channel).map(SafeText::new),
             key: message.key.as_deref().map(one_line),
             preview: preview(message.payload.as_deref()),

@@ -60,7 +60,7 @@ pub async fn tail<E: Send + 'static>(
 ) -> Result<impl Future<Output = ()> + Send + 'static, Fault> {
     let mut channels: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();
     for address in addresses {
-        channels.entry(address.integration.clone()).or_default().push(address.channel.clone());
+        channels.entry(address.integration.clone()).or_default().push(gateway.named(address)?);
     }
     let mut streams = Vec::with_capacity(channels.len());
     for (integration, channels) in channels {

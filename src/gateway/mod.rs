@@ -8,6 +8,7 @@ pub mod filter;
 pub mod history;
 pub mod ingest;
 pub mod live;
+pub mod process;
 pub mod rates;
 pub mod supervisor;
 
@@ -95,9 +96,24 @@ impl Gateway {
 
     /// Everything known of one channel.
     pub async fn describe(&self, address: &Address) -> Result<Description, Fault> {
-        let description = self.session(&address.integration).await?.inspect.describe(&address.channel).await?;
+        let channel = self.named(address)?;
+        let description = self.session(&address.integration).await?.inspect.describe(&channel).await?;
         check_kind(address, description.channel.kind)?;
         Ok(description)
+    }
+
+    /// How the system of an address names its channel to handles and in messages.
+    ///
+    /// # Errors
+    /// The integration is not in the profile, or its system has no channels of the kind that the address says.
+    pub fn named(&self, address: &Address) -> Result<Arc<str>, Fault> {
+        let supervised = self.supervised(&address.integration)?;
+        let Some((kind, adapter)) = address.kind.zip(supervised.adapter) else { return Ok(address.channel.clone()) };
+        if !adapter.kinds.contains(&kind) {
+            return Err(Fault::new(Kind::Usage, "find channel", address.to_string(), format!("{} has no {kind}", adapter.title))
+                .next(format!("its channels are of the kind: {}", adapter.kinds.join(", "))));
+        }
+        Ok(if adapter.kinds.len() == 1 { address.channel.clone() } else { address.within() })
     }
 
     /// The live tail of an integration, or why there is none.

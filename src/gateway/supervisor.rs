@@ -21,6 +21,8 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) struct Supervised {
     pub(super) integration: Arc<Integration>,
     pub(super) title: &'static str,
+    /// `None` if this build has no adapter for it.
+    pub(super) adapter: Option<&'static Adapter>,
     pub(super) log: WireLog,
     link: watch::Receiver<Link>,
     session: watch::Receiver<Option<Session>>,
@@ -46,7 +48,7 @@ impl Supervised {
             read_only,
         };
         let task = tokio::spawn(supervisor.run(adapter));
-        Self { title: adapter.map_or("unknown", |a| a.title), integration, log, link, session, offers, doubt, task }
+        Self { title: adapter.map_or("unknown", |a| a.title), adapter, integration, log, link, session, offers, doubt, task }
     }
 
     pub(super) fn link(&self) -> watch::Receiver<Link> {

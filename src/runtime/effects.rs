@@ -361,7 +361,8 @@ async fn history(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, search: Sear
 async fn read_history(gateway: &Gateway, lanes: &Lanes, task: TaskId, search: &Search) -> Result<(), Fault> {
     let filter = Filter::parse(&search.filter)?;
     let ingest = gateway.ingest(&search.address.integration)?;
-    let reading = gateway.history(&search.address.integration).await?.read(&search.address.channel, search.range).await?;
+    let channel = gateway.named(&search.address)?;
+    let reading = gateway.history(&search.address.integration).await?.read(&channel, search.range).await?;
     let mut totals = HistoryUpdate {
         at_most: Some(reading.lanes.iter().map(|lane| lane.at_most).sum()),
         notes: reading.notes.iter().map(|note| note.as_str().into()).collect(),

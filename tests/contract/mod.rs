@@ -1,8 +1,10 @@
 //! What every system must do through its handles: the same tests for the one in memory and for every real one.
 
+mod groups;
 mod history;
 mod inspect;
 #[cfg(feature = "kafka")]
 mod kafka_link;
 mod publish;
 mod tail;
+mod transact;

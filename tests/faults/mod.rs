@@ -8,3 +8,5 @@ mod crash;
 mod damage;
 #[cfg(feature = "kafka")]
 mod refusal;
+#[cfg(feature = "kafka")]
+mod throttle;

@@ -3,6 +3,8 @@
 #[cfg(feature = "kafka")]
 pub(crate) mod clients;
 #[cfg(feature = "kafka")]
+pub(crate) mod commits;
+#[cfg(feature = "kafka")]
 pub(crate) mod kafka;
 pub(crate) mod program;
 pub(crate) mod subjects;

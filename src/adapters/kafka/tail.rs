@@ -143,6 +143,7 @@ impl Reader {
             line.broken(fault);
         }
         let own = Arc::new(cluster.own_lane());
+        may_read(&cluster, &own, &topics, &places).await?;
         let (flights, busy) = (FuturesUnordered::new(), HashSet::new());
         Ok(Self { cluster, lane: own, topics, places, flights, busy, seeking: false, pause: PAUSE, turn: 0, line, events })
     }
@@ -404,6 +405,31 @@ impl Reader {
             self.line.lost(Some(fault), None);
         }
     }
+}
+
+/// Whether we may read these topics. Kafka tells their ends to whoever may describe them; only a fetch says more. One partition
+/// of each is asked, for what is not there yet.
+async fn may_read(cluster: &Cluster, lane: &OwnLane, topics: &[Arc<str>], places: &BTreeMap<Partition, Place>) -> Result<(), Fault> {
+    let mut wants: BTreeMap<i32, Vec<Want>> = BTreeMap::new();
+    for topic in topics {
+        let known = places.values().find_map(|place| match place.leader {
+            Leader::At(node) if place.cursor.partition.topic == *topic => Some((node, place.cursor.want())),
+            _ => None,
+        });
+        if let Some((node, want)) = known {
+            wants.entry(node).or_default().push(Want { most: 1, ..want });
+        }
+    }
+    let patience = Patience { wait: Duration::ZERO, most: 1 };
+    let asked = wants.into_iter().map(|(node, wants)| async move { cluster.fetch(node, lane.lane(), &wants, patience).await });
+    for fetched in futures::future::join_all(asked).await {
+        // A broker that does not answer now is the tail's own matter.
+        let parts = fetched.unwrap_or_default();
+        if let Some(part) = parts.iter().find(|part| part.verdict() == Verdict::Refused) {
+            return Err(part.refusal(OP));
+        }
+    }
+    Ok(())
 }
 
 /// Asks for the end of every partition of these topics.

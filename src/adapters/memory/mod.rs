@@ -1,6 +1,8 @@
 //! A whole system in memory, for tests and faults: logs with partitions that can be listed, tailed, read and written, and that can
 //! refuse, hang, dawdle, break off, forget and rot on command. Its clock is tokio's, so that a paused clock makes it deterministic.
 
+mod groups;
+mod manage;
 mod read;
 mod state;
 mod tail;
@@ -22,6 +24,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
     name: "memory",
     title: "Memory",
     schemes: &[],
+    kinds: &["topic"],
     connect: |integration, _log| Box::pin(async move { Ok(Memory::of(integration)?.session()) }),
 };
 
@@ -85,7 +88,14 @@ impl Memory {
     /// A session with every handle, as a connected adapter gives it.
     pub fn session(&self) -> Session {
         let handle = Arc::new(self.clone());
-        Session { tail: Some(handle.clone()), history: Some(handle.clone()), publish: Some(handle.clone()), ..Session::new(handle) }
+        Session {
+            tail: Some(handle.clone()),
+            history: Some(handle.clone()),
+            groups: Some(handle.clone()),
+            publish: Some(handle.clone()),
+            manage: Some(handle.clone()),
+            ..Session::new(handle)
+        }
     }
 
     /// Stores a message at once, whatever the trouble, creating the channel (one partition) if there is none.

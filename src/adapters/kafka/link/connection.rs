@@ -2,19 +2,17 @@
 
 use super::api::{Ask, UNSUPPORTED_VERSION, Versions};
 use super::sasl::{Login, Talk};
-use super::tls::TlsDial;
 use super::wire::{self, Question, Reader, Shared, Wire, Writer};
+use crate::adapters::tls::{self, TlsDial};
 use crate::adapters::wirelog::WireLog;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
 use crate::domain::text::SafeText;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest};
 use kafka_protocol::protocol::{StrBytes, VersionRange};
-use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::DropGuard;
 
@@ -167,19 +165,7 @@ fn seconds(time: Duration) -> String {
 
 /// Connects by TCP and speaks TLS if the profile says so.
 async fn streams(dial: &Dial, address: &HostPort, peer: &SafeText) -> Result<(Reader, Writer), Fault> {
-    let fault = |cause: String, next: &str| Fault::new(Kind::Unreachable, "connect to", peer.clone(), cause).next(next);
-    let resolved: Vec<_> = tokio::net::lookup_host((address.host.as_str(), address.port))
-        .await
-        .map_err(|error| fault(format!("the name {} cannot be resolved: {error}", address.host), "check the spelling and the DNS"))?
-        .collect();
-    let stream = TcpStream::connect(&*resolved).await.map_err(|error| match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
-            fault("connection refused: nothing listens there".into(), "is the broker up, and the port right?")
-        }
-        _ => fault(error.to_string(), "check the address, the route and the firewall"),
-    })?;
-    // Small requests must not wait for each other.
-    let _ = stream.set_nodelay(true);
+    let stream = tls::tcp(&address.host, address.port, peer).await?;
     Ok(if let Some(tls) = &dial.tls {
         let (reader, writer) = tokio::io::split(tls.handshake(stream, &address.host, peer).await?);
         (Box::new(reader), Box::new(writer))

@@ -110,7 +110,15 @@ impl Cluster {
     /// Fetches from the leader of all these partitions. A broker fills an answer in the order of the wants: turn them, so that
     /// a busy one does not starve the others.
     pub(crate) async fn fetch(&self, leader: i32, lane: Lane, wants: &[Want], patience: Patience) -> Result<Vec<Part>, Fault> {
-        let answer = self.call(leader, lane, &request(wants, patience)).await?;
+        let request = request(wants, patience);
+        let answer = loop {
+            let answer = self.call(leader, lane, &request).await?;
+            // A client over its quota gets an answer that names no partition at all, and is to be silent for a while (KIP-219);
+            // the connection sees to the silence before it asks again.
+            if !answer.responses.is_empty() || answer.throttle_time_ms <= 0 || answer.error_code != 0 {
+                break answer;
+            }
+        };
         if answer.error_code != 0 {
             return Err(faults::refused(FetchRequest::OP, format!("broker {leader}"), answer.error_code, None));
         }

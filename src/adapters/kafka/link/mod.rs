@@ -12,19 +12,22 @@ mod batch;
 pub(crate) mod cluster;
 mod codec;
 mod connection;
+pub(crate) mod coordinator;
 pub(crate) mod cursor;
 pub(crate) mod describe;
 #[cfg(test)]
 mod fake;
 pub(crate) mod fetch;
+pub(crate) mod find_coordinator;
+pub(crate) mod group_describe;
+pub(crate) mod group_offsets;
 pub(crate) mod metadata;
 pub(crate) mod offsets;
-mod pool;
+pub(crate) mod pool;
 mod record;
 #[cfg(test)]
 mod sample;
 mod sasl;
 pub(crate) mod shape;
-mod tls;
 pub(crate) mod walk;
 mod wire;

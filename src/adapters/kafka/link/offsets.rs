@@ -48,6 +48,11 @@ impl Cluster {
     /// Looks up offsets, in the order of the questions. Where a leader has moved, it is asked for again and followed, `rounds`
     /// times at most; 1 takes the metadata as it is. A partition that fails has its own fault, and the rest goes on.
     pub(crate) async fn offsets(&self, wanted: &[Wanted], rounds: u32) -> Vec<Result<Found, Fault>> {
+        self.offsets_on(Lane::Control, wanted, rounds).await
+    }
+
+    /// As [`Cluster::offsets`], on another lane: for what takes a broker long.
+    pub(crate) async fn offsets_on(&self, lane: Lane, wanted: &[Wanted], rounds: u32) -> Vec<Result<Found, Fault>> {
         let mut found: Vec<Option<Result<Found, Fault>>> = vec![None; wanted.len()];
         for round in 1..=rounds.max(1) {
             let open: Vec<usize> = (0..wanted.len()).filter(|at| found.get(*at).is_none_or(Option::is_none)).collect();
@@ -55,7 +60,7 @@ impl Cluster {
                 break;
             }
             let last = round >= rounds;
-            for (at, answer) in self.ask_leaders(wanted, open).await {
+            for (at, answer) in self.ask_leaders(lane, wanted, open).await {
                 match answer {
                     Err((_, Again::Yes)) if !last => self.moved(&wanted[at].topic),
                     answer => found[at] = Some(answer.map_err(|(fault, _)| fault)),
@@ -69,7 +74,7 @@ impl Cluster {
         found.into_iter().enumerate().map(|(at, found)| found.unwrap_or_else(|| unasked(at))).collect()
     }
 
-    async fn ask_leaders(&self, wanted: &[Wanted], open: Vec<usize>) -> Vec<(usize, Answer)> {
+    async fn ask_leaders(&self, lane: Lane, wanted: &[Wanted], open: Vec<usize>) -> Vec<(usize, Answer)> {
         let mut answers = Vec::with_capacity(open.len());
         let mut by_request: BTreeMap<(i32, i64, bool), Vec<usize>> = BTreeMap::new();
         let mut faults: HashMap<&str, Fault> = HashMap::new();
@@ -95,9 +100,9 @@ impl Cluster {
                 }
             }
         }
-        let requests = by_request
-            .iter()
-            .flat_map(|((leader, _, committed), at)| at.chunks(CHUNK).map(|chunk| self.ask_leader(*leader, *committed, wanted, chunk)));
+        let requests = by_request.iter().flat_map(|((leader, _, committed), at)| {
+            at.chunks(CHUNK).map(|chunk| self.ask_leader(lane, *leader, *committed, wanted, chunk))
+        });
         answers.extend(futures::future::join_all(requests).await.into_iter().flatten());
         answers
     }
@@ -115,9 +120,9 @@ impl Cluster {
         }
     }
 
-    async fn ask_leader(&self, leader: i32, committed: bool, wanted: &[Wanted], chunk: &[usize]) -> Vec<(usize, Answer)> {
+    async fn ask_leader(&self, lane: Lane, leader: i32, committed: bool, wanted: &[Wanted], chunk: &[usize]) -> Vec<(usize, Answer)> {
         let request = request(committed, wanted, chunk);
-        match self.call(leader, Lane::Control, &request).await {
+        match self.call(leader, lane, &request).await {
             Ok(answer) => read(&answer, wanted, chunk),
             Err(fault) => {
                 let again = if fault.kind.is_transient() { Again::Yes } else { Again::No };

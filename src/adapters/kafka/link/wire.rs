@@ -1,7 +1,7 @@
 //! Frames on one connection: questions written in order, answers read in order and matched by their correlation ids.
 
 use super::api::Ask;
-use super::tls;
+use crate::adapters::tls;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
 use crate::domain::text::SafeText;

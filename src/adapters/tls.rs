@@ -1,4 +1,4 @@
-//! TLS from a profile's `tls` block, and what its failures mean.
+//! Dialling: TCP, TLS from a profile's `tls` block, and what the failures of both mean.
 
 use crate::config::profile::{Tls, TlsVersion};
 use crate::domain::fault::{Fault, Kind};
@@ -20,6 +20,24 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 const OP: &str = "connect to";
+
+/// Connects to a host by TCP.
+pub(crate) async fn tcp(host: &str, port: u16, peer: &SafeText) -> Result<TcpStream, Fault> {
+    let fault = |cause: String, next: &str| Fault::new(Kind::Unreachable, OP, peer.clone(), cause).next(next);
+    let resolved: Vec<_> = tokio::net::lookup_host((host, port))
+        .await
+        .map_err(|error| fault(format!("the name {host} cannot be resolved: {error}"), "check the spelling and the DNS"))?
+        .collect();
+    let stream = TcpStream::connect(&*resolved).await.map_err(|error| match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            fault("connection refused: nothing listens there".into(), "is the broker up, and the port right?")
+        }
+        _ => fault(error.to_string(), "check the address, the route and the firewall"),
+    })?;
+    // Small requests must not wait for each other.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
 
 /// How to speak TLS with every broker of a cluster.
 pub(crate) struct TlsDial {
