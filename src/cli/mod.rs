@@ -1,8 +1,11 @@
 //! The command line: one file a command. Every command asks the gateway, as the console does.
 
+mod change;
 mod channels;
 mod console;
 mod demo;
+mod groups;
+mod manage;
 mod manual;
 mod output;
 mod play;
@@ -77,6 +80,10 @@ pub enum Command {
     Tail(tail::Tail),
     /// Publishes a message, or one a line.
     Publish(publish::Publish),
+    /// Puts a group's positions elsewhere, and back.
+    Groups(groups::Groups),
+    /// What can be done to a system itself: topics made, set, emptied, deleted; groups reset and deleted.
+    Manage(manage::Manage),
     /// The profiles there are, what they say, and what is wrong with them.
     Profile(profile::Args),
     /// Drives the console by a script, without a terminal; frames as text and SVG.
@@ -97,6 +104,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Channels(channels) => channels.run(&connection).await,
         Command::Tail(tail) => tail.run(&connection).await,
         Command::Publish(publish) => publish.run(&connection).await,
+        Command::Groups(groups) => groups.run(&connection).await,
+        Command::Manage(manage) => manage.run(&connection).await,
         Command::Profile(args) => profile(&args, &connection),
         Command::Play(play) => play.run(&connection, &look).await,
         Command::Completions(completions) => completions.run(),

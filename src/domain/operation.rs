@@ -9,7 +9,7 @@ use super::text::SafeText;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
-/// How much an operation can hurt; the confirmation ladder goes by it.
+/// How much something can hurt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Risk {
     /// Changes nothing.
@@ -116,6 +116,8 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     pub request: Request,
+    /// The operation's, or higher where this change of it hurts more than it usually does.
+    pub risk: Risk,
     /// One sentence: what will happen.
     pub summary: SafeText,
     /// The preview, part by part.
@@ -169,6 +171,7 @@ impl Change {
     /// A change of these steps that touches no message, of which nothing more is to be known. Its maker adds what there is.
     pub fn new(request: Request, summary: impl Into<SafeText>, steps: impl Into<Arc<str>>) -> Self {
         Self {
+            risk: request.spec.risk,
             request,
             summary: summary.into(),
             tables: Vec::new(),
@@ -197,6 +200,14 @@ impl Plan {
         match self {
             Self::Publish { .. } => &PUBLISH,
             Self::Change(change) => change.request.spec,
+        }
+    }
+
+    /// How much it can hurt; the confirmation ladder goes by it.
+    pub fn risk(&self) -> Risk {
+        match self {
+            Self::Publish { .. } => PUBLISH.risk,
+            Self::Change(change) => change.risk.max(change.request.spec.risk),
         }
     }
 

@@ -10,3 +10,5 @@ mod damage;
 mod refusal;
 #[cfg(feature = "kafka")]
 mod throttle;
+#[cfg(feature = "kafka")]
+mod transactions;

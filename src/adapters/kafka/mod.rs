@@ -8,6 +8,7 @@ mod history;
 mod inspect;
 mod lane;
 mod link;
+mod manage;
 mod producer;
 mod publish;
 mod record;
@@ -28,6 +29,7 @@ use groups::KafkaGroups;
 use history::KafkaHistory;
 use inspect::KafkaInspect;
 use link::cluster::Cluster;
+use manage::KafkaManage;
 use publish::Publisher;
 use std::sync::Arc;
 use tail::KafkaTail;
@@ -49,13 +51,15 @@ async fn connect(integration: Integration, log: WireLog) -> Result<Session, Faul
     let publish = Publisher::new(&integration, inspect.clone(), log.clone())?;
     let transact = Transactions::new(integration.clone(), log);
     let tail = KafkaTail::new(cluster.clone());
-    let groups = KafkaGroups::new(cluster.clone(), integration.clone());
+    let groups = Arc::new(KafkaGroups::new(cluster.clone(), integration.clone()));
+    let manage = KafkaManage::connect(cluster.clone(), groups.clone()).await?;
     let history = KafkaHistory::new(cluster, integration);
     Ok(Session {
         tail: Some(Arc::new(tail)),
         history: Some(Arc::new(history)),
-        groups: Some(Arc::new(groups)),
+        groups: Some(groups),
         publish: Some(Arc::new(publish)),
+        manage: Some(Arc::new(manage)),
         transact: Some(Arc::new(transact)),
         ..Session::new(inspect)
     })

@@ -6,6 +6,7 @@ mod manage;
 mod read;
 mod state;
 mod tail;
+mod transact;
 mod write;
 
 use super::Adapter;
@@ -94,6 +95,7 @@ impl Memory {
             groups: Some(handle.clone()),
             publish: Some(handle.clone()),
             manage: Some(handle.clone()),
+            transact: Some(handle.clone()),
             ..Session::new(handle)
         }
     }

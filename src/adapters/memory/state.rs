@@ -2,6 +2,7 @@
 
 use super::Trouble;
 use super::groups::StoredGroup;
+use super::transact::Ledger;
 use crate::config::profile::Integration;
 use crate::domain::channel::{Attribute, Caps, Channel};
 use crate::domain::fault::{Fault, Kind};
@@ -26,6 +27,7 @@ pub(super) struct State {
     pub(super) forbidden_groups: BTreeSet<Arc<str>>,
     /// Where an open transaction begins in a partition.
     pub(super) open: BTreeMap<(Arc<str>, i32), i64>,
+    pub(super) ledger: Ledger,
     born: Instant,
     /// Messages stored so far; spreads those without a key.
     count: usize,
@@ -80,6 +82,7 @@ impl State {
             groups: BTreeMap::new(),
             forbidden_groups: BTreeSet::new(),
             open: BTreeMap::new(),
+            ledger: Ledger::default(),
             born: Instant::now(),
             count: 0,
         }

@@ -3,10 +3,11 @@
 use super::super::faults;
 use super::super::link::group_describe::Described;
 use super::super::link::group_offsets::{Commits, Positions, ShareStarts};
+use super::super::link::metadata::Topic;
 use super::super::link::offsets::{At, Found, Wanted};
 use super::{KafkaGroups, Kind};
 use crate::domain::fault::Fault;
-use crate::domain::group::{Mark, Stamped, Standing, lag};
+use crate::domain::group::{Standing, lag};
 use crate::domain::text::SafeText;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -51,7 +52,7 @@ impl KafkaGroups {
         let kinds = self.kinds(names).await;
         let of = |share: bool| names.iter().zip(&kinds).filter(move |(_, kind)| (**kind == Kind::Share) == share).map(|(name, _)| *name);
         let (plain, share): (Vec<_>, Vec<_>) = (of(false).collect(), of(true).collect());
-        let commits = Commits { of: None };
+        let commits = Commits { of: self.asked_by_name(topics).await };
         let (plain, share, described) = tokio::join!(
             self.cluster.ask_coordinators(self.lane(0), &plain, &commits),
             self.cluster.ask_coordinators(self.lane(0), &share, &ShareStarts),
@@ -62,9 +63,25 @@ impl KafkaGroups {
         let told = positions.zip(described);
         told.map(|(positions, described)| {
             let positions = positions.unwrap_or_else(|| Ok(Vec::new()))?;
-            Ok(rows_of(positions, described.and_then(Result::ok), topics))
+            match described.transpose() {
+                // A group that does not exist has no positions, as one has that is new: its description tells them apart.
+                Err(fault) if positions.is_empty() => Err(fault),
+                described => Ok(rows_of(positions, described.ok().flatten(), topics)),
+            }
         })
         .collect()
+    }
+
+    /// The partitions to ask positions for: all that there are in the cluster where a broker does not tell by itself in which a
+    /// group has any (librdkafka's mock cluster).
+    async fn asked_by_name(&self, names: &mut Names) -> Option<Vec<(Arc<str>, Vec<i32>)>> {
+        if !self.is_unlisted() {
+            return None;
+        }
+        let topics = self.cluster.refresh(None).await.unwrap_or_default();
+        let readable = topics.iter().filter(|topic| topic.error == 0 && !topic.internal);
+        let partitions = |topic: &Topic| topic.partitions.iter().map(|partition| partition.index).collect();
+        Some(readable.map(|topic| (names.share(&topic.name), partitions(topic))).collect())
     }
 
     /// Ends first, which the positions must not overtake; starts and the ends of finished transactions at the same time.
@@ -98,10 +115,6 @@ impl KafkaGroups {
             ends.insert(place, Ends { start: offset(&start), end: offset(&end), stable: offset(&stable), fault });
         }
         Ok(ends)
-    }
-
-    pub(super) async fn stamps_of(&self, marks: &[Mark]) -> Vec<Stamped> {
-        marks.iter().map(|_| Ok(None)).collect()
     }
 }
 

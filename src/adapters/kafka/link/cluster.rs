@@ -108,6 +108,27 @@ impl Cluster {
         }
     }
 
+    /// Asks one broker for something that must not be done twice. Where no answer comes, it is not known whether it was done.
+    pub(crate) async fn call_once<A: Ask>(&self, node: i32, lane: Lane, request: &A) -> Result<A::Answer, Fault> {
+        let address = self.address(node).await?;
+        let lease = self.lease(node, &address, lane).await?;
+        lease.connection.call(request).await.map_err(|fault| {
+            if !fault.kind.is_transient() {
+                return fault;
+            }
+            let cause = format!("{}; it is not known whether it was done", fault.cause);
+            Fault::new(fault.kind, fault.op, fault.target, cause).next("look before you try again")
+        })
+    }
+
+    /// Whether the brokers know a request, by the first that answers.
+    pub(crate) async fn offers<A: Ask>(&self) -> Result<bool, Fault> {
+        let nodes = self.brokers();
+        let node = nodes.first().copied().unwrap_or(-1);
+        let address = self.address(node).await?;
+        Ok(self.lease(node, &address, Lane::Control).await?.connection.version(A::KEY, A::SPOKEN).is_some())
+    }
+
     /// Asks any broker: one that a connection is open to, else another, else a bootstrap address.
     pub(crate) async fn call_any<A: Ask>(&self, request: &A) -> Result<A::Answer, Fault> {
         self.call_any_on(Lane::Control, request).await

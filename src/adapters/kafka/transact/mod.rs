@@ -77,7 +77,7 @@ impl Transact for Transactions {
                 let context = Context::new(maker.tokens.clone());
                 let named = target.clone();
                 let joined = off_thread(move || Member::join(&config, context, &source.channels, named)).await;
-                let member = joined.unwrap_or_else(|| Err(no_thread())).map_err(|error| not_created(&target, &error))?;
+                let member = joined.unwrap_or_else(|| Err(no_thread())).map_err(|error| Fault { op: BEGIN, ..not_created(&target, &error) })?;
                 Some(Arc::new(Mutex::new(member)))
             }
         };
@@ -105,7 +105,7 @@ impl Maker {
     /// Creates a producer and takes the name. The broker first ends what is open under it.
     async fn make(&self) -> Result<Arc<Producer>, Fault> {
         let made = Producer::create(self.config.clone(), self.tokens.clone(), self.patience).await;
-        let producer = Arc::new(made.map_err(|error| not_created(&self.target, &error))?);
+        let producer = Arc::new(made.map_err(|error| Fault { op: BEGIN, ..not_created(&self.target, &error) })?);
         let (this, ours) = (self.clone(), producer.clone());
         off_thread(move || this.take_name(&ours)).await.unwrap_or_else(|| Err(self.broke_off(BEGIN)))?;
         Ok(producer)
