@@ -220,7 +220,7 @@ pub(super) fn outcome(model: &Model) -> Available {
 pub(super) fn export_first(model: &Model) -> Available {
     let Some(Overlay::Plan(view)) = &model.overlay else { return Err(Reason::Absent) };
     let keeps = view.plan.spec().on == Target::Channel && caps(model, view.plan.address()).is_some_and(|can| can.history);
-    if view.plan.spec().risk == Risk::Destroy && keeps && !view.is_refused() { Ok(()) } else { Err(Reason::Absent) }
+    if view.plan.risk() == Risk::Destroy && keeps && !view.is_refused() { Ok(()) } else { Err(Reason::Absent) }
 }
 
 /// Whether something may be sent to a channel.

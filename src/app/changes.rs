@@ -223,7 +223,7 @@ pub(super) fn planned(model: &mut Model, task: TaskId, result: Result<Arc<Change
 
 /// Shows a plan to be confirmed; carries it out where the profile does not ask for such.
 pub(super) fn propose(model: &mut Model, view: PlanView) {
-    let risk = view.plan.spec().risk;
+    let risk = view.plan.risk();
     let asks = model.profile.as_ref().is_none_or(|profile| profile.opened.safety.asks(risk));
     let at_once = !asks && !view.is_refused() && view.origin == Origin::New;
     model.overlay = Some(Overlay::Plan(Box::new(view)));

@@ -97,7 +97,7 @@ pub enum Rung {
 
 impl Rung {
     pub fn of(plan: &Plan) -> Self {
-        match plan.spec().risk {
+        match plan.risk() {
             Risk::Read | Risk::Reversible => Self::Yes,
             Risk::Bulk => count(plan),
             Risk::Destroy => Self::Address(plan.address().to_string().into()),
@@ -163,16 +163,7 @@ mod tests {
         }));
         let request = Request { spec, address: Address::new("events", "a\u{202e}b"), arguments: Vec::new() };
         let table = Table { title: "parts", columns: vec!["part"], rows: vec![vec!["1".into()]; parts] };
-        Plan::Change(Arc::new(Change {
-            request,
-            summary: SafeText::default(),
-            tables: vec![table],
-            touches,
-            notes: Vec::new(),
-            refused: None,
-            steps: "".into(),
-            undo: None,
-        }))
+        Plan::Change(Arc::new(Change { tables: vec![table], touches, ..Change::new(request, "", "") }))
     }
 
     #[test]
@@ -193,11 +184,9 @@ mod tests {
 
     #[test]
     fn only_an_open_profile_leaves_the_y_out_and_only_for_what_can_be_reversed() {
-        for (mode, production, asks) in [
-            (Mode::Confirm, false, [true; 4]),
-            (Mode::Open, false, [false, false, true, true]),
-            (Mode::Open, true, [true; 4]),
-        ] {
+        for (mode, production, asks) in
+            [(Mode::Confirm, false, [true; 4]), (Mode::Open, false, [false, false, true, true]), (Mode::Open, true, [true; 4])]
+        {
             let safety = Safety { mode, production, ..Safety::default() };
             assert_eq!(RISKS.map(|risk| safety.asks(risk)), asks, "{safety:?}");
         }

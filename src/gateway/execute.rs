@@ -53,7 +53,7 @@ impl Gateway {
     /// is asked, the outcome after, whatever it is.
     pub async fn execute(&self, plan: Plan) -> Result<Outcome, Fault> {
         let (spec, address) = (plan.spec(), plan.address().clone());
-        if let Err(refused) = self.permit(spec.risk, &address) {
+        if let Err(refused) = self.passes(&plan) {
             tracing::warn!(target: "audit", operation = spec.id, %address, fault = %refused, "refused");
             return Err(refused);
         }
@@ -83,6 +83,11 @@ impl Gateway {
     /// What can be done to an integration, its channels and its groups, whether or not the profile lets it be done now.
     pub async fn operations(&self, integration: &str) -> Result<&'static [&'static OperationSpec], Fault> {
         self.supervised(integration)?.offers().await
+    }
+
+    /// Whether the profile's safety lets a plan pass as it is now, armed or not; why not otherwise.
+    pub fn passes(&self, plan: &Plan) -> Result<(), Fault> {
+        self.permit(plan.risk(), plan.address())
     }
 
     /// The operation of that name.

@@ -54,7 +54,12 @@ pub(super) static CONFIGURE: OperationSpec = operation(
     Risk::Reversible,
     Target::Channel,
     &[
-        Field { id: "cleanup", title: "cleanup", help: "what becomes of old messages", input: Input::Choice(&["delete", "compact", "both"]) },
+        Field {
+            id: "cleanup",
+            title: "cleanup",
+            help: "what becomes of old messages",
+            input: Input::Choice(&["delete", "compact", "both"]),
+        },
         Field { id: "retention", title: "retention", help: "how long they are kept: `7d`", input: Input::Text },
         Field { id: "segment", title: "segment bytes", help: "one file's size", input: Input::Number { min: 14, max: 2_147_483_647 } },
     ],
@@ -67,16 +72,13 @@ pub(super) static OPERATIONS: [&OperationSpec; 4] = [&CREATE, &CONFIGURE, &EMPTY
 
 /// A change as an adapter plans it: three partitions.
 pub(super) fn change(request: Request) -> Change {
-    let row = |i: u64| vec![SafeText::from(i.to_string()), "0".into(), (1_042 * (i + 1)).to_string().into(), "kafka-1.prod.example:9092".into()];
+    let row =
+        |i: u64| vec![SafeText::from(i.to_string()), "0".into(), (1_042 * (i + 1)).to_string().into(), "kafka-1.prod.example:9092".into()];
+    let summary = format!("{} {}: 3 partitions.", request.spec.title, request.address);
     Change {
-        summary: format!("{} {}: 3 partitions.", request.spec.title, request.address).into(),
         tables: vec![Table { title: "partitions", columns: vec!["partition", "start", "end", "leader"], rows: (0..3).map(row).collect() }],
         touches: Amount::AtMost(6_252),
-        notes: Vec::new(),
-        refused: None,
-        steps: "0 1 2".into(),
-        undo: None,
-        request,
+        ..Change::new(request, summary, "0 1 2")
     }
 }
 
@@ -237,7 +239,8 @@ impl Stage {
 
     /// The last request that a plan was asked for.
     pub(super) fn request(&self) -> Request {
-        let requests = self.effects.iter().rev().filter_map(|e| if let Effect::Plan { request, .. } = e { Some(request.clone()) } else { None });
+        let requests =
+            self.effects.iter().rev().filter_map(|e| if let Effect::Plan { request, .. } = e { Some(request.clone()) } else { None });
         requests.into_iter().next().expect("a plan was asked for")
     }
 

@@ -258,7 +258,9 @@ const SCENES: &[Scene] = &[
     }),
     ("plan-bulk-wrong-count", |s| {
         s.loaded().keys("2 j x 2").planned(|change| {
-            change.notes.push("What is deleted cannot be brought back, and the figure is an upper bound: offsets count control records too.".into());
+            change.notes.push(
+                "What is deleted cannot be brought back, and the figure is an upper bound: offsets count control records too.".into(),
+            );
         });
         s.text("6253").keys("Enter");
     }),
@@ -270,7 +272,8 @@ const SCENES: &[Scene] = &[
     }),
     ("plan-refused", |s| {
         s.loaded().keys("2 j x 2").planned(|change| {
-            change.refused = Some(Fault::new(Kind::Rejected, "reset", "payments", "3 members are active").next("stop them, then plan again"));
+            change.refused =
+                Some(Fault::new(Kind::Rejected, "reset", "payments", "3 members are active").next("stop them, then plan again"));
         });
     }),
     ("plan-long-scrolled", |s| {

@@ -32,7 +32,17 @@ pub struct Form {
 impl Form {
     pub(crate) fn new(spec: &'static OperationSpec, address: Address) -> Self {
         let name = (spec.on == Target::Integration).then(|| Editor::line(""));
-        Self { spec, address, name, fields: Fields::new(spec.fields), focus: 0, error: None, planning: None, origin: Origin::New, given: None }
+        Self {
+            spec,
+            address,
+            name,
+            fields: Fields::new(spec.fields),
+            focus: 0,
+            error: None,
+            planning: None,
+            origin: Origin::New,
+            given: None,
+        }
     }
 
     /// A form without inputs, for a request that is complete.

@@ -4,8 +4,8 @@ use crate::app::commands::{COMMANDS, Command, Reason, Scope};
 use crate::app::editor::Editor;
 use crate::app::keymap;
 use crate::app::matching::Pattern;
-use crate::app::overlays::menu;
 use crate::app::model::{Model, Screen};
+use crate::app::overlays::menu;
 use crate::domain::address::Address;
 use crate::domain::operation::OperationSpec;
 use crate::domain::text::SafeText;
@@ -107,7 +107,12 @@ fn commands(model: &Model) -> Vec<Entry> {
     let here = keymap::screen_scope(model.screen);
     COMMANDS
         .iter()
-        .filter(|command| !matches!(command.scope, Scope::Moving | Scope::Confirm | Scope::Form | Scope::Plan | Scope::Typed | Scope::Closed | Scope::Outcome) && command.id != "palette")
+        .filter(|command| {
+            !matches!(
+                command.scope,
+                Scope::Moving | Scope::Confirm | Scope::Form | Scope::Plan | Scope::Typed | Scope::Closed | Scope::Outcome
+            ) && command.id != "palette"
+        })
         .filter_map(|command| {
             let elsewhere =
                 !matches!(command.scope, Scope::Global | Scope::Always | Scope::ActionMenu | Scope::CopyMenu) && command.scope != here;

@@ -68,7 +68,7 @@ impl PlanView {
 
 /// Whether a plan may be carried out now: not refused, and the profile lets it pass.
 pub fn gate(model: &Model, view: &PlanView) -> Gate {
-    changes::gate(model, view.plan.spec().risk)
+    changes::gate(model, view.plan.risk())
 }
 
 /// Whether letters are typed into the plan's input now.

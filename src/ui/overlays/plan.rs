@@ -102,7 +102,7 @@ fn question(canvas: &mut Canvas, model: &Model, view: &PlanView, area: Rect) -> 
         say(canvas, below, glyphs.connecting, Role::Connecting, "The channel is being exported: it cannot go before that is done.");
         return None;
     }
-    let risk = view.plan.spec().risk;
+    let risk = view.plan.risk();
     let verb = view.plan.spec().title.to_lowercase();
     let (wanted, kind) = match &view.rung {
         Rung::Yes => {
@@ -113,7 +113,9 @@ fn question(canvas: &mut Canvas, model: &Model, view: &PlanView, area: Rect) -> 
         Rung::Count { number, what } => (number.to_string(), format!("{}, the number of {what},", figure::grouped(*number))),
         Rung::Address(address) => (address.to_string(), format!("{address}")),
     };
-    let armed = armed_for(model).filter(|_| risk == Risk::Destroy).map_or_else(String::new, |left| format!("   armed for {}", figure::duration(left)));
+    let armed = armed_for(model)
+        .filter(|_| risk == Risk::Destroy)
+        .map_or_else(String::new, |left| format!("   armed for {}", figure::duration(left)));
     match &view.error {
         Some(error) => say(canvas, area.y, glyphs.bad, Role::Bad, error),
         None => say(canvas, area.y, glyphs.pointer, Role::Strong, &format!("type {kind} to {verb}{armed}")),

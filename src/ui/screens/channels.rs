@@ -186,6 +186,8 @@ fn draw_row(canvas: &mut Canvas, area: Rect, y: u16, row: &Row, widths: &[Vec<u1
             canvas.put_cut(x + 22, y, room.saturating_sub(22), value, *role, Cut::Middle);
         }
         Row::Heading(table, columns) => grid::cells(canvas, x, y, &widths[*table], columns.iter().copied(), Role::Heading),
-        Row::Cells(table, row) => grid::cells(canvas, x, y, &widths[*table], row.iter().map(crate::domain::text::SafeText::as_str), Role::Text),
+        Row::Cells(table, row) => {
+            grid::cells(canvas, x, y, &widths[*table], row.iter().map(crate::domain::text::SafeText::as_str), Role::Text)
+        }
     }
 }

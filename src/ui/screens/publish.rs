@@ -5,8 +5,8 @@ use crate::app::screens::publish::{Body, Form, Part};
 use crate::domain::figure;
 use crate::ui::theme::Role;
 use crate::ui::widgets::chrome::Crumbs;
-use crate::ui::widgets::{field, input};
 use crate::ui::widgets::text::{Canvas, Cut};
+use crate::ui::widgets::{field, input};
 use ratatui::layout::{Position, Rect};
 
 /// Where labels end.
