@@ -160,7 +160,7 @@ fn may_change(model: &Model, risk: Risk) -> Available {
     let safety = model.profile.as_ref().map(|profile| profile.opened.safety).unwrap_or_default();
     match changes::gate(model, risk) {
         Gate::ReadOnly => refused("the profile is read-only"),
-        Gate::Unarmed if safety.production => refused("this production profile is not armed (!)"),
+        Gate::Unarmed if safety.production => refused("not armed: ! arms the profile"),
         Gate::Unarmed | Gate::Open => Ok(()),
     }
 }

@@ -5,6 +5,7 @@ use super::usage;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::{self, Amount};
 use crate::domain::operation::{Change, OperationSpec, Plan, Request, Risk};
+use crate::domain::safety::Rung;
 use crate::domain::text::SafeText;
 use crate::gateway::Gateway;
 use crate::runtime::log;
@@ -50,14 +51,20 @@ pub(super) async fn run(gateway: &Gateway, request: Request, mode: &Mode, as_jso
     if let Some(refused) = &change.refused {
         return Err(refused.clone().into());
     }
+    let plan = Plan::Change(Arc::new(change.clone()));
+    if !matches!(mode, Mode::Show) {
+        // Before anybody is asked: what would be refused is not worth a question.
+        gateway.passes(&plan)?;
+    }
     match mode {
         Mode::Show => return Ok(ExitCode::SUCCESS),
+        Mode::Ask if !gateway.safety.asks(plan.risk()) => {}
         Mode::Ask if !std::io::stdin().is_terminal() => {
             let fault =
                 usage(change.request.spec.id, &change.request.address.to_string(), "there is no terminal to ask on; nothing was done");
             return Err(fault.next(format!("add --apply {} to carry out exactly this plan", change.digest())).into());
         }
-        Mode::Ask if !asked(&Plan::Change(Arc::new(change.clone()))).await? => {
+        Mode::Ask if !asked(&plan).await? => {
             output::note("nothing was done");
             return Ok(ExitCode::FAILURE);
         }
@@ -187,11 +194,11 @@ pub(super) fn word(risk: Risk) -> &'static str {
 
 /// Asks for what the plan's risk demands.
 async fn asked(plan: &Plan) -> anyhow::Result<bool> {
-    let rung = crate::domain::safety::Rung::of(plan);
+    let rung = Rung::of(plan);
     let question = match rung.wanted() {
         None => "carry it out? [y/N] ".to_owned(),
         Some(_) => match &rung {
-            crate::domain::safety::Rung::Count { what, .. } => format!("to carry it out, type the number of {what}: "),
+            Rung::Count { what, .. } => format!("to carry it out, type the number of {what}: "),
             _ => "to carry it out, type the address: ".to_owned(),
         },
     };

@@ -163,18 +163,7 @@ mod tests {
         }));
         let request = Request { spec, address: Address::new("events", "a\u{202e}b"), arguments: Vec::new() };
         let table = Table { title: "parts", columns: vec!["part"], rows: vec![vec!["1".into()]; parts] };
-        Plan::Change(Arc::new(Change {
-            risk,
-            request,
-            summary: SafeText::default(),
-            risk,
-            tables: vec![table],
-            touches,
-            notes: Vec::new(),
-            refused: None,
-            steps: "".into(),
-            undo: None,
-        }))
+        Plan::Change(Arc::new(Change { tables: vec![table], touches, ..Change::new(request, "", "") }))
     }
 
     #[test]

@@ -123,3 +123,93 @@ fn lock(state: &Mutex<Option<Armed>>) -> MutexGuard<'_, Option<Armed>> {
 fn wall() -> Timestamp {
     Timestamp(jiff::Timestamp::now().as_millisecond())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::profile::{Integration, Profile, Setting};
+    use crate::config::secret::Secret;
+    use crate::domain::address::Address;
+    use crate::domain::message::Outgoing;
+    use crate::domain::operation::{Plan, Request};
+    use crate::domain::safety::{Mode, Safety};
+
+    const PRODUCTION: Safety = Safety { mode: Mode::Confirm, production: true, arm_for: Duration::from_secs(300) };
+
+    fn gateway(safety: Safety, read_only: bool) -> Gateway {
+        let mut memory = Integration::new("events", "memory", Vec::new());
+        let topics = Setting { value: Secret::new("orders:2".to_owned()), line: 0 };
+        memory.settings.insert("topics".to_owned(), topics);
+        Gateway::open(Profile { name: "prod\u{202e}".into(), path: None, safety, integrations: vec![memory] }, read_only)
+    }
+
+    fn message() -> Plan {
+        Plan::Publish { address: Address::new("events", "orders"), messages: vec![Outgoing::default()] }
+    }
+
+    async fn delete(gateway: &Gateway) -> Plan {
+        let address = Address::new("events", "orders");
+        let spec = gateway.operation(&address, "topic.delete").await.expect("the operation");
+        let request = Request { spec, address, arguments: Vec::new() };
+        Plan::Change(Arc::new(gateway.plan(request).await.expect("a plan")))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unarmed_production_profile_refuses_every_plan_and_hands_out_no_writing_handle() {
+        let gateway = gateway(PRODUCTION, false);
+        for plan in [message(), delete(&gateway).await] {
+            let fault = gateway.execute(plan).await.expect_err("not armed");
+            assert!(fault.kind == Kind::Forbidden && fault.to_string().contains("not armed"), "{fault}");
+            assert!(fault.next.as_str().contains("--arm prod‹U+202E›"), "{fault}");
+        }
+        let session = gateway.session("events").await.expect("a session");
+        assert!(session.publish.is_none() && session.manage.is_none() && session.transact.is_none());
+        assert_eq!(gateway.channels("events").await.expect("channels").len(), 1);
+        gateway.arm("prod‹U+202E›", None).expect("armed");
+        assert!(gateway.session("events").await.expect("a session").publish.is_some());
+        for plan in [message(), delete(&gateway).await] {
+            gateway.execute(plan).await.expect("armed");
+        }
+        assert_eq!(gateway.channels("events").await.expect("channels").len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_destroys_needs_an_armed_profile_everywhere() {
+        let gateway = gateway(Safety { mode: Mode::Open, ..Safety::default() }, false);
+        gateway.execute(message()).await.expect("nothing is taken away");
+        let plan = delete(&gateway).await;
+        assert_eq!(gateway.execute(plan.clone()).await.expect_err("not armed").kind, Kind::Forbidden);
+        gateway.arm("prod‹U+202E›", None).expect("armed");
+        gateway.execute(plan).await.expect("armed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn arming_ends_by_itself_and_by_hand_and_may_be_renewed() {
+        let gateway = gateway(PRODUCTION, false);
+        let time = Duration::from_secs(300);
+        gateway.arm("prod‹U+202E›", Some(time)).expect("armed");
+        tokio::time::advance(Duration::from_secs(200)).await;
+        gateway.arm("prod‹U+202E›", Some(time)).expect("armed anew");
+        tokio::time::advance(Duration::from_secs(299)).await;
+        assert!(gateway.is_armed());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(!gateway.is_armed());
+        gateway.execute(message()).await.expect_err("the time was over");
+        gateway.arm("prod‹U+202E›", Some(time)).expect("armed");
+        gateway.disarm();
+        assert!(!gateway.is_armed());
+    }
+
+    #[tokio::test]
+    async fn only_its_own_name_arms_a_profile_and_nothing_a_read_only_one() {
+        let gateway_ = gateway(PRODUCTION, false);
+        for name in ["", "prod", "PROD‹U+202E›", "events", "y"] {
+            assert!(gateway_.arm(name, None).is_err() && !gateway_.is_armed(), "{name}");
+        }
+        for closed in [gateway(PRODUCTION.read_only(), false), gateway(PRODUCTION, true)] {
+            assert_eq!(closed.arm("prod‹U+202E›", None).expect_err("read-only").kind, Kind::Forbidden);
+            assert_eq!(closed.execute(message()).await.expect_err("read-only").kind, Kind::Forbidden);
+            assert!(!closed.operations("events").await.expect("what there would be").is_empty());
+        }
+    }
+}

@@ -53,7 +53,7 @@ impl Gateway {
     /// is asked, the outcome after, whatever it is.
     pub async fn execute(&self, plan: Plan) -> Result<Outcome, Fault> {
         let (spec, address) = (plan.spec(), plan.address().clone());
-        if let Err(refused) = self.permit(plan.risk(), &address) {
+        if let Err(refused) = self.passes(&plan) {
             tracing::warn!(target: "audit", operation = spec.id, %address, fault = %refused, "refused");
             return Err(refused);
         }
@@ -85,6 +85,11 @@ impl Gateway {
         self.supervised(integration)?.offers().await
     }
 
+    /// Whether the profile's safety lets a plan pass as it is now, armed or not; why not otherwise.
+    pub fn passes(&self, plan: &Plan) -> Result<(), Fault> {
+        self.permit(plan.risk(), plan.address())
+    }
+
     /// The operation of that name.
     pub async fn operation(&self, address: &Address, id: &str) -> Result<&'static OperationSpec, Fault> {
         let operations = self.operations(&address.integration).await?;
@@ -98,8 +103,8 @@ impl Gateway {
         })
     }
 
-    /// Works out what a request would do, changing nothing: it need not be armed for that. Its arguments are checked against the
-    /// operation's fields first.
+    /// Works out what a request would do, changing nothing: it need not be armed for that. Its arguments are checked
+    /// against the operation's fields first.
     pub async fn plan(&self, request: Request) -> Result<Change, Fault> {
         request.check()?;
         let session = self.whole_session(&request.address.integration).await?;

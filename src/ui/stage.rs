@@ -74,17 +74,11 @@ pub(super) static OPERATIONS: [&OperationSpec; 4] = [&CREATE, &CONFIGURE, &EMPTY
 pub(super) fn change(request: Request) -> Change {
     let row =
         |i: u64| vec![SafeText::from(i.to_string()), "0".into(), (1_042 * (i + 1)).to_string().into(), "kafka-1.prod.example:9092".into()];
+    let summary = format!("{} {}: 3 partitions.", request.spec.title, request.address);
     Change {
-        risk: request.spec.risk,
-        summary: format!("{} {}: 3 partitions.", request.spec.title, request.address).into(),
         tables: vec![Table { title: "partitions", columns: vec!["partition", "start", "end", "leader"], rows: (0..3).map(row).collect() }],
-        risk: request.spec.risk,
         touches: Amount::AtMost(6_252),
-        notes: Vec::new(),
-        refused: None,
-        steps: "0 1 2".into(),
-        undo: None,
-        request,
+        ..Change::new(request, summary, "0 1 2")
     }
 }
 

@@ -14,7 +14,7 @@ use crate::domain::operation::{Change, Plan};
 use crate::domain::safety::{Gate, Rung};
 
 /// Where values of facts begin.
-pub const LABEL: u16 = 9;
+pub const LABEL: u16 = 11;
 
 /// A plan on the screen.
 pub struct PlanView {

@@ -110,7 +110,7 @@ fn question(canvas: &mut Canvas, model: &Model, view: &PlanView, area: Rect) -> 
             canvas.put(area.x + used + 1, below, area.width.saturating_sub(used + 1), &verb, Role::Text);
             return None;
         }
-        Rung::Count { number, what } => (number.to_string(), format!("the number of {what}, {}", figure::grouped(*number))),
+        Rung::Count { number, what } => (number.to_string(), format!("{}, the number of {what},", figure::grouped(*number))),
         Rung::Address(address) => (address.to_string(), format!("{address}")),
     };
     let armed = armed_for(model)

@@ -164,6 +164,10 @@ pub fn jobs(canvas: &mut Canvas, model: &Model, area: Rect) {
 
 /// `204/≤ 312  8/s  ETA 14 s`.
 fn progress(job: &Job) -> String {
+    // Nothing counted yet, and nobody knows how much there is.
+    if job.done == 0 && job.total.is_none() {
+        return "under way".to_owned();
+    }
     let mut text = figure::count(job.done);
     if let Some(total) = job.total {
         text.push_str(&format!(" of ≤ {}", figure::count(total)));
