@@ -20,6 +20,7 @@ pub enum Action {
     Overview,
     Channels,
     Traffic,
+    Groups,
     Profiles,
     WireLog,
     Notices,
@@ -42,6 +43,8 @@ pub enum Action {
     Connect,
     Reload,
     Describe,
+    Consumers,
+    Messages,
     Internal,
     Tenant,
     Pause,
@@ -84,6 +87,7 @@ pub enum Scope {
     Overview,
     Channels,
     Traffic,
+    Groups,
     Publish,
     WireLog,
     Notices,
@@ -181,6 +185,9 @@ pub const COMMANDS: &[Command] = &[
     row(S::Channels, Action::Describe, "channels.describe", "Describe: partitions and settings", &[k('d')])
         .foot("describe")
         .when(can::channel_selected),
+    row(S::Channels, Action::Consumers, "channels.consumers", "Groups that read this channel", &[k('c')])
+        .foot("consumers")
+        .when(can::channel_selected),
     row(S::Channels, Action::Filter, "channels.filter", "Show only what matches", &[k('/')]).foot("filter"),
     row(S::Channels, Action::Actions, "channels.actions", "Actions on this channel", &[k('x')]).foot("actions").when(can::channel_selected),
     row(S::Channels, Action::Mark, "channels.mark", "Mark, and go on", &[k(' ')]).foot("mark").when(can::channel_selected),
@@ -215,6 +222,11 @@ pub const COMMANDS: &[Command] = &[
     row(S::Traffic, Action::MarkRange, "traffic.range", "Begin or end a range of marks", &[k('v')]).when(can::message_selected),
     row(S::Traffic, Action::MarkInvert, "traffic.invert", "Mark the others", &[k('*')]).when(can::message_selected),
     row(S::Traffic, Action::MarkNone, "traffic.unmark", "Clear the marks", &[k('\\')]).when(can::messages_marked),
+    row(S::Groups, Action::Messages, "groups.messages", "Messages at the group's position", &[k('m')])
+        .foot("messages")
+        .when(can::group_behind),
+    row(S::Groups, Action::Filter, "groups.filter", "Show only what matches", &[k('/')]).foot("filter").when(can::groups_listed),
+    row(S::Groups, Action::CopyMenu, "groups.copy", "Copy…", &[k('y')]).foot("copy").when(can::group_selected),
     row(S::Publish, Action::Review, "publish.review", "Review the plan", &[ctrl('s')]).foot("review and send").plans(),
     row(S::Publish, Action::NextField, "publish.next", "Next field", &[code(KeyCode::Tab)]).foot("next field"),
     row(S::Publish, Action::PreviousField, "publish.previous", "Previous field", &[code(KeyCode::BackTab)]),
@@ -228,9 +240,9 @@ pub const COMMANDS: &[Command] = &[
     row(S::ActionMenu, Action::Export, "export", "Export marked or shown messages to a file…", &[k('e')]).when(can::export),
     row(S::CopyMenu, Action::CopyValue, "copy.value", "Value", &[k('v')]).when(can::message_selected),
     row(S::CopyMenu, Action::CopyKey, "copy.key", "Key", &[k('k')]).when(can::key_selected),
-    row(S::CopyMenu, Action::CopyJson, "copy.json", "Message as JSON", &[k('j')]).when(can::message_selected),
+    row(S::CopyMenu, Action::CopyJson, "copy.json", "As JSON", &[k('j')]).when(can::json_there),
     row(S::CopyMenu, Action::CopyAddress, "copy.address", "Address", &[k('a')]).when(can::something_selected),
-    row(S::CopyMenu, Action::CopyCommand, "copy.command", "Command: mqdeck tail …", &[k('c')]).when(can::something_selected),
+    row(S::CopyMenu, Action::CopyCommand, "copy.command", "Command: mqdeck …", &[k('c')]).when(can::something_selected),
     row(S::Confirm, Action::Confirm, "yes", "Do it", &[k('y')]).foot("do it"),
     row(S::Confirm, Action::Decline, "no", "Do not", &[k('n'), code(KeyCode::Esc), k('q')]).foot("do not"),
     // Moving
@@ -245,6 +257,7 @@ pub const COMMANDS: &[Command] = &[
     row(S::Global, Action::Overview, "overview", "Overview", &[k('1')]).foot("overview").when(can::profile_open),
     row(S::Global, Action::Channels, "channels", "Channels", &[k('2')]).foot("channels").when(can::profile_open),
     row(S::Global, Action::Traffic, "traffic", "Traffic", &[k('3')]).foot("traffic").when(can::profile_open),
+    row(S::Global, Action::Groups, "groups", "Groups", &[k('4')]).foot("groups").when(can::profile_open),
     row(S::Global, Action::Profiles, "profiles", "Profiles", &[k('0')]).foot("profiles"),
     row(S::Global, Action::LastView, "last-view", "Last view", &[k('-')]).when(can::last_view),
     row(S::Global, Action::WireLog, "wire-log", "Wire log: what was asked and answered", &[k('@')])
@@ -306,6 +319,7 @@ mod tests {
         &[S::Overview, S::Moving, S::Global, S::Always],
         &[S::Channels, S::Moving, S::Global, S::Always],
         &[S::Traffic, S::Moving, S::Global, S::Always],
+        &[S::Groups, S::Moving, S::Global, S::Always],
         &[S::WireLog, S::Moving, S::Global, S::Always],
         &[S::Notices, S::Moving, S::Global, S::Always],
         &[S::Publish, S::Always],

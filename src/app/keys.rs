@@ -7,7 +7,7 @@ use super::overlays::confirm::Confirm;
 use super::overlays::palette::{self, Target};
 use super::overlays::{Overlay, help, input, menu};
 use super::screens::traffic::open;
-use super::screens::{channels, overview, profiles, traffic};
+use super::screens::{channels, groups, overview, profiles, traffic};
 use super::{act, keymap, layout, moving};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
@@ -71,6 +71,7 @@ pub(super) fn mouse(model: &mut Model, mouse: MouseEvent) {
                 Screen::Overview => model.overview.list.offset(),
                 Screen::Channels => model.channels.list.offset(),
                 Screen::Traffic => model.traffic.list.offset(),
+                Screen::Groups if !groups::is_open(model) => model.groups.list.offset(),
                 Screen::Profiles => model.profiles.list.offset(),
                 _ => return,
             };
@@ -115,6 +116,7 @@ fn chosen(model: &mut Model) {
     match target {
         Target::Command(command) => act::command(model, command),
         Target::Screen(Screen::Channels) => channels::open(model, None),
+        Target::Screen(Screen::Groups) => groups::open(model, None),
         Target::Screen(screen) => act::go(model, screen),
         Target::Channel(address) => open::open(model, vec![address]),
         Target::Profile(path) => profiles::opening(model, "profile", super::Effect::OpenProfile(path)),
@@ -255,6 +257,10 @@ fn set_filter(model: &mut Model, text: String) {
         Screen::Channels => {
             model.channels.filter = text;
             channels::rebuild(model);
+        }
+        Screen::Groups => {
+            model.groups.filter = text;
+            groups::rebuild(model);
         }
         _ => {}
     }

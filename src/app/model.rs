@@ -8,6 +8,7 @@ use super::jobs::Job;
 use super::overlays::Overlay;
 use super::overlays::input::Filter;
 use super::screens::channels::Channels;
+use super::screens::groups::Groups;
 use super::screens::notices::Notices;
 use super::screens::overview::Overview;
 use super::screens::profiles::Profiles;
@@ -28,6 +29,7 @@ pub enum Screen {
     Overview,
     Channels,
     Traffic,
+    Groups,
     Publish,
     WireLog,
     Notices,
@@ -54,6 +56,7 @@ pub struct Model {
     pub overview: Overview,
     pub channels: Channels,
     pub traffic: Traffic,
+    pub groups: Groups,
     pub form: Option<Form>,
     pub wire: WireLog,
     pub notices: Notices,
@@ -102,6 +105,7 @@ impl Model {
             overview: Overview::default(),
             channels: Channels::default(),
             traffic: Traffic::default(),
+            groups: Groups::default(),
             form: None,
             wire: WireLog::default(),
             notices: Notices::default(),

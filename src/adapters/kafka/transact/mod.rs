@@ -77,7 +77,8 @@ impl Transact for Transactions {
                 let context = Context::new(maker.tokens.clone());
                 let named = target.clone();
                 let joined = off_thread(move || Member::join(&config, context, &source.channels, named)).await;
-                let member = joined.unwrap_or_else(|| Err(no_thread())).map_err(|error| Fault { op: BEGIN, ..not_created(&target, &error) })?;
+                let member =
+                    joined.unwrap_or_else(|| Err(no_thread())).map_err(|error| Fault { op: BEGIN, ..not_created(&target, &error) })?;
                 Some(Arc::new(Mutex::new(member)))
             }
         };
