@@ -15,7 +15,7 @@ use super::overlays::menu::Menu;
 use super::overlays::palette;
 use super::screens::publish::{self, Form};
 use super::screens::traffic::{self, Focus, Source, open};
-use super::screens::{channels, overview, profiles};
+use super::screens::{channels, groups, overview, profiles};
 use super::update::{new_form, say};
 use super::{keymap, moving};
 use crate::domain::address::Address;
@@ -58,6 +58,7 @@ fn action(model: &mut Model, action: Action) {
         Action::Overview => go(model, Screen::Overview),
         Action::Channels => channels::open(model, None),
         Action::Traffic => go(model, Screen::Traffic),
+        Action::Groups => groups::open(model, None),
         Action::Profiles => go(model, Screen::Profiles),
         Action::WireLog => go(model, Screen::WireLog),
         Action::Notices => go(model, Screen::Notices),
@@ -100,6 +101,11 @@ fn on_screen(model: &mut Model, action: Action) {
     match action {
         Action::Describe if model.channels.describe.is_some() => model.channels.describe = None,
         Action::Describe => channels::describe(model),
+        Action::Consumers => {
+            let address = channels::selected(model).map(|(i, c)| Address::new(&i.name, &c.name));
+            groups::open(model, address);
+        }
+        Action::Messages => groups::messages(model),
         Action::Internal => {
             model.channels.internal = !model.channels.internal;
             channels::rebuild(model);
@@ -169,6 +175,7 @@ pub(super) fn go(model: &mut Model, screen: Screen) {
             Screen::Overview => model.overview.list.selected().cloned(),
             Screen::Channels => channels::selected(model).map(|(i, _)| i.name.clone()),
             Screen::Traffic => model.traffic.addresses.first().map(|a| a.integration.clone()),
+            Screen::Groups => groups::target(model).map(|address| address.integration),
             _ => None,
         };
         let shown = here.or_else(|| model.wire.integration.clone()).or_else(|| model.integrations().first().map(|i| i.name.clone()));
@@ -193,6 +200,12 @@ fn leave(model: &mut Model) {
             model.channels.filter.clear();
             channels::rebuild(model);
         }
+        Screen::Groups if groups::is_open(model) => _ = groups::close(model),
+        Screen::Groups if !model.groups.filter.is_empty() => {
+            model.groups.filter.clear();
+            groups::rebuild(model);
+        }
+        Screen::Groups if model.groups.reading.is_some() && model.back.is_empty() => groups::open(model, None),
         Screen::Overview if !model.overview.filter.is_empty() => {
             model.overview.filter.clear();
             overview::rebuild(model);
@@ -264,6 +277,7 @@ fn enter(model: &mut Model) {
             open::open(model, addresses);
         }
         Screen::Traffic => open::enter(model),
+        Screen::Groups => groups::show(model),
         Screen::Profiles => profiles::open_selected(model),
         _ => {}
     }
@@ -273,6 +287,7 @@ fn filter(model: &mut Model) {
     let before = match model.screen {
         Screen::Overview => &model.overview.filter,
         Screen::Channels => &model.channels.filter,
+        Screen::Groups => &model.groups.filter,
         _ => &model.traffic.filter,
     }
     .clone();
@@ -340,6 +355,12 @@ fn follow(model: &mut Model) {
 
 fn copy(model: &mut Model, action: Action) {
     model.overlay = None;
+    if model.screen == Screen::Groups {
+        if let Some((text, what)) = groups::copied(model, action) {
+            model.effect(Effect::Copy(Copy::Text(text, what)));
+        }
+        return;
+    }
     let view = (model.screen == Screen::Traffic).then(|| model.traffic.selected().cloned()).flatten();
     let address = view.as_ref().map(|v| v.address.clone()).or_else(|| target(model));
     let what = match (action, view, address) {
@@ -375,7 +396,7 @@ fn tail_command(model: &Model, address: &Address, view: Option<&MessageView>) ->
 }
 
 /// A word as a shell takes it.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-@:+=,".contains(c));
     if plain && !word.is_empty() { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }

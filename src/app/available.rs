@@ -4,8 +4,8 @@ use super::changes;
 use super::commands::Reason;
 use super::model::{Model, Screen};
 use super::overlays::{Overlay, menu, plan};
-use super::screens::channels;
 use super::screens::traffic::Focus;
+use super::screens::{channels, groups};
 use crate::domain::address::Address;
 use crate::domain::channel::Caps;
 use crate::domain::health::Link;
@@ -40,6 +40,8 @@ pub(super) fn enter(model: &Model) -> Available {
         Screen::Overview => model.overview.rows.len(),
         Screen::Channels => model.channels.rows.len(),
         Screen::Traffic => model.traffic.window.len(),
+        Screen::Groups if groups::is_open(model) => return Err(Reason::Absent),
+        Screen::Groups => model.groups.rows.len(),
         Screen::Profiles => model.profiles.entries.as_ref().map_or(0, Vec::len),
         _ => return Err(Reason::Absent),
     };
@@ -48,6 +50,24 @@ pub(super) fn enter(model: &Model) -> Available {
 
 pub(super) fn channel_selected(model: &Model) -> Available {
     only_if(channels::selected(model).is_some(), "no channel is selected")
+}
+
+pub(super) fn group_selected(model: &Model) -> Available {
+    only_if(groups::target(model).is_some(), "no group is selected")
+}
+
+pub(super) fn group_behind(model: &Model) -> Available {
+    group_selected(model)?;
+    only_if(groups::mark(model).is_some(), "nothing waits there, or its position is not known")
+}
+
+pub(super) fn groups_listed(model: &Model) -> Available {
+    if groups::is_open(model) { Err(Reason::Absent) } else { Ok(()) }
+}
+
+/// What the copy menu can give as JSON.
+pub(super) fn json_there(model: &Model) -> Available {
+    if model.screen == Screen::Groups { group_selected(model) } else { message_selected(model) }
 }
 
 pub(super) fn channels_marked(model: &Model) -> Available {
@@ -104,6 +124,7 @@ pub(super) fn something_selected(model: &Model) -> Available {
     match model.screen {
         Screen::Channels => channel_selected(model),
         Screen::Traffic => traffic_open(model),
+        Screen::Groups => group_selected(model),
         _ => Err(Reason::Absent),
     }
 }

@@ -34,11 +34,15 @@ fn step_of(age: Duration) -> u64 {
 fn ages(model: &Model) -> Vec<Timestamp> {
     let mut moments = Vec::new();
     let lists = matches!(model.screen, Screen::Overview | Screen::Channels);
+    let groups = model.screen == Screen::Groups;
     for integration in model.integrations() {
         if let Link::Down { since, .. } = &integration.link {
             moments.push(*since);
         }
         if lists && let Some(at) = integration.listed_at {
+            moments.push(at);
+        }
+        if groups && let Some(at) = integration.groups.listed_at {
             moments.push(at);
         }
     }
@@ -59,6 +63,9 @@ fn waits(model: &Model) -> Vec<Timestamp> {
     }
     if let Some(Overlay::Form(form)) = &model.overlay {
         waits.extend(form.planning.map(|(_, since)| since));
+    }
+    if model.screen == Screen::Groups {
+        waits.extend(model.groups.waiting_since());
     }
     if model.screen == Screen::Channels {
         waits.extend(model.channels.waiting_since());

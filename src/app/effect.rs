@@ -26,6 +26,18 @@ pub enum Effect {
     /// Keep the channel lists of these integrations fresh: list now, then every few seconds, and send `Channels` each time.
     /// Replaces the watch before it; an integration not named is no longer asked.
     WatchChannels(Vec<Arc<str>>),
+    /// Groups are looked at all the time; while `near`, oftener. `rows` are those on the screen, by integration: ask how long they
+    /// are behind and send `GroupTimes`. Replaces the focus before it.
+    FocusGroups {
+        near: bool,
+        rows: Vec<(Arc<str>, Arc<str>)>,
+    },
+    /// Look at one group with its partitions and members now, and every few seconds until `StopTask`. Answers: `Group`.
+    WatchGroup {
+        task: TaskId,
+        integration: Arc<str>,
+        group: Arc<str>,
+    },
     /// Answer: `Described`.
     Describe {
         task: TaskId,

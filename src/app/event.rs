@@ -4,6 +4,7 @@ use super::effect::{EditPurpose, TaskId};
 use crate::domain::channel::{Channel, Description};
 use crate::domain::fault::Fault;
 use crate::domain::health::Link;
+use crate::domain::lag::{Behind, Board, GroupView};
 use crate::domain::operation::{Change, Done, OperationSpec, PublishSpec};
 use crate::domain::receipt::Receipt;
 use crate::domain::safety::Safety;
@@ -56,6 +57,21 @@ pub enum Event {
     Channels {
         integration: Arc<str>,
         result: Result<Vec<Channel>, Fault>,
+    },
+    /// The groups of an integration, judged anew; `None`: its system has none. Comes by itself while a profile is open.
+    Groups {
+        integration: Arc<str>,
+        result: Result<Option<Box<Board>>, Fault>,
+    },
+    /// How long groups of `FocusGroups` are behind.
+    GroupTimes {
+        integration: Arc<str>,
+        times: Vec<(Arc<str>, Behind)>,
+    },
+    /// The group of `WatchGroup`, anew.
+    Group {
+        task: TaskId,
+        result: Result<Box<GroupView>, Fault>,
     },
     Described {
         task: TaskId,

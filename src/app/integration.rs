@@ -1,6 +1,7 @@
 //! What the console knows of one integration: its connection, its channels and their rates.
 
 use super::event::OpenedIntegration;
+use super::screens::groups::Watched;
 use super::spark::Spark;
 use crate::domain::channel::Channel;
 use crate::domain::fault::Fault;
@@ -39,6 +40,7 @@ pub struct Integration {
     /// Messages a second of all channels, if any is known.
     pub rate_in: Option<f64>,
     pub spark: Spark,
+    pub groups: Watched,
 }
 
 /// A channel's name and recent rates.
@@ -65,6 +67,7 @@ impl Integration {
             list_fault: None,
             rate_in: None,
             spark: Spark::default(),
+            groups: Watched::default(),
         }
     }
 

@@ -15,6 +15,7 @@ pub fn screen_scope(screen: Screen) -> Scope {
         Screen::Overview => Scope::Overview,
         Screen::Channels => Scope::Channels,
         Screen::Traffic => Scope::Traffic,
+        Screen::Groups => Scope::Groups,
         Screen::Publish => Scope::Publish,
         Screen::WireLog => Scope::WireLog,
         Screen::Notices => Scope::Notices,
@@ -74,6 +75,7 @@ fn is_here(screen: Screen, action: Action) -> bool {
         (Screen::Overview, Action::Overview)
             | (Screen::Channels, Action::Channels)
             | (Screen::Traffic, Action::Traffic)
+            | (Screen::Groups, Action::Groups)
             | (Screen::Profiles, Action::Profiles)
             | (Screen::WireLog, Action::WireLog)
     )

@@ -7,7 +7,7 @@ use super::overlays::confirm::Confirm;
 use super::overlays::palette::{self, Target};
 use super::overlays::{Overlay, help, input, menu, plan};
 use super::screens::traffic::open;
-use super::screens::{channels, overview, profiles, traffic};
+use super::screens::{channels, groups, overview, profiles, traffic};
 use super::{act, keymap, layout, moving};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
@@ -78,6 +78,7 @@ pub(super) fn mouse(model: &mut Model, mouse: MouseEvent) {
                 Screen::Overview => model.overview.list.offset(),
                 Screen::Channels => model.channels.list.offset(),
                 Screen::Traffic => model.traffic.list.offset(),
+                Screen::Groups if !groups::is_open(model) => model.groups.list.offset(),
                 Screen::Profiles => model.profiles.list.offset(),
                 _ => return,
             };
@@ -123,6 +124,7 @@ fn chosen(model: &mut Model) {
         Target::Command(command) => act::command(model, command),
         Target::Operation(spec, address) => changes::open(model, spec, address),
         Target::Screen(Screen::Channels) => channels::open(model, None),
+        Target::Screen(Screen::Groups) => groups::open(model, None),
         Target::Screen(screen) => act::go(model, screen),
         Target::Channel(address) => open::open(model, vec![address]),
         Target::Profile(path) => profiles::opening(model, "profile", super::Effect::OpenProfile(path)),
@@ -297,6 +299,10 @@ fn set_filter(model: &mut Model, text: String) {
         Screen::Channels => {
             model.channels.filter = text;
             channels::rebuild(model);
+        }
+        Screen::Groups => {
+            model.groups.filter = text;
+            groups::rebuild(model);
         }
         _ => {}
     }

@@ -9,6 +9,7 @@ use super::jobs::Job;
 use super::overlays::Overlay;
 use super::overlays::input::Filter;
 use super::screens::channels::Channels;
+use super::screens::groups::Groups;
 use super::screens::notices::Notices;
 use super::screens::overview::Overview;
 use super::screens::profiles::Profiles;
@@ -29,6 +30,7 @@ pub enum Screen {
     Overview,
     Channels,
     Traffic,
+    Groups,
     Publish,
     WireLog,
     Notices,
@@ -55,6 +57,7 @@ pub struct Model {
     pub overview: Overview,
     pub channels: Channels,
     pub traffic: Traffic,
+    pub groups: Groups,
     pub form: Option<Form>,
     pub wire: WireLog,
     pub notices: Notices,
@@ -104,6 +107,7 @@ impl Model {
             overview: Overview::default(),
             channels: Channels::default(),
             traffic: Traffic::default(),
+            groups: Groups::default(),
             form: None,
             wire: WireLog::default(),
             notices: Notices::default(),

@@ -5,7 +5,7 @@ use super::list::{List, Step};
 use super::model::{Model, Screen};
 use super::overlays::{Overlay, outcome, plan};
 use super::screens::traffic::open;
-use super::screens::{channels, overview, profiles};
+use super::screens::{channels, groups, overview, profiles};
 use super::{layout, screens};
 
 /// Moves the cursor of the screen.
@@ -26,6 +26,18 @@ pub(super) fn step(model: &mut Model, step: Step) {
             channels::follow(model);
         }
         Screen::Traffic => open::step(model, step),
+        Screen::Groups if groups::is_open(model) => {
+            let page = groups::part_page(model);
+            if let Some(open) = &mut model.groups.open {
+                let mut list = std::mem::take(&mut open.list);
+                list.step(step, open.rows.len(), page, |row| open.key_at(row));
+                open.list = list;
+            }
+        }
+        Screen::Groups => {
+            let len = model.groups.rows.len();
+            step_list(model, len, page, step, |m| &mut m.groups.list, groups::key_at);
+        }
         Screen::Profiles => {
             let len = model.profiles.entries.as_ref().map_or(0, Vec::len);
             step_list(model, len, page, step, |m| &mut m.profiles.list, profiles::key_at);

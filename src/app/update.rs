@@ -8,10 +8,11 @@ use super::list::List;
 use super::model::{Model, Profile, Screen};
 use super::screens::publish::{Body, Form};
 use super::screens::traffic::{self, open};
-use super::screens::{channels, overview, profiles, wire_log};
+use super::screens::{channels, groups, overview, profiles, wire_log};
 use super::{act, changes, clock, keys, layout};
 use crate::domain::channel::Channel;
 use crate::domain::fault::Fault;
+use crate::domain::lag::Behind;
 use crate::domain::receipt::Receipt;
 use crate::domain::view::MessageView;
 use bytes::Bytes;
@@ -72,6 +73,7 @@ impl Model {
             other => self.take_answer(other),
         }
         settle(self);
+        groups::focus(self);
         self.face = clock::face(self);
         std::mem::take(&mut self.out)
     }
@@ -81,6 +83,9 @@ impl Model {
         let now = self.now;
         match event {
             Event::Channels { integration, result } => listed(self, &integration, result),
+            Event::Groups { integration, result } => groups::looked(self, &integration, result),
+            Event::GroupTimes { integration, times } => group_times(self, &integration, times),
+            Event::Group { task, result } => groups::follow(self, task, result),
             Event::Described { task, result } => {
                 if let Some(pane) = self.channels.describe.as_mut().filter(|pane| pane.task == task) {
                     pane.result = Some(result);
@@ -168,6 +173,8 @@ fn profile_opened(model: &mut Model, opened: Opened) {
     model.overview = overview::Overview::default();
     model.channels = channels::Channels { asked_at: Some(model.now), ..channels::Channels::default() };
     model.traffic = traffic::Traffic::default();
+    groups::close(model);
+    model.groups = groups::Groups { asked_at: Some(model.now), ..groups::Groups::default() };
     model.wire = wire_log::WireLog::default();
     model.form = None;
     model.changes = changes::Changes::default();
@@ -192,6 +199,17 @@ fn listed(model: &mut Model, integration: &Arc<str>, result: Result<Vec<Channel>
         model.channels.asked_at = None;
         channels::rebuild(model);
         overview::rebuild(model);
+        model.touch();
+    }
+}
+
+fn group_times(model: &mut Model, integration: &str, times: Vec<(Arc<str>, Behind)>) {
+    let Some(found) = model.integration_mut(integration) else { return };
+    let mut changed = false;
+    for (group, behind) in times {
+        changed |= found.groups.behind.insert(group, behind) != Some(behind);
+    }
+    if changed && model.screen == Screen::Groups {
         model.touch();
     }
 }
@@ -267,6 +285,15 @@ fn settle(model: &mut Model) {
     match model.screen {
         Screen::Overview => settle_list(model, model.overview.rows.len(), page, |m| &mut m.overview.list, overview::key_at),
         Screen::Channels => settle_list(model, model.channels.rows.len(), page, |m| &mut m.channels.list, channels::key_at),
+        Screen::Groups => {
+            settle_list(model, model.groups.rows.len(), page, |m| &mut m.groups.list, groups::key_at);
+            let page = groups::part_page(model);
+            if let Some(open) = &mut model.groups.open {
+                let mut list = std::mem::take(&mut open.list);
+                list.settle(open.rows.len(), page, true, |row| open.key_at(row));
+                open.list = list;
+            }
+        }
         Screen::Profiles => {
             let len = model.profiles.entries.as_ref().map_or(0, Vec::len);
             settle_list(model, len, page, |m| &mut m.profiles.list, profiles::key_at);

@@ -11,7 +11,9 @@ use crate::domain::time::{Timestamp, parse_duration};
 use crate::gateway::Gateway;
 use clap::Args;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Between two looks.
@@ -38,6 +40,9 @@ pub struct Lag {
     /// The assertion must hold without a break for this long.
     #[arg(long = "for", value_name = "DURATION", requires = "assert", value_parser = duration)]
     hold: Option<Duration>,
+    /// Integrations of which it was said that groups may be missing.
+    #[arg(skip)]
+    noted: Mutex<BTreeSet<String>>,
 }
 
 /// One group as it was last seen.
@@ -114,12 +119,18 @@ impl Lag {
                 }
                 continue;
             };
-            for gap in gaps {
-                output::note(&format!("groups may be missing: {gap}"));
-            }
+            self.note_gaps(&name, &gaps);
             rows.extend(groups.into_iter().map(|(group, partitions)| Row { integration: name.clone(), group, partitions }));
         }
         Ok(rows)
+    }
+
+    /// Says what could not be listed, once.
+    fn note_gaps(&self, integration: &str, gaps: &[Fault]) {
+        let Some(first) = gaps.first() else { return };
+        if self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(integration.to_owned()) {
+            output::note(&format!("groups of {integration} may be missing: {first}"));
+        }
     }
 
     /// Asks how old the next message of every partition is.
@@ -197,13 +208,6 @@ fn behind(partitions: &[PartitionLag], now: Timestamp) -> Option<(Duration, Opti
     Some((most, times.iter().all(Option::is_some).then_some(most)))
 }
 
-fn eta_seconds(eta: Eta) -> Option<u64> {
-    match eta {
-        Eta::In(time) => Some(time.as_secs()),
-        Eta::Unknown | Eta::Never => None,
-    }
-}
-
 fn object(row: &Row, partition: Option<&PartitionLag>, now: Timestamp) -> serde_json::Value {
     let standing = partition.map(|p| &p.standing);
     let (verdict, reason, eta) = partition
@@ -218,7 +222,7 @@ fn object(row: &Row, partition: Option<&PartitionLag>, now: Timestamp) -> serde_
         "partition": known(standing.and_then(|s| s.partition)), "committed": known(standing.and_then(|s| s.committed)),
         "end": known(standing.and_then(|s| s.end)), "lag": known(standing.and_then(|s| s.lag.number())),
         "seconds": known(partition.and_then(|p| p.behind(now)).map(|time| time.as_secs())),
-        "verdict": verdict.id(), "reason": reason.as_str(), "eta_seconds": known(eta_seconds(eta)), "catches_up": known(catches_up),
+        "verdict": verdict.id(), "reason": reason.as_str(), "eta_seconds": known(eta.seconds()), "catches_up": known(catches_up),
         "state": row.group.group.state.word(), "owner": known(standing.and_then(|s| s.owner.as_ref()).map(SafeText::as_str)),
     })
 }

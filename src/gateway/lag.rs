@@ -3,8 +3,8 @@
 use super::{Gateway, cannot};
 use crate::adapters::session::Groups;
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::group::{Group, Mark, Member, Standing};
-use crate::domain::lag::{GroupLag, PartitionLag, Rules, Track, judge_group};
+use crate::domain::group::{Group, Mark, Standing};
+use crate::domain::lag::{Behind, Board, GroupLag, GroupView, PartitionLag, Rules, Track, judge_group};
 use crate::domain::time::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -16,32 +16,6 @@ pub const STAMPS: usize = 1_000;
 const STAMPS_OF_A_ROW: usize = 64;
 /// Times remembered; those not asked for of late are forgotten first.
 const REMEMBERED: usize = 20_000;
-
-/// The groups of one integration, judged.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Board {
-    /// In the order of their names.
-    pub groups: Vec<GroupLag>,
-    /// What could not be listed: groups may be missing because of it.
-    pub gaps: Vec<Fault>,
-}
-
-/// One group in full.
-#[derive(Clone, Debug, PartialEq)]
-pub struct GroupView {
-    pub lag: GroupLag,
-    pub partitions: Vec<PartitionLag>,
-    pub members: Vec<Member>,
-}
-
-/// How long the oldest message that a group has not read has been waiting.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Behind {
-    /// `None`: nothing of it is known.
-    pub time: Option<Duration>,
-    /// Every partition that is behind was asked and answered; else it may be longer.
-    pub whole: bool,
-}
 
 /// What was seen, by integration.
 pub(super) struct Pasts {

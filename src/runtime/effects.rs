@@ -1,5 +1,6 @@
 //! Performs effects: each becomes a task on the gateway whose answers come back as events.
 
+use super::groups::{self, GroupFocus};
 use super::lanes::{Arrival, Lanes};
 use super::{First, export, open};
 use crate::adapters::wirelog::Exchange;
@@ -26,6 +27,7 @@ use futures::future::join_all;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 /// Channel lists are asked for no more often than this, and never for more than a tenth of the time.
@@ -50,6 +52,8 @@ pub(super) struct Performer {
     /// Changes being carried out: nothing cuts them off, and the end waits for them.
     changes: JoinSet<()>,
     channels: Option<JoinHandle<()>>,
+    /// Which groups are on the screen.
+    groups: watch::Sender<GroupFocus>,
     wire: Option<JoinHandle<()>>,
 }
 
@@ -66,6 +70,7 @@ impl Performer {
             links: Vec::new(),
             changes: JoinSet::new(),
             channels: None,
+            groups: watch::Sender::default(),
             wire: None,
         }
     }
@@ -75,6 +80,12 @@ impl Performer {
         match effect {
             Effect::LoadProfiles => self.known.push(Event::Profiles(self.opener.list())),
             Effect::WatchChannels(integrations) => self.watch_channels(integrations),
+            Effect::FocusGroups { near, rows } => {
+                self.groups.send_replace(GroupFocus { near, rows });
+            }
+            Effect::WatchGroup { task, integration, group } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
+                groups::follow_one(&gateway, &lanes, task, &integration, &group).await;
+            }),
             Effect::WatchWire(watch) => self.watch_wire(watch),
             Effect::StopTask(task) => self.stop(task),
             Effect::StartTail { task, addresses, filter } => {
@@ -188,6 +199,10 @@ impl Performer {
         self.known.push(Event::ProfileOpened(opened));
         self.links =
             gateway.integrations().map(|(name, _)| tokio::spawn(follow(gateway.clone(), self.lanes.clone(), name.clone()))).collect();
+        let watches = gateway
+            .integrations()
+            .map(|(name, _)| groups::follow(gateway.clone(), self.lanes.clone(), name.clone(), self.groups.subscribe()));
+        self.links.extend(watches.map(tokio::spawn));
         self.gateway = Some(gateway);
         self.demo = demo;
     }

@@ -63,6 +63,7 @@ pub const SCREENS: &[(Screen, &str)] = &[
     (Screen::Overview, "Overview"),
     (Screen::Channels, "Channels"),
     (Screen::Traffic, "Traffic"),
+    (Screen::Groups, "Groups"),
     (Screen::Profiles, "Profiles"),
     (Screen::WireLog, "Wire log"),
     (Screen::Notices, "Notices"),

@@ -8,6 +8,7 @@ pub mod claim;
 mod group;
 mod judge;
 mod track;
+mod view;
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ mod tests;
 pub use group::{GroupLag, Skew, judge_group};
 pub use judge::{Facts, PartitionLag, judge};
 pub use track::Track;
+pub use view::{Behind, Board, GroupView};
 
 use super::figure;
 use std::time::Duration;
@@ -107,6 +109,15 @@ impl Eta {
         }
     }
 
+    /// Whole seconds; `None` if it is not known or never.
+    pub fn seconds(self) -> Option<u64> {
+        match self {
+            Self::In(time) => Some(time.as_secs()),
+            Self::Unknown | Self::Never => None,
+        }
+    }
+
+    /// `4 m 10 s`, `never`, `–`.
     pub fn show(self) -> String {
         match self {
             Self::Unknown => "–".to_owned(),

@@ -93,9 +93,21 @@ fn cell<'a>(integration: &'a Integration, channel: &'a Channel, at: usize, kind:
         Kind::Size => unknown_or(channel.bytes.number().map(|_| channel.bytes.show(figure::bytes))),
         Kind::Rate => unknown_or(channel.rate_in.map(figure::rate)),
         Kind::Spark => Cell::new(spark.to_owned()).role(Role::Dim),
+        Kind::Groups => readers(integration, &channel.name),
         Kind::Retention => retention(channel).map_or_else(Cell::unknown, |text| Cell::new(text.as_str())),
         Kind::DeadLetters => channel.dead_letters_to.as_ref().map_or_else(Cell::unknown, |to| Cell::name(to.as_str())),
     }
+}
+
+/// How many groups have a position or a member in a channel: at least so many where some could not be listed or asked.
+fn readers<'a>(integration: &Integration, channel: &str) -> Cell<'a> {
+    let groups = &integration.groups;
+    if groups.listed_at.is_none() {
+        return Cell::unknown();
+    }
+    let count = groups.readers.get(channel).copied().unwrap_or(0);
+    let all = groups.gaps.is_empty() && groups.groups.iter().all(|group| group.group.fault.is_none());
+    if all { Cell::new(count.to_string()) } else { Cell::new(format!("≥ {count}")) }
 }
 
 fn nothing(canvas: &mut Canvas, model: &Model, area: Rect) {

@@ -86,12 +86,12 @@ pub struct Traffic {
     pub focus: Focus,
     /// A message that is being fetched whole.
     pub(crate) fetching: Option<TaskId>,
-    rate: Rate,
+    pub(in crate::app) rate: Rate,
 }
 
 /// Messages a second over the last seconds.
 #[derive(Clone, Copy, Debug, Default)]
-struct Rate {
+pub(in crate::app) struct Rate {
     /// A moment with the count it had, then the current second's.
     base: Option<(Timestamp, u64)>,
     shown: f64,
