@@ -23,8 +23,9 @@ variable "password" {
 
 # ── Safety ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 safety {
-  mode       = "confirm" # "read-only": nothing is written until it is armed · "confirm" · "open"
-  production = false     # true makes it read-only whatever the mode
+  mode       = "confirm" # "read-only": nothing is ever changed · "confirm" · "open": what can be reversed is done without a question
+  production = false     # true: nothing is changed until somebody arms it (`!`, or --arm NAME)
+  arm_for    = "5m"      # so long it stays armed, an hour at most
 }
 
 # ── The broker of docker-compose.yml ─────────────────────────────────────────────────────────────────────────────────────────────────────

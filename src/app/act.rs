@@ -1,9 +1,11 @@
 //! Actions into the Model: what each command of the table does.
 
-use super::commands::{Action, Command, Scope};
+use super::changes::{self, Origin};
+use super::commands::{Action, Command, Reason, Scope};
 use super::editor::Editor;
 use super::effect::{Copy, EditPurpose, Effect};
 use super::event::Level;
+use super::jobs::Job;
 use super::list::Step;
 use super::model::{Model, Screen};
 use super::overlays::Overlay;
@@ -17,6 +19,7 @@ use super::screens::{channels, groups, overview, profiles};
 use super::update::{new_form, say};
 use super::{keymap, moving};
 use crate::domain::address::Address;
+use crate::domain::operation::OperationSpec;
 use crate::domain::view::MessageView;
 use std::sync::Arc;
 
@@ -30,6 +33,15 @@ pub(super) fn command(model: &mut Model, command: &Command) {
     } else if (command.available)(model).is_ok() {
         action(model, command.action);
         model.touch();
+    }
+}
+
+/// Opens the form of an operation, or says why not.
+pub(super) fn operation(model: &mut Model, spec: &'static OperationSpec, address: &Address, available: &Result<(), Reason>) {
+    match available {
+        Ok(()) => changes::open(model, spec, address.clone()),
+        Err(Reason::Refused(reason)) => say(model, Level::Info, &format!("{}: {reason}", spec.title)),
+        Err(Reason::Absent) => {}
     }
 }
 
@@ -74,7 +86,12 @@ fn action(model: &mut Model, action: Action) {
             model.effect(Effect::LoadProfiles);
         }
         Action::Confirm => confirm(model),
-        Action::Decline => model.overlay = None,
+        Action::Decline => decline(model),
+        Action::Arm => changes::arm(model),
+        Action::Undo => changes::take_back(model, Origin::Undo),
+        Action::Redo => changes::take_back(model, Origin::Redo),
+        Action::Outcome => model.overlay = Some(Overlay::Outcome(0)),
+        Action::ExportFirst => changes::ask_export(model),
         other => on_screen(model, other),
     }
 }
@@ -129,8 +146,11 @@ fn on_screen(model: &mut Model, action: Action) {
             model.overlay = Some(Overlay::Prompt(Prompt::new(Ask::Export, &format!("{name}.jsonl"))));
         }
         Action::NextField | Action::PreviousField => {
-            if let Some(form) = &mut model.form {
-                form.next(if action == Action::NextField { 1 } else { -1 });
+            let by = if action == Action::NextField { 1 } else { -1 };
+            if let Some(Overlay::Form(form)) = &mut model.overlay {
+                form.next(by);
+            } else if let Some(form) = &mut model.form {
+                form.next(by);
             }
         }
         Action::Missing => {
@@ -138,6 +158,7 @@ fn on_screen(model: &mut Model, action: Action) {
                 form.missing();
             }
         }
+        Action::Review if matches!(model.overlay, Some(Overlay::Form(_))) => changes::review(model),
         Action::Review => publish::review(model),
         Action::EditValue => publish::edit(model),
         _ => {}
@@ -226,13 +247,17 @@ fn cancel(model: &mut Model) {
     if model.overlay.take().is_some() || model.typing.take().is_some() {
         return;
     }
+    let running = |job: &Job| model.changes.is_running(job.task);
     if !model.traffic.is_live() && model.traffic.task.is_some() {
         traffic::stop(model);
         model.traffic.phase = traffic::Phase::Cancelled;
         say(model, Level::Info, "Reading was cancelled; what was read stays.");
-    } else if let Some(job) = model.jobs.pop() {
+    } else if let Some(at) = model.jobs.iter().rposition(|job| !running(job)) {
+        let job = model.jobs.remove(at);
         model.effect(Effect::StopTask(job.task));
         say(model, Level::Warning, &format!("Cancelled: {}", job.title));
+    } else if !model.jobs.is_empty() {
+        say(model, Level::Warning, "A change is being carried out: it is not cut off in the middle.");
     } else if model.cancelled_at.is_some_and(|at| model.now.since(at) <= TWICE) {
         model.effect(Effect::Quit);
     } else {
@@ -377,14 +402,23 @@ pub(super) fn quoted(word: &str) -> String {
 }
 
 fn confirm(model: &mut Model) {
+    if let Some(Overlay::Plan(_)) = model.overlay {
+        return changes::confirm(model);
+    }
     let Some(Overlay::Confirm(confirm)) = model.overlay.take() else { return };
     match confirm {
-        Confirm::Plan(plan) => publish::send(model, plan),
         Confirm::Quit { .. } => model.effect(Effect::Quit),
         Confirm::Discard => {
             model.form = None;
             back(model);
         }
+    }
+}
+
+fn decline(model: &mut Model) {
+    match model.overlay {
+        Some(Overlay::Plan(_)) => changes::leave_plan(model),
+        _ => model.overlay = None,
     }
 }
 
@@ -410,6 +444,9 @@ pub(super) fn answer(model: &mut Model, ask: Ask, text: &str) -> Result<(), Stri
             model.overlay = None;
             traffic::start(model, Source::History { range, text: text.to_owned() });
         }
+        Ask::Arm => model.effect(Effect::Arm(text.to_owned())),
+        Ask::ExportFirst if text.is_empty() => return Err("a file name is needed".to_owned()),
+        Ask::ExportFirst => changes::export(model, text),
         Ask::Export => {
             if text.is_empty() {
                 return Err("a file name is needed".to_owned());

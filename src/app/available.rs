@@ -1,11 +1,16 @@
 //! Whether a command can be done now, and if not, why. Named by the rows of the command table.
 
+use super::changes;
 use super::commands::Reason;
 use super::model::{Model, Screen};
+use super::overlays::{Overlay, menu, plan};
 use super::screens::traffic::Focus;
 use super::screens::{channels, groups};
+use crate::domain::address::Address;
 use crate::domain::channel::Caps;
 use crate::domain::health::Link;
+use crate::domain::operation::{OperationSpec, PUBLISH, Risk, Target};
+use crate::domain::safety::Gate;
 
 type Available = Result<(), Reason>;
 
@@ -171,11 +176,77 @@ pub(super) fn field_can_be_missing(model: &Model) -> Available {
     }
 }
 
+/// Whether the profile lets something of that risk be begun. What destroys needs it armed only when its plan is confirmed, unless
+/// everything does.
+fn may_change(model: &Model, risk: Risk) -> Available {
+    let safety = model.profile.as_ref().map(|profile| profile.opened.safety).unwrap_or_default();
+    match changes::gate(model, risk) {
+        Gate::ReadOnly => refused("the profile is read-only"),
+        Gate::Unarmed if safety.production => refused("this production profile is not armed (!)"),
+        Gate::Unarmed | Gate::Open => Ok(()),
+    }
+}
+
+/// Whether an operation can be planned.
+pub(super) fn operation(model: &Model, spec: &OperationSpec, address: &Address) -> Available {
+    may_change(model, spec.risk)?;
+    if model.screen == Screen::Channels && spec.on == Target::Channel && !model.channels.list.marks.is_empty() {
+        return refused("several are marked: this takes one (\\ clears the marks)");
+    }
+    match model.integration(&address.integration).map(|integration| &integration.link) {
+        Some(Link::Down { .. }) => refused("the integration is down"),
+        _ => Ok(()),
+    }
+}
+
+/// The action menu of lists whose rows are something that can be changed.
+pub(super) fn actions(model: &Model) -> Available {
+    match model.screen {
+        Screen::Channels if channels::selected(model).is_some() => Ok(()),
+        _ => only_if(!menu::operations(model).is_empty(), "nothing can be done here"),
+    }
+}
+
+pub(super) fn arm(model: &Model) -> Available {
+    profile_open(model)?;
+    match changes::gate(model, Risk::Destroy) {
+        Gate::ReadOnly => refused("the profile is read-only"),
+        Gate::Unarmed | Gate::Open => Ok(()),
+    }
+}
+
+/// Arming while a plan stands there that waits for it.
+pub(super) fn arm_for_plan(model: &Model) -> Available {
+    match &model.overlay {
+        Some(Overlay::Plan(view)) if plan::gate(model, view) == Gate::Unarmed && !view.is_refused() => Ok(()),
+        _ => Err(Reason::Absent),
+    }
+}
+
+pub(super) fn undo(model: &Model) -> Available {
+    only_if(model.changes.can_undo(), "nothing was changed that can be taken back")?;
+    may_change(model, Risk::Reversible)
+}
+
+pub(super) fn redo(model: &Model) -> Available {
+    only_if(model.changes.can_redo(), "nothing was taken back")?;
+    may_change(model, Risk::Reversible)
+}
+
+pub(super) fn outcome(model: &Model) -> Available {
+    only_if(model.changes.last.is_some(), "nothing was changed yet")
+}
+
+/// What a plan destroys can be saved first, where it is a channel that keeps history.
+pub(super) fn export_first(model: &Model) -> Available {
+    let Some(Overlay::Plan(view)) = &model.overlay else { return Err(Reason::Absent) };
+    let keeps = view.plan.spec().on == Target::Channel && caps(model, view.plan.address()).is_some_and(|can| can.history);
+    if view.plan.risk() == Risk::Destroy && keeps && !view.is_refused() { Ok(()) } else { Err(Reason::Absent) }
+}
+
 /// Whether something may be sent to a channel.
 fn writable(model: &Model, address: &crate::domain::address::Address) -> Available {
-    if model.profile.as_ref().is_some_and(|profile| profile.opened.read_only) {
-        return refused("the profile is read-only");
-    }
+    may_change(model, PUBLISH.risk)?;
     let Some(integration) = model.integration(&address.integration) else { return refused("its integration is not in this profile") };
     match (integration.publishes, &integration.link) {
         (Some(Some(_)), _) if caps(model, address).is_some_and(|can| !can.publish) => refused("nothing can be published to this channel"),

@@ -3,6 +3,7 @@
 use super::Model;
 use super::integration::STALE_AFTER;
 use super::model::Screen;
+use super::overlays::Overlay;
 use crate::domain::health::Link;
 use crate::domain::time::Timestamp;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -63,6 +64,9 @@ fn waits(model: &Model) -> Vec<Timestamp> {
     if model.screen == Screen::Groups {
         waits.extend(model.groups.waiting_since());
     }
+    if let Some(Overlay::Form(form)) = &model.overlay {
+        waits.extend(form.planning.map(|(_, since)| since));
+    }
     if model.screen == Screen::Channels {
         waits.extend(model.channels.waiting_since());
     }
@@ -81,6 +85,7 @@ pub(super) fn face(model: &Model) -> u64 {
         let age = model.now.since(moment);
         (age >= PATIENCE, if age < Duration::from_secs(2) { age.as_secs() } else { step_of(age) }).hash(&mut hasher);
     }
+    super::changes::armed_for(model).hash(&mut hasher);
     model.traffic.rate_face(model.now).hash(&mut hasher);
     hasher.finish()
 }
@@ -107,6 +112,9 @@ pub(super) fn next_deadline(model: &Model) -> Timestamp {
             next_step(age)
         };
         sooner(later(moment, step));
+    }
+    if let Some(moment) = super::changes::armed_deadline(model) {
+        sooner(moment);
     }
     if let Some(moment) = model.notices.next_expiry() {
         sooner(moment);

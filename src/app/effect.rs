@@ -2,7 +2,7 @@
 
 use crate::domain::address::Address;
 use crate::domain::message::Message;
-use crate::domain::operation::Plan;
+use crate::domain::operation::{Change, Plan, Request};
 use crate::domain::position::{Position, Range};
 use crate::domain::view::MessageView;
 use bytes::Bytes;
@@ -76,6 +76,20 @@ pub enum Effect {
         task: TaskId,
         plan: Plan,
     },
+    /// Work out what a request would do, changing nothing. Answer: `Planned`.
+    Plan {
+        task: TaskId,
+        request: Request,
+    },
+    /// Carry a change out, exactly as planned. It is never cut off. Answer: `Executed`.
+    Execute {
+        task: TaskId,
+        change: Arc<Change>,
+    },
+    /// Arm the profile for its time, if this is its name. Answer: `Armed`.
+    Arm(String),
+    /// Answer: `Armed`.
+    Disarm,
     /// Put something into the clipboard. Answer: `Copied`.
     Copy(Copy),
     /// Open `$EDITOR` on these bytes. Answer: `Edited`.
@@ -90,6 +104,12 @@ pub enum Effect {
         task: TaskId,
         path: String,
         messages: Vec<Arc<MessageView>>,
+    },
+    /// Write all of a channel's history to a file in the same form; a part of it is no file at all. Answer: `Job`.
+    ExportChannel {
+        task: TaskId,
+        path: String,
+        address: Address,
     },
     /// Send the lines of this integration's wire log after this number, and new ones as they come, as `Wire`;
     /// `None` ends that.

@@ -6,7 +6,7 @@ use super::spark::Spark;
 use crate::domain::channel::Channel;
 use crate::domain::fault::Fault;
 use crate::domain::health::Link;
-use crate::domain::operation::PublishSpec;
+use crate::domain::operation::{OperationSpec, PublishSpec};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use std::collections::HashMap;
@@ -27,6 +27,8 @@ pub struct Integration {
     pub latency: Option<Duration>,
     /// `None` until the session is known.
     pub publishes: Option<Option<&'static PublishSpec>>,
+    /// What can be done to it, in the order of a menu; `None` until the session is known.
+    pub operations: Option<&'static [&'static OperationSpec]>,
     /// In the order of their names, the last list that was read.
     pub channels: Vec<Channel>,
     /// The names of `channels`, ready to be drawn, with the recent rates of each.
@@ -58,6 +60,7 @@ impl Integration {
             link: Link::Connecting,
             latency: None,
             publishes: None,
+            operations: None,
             channels: Vec::new(),
             shown: Vec::new(),
             listed_at: None,

@@ -3,7 +3,8 @@
 use super::Model;
 use super::commands::{Action, COMMANDS, Command, Key, Reason, Scope};
 use super::model::Screen;
-use super::overlays::Overlay;
+use super::overlays::{Overlay, plan};
+use crate::domain::safety::{Gate, Rung};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 /// The scope of a screen's own commands.
@@ -26,6 +27,16 @@ pub fn scopes(model: &Model) -> Vec<Scope> {
     match &model.overlay {
         Some(Overlay::Menu(menu)) => return vec![menu.scope, Scope::Always],
         Some(Overlay::Confirm(_)) => return vec![Scope::Confirm, Scope::Always],
+        Some(Overlay::Form(_)) => return vec![Scope::Form, Scope::Always],
+        Some(Overlay::Plan(view)) => {
+            let rung = match &view.rung {
+                _ if view.is_refused() || plan::gate(model, view) != Gate::Open => Scope::Closed,
+                Rung::Yes => Scope::Confirm,
+                Rung::Count { .. } | Rung::Address(_) => Scope::Typed,
+            };
+            return vec![rung, Scope::Plan, Scope::Always];
+        }
+        Some(Overlay::Outcome(_)) => return vec![Scope::Outcome, Scope::Plan, Scope::Always],
         Some(Overlay::Palette(_) | Overlay::Prompt(_) | Overlay::Help(_)) => return vec![Scope::Always],
         None if model.typing.is_some() => return vec![Scope::Always],
         None => {}

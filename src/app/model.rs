@@ -1,5 +1,6 @@
 //! `Model`: everything a frame needs. Changed by [`super::update`] alone.
 
+use super::changes::Changes;
 use super::clock;
 use super::effect::{Effect, TaskId};
 use super::event::Opened;
@@ -61,6 +62,7 @@ pub struct Model {
     pub wire: WireLog,
     pub notices: Notices,
     pub jobs: Vec<Job>,
+    pub changes: Changes,
     pub mouse: bool,
     /// When `Ctrl-C` was pressed with nothing left to cancel.
     pub(super) cancelled_at: Option<Timestamp>,
@@ -110,6 +112,7 @@ impl Model {
             wire: WireLog::default(),
             notices: Notices::default(),
             jobs: Vec::new(),
+            changes: Changes::default(),
             mouse: false,
             cancelled_at: None,
             face: 0,
@@ -159,7 +162,7 @@ impl Model {
     /// What is typed at the moment takes all letters.
     pub fn is_typing(&self) -> bool {
         self.typing.is_some()
-            || matches!(self.overlay, Some(Overlay::Palette(_) | Overlay::Prompt(_)))
+            || matches!(self.overlay, Some(Overlay::Palette(_) | Overlay::Prompt(_) | Overlay::Form(_) | Overlay::Plan(_)))
             || (self.overlay.is_none() && self.screen == Screen::Publish)
     }
 

@@ -9,7 +9,7 @@ use super::model::{Model, Profile, Screen};
 use super::screens::publish::{Body, Form};
 use super::screens::traffic::{self, open};
 use super::screens::{channels, groups, overview, profiles, wire_log};
-use super::{act, clock, keys, layout};
+use super::{act, changes, clock, keys, layout};
 use crate::domain::channel::Channel;
 use crate::domain::fault::Fault;
 use crate::domain::lag::Behind;
@@ -64,6 +64,12 @@ impl Model {
                     self.touch();
                 }
             }
+            Event::Operations { integration, operations } => {
+                if let Some(i) = self.integration_mut(&integration) {
+                    i.operations = Some(operations);
+                    self.touch();
+                }
+            }
             other => self.take_answer(other),
         }
         settle(self);
@@ -106,6 +112,9 @@ impl Model {
             }
             Event::Fetched { task, result } => fetched(self, task, result),
             Event::Published { task, result } => published(self, task, result),
+            Event::Planned { task, result } => changes::planned(self, task, result),
+            Event::Executed { task, result } => changes::executed(self, task, result),
+            Event::Armed(result) => changes::armed(self, result),
             Event::Job { task, update } => job(self, task, update),
             Event::Wire { integration, lines } if self.wire.integration.as_ref() == Some(&integration) => {
                 self.revision += u64::from(self.wire.add(lines));
@@ -138,13 +147,14 @@ pub(super) fn say(model: &mut Model, level: Level, text: &str) {
     model.touch();
 }
 
-fn fault_said(model: &mut Model, fault: &Fault) {
+pub(super) fn fault_said(model: &mut Model, fault: &Fault) {
     model.notices.fault(fault, model.now);
     model.touch();
 }
 
 fn tick(model: &mut Model, now: crate::domain::time::Timestamp) {
     model.now = now;
+    changes::tick(model);
     traffic::tick(model);
     let expired = model.notices.expire(now);
     let face = clock::face(model);
@@ -167,6 +177,7 @@ fn profile_opened(model: &mut Model, opened: Opened) {
     model.groups = groups::Groups { asked_at: Some(model.now), ..groups::Groups::default() };
     model.wire = wire_log::WireLog::default();
     model.form = None;
+    model.changes = changes::Changes::default();
     model.overlay = None;
     model.typing = None;
     model.back.clear();

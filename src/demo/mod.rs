@@ -14,6 +14,7 @@ use crate::config::profile::{ChannelPattern, Integration, Profile, Setting, Tena
 use crate::config::secret::Secret;
 use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
+use crate::domain::safety::Safety;
 use crate::domain::time::Timestamp;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -68,7 +69,7 @@ impl Demo {
             .to_vec();
         integration.groups = groups().map(Into::into).collect();
         integration.health.interval = Duration::from_secs(2);
-        Profile { name: "demo".into(), path: None, read_only: false, integrations: vec![integration] }
+        Profile { name: "demo".into(), path: None, safety: Safety::default(), integrations: vec![integration] }
     }
 
     /// The same profile as a file, for other processes.

@@ -16,6 +16,7 @@ pub mod query;
 pub mod receipt;
 pub mod redact;
 pub mod reset;
+pub mod safety;
 pub mod suggest;
 pub mod text;
 pub mod time;

@@ -6,6 +6,7 @@ use crate::adapters::session::{Source, Transact, Transaction};
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
 use crate::domain::message::{Message, Outgoing};
+use crate::domain::operation::PUBLISH;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -62,7 +63,7 @@ impl Gateway {
         F: Future<Output = Result<Vec<(Arc<str>, Outgoing)>, Fault>>,
     {
         for channel in &job.source.channels {
-            self.permit(&Address::new(&job.integration, channel))?;
+            self.permit(PUBLISH.risk, &Address::new(&job.integration, channel))?;
         }
         tracing::info!(target: "audit", operation = "process", integration = job.integration, name = job.name, group = %job.source.group, "intent");
         let outcome = self.keep_processing(job, &mut work, &stop, progress).await;

@@ -10,6 +10,7 @@ use crate::domain::fault::{Fault, Kind};
 use crate::domain::operation::Plan;
 use crate::domain::position::{Bound, Position, Range};
 use crate::domain::receipt::Receipt;
+use crate::domain::safety::Safety;
 use crate::domain::view::Counts;
 use bytes::Bytes;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -139,7 +140,8 @@ fn no_single_key_writes() {
 fn a_read_only_profile_says_why_it_refuses() {
     let mut stage = Stage::new(120, 40, false);
     let integrations = vec![OpenedIntegration { name: "events".into(), system: "Kafka", endpoint: "k:9092".into() }];
-    let opened = Opened { name: "prod".into(), demo: false, read_only: true, unverified_tls: true, integrations, show: None };
+    let opened =
+        Opened { name: "prod".into(), demo: false, safety: Safety::default().read_only(), unverified_tls: true, integrations, show: None };
     stage.event(Event::ProfileOpened(opened)).listed(&["orders.created"]).live(views(3)).keys("j x s");
     assert_eq!(stage.model.screen, Screen::Traffic);
     let screen = stage.screen();

@@ -4,6 +4,7 @@ use mqdeck::adapters::session::Source;
 use mqdeck::config::profile::{Integration, Profile, Setting};
 use mqdeck::config::secret::Secret;
 use mqdeck::domain::message::{Message, Outgoing};
+use mqdeck::domain::safety::Safety;
 use mqdeck::gateway::Gateway;
 use mqdeck::gateway::process::{Job, Processed};
 use std::io::{BufRead, BufReader};
@@ -95,7 +96,8 @@ pub(crate) async fn be_one() {
     for (name, value) in [("consumer.session.timeout.ms", "6000"), ("producer.transaction.timeout.ms", "8000")] {
         integration.settings.insert(name.to_owned(), Setting { value: Secret::new(value.to_owned()), line: 1 });
     }
-    let gateway = Gateway::open(Profile { name: "test".into(), path: None, read_only: false, integrations: vec![integration] }, false);
+    let gateway =
+        Gateway::open(Profile { name: "test".into(), path: None, safety: Safety::default(), integrations: vec![integration] }, false);
     let job = Job {
         integration: "events".to_owned(),
         name: name.to_owned(),

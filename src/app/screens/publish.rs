@@ -1,17 +1,19 @@
 //! The publish form: key, headers, value and the system's own fields; then the plan, which alone is sent.
 
+use crate::app::changes::{self, Origin};
 use crate::app::editor::Editor;
 use crate::app::effect::{EditPurpose, Effect, TaskId};
+use crate::app::fields::Fields;
 use crate::app::headers;
 use crate::app::model::{Model, Screen};
-use crate::app::overlays::Overlay;
-use crate::app::overlays::confirm::Confirm;
+use crate::app::overlays::plan::PlanView;
 use crate::domain::address::Address;
 use crate::domain::message::Outgoing;
-use crate::domain::operation::{Field, Input, Plan, PublishSpec};
+use crate::domain::operation::{Plan, PublishSpec};
 use crate::domain::text::is_hidden;
 use crate::domain::view::MessageView;
 use bytes::Bytes;
+use crossterm::event::KeyEvent;
 
 /// The form.
 pub struct Form {
@@ -22,7 +24,7 @@ pub struct Form {
     pub key: Option<Editor>,
     pub headers: Editor,
     pub value: Body,
-    pub fields: Vec<Editor>,
+    pub fields: Fields,
     pub focus: Part,
     /// What is wrong, and in which part.
     pub error: Option<(Part, String)>,
@@ -61,7 +63,7 @@ impl Form {
             key: None,
             headers: Editor::lines_of(""),
             value: Body::Text(Box::new(Editor::lines_of(""))),
-            fields: spec.fields.iter().map(|_| Editor::line("")).collect(),
+            fields: Fields::new(spec.fields),
             focus: Part::Value,
             error: None,
             sending: None,
@@ -121,7 +123,15 @@ impl Form {
                 Body::Text(editor) => Some(editor),
                 _ => None,
             },
-            Part::Field(i) => self.fields.get_mut(i),
+            Part::Field(i) => self.fields.editor(i),
+        }
+    }
+
+    /// Takes a key in; false if it means nothing there.
+    pub(crate) fn key(&mut self, key: KeyEvent) -> bool {
+        match self.focus {
+            Part::Field(at) => self.fields.key(at, key),
+            _ => self.editor().is_some_and(|editor| editor.key(key)),
         }
     }
 
@@ -154,15 +164,7 @@ impl Form {
     pub(crate) fn outgoing(&self) -> Result<Outgoing, (Part, String)> {
         let key = self.key.as_ref().map(|key| headers::read(&key.text())).transpose().map_err(|e| (Part::Key, e))?;
         let headers = headers::from_text(&self.headers.text()).map_err(|(line, e)| (Part::Headers, format!("line {}: {e}", line + 1)))?;
-        let mut options = Vec::new();
-        for (i, (field, editor)) in self.spec.fields.iter().zip(&self.fields).enumerate() {
-            let text = editor.text();
-            let text = text.trim();
-            if !text.is_empty() {
-                field.check(text).map_err(|e| (Part::Field(i), e))?;
-                options.push((field.id, text.to_owned()));
-            }
-        }
+        let options = self.fields.values().map_err(|(at, error)| (Part::Field(at), error))?;
         Ok(Outgoing { key, headers, payload: self.value.bytes(), timestamp: None, options })
     }
 }
@@ -187,15 +189,6 @@ impl Body {
     }
 }
 
-/// What the input of a field takes, in a few words.
-pub fn hint(field: &Field) -> String {
-    match field.input {
-        Input::Text => field.help.to_owned(),
-        Input::Number { min, max } => format!("{} ({min} to {max})", field.help),
-        Input::Choice(words) => format!("{} ({})", field.help, words.join(", ")),
-    }
-}
-
 /// Opens the form.
 pub(crate) fn open(model: &mut Model, form: Form) {
     model.form = Some(form);
@@ -212,7 +205,7 @@ pub(crate) fn review(model: &mut Model) {
         Ok(message) => {
             form.error = None;
             let plan = Plan::Publish { address: form.address.clone(), messages: vec![message] };
-            model.overlay = Some(Overlay::Confirm(Confirm::Plan(plan)));
+            changes::propose(model, PlanView::new(plan, Origin::New, None));
         }
         Err((part, error)) => {
             form.focus = part;

@@ -1,12 +1,12 @@
 //! The publish form, drawn.
 
 use crate::app::model::Model;
-use crate::app::screens::publish::{Body, Form, Part, hint};
+use crate::app::screens::publish::{Body, Form, Part};
 use crate::domain::figure;
 use crate::ui::theme::Role;
 use crate::ui::widgets::chrome::Crumbs;
-use crate::ui::widgets::input;
 use crate::ui::widgets::text::{Canvas, Cut};
+use crate::ui::widgets::{field, input};
 use ratatui::layout::{Position, Rect};
 
 /// Where labels end.
@@ -72,7 +72,7 @@ fn draw_part(canvas: &mut Canvas, form: &Form, part: Part, row: Rect) -> Option<
     match part {
         Part::Key => match &form.key {
             None => missing(canvas, inside, "– no key; type one, or ^N for an empty one"),
-            Some(editor) => one_line(canvas, inside, editor, focused, "empty; ^N for no key at all"),
+            Some(editor) => field::line(canvas, inside, editor, focused, "empty; ^N for no key at all"),
         },
         Part::Headers => {
             if form.headers.is_empty() && !focused {
@@ -82,21 +82,8 @@ fn draw_part(canvas: &mut Canvas, form: &Form, part: Part, row: Rect) -> Option<
             }
         }
         Part::Value => body(canvas, &form.value, inside, focused),
-        Part::Field(i) => one_line(canvas, inside, &form.fields[i], focused, &hint(&form.spec.fields[i])),
+        Part::Field(i) => field::draw(canvas, inside, &form.fields, i, focused),
     }
-}
-
-fn one_line(canvas: &mut Canvas, area: Rect, editor: &crate::app::editor::Editor, focused: bool, hint: &str) -> Option<Position> {
-    if editor.is_empty() {
-        let beside = if focused { 2 } else { 0 };
-        canvas.put(area.x + beside, area.y, area.width.saturating_sub(beside), hint, Role::Dim);
-        if !focused {
-            return None;
-        }
-        return Some(input::line(canvas, Rect { width: 1, height: 1, ..area }, editor, true));
-    }
-    let at = input::line(canvas, Rect { height: 1, ..area }, editor, focused);
-    focused.then_some(at)
 }
 
 fn missing(canvas: &mut Canvas, area: Rect, text: &str) -> Option<Position> {

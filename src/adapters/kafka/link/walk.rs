@@ -82,6 +82,16 @@ impl Walk {
         self
     }
 
+    /// What is walked.
+    pub(crate) fn partition(&self) -> &Partition {
+        &self.partition
+    }
+
+    /// Whether an offset is asked for: a batch may hold others.
+    pub(crate) fn wants(&self, offset: i64) -> bool {
+        (self.from..self.until).contains(&offset)
+    }
+
     /// The offset to fetch next, once the walk is at its end.
     pub(crate) fn next_offset(&self) -> i64 {
         self.next
@@ -178,6 +188,11 @@ impl Walk {
 }
 
 impl Open {
+    /// Its records from the first one on.
+    pub(crate) fn records(&self) -> Records<'_> {
+        Records::new(&self.bytes, self.header.count)
+    }
+
     /// A record of this batch as a message that shares the batch's bytes.
     pub(crate) fn message(&self, partition: &Partition, offset: i64, record: &Record<'_>) -> Message {
         let share = |slice: &[u8]| self.bytes.slice_ref(slice);
