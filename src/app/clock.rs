@@ -61,11 +61,11 @@ fn waits(model: &Model) -> Vec<Timestamp> {
     if model.screen == Screen::Profiles && model.profiles.entries.is_none() {
         waits.push(model.profiles.asked_at);
     }
-    if let Some(Overlay::Form(form)) = &model.overlay {
-        waits.extend(form.planning.map(|(_, since)| since));
-    }
     if model.screen == Screen::Groups {
         waits.extend(model.groups.waiting_since());
+    }
+    if let Some(Overlay::Form(form)) = &model.overlay {
+        waits.extend(form.planning.map(|(_, since)| since));
     }
     if model.screen == Screen::Channels {
         waits.extend(model.channels.waiting_since());

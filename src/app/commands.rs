@@ -241,6 +241,7 @@ pub const COMMANDS: &[Command] = &[
     row(S::Groups, Action::Messages, "groups.messages", "Messages at the group's position", &[k('m')])
         .foot("messages")
         .when(can::group_behind),
+    row(S::Groups, Action::Actions, "groups.actions", "Actions on this group", &[k('x')]).foot("actions").when(can::actions),
     row(S::Groups, Action::Filter, "groups.filter", "Show only what matches", &[k('/')]).foot("filter").when(can::groups_listed),
     row(S::Groups, Action::CopyMenu, "groups.copy", "Copy…", &[k('y')]).foot("copy").when(can::group_selected),
     row(S::Publish, Action::Review, "publish.review", "Review the plan", &[ctrl('s')]).foot("review and send").plans(),

@@ -8,9 +8,13 @@ pub mod widgets;
 #[cfg(test)]
 mod flows;
 #[cfg(test)]
+mod groups_tests;
+#[cfg(test)]
 mod ladder;
 #[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod stage_groups;
 #[cfg(test)]
 mod tests;
 

@@ -1,6 +1,7 @@
 //! Every screen in every size and state, reached by events alone; and what must hold for every frame.
 
 use super::stage::{HOSTILE, NAMES, Stage, decoded, description, down, lines, view, views};
+use super::stage_groups::MADE;
 use super::theme::{Depth, Theme};
 use super::widgets::text::find_hidden;
 use crate::app::event::{HistoryUpdate, JobUpdate, Level, TailNote, TailUpdate};
@@ -212,6 +213,61 @@ const SCENES: &[Scene] = &[
     }),
     ("traffic-actions", |s| {
         s.loaded().live(views(8)).keys("x");
+    }),
+    ("overview-lag", |s| {
+        s.loaded().grouped().keys("2 1");
+    }),
+    ("channels-groups", |s| {
+        s.loaded().grouped().keys("2");
+    }),
+    ("groups-loading", |s| {
+        s.opened(up()).keys("4").after(1_200);
+    }),
+    ("groups-error", |s| {
+        s.opened(up()).groups_failed().keys("4");
+    }),
+    ("groups-empty", |s| {
+        s.opened(up()).board(Vec::new(), Vec::new()).event(Event::Groups { integration: "billing".into(), result: Ok(None) });
+        s.keys("4");
+    }),
+    ("groups-unsupported", |s| {
+        s.opened(up());
+        for integration in ["events", "billing"] {
+            s.event(Event::Groups { integration: integration.into(), result: Ok(None) });
+        }
+        s.keys("4");
+    }),
+    ("groups", |s| {
+        s.loaded().grouped().keys("4 j");
+    }),
+    ("groups-filtered", |s| {
+        s.loaded().grouped().keys("4").text("/pay").keys("Enter");
+    }),
+    ("groups-filtered-empty", |s| {
+        s.loaded().grouped().keys("4").text("/nobody").keys("Enter");
+    }),
+    ("groups-of-channel", |s| {
+        s.loaded().grouped().keys("2").text("/orders.paid").keys("Enter c");
+    }),
+    ("groups-stale", |s| {
+        s.loaded().grouped().groups_failed().keys("4").after(65_000);
+    }),
+    ("groups-hostile", |s| {
+        s.opened(up()).grouped_hostile().keys("4");
+    }),
+    ("group-loading", |s| {
+        s.loaded().grouped().keys("4 Enter").after(1_200);
+    }),
+    ("group-error", |s| {
+        s.loaded().grouped().keys("4 Enter");
+        let task = s.group_task();
+        s.event(Event::Group { task, result: Err(refused()) });
+    }),
+    ("group", |s| {
+        s.loaded().grouped().keys("4 j Enter").group_seen("orders.created", &MADE[4]);
+    }),
+    ("group-hostile", |s| {
+        s.opened(up()).grouped_hostile().keys("4 Enter").group_seen(HOSTILE, &MADE[4]);
     }),
     ("publish", |s| {
         s.loaded().live(views(8)).keys("x p").text("{\"id\": 1}").keys("Enter").text("second line");

@@ -5,7 +5,7 @@ use crate::app::Model;
 use crate::app::available;
 use crate::app::commands::{COMMANDS, Command, Reason, Scope};
 use crate::app::model::Screen;
-use crate::app::screens::channels;
+use crate::app::screens::{channels, groups};
 use crate::domain::address::Address;
 use crate::domain::operation::{OperationSpec, Target};
 
@@ -66,6 +66,7 @@ fn subjects(model: &Model) -> Vec<(Target, Address)> {
             let here = selected.map(|(i, _)| &i.name).or(model.channels.only.as_ref());
             channel.into_iter().chain(here.map(|name| system(name))).collect()
         }
+        Screen::Groups => groups::target(model).map(|address| (Target::Group, address)).into_iter().collect(),
         _ => Vec::new(),
     }
 }

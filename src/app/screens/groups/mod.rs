@@ -196,7 +196,8 @@ pub(crate) fn messages(model: &mut Model) {
     let Some((integration, mark)) = mark(model) else { return };
     let start = Position::Offset { partition: mark.partition, offset: mark.offset };
     traffic::stop(model);
-    model.traffic = traffic::Traffic { addresses: vec![Address::new(&integration, &mark.channel)], ..traffic::Traffic::default() };
+    model.traffic = traffic::Traffic::default();
+    model.traffic.addresses = vec![Address::new(&integration, &mark.channel)];
     model.go(Screen::Traffic);
     let range = Range { start: Bound::At(start), end: Bound::Latest };
     traffic::start(model, Source::History { range, text: start.to_string() });

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A list of groups older than this is shown with its age.
-pub(super) const STALE_AFTER: Duration = Duration::from_secs(40);
+const STALE_AFTER: Duration = Duration::from_secs(40);
 
 /// The groups of an integration, as of the last look.
 #[derive(Default)]
