@@ -74,10 +74,11 @@ pub fn areas(model: &Model) -> Option<Areas> {
     })
 }
 
-/// Whether a row under the crumbs says what is wrong.
+/// Whether a row under the crumbs says what is wrong, or how far a search is.
 fn banner(model: &Model) -> bool {
     let typing = model.typing.as_ref().is_some_and(|filter| filter.error.is_some() || !filter.candidates.is_empty());
-    model.screen == Screen::Traffic && (typing || model.traffic.interrupted.is_some())
+    let searched = model.traffic.said.is_some() && !model.traffic.is_live();
+    model.screen == Screen::Traffic && (typing || model.traffic.interrupted.is_some() || searched)
 }
 
 fn split(model: &Model, body: Rect) -> (Rect, Option<Rect>, Option<Rect>) {

@@ -273,6 +273,9 @@ impl fmt::Display for Report {
         let Tally { scanned, matched, undecodable, failed, bytes, paths, .. } = self.counts;
         let (rate, byte_rate) = self.rates();
         write!(f, "scanned {}, matched {}", figure::grouped(scanned), figure::grouped(matched))?;
+        if self.complete && self.given < matched {
+            write!(f, " (the first {} given)", figure::grouped(self.given))?;
+        }
         write!(f, ", undecodable {}, filter errors {}", figure::grouped(undecodable), figure::grouped(failed))?;
         if let Some(said) = self.said.as_ref() {
             write!(f, " ({})", crate::domain::text::SafeText::new(said))?;

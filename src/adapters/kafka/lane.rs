@@ -142,7 +142,10 @@ impl Sifter {
                 }
                 Got::Over(fault) => {
                     reader.over = true;
-                    return Some(Err(fault));
+                    let Reader { cursor, until, .. } = reader;
+                    let far = format!("{} was searched up to offset {} of {until}", cursor.partition, cursor.at);
+                    let next = if fault.next.as_str().is_empty() { far } else { format!("{}; {far}", fault.next) };
+                    return Some(Err(fault.next(next)));
                 }
             }
         }
