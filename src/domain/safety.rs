@@ -164,7 +164,6 @@ mod tests {
         let request = Request { spec, address: Address::new("events", "a\u{202e}b"), arguments: Vec::new() };
         let table = Table { title: "parts", columns: vec!["part"], rows: vec![vec!["1".into()]; parts] };
         Plan::Change(Arc::new(Change {
-            risk,
             request,
             summary: SafeText::default(),
             risk,

@@ -75,7 +75,6 @@ pub(super) fn change(request: Request) -> Change {
     let row =
         |i: u64| vec![SafeText::from(i.to_string()), "0".into(), (1_042 * (i + 1)).to_string().into(), "kafka-1.prod.example:9092".into()];
     Change {
-        risk: request.spec.risk,
         summary: format!("{} {}: 3 partitions.", request.spec.title, request.address).into(),
         tables: vec![Table { title: "partitions", columns: vec!["partition", "start", "end", "leader"], rows: (0..3).map(row).collect() }],
         risk: request.spec.risk,
