@@ -116,8 +116,7 @@ pub(super) fn history(model: &Model) -> Available {
     };
     match addresses.as_slice() {
         [] => refused("no channel is selected"),
-        [address] => only_if(caps(model, address).is_none_or(|can| can.history), "this channel keeps no history"),
-        _ => refused("history is read of one channel at a time"),
+        all => only_if(all.iter().all(|address| caps(model, address).is_none_or(|can| can.history)), "this channel keeps no history"),
     }
 }
 

@@ -38,10 +38,11 @@ pub enum Effect {
         addresses: Vec<Address>,
         filter: String,
     },
-    /// Read history until its end, its limit or `StopTask`. Answers: `History`. `limit` counts messages that pass the filter.
+    /// Read history of these channels, merged by time, until its end, its limit or `StopTask`. Answers: `History`. `limit` counts
+    /// messages that pass the filter; the filter's own limit goes before it if it is smaller.
     ReadHistory {
         task: TaskId,
-        address: Address,
+        addresses: Vec<Address>,
         range: Range,
         limit: u64,
         filter: String,

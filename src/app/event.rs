@@ -200,6 +200,8 @@ pub struct HistoryUpdate {
     pub notes: Vec<SafeText>,
     /// Partitions that ended early; the others go on.
     pub faults: Vec<Fault>,
+    /// How far a search is, or its closing report; nothing where there is no query.
+    pub said: Option<SafeText>,
     /// The reading has ended, well or not.
     pub end: Option<Result<(), Fault>>,
 }

@@ -21,11 +21,13 @@ impl Spark {
     }
 
     /// The last `count` values as steps of 0 to 7 of the greatest of them: 0 is exactly nothing. The eighth step would
-    /// join the rows of a list into a block.
+    /// join the rows of a list into a block. Nothing but zeros has no steps at all: a line that grows while nothing happens would
+    /// have to be drawn again and again.
     pub fn steps(&self, count: usize) -> impl Iterator<Item = u8> + '_ {
         let values = &self.values[self.len.saturating_sub(count)..self.len];
         let top = values.iter().copied().fold(0.0_f32, f32::max);
-        values.iter().map(move |v| if *v <= 0.0 || top <= 0.0 { 0 } else { (v / top * 7.0).ceil().clamp(1.0, 7.0) as u8 })
+        let values = if top > 0.0 { values } else { &[] };
+        values.iter().map(move |v| if *v <= 0.0 { 0 } else { (v / top * 7.0).ceil().clamp(1.0, 7.0) as u8 })
     }
 }
 
@@ -36,7 +38,8 @@ mod tests {
     #[test]
     fn steps_are_relative_to_the_greatest_value_shown() {
         let mut spark = Spark::default();
-        assert_eq!(spark.steps(8).count(), 0);
+        (0..5).for_each(|_| spark.push(0.0));
+        assert_eq!(spark.steps(8).count(), 0, "nothing happened yet");
         for value in [800.0, 0.0, 1.0, 4.0, 7.0] {
             spark.push(value);
         }

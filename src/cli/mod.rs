@@ -4,7 +4,9 @@ mod change;
 mod channels;
 mod console;
 mod demo;
+mod find;
 mod groups;
+mod lag;
 mod manage;
 mod manual;
 mod output;
@@ -78,6 +80,10 @@ pub enum Command {
     Channels(channels::Channels),
     /// Messages, live or from history, one line each.
     Tail(tail::Tail),
+    /// How far groups are behind, with a verdict and a time; assertions on it.
+    Lag(lag::Lag),
+    /// Looks for messages in history, at the speed of the wire.
+    Find(find::Find),
     /// Publishes a message, or one a line.
     Publish(publish::Publish),
     /// Puts a group's positions elsewhere, and back.
@@ -103,6 +109,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status(status) => status.run(&connection).await,
         Command::Channels(channels) => channels.run(&connection).await,
         Command::Tail(tail) => tail.run(&connection).await,
+        Command::Lag(lag) => lag.run(&connection).await,
+        Command::Find(find) => find.run(&connection).await,
         Command::Publish(publish) => publish.run(&connection).await,
         Command::Groups(groups) => groups.run(&connection).await,
         Command::Manage(manage) => manage.run(&connection).await,

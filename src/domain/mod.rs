@@ -7,6 +7,7 @@ pub mod fault;
 pub mod figure;
 pub mod group;
 pub mod health;
+pub mod lag;
 pub mod message;
 pub mod moves;
 pub mod operation;

@@ -5,8 +5,10 @@
 mod arming;
 pub mod execute;
 pub mod filter;
+pub mod find;
 pub mod history;
 pub mod ingest;
+pub mod lag;
 pub mod live;
 pub mod process;
 pub mod rates;
@@ -37,6 +39,7 @@ pub struct Gateway {
     arming: Arming,
     supervised: Vec<Supervised>,
     rates: Mutex<Rates>,
+    pasts: Mutex<lag::Pasts>,
     next_view: Arc<AtomicU64>,
 }
 
@@ -46,7 +49,15 @@ impl Gateway {
         let safety = if read_only { profile.safety.read_only() } else { profile.safety };
         let start = |integration: &Integration| Supervised::start(integration.clone(), safety.is_read_only());
         let supervised = profile.integrations.iter().map(start).collect();
-        Self { profile, safety, arming: Arming::default(), supervised, rates: Mutex::default(), next_view: Arc::default() }
+        Self {
+            profile,
+            safety,
+            arming: Arming::default(),
+            supervised,
+            rates: Mutex::default(),
+            pasts: Mutex::default(),
+            next_view: Arc::default(),
+        }
     }
 
     /// The names of the integrations with their systems' titles, in the profile's order.

@@ -18,12 +18,12 @@ use crate::domain::redact;
 use crate::domain::view::{Decoded, MessageView};
 use crate::gateway::Gateway;
 use crate::gateway::execute::Outcome;
-use crate::gateway::filter::{Filter, Verdict};
-use crate::gateway::history::Merge;
+use crate::gateway::filter::Filter;
+use crate::gateway::find::Search;
 use crate::gateway::live::{self, Note};
 use crate::wire::detect;
 use futures::future::join_all;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::{JoinHandle, JoinSet};
@@ -36,6 +36,8 @@ const WIRE_EVERY: Duration = Duration::from_millis(250);
 /// What is open, and the tasks that work on it.
 pub(super) struct Performer {
     lanes: Lanes,
+    /// Whether standard output is a terminal that shows the console.
+    terminal: bool,
     pub(super) opener: open::Opener,
     gateway: Option<Arc<Gateway>>,
     /// Embedded systems that live as long as the profile that reaches them.
@@ -52,9 +54,10 @@ pub(super) struct Performer {
 }
 
 impl Performer {
-    pub(super) fn new(lanes: Lanes, opener: open::Opener) -> Self {
+    pub(super) fn new(lanes: Lanes, opener: open::Opener, terminal: bool) -> Self {
         Self {
             lanes,
+            terminal,
             opener,
             gateway: None,
             demo: None,
@@ -77,9 +80,9 @@ impl Performer {
             Effect::StartTail { task, addresses, filter } => {
                 self.on_gateway(task, move |gateway, lanes| tail(gateway, lanes, task, addresses, filter));
             }
-            Effect::ReadHistory { task, address, range, limit, filter } => {
-                let search = Search { address, range, limit, filter };
-                self.on_gateway(task, move |gateway, lanes| history(gateway, lanes, task, search));
+            Effect::ReadHistory { task, addresses, range, limit, filter } => {
+                let looked = Looked { addresses, range, limit, filter };
+                self.on_gateway(task, move |gateway, lanes| history(gateway, lanes, task, looked));
             }
             Effect::Describe { task, address } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
                 let result = gateway.describe(&address).await.map(Box::new);
@@ -255,9 +258,9 @@ impl Performer {
     }
 
     fn copy(&self, copy: Copy) {
-        let (lanes, gateway) = (self.lanes.clone(), self.gateway.clone());
+        let (lanes, gateway, terminal) = (self.lanes.clone(), self.gateway.clone(), self.terminal);
         tokio::spawn(async move {
-            let event = Event::Copied(export::copy(gateway.as_deref(), copy).await);
+            let event = Event::Copied(export::copy(gateway.as_deref(), copy, terminal).await);
             lanes.result(event).await;
         });
     }
@@ -345,54 +348,48 @@ fn note(note: Note) -> TailNote {
 }
 
 /// What a reading of history is to find.
-struct Search {
-    address: Address,
+struct Looked {
+    addresses: Vec<Address>,
     range: Range,
     limit: u64,
     filter: String,
 }
 
-async fn history(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, search: Search) {
-    if let Err(fault) = read_history(&gateway, &lanes, task, &search).await {
+async fn history(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, looked: Looked) {
+    if let Err(fault) = read_history(&gateway, &lanes, task, looked).await {
         lanes.result(Event::History { task, update: HistoryUpdate { end: Some(Err(fault)), ..HistoryUpdate::default() } }).await;
     }
 }
 
-async fn read_history(gateway: &Gateway, lanes: &Lanes, task: TaskId, search: &Search) -> Result<(), Fault> {
-    let filter = Filter::parse(&search.filter)?;
-    let ingest = gateway.ingest(&search.address.integration)?;
-    let channel = gateway.named(&search.address)?;
-    let reading = gateway.history(&search.address.integration).await?.read(&channel, search.range).await?;
-    let mut totals = HistoryUpdate {
-        at_most: Some(reading.lanes.iter().map(|lane| lane.at_most).sum()),
-        notes: reading.notes.iter().map(|note| note.as_str().into()).collect(),
-        ..HistoryUpdate::default()
-    };
-    let mut merge = Merge::new(reading);
-    while totals.matched < search.limit {
-        let Some(batch) = merge.next().await else { break };
-        for message in batch.messages {
-            totals.scanned += 1;
-            totals.bytes += message.size() as u64;
-            match filter.test(&message) {
-                Verdict::Passes => {
-                    totals.matched += 1;
-                    totals.views.push(ingest.view(&message));
-                }
-                Verdict::Fails => {}
-                Verdict::Error => totals.filter_errors += 1,
-            }
-            if totals.matched == search.limit {
-                break;
-            }
-        }
-        totals.faults = batch.faults;
-        lanes.live(Event::History { task, update: totals.clone() }).await;
-        (totals.views, totals.notes) = (Vec::new(), Vec::new());
+async fn read_history(gateway: &Gateway, lanes: &Lanes, task: TaskId, looked: Looked) -> Result<(), Fault> {
+    let Looked { addresses, range, limit, filter } = looked;
+    let integrations: BTreeSet<_> = addresses.iter().map(|address| address.integration.clone()).collect();
+    let ingests = integrations.into_iter().map(|name| Ok((name.clone(), gateway.ingest(&name)?)));
+    let ingests = ingests.collect::<Result<HashMap<_, _>, Fault>>()?;
+    let filtered = !filter.is_empty();
+    let filter = Filter::parse(&filter)?;
+    let limit = filter.query.limit.map_or(limit, |own| own.min(limit));
+    let search = Search { range, limit: Some(limit), ..Search::new(addresses, filter) };
+    let mut finding = gateway.find(search).await?;
+    let mut notes = finding.notes.iter().map(|note| note.as_str().into()).collect();
+    while let Some(found) = finding.next().await {
+        let report = finding.report();
+        let said = if report.complete { report.to_string() } else { report.progress_line() };
+        let update = HistoryUpdate {
+            views: found.messages.iter().filter_map(|(from, message)| Some(ingests.get(from)?.view(message))).collect(),
+            scanned: report.counts.scanned,
+            // A limit ends the search while more was seen to match.
+            matched: report.given,
+            filter_errors: report.counts.undecodable + report.counts.failed,
+            bytes: report.counts.bytes,
+            at_most: Some(report.at_most),
+            notes: std::mem::take(&mut notes),
+            faults: found.faults,
+            said: filtered.then(|| said.into()),
+            end: report.complete.then_some(Ok(())),
+        };
+        lanes.live(Event::History { task, update }).await;
     }
-    totals.faults = Vec::new();
-    totals.end = Some(Ok(()));
-    lanes.live(Event::History { task, update: totals }).await;
     Ok(())
 }
 

@@ -29,7 +29,7 @@ use tokio::io::{AsyncWriteExt, BufWriter};
 const CLIPBOARD: usize = 74_994;
 
 /// Puts something into the terminal's clipboard (OSC 52: works over SSH). Says what it was.
-pub(super) async fn copy(gateway: Option<&Gateway>, copy: Copy) -> Result<SafeText, Fault> {
+pub(super) async fn copy(gateway: Option<&Gateway>, copy: Copy, terminal: bool) -> Result<SafeText, Fault> {
     let (text, name) = match copy {
         Copy::Text(text, name) => (text, name),
         Copy::Key(view) => (as_text(view.message.key.as_ref(), "key")?, "key"),
@@ -42,7 +42,10 @@ pub(super) async fn copy(gateway: Option<&Gateway>, copy: Copy) -> Result<SafeTe
             format!("{} is more than the {} that terminals take", figure::bytes(text.len() as u64), figure::bytes(CLIPBOARD as u64));
         return Err(Fault::new(Kind::Rejected, "copy", name, cause).next("export it to a file instead"));
     }
-    to_clipboard(&text).map_err(|e| Fault::new(Kind::Rejected, "copy", name, e.to_string()))?;
+    // Without a terminal there is nobody to take it: what is written to standard output there belongs to the command.
+    if terminal {
+        to_clipboard(&text).map_err(|e| Fault::new(Kind::Rejected, "copy", name, e.to_string()))?;
+    }
     Ok(format!("{name}, {}", figure::bytes(text.len() as u64)).into())
 }
 

@@ -44,7 +44,7 @@ pub async fn console(opener: Opener, theme: Theme, first: First) -> anyhow::Resu
     let screen = Screen::enter()?;
     let (lanes, inbox) = lanes::lanes();
     let (width, height) = screen.size();
-    let core = Core::new(lanes, opener, width, height, !matches!(first, First::Nothing));
+    let core = Core::new(lanes, opener, width, height, !matches!(first, First::Nothing), true);
     let mut console = Console { core, screen, theme, drawn: None, last_frame: Instant::now() };
     // Before anything that could take time.
     console.draw()?;

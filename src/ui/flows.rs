@@ -267,9 +267,31 @@ fn missing_and_empty_are_told_apart_in_the_form() {
     let Some(Plan::Publish { messages, .. }) = publishes(&stage).first() else { panic!("nothing was published") };
     assert_eq!((messages[0].payload.as_ref(), messages[0].key.as_deref()), (None, None));
     let task = stage.task();
-    stage.event(Event::Published { task, result: Ok(Receipt::Accepted) }).keys("x p Tab Tab ^n ^s y");
+    stage.event(Event::Published { task, result: Ok(Receipt::Accepted) }).keys("x p Tab Tab Tab ^n ^s y");
     let Some(Plan::Publish { messages, .. }) = publishes(&stage).get(1).copied() else { panic!("nothing was published") };
     assert_eq!((messages[0].payload.as_deref(), messages[0].key.as_deref()), (Some(&b""[..]), Some(&b""[..])));
+}
+
+#[test]
+fn a_message_can_be_given_its_time() {
+    let mut stage = watching(3);
+    stage.keys("x p Tab Tab").text("yesterdy").keys("^s");
+    assert!(publishes(&stage).is_empty(), "a time that cannot be read is not sent");
+    stage.keys("^u").text("2026-02-05T10:00:00Z").keys("^s y");
+    let Some(Plan::Publish { messages, .. }) = publishes(&stage).first() else { panic!("nothing was published") };
+    assert_eq!(messages[0].timestamp.map(|t| t.0), Some(1_770_285_600_000));
+}
+
+#[test]
+fn history_of_several_channels_is_read_in_one() {
+    let mut stage = stage();
+    stage.keys("2 Space Space Enter");
+    let tailed = stage.model.traffic.addresses.clone();
+    assert_eq!(tailed.len(), 2);
+    stage.keys("H ^u").text("end-10").keys("Enter");
+    let read =
+        stage.effects.iter().find_map(|e| if let Effect::ReadHistory { addresses, .. } = e { Some(addresses.clone()) } else { None });
+    assert_eq!(read, Some(tailed));
 }
 
 #[test]

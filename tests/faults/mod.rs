@@ -9,6 +9,8 @@ mod damage;
 #[cfg(feature = "kafka")]
 mod refusal;
 #[cfg(feature = "kafka")]
+mod search;
+#[cfg(feature = "kafka")]
 mod throttle;
 #[cfg(feature = "kafka")]
 mod transactions;

@@ -31,6 +31,8 @@ pub(crate) struct Order {
     pub(crate) most: usize,
     /// How long it thinks about each message.
     pub(crate) think: Duration,
+    /// After so long the broker itself aborts a transaction that is open.
+    pub(crate) transaction_timeout: Duration,
 }
 
 /// A running program; killed when dropped.
@@ -42,14 +44,15 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(order: &Order) -> Self {
-        let Order { bootstrap, input, output, group, name, most, think } = order;
-        let job = [bootstrap, input, output, group, name, &most.to_string(), &think.as_micros().to_string()].map(String::as_str).join(" ");
+        let Order { bootstrap, input, output, group, name, most, think, transaction_timeout } = order;
+        let numbers = [most.to_string(), think.as_micros().to_string(), transaction_timeout.as_millis().to_string()];
+        let job = [[bootstrap, input, output, group, name].map(String::as_str).join(" "), numbers.join(" ")].join(" ");
         let mut child = Command::new(std::env::current_exe().expect("the test binary"))
             .args(["--exact", TEST, "--nocapture"])
             .env(JOB, job)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(format!("/tmp/exact_prog_{name}.log")).unwrap())
             .spawn()
             .expect("the test binary starts");
         let (said, lines) = channel();
@@ -72,6 +75,20 @@ impl Program {
         }
     }
 
+    /// Waits until it has consumed so many messages.
+    pub(crate) fn consumes(&self, count: u64, limit: Duration) {
+        let until = std::time::Instant::now() + limit;
+        while self.progress(until.saturating_duration_since(std::time::Instant::now())).0 < count {}
+    }
+
+    /// Its next word on its progress: messages consumed, transactions aborted, and the last trouble.
+    pub(crate) fn progress(&self, limit: Duration) -> (u64, u64, String) {
+        let said = self.says("progress ", limit);
+        let mut words = said.splitn(3, ' ');
+        let mut number = || words.next().and_then(|word| word.parse().ok()).expect("a number");
+        (number(), number(), words.next().unwrap_or_default().to_owned())
+    }
+
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).expect("the program is there");
@@ -88,12 +105,13 @@ impl Drop for Program {
 /// Is the program, if the environment says so; it ends with a fault that it says, or never.
 pub(crate) async fn be_one() {
     let Ok(job) = std::env::var(JOB) else { return };
+    tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(std::io::stderr).init();
     let parts: Vec<&str> = job.split(' ').collect();
-    let [bootstrap, input, output, group, name, most, think] = parts[..] else { panic!("{job}") };
+    let [bootstrap, input, output, group, name, most, think, timeout] = parts[..] else { panic!("{job}") };
     let addresses = bootstrap.split(',').map(str::to_owned).collect();
     let mut integration = Integration::new("events", "kafka", addresses);
-    // As short as the broker allows: who is stopped is missed soon, and what it has open ends soon.
-    for (name, value) in [("consumer.session.timeout.ms", "6000"), ("producer.transaction.timeout.ms", "8000")] {
+    // As short as the broker allows: who is stopped is missed soon.
+    for (name, value) in [("consumer.session.timeout.ms", "6000"), ("producer.transaction.timeout.ms", timeout)] {
         integration.settings.insert(name.to_owned(), Setting { value: Secret::new(value.to_owned()), line: 1 });
     }
     let gateway =
@@ -110,7 +128,7 @@ pub(crate) async fn be_one() {
     tokio::spawn(async move {
         while told.changed().await.is_ok() {
             let done = told.borrow_and_update().clone();
-            println!("progress {} {} {:?}", done.commits, done.aborts, done.trouble.map(|fault| fault.to_string()));
+            println!("progress {} {} {}", done.consumed, done.aborts, done.trouble.map_or_else(String::new, |fault| fault.to_string()));
         }
     });
     let output: std::sync::Arc<str> = output.into();

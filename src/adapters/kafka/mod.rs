@@ -14,6 +14,7 @@ mod publish;
 mod record;
 mod refusal;
 mod settings;
+mod sift;
 mod tail;
 mod tail_state;
 mod time_search;

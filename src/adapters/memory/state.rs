@@ -2,7 +2,6 @@
 
 use super::Trouble;
 use super::groups::StoredGroup;
-use super::transact::Ledger;
 use crate::config::profile::Integration;
 use crate::domain::channel::{Attribute, Caps, Channel};
 use crate::domain::fault::{Fault, Kind};
@@ -27,7 +26,8 @@ pub(super) struct State {
     pub(super) forbidden_groups: BTreeSet<Arc<str>>,
     /// Where an open transaction begins in a partition.
     pub(super) open: BTreeMap<(Arc<str>, i32), i64>,
-    pub(super) ledger: Ledger,
+    /// How often each name of transactions was begun: only the last one may go on.
+    pub(super) names: BTreeMap<String, u64>,
     born: Instant,
     /// Messages stored so far; spreads those without a key.
     count: usize,
@@ -82,7 +82,7 @@ impl State {
             groups: BTreeMap::new(),
             forbidden_groups: BTreeSet::new(),
             open: BTreeMap::new(),
-            ledger: Ledger::default(),
+            names: BTreeMap::new(),
             born: Instant::now(),
             count: 0,
         }

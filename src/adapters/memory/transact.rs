@@ -6,45 +6,16 @@ use super::write::checked_partition;
 use super::{Memory, state::State};
 use crate::adapters::session::{Source, Transact, Transaction};
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::group::Mark;
+use crate::domain::group::{Mark, Member};
 use crate::domain::message::{Message, Outgoing};
+use crate::domain::text::SafeText;
 use async_trait::async_trait;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 type Place = (Arc<str>, i32);
-
-/// What the system knows of transactions.
-#[derive(Default)]
-pub(super) struct Ledger {
-    /// How often each name was begun: only the last one may go on.
-    names: BTreeMap<String, u64>,
-    groups: BTreeMap<Arc<str>, Group>,
-}
-
-#[derive(Default)]
-struct Group {
-    /// The next messages to be read.
-    positions: BTreeMap<Place, i64>,
-    members: BTreeSet<String>,
-    /// Counts up when members come and go.
-    generation: u64,
-}
-
-impl Ledger {
-    fn join(&mut self, group: &Arc<str>, name: &str) {
-        let group = self.groups.entry(group.clone()).or_default();
-        group.generation += u64::from(group.members.insert(name.to_owned()));
-    }
-
-    fn leave(&mut self, group: &str, name: &str) {
-        if let Some(group) = self.groups.get_mut(group) {
-            group.generation += u64::from(group.members.remove(name));
-        }
-    }
-}
 
 #[async_trait]
 impl Transact for Memory {
@@ -56,14 +27,25 @@ impl Transact for Memory {
         }
         let epoch = self.change(|state| {
             if let Some(source) = &source {
-                state.ledger.join(&source.group, name);
+                let members = &mut state.groups.entry(source.group.clone()).or_default().members;
+                if !members.iter().any(|member| member.id.as_str() == name) {
+                    members.push(Member { id: name.into(), client: "mqdeck".into(), host: "memory".into(), assignment: Vec::new() });
+                }
             }
-            let epoch = state.ledger.names.entry(name.to_owned()).or_default();
+            let epoch = state.names.entry(name.to_owned()).or_default();
             *epoch += 1;
             *epoch
         });
         let open = Open::default();
-        Ok(Box::new(Session { memory: self.clone(), name: name.to_owned(), epoch, source, generation: 0, next: BTreeMap::new(), open }))
+        Ok(Box::new(Session {
+            memory: self.clone(),
+            name: name.to_owned(),
+            epoch,
+            source,
+            generation: Vec::new(),
+            next: BTreeMap::new(),
+            open,
+        }))
     }
 }
 
@@ -72,8 +54,8 @@ struct Session {
     name: String,
     epoch: u64,
     source: Option<Source>,
-    /// The generation of the group in which our partitions were ours.
-    generation: u64,
+    /// The members of the group when our partitions were given to us.
+    generation: Vec<SafeText>,
     /// Our partitions, and what is read next of each.
     next: BTreeMap<Place, i64>,
     open: Open,
@@ -94,34 +76,40 @@ impl Session {
     }
 
     fn is_ours(&self, state: &State, op: &'static str) -> Result<(), Fault> {
-        if state.ledger.names.get(&self.name) == Some(&self.epoch) {
+        if state.names.get(&self.name) == Some(&self.epoch) {
             return Ok(());
         }
         Err(self.fault(Kind::Lost, op, "fenced: another session has begun transactions under this name").next("see who else uses the name"))
     }
 
+    fn members(state: &State, source: &Source) -> Vec<SafeText> {
+        let members = state.groups.get(&source.group).map_or(&[][..], |group| &group.members);
+        members.iter().map(|member| member.id.clone()).collect()
+    }
+
     fn has_our_generation(&self, state: &State) -> bool {
-        let group = self.source.as_ref().and_then(|source| state.ledger.groups.get(&source.group));
-        group.is_none_or(|group| group.generation == self.generation)
+        self.source.as_ref().is_none_or(|source| Self::members(state, source) == self.generation)
     }
 
     /// Takes note of what the group gives us now; whether something went to others that the transaction had taken from.
     fn rebalance(&mut self, state: &State, source: &Source) -> Result<bool, Fault> {
-        let Some(group) = state.ledger.groups.get(&source.group).filter(|group| group.generation != self.generation) else {
+        let members = Self::members(state, source);
+        if members == self.generation {
             return Ok(false);
-        };
+        }
         let mut all = Vec::new();
         for channel in &source.channels {
             let parts = state.parts("consume", channel)?;
             all.extend(parts.iter().enumerate().map(|(number, part)| ((channel.clone(), number as i32), part.start)));
         }
-        let us = group.members.iter().position(|name| *name == self.name);
-        let ours = all.into_iter().enumerate().filter(|(number, _)| Some(number % group.members.len()) == us);
-        let committed = |place: &Place, start: i64| group.positions.get(place).copied().unwrap_or(start).max(start);
+        let us = members.iter().position(|name| name.as_str() == self.name);
+        let ours = all.into_iter().enumerate().filter(|(number, _)| us.is_some_and(|us| number % members.len() == us));
+        let commits = state.groups.get(&source.group).map(|group| &group.commits);
+        let committed = |place: &Place, start: i64| commits.and_then(|commits| commits.get(place)).map_or(start, |next| start.max(*next));
         let old = std::mem::take(&mut self.next);
         self.next =
             ours.map(|(_, (place, start))| (place.clone(), old.get(&place).copied().unwrap_or_else(|| committed(&place, start)))).collect();
-        self.generation = group.generation;
+        self.generation = members;
         Ok(self.open.taken.keys().any(|place| !self.next.contains_key(place)))
     }
 
@@ -204,7 +192,7 @@ impl Transaction for Session {
             let taken = open.taken.into_iter().filter_map(|(place, (_, next))| Some((ours?.clone(), place, next)));
             let noted = open.positions.into_iter().map(|(group, mark)| (group, (mark.channel, mark.partition), mark.offset));
             for (group, place, next) in taken.chain(noted) {
-                state.ledger.groups.entry(group).or_default().positions.insert(place, next);
+                state.groups.entry(group).or_default().commits.insert(place, next);
             }
             Ok(())
         });
@@ -230,9 +218,10 @@ impl Transaction for Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.memory.change(|state| {
-            let last = state.ledger.names.get(&self.name) == Some(&self.epoch);
+            let last = state.names.get(&self.name) == Some(&self.epoch);
             if let Some(source) = self.source.as_ref().filter(|_| last) {
-                state.ledger.leave(&source.group, &self.name);
+                let group = state.groups.entry(source.group.clone()).or_default();
+                group.members.retain(|member| member.id.as_str() != self.name);
             }
         });
     }

@@ -11,9 +11,11 @@ use crate::domain::address::Address;
 use crate::domain::message::Outgoing;
 use crate::domain::operation::{Plan, PublishSpec};
 use crate::domain::text::is_hidden;
+use crate::domain::time::parse_moment;
 use crate::domain::view::MessageView;
 use bytes::Bytes;
 use crossterm::event::KeyEvent;
+use jiff::Zoned;
 
 /// The form.
 pub struct Form {
@@ -25,6 +27,8 @@ pub struct Form {
     pub headers: Editor,
     pub value: Body,
     pub fields: Fields,
+    /// When the message is to be stamped; empty for the moment of sending.
+    pub timestamp: Editor,
     pub focus: Part,
     /// What is wrong, and in which part.
     pub error: Option<(Part, String)>,
@@ -49,6 +53,7 @@ pub enum Part {
     Key,
     Value,
     Headers,
+    Timestamp,
     /// One of the system's own fields.
     Field(usize),
 }
@@ -64,6 +69,7 @@ impl Form {
             headers: Editor::lines_of(""),
             value: Body::Text(Box::new(Editor::lines_of(""))),
             fields: Fields::new(spec.fields),
+            timestamp: Editor::line(""),
             focus: Part::Value,
             error: None,
             sending: None,
@@ -78,7 +84,7 @@ impl Form {
 
     /// Enter goes on to the next field where there is only one line.
     pub(crate) fn focus_is_line(&self) -> bool {
-        matches!(self.focus, Part::Key | Part::Field(_))
+        matches!(self.focus, Part::Key | Part::Timestamp | Part::Field(_))
     }
 
     /// A form that sends this message again, byte for byte.
@@ -104,6 +110,9 @@ impl Form {
         }
         parts.push(Part::Value);
         parts.extend((0..self.fields.len()).map(Part::Field));
+        if self.spec.timestamp {
+            parts.push(Part::Timestamp);
+        }
         parts
     }
 
@@ -123,6 +132,7 @@ impl Form {
                 Body::Text(editor) => Some(editor),
                 _ => None,
             },
+            Part::Timestamp => Some(&mut self.timestamp),
             Part::Field(i) => self.fields.editor(i),
         }
     }
@@ -161,11 +171,18 @@ impl Form {
     }
 
     /// The message that the form describes.
-    pub(crate) fn outgoing(&self) -> Result<Outgoing, (Part, String)> {
+    pub(crate) fn outgoing(&self, now: Option<&Zoned>) -> Result<Outgoing, (Part, String)> {
         let key = self.key.as_ref().map(|key| headers::read(&key.text())).transpose().map_err(|e| (Part::Key, e))?;
         let headers = headers::from_text(&self.headers.text()).map_err(|(line, e)| (Part::Headers, format!("line {}: {e}", line + 1)))?;
         let options = self.fields.values().map_err(|(at, error)| (Part::Field(at), error))?;
-        Ok(Outgoing { key, headers, payload: self.value.bytes(), timestamp: None, options })
+        let moment = self.timestamp.text();
+        let moment = Some(moment.trim()).filter(|text| !text.is_empty());
+        let timestamp = moment
+            .zip(now)
+            .map(|(text, now)| parse_moment(text, now))
+            .transpose()
+            .map_err(|e| (Part::Timestamp, format!("timestamp: {e}")))?;
+        Ok(Outgoing { key, headers, payload: self.value.bytes(), timestamp, options })
     }
 }
 
@@ -197,11 +214,12 @@ pub(crate) fn open(model: &mut Model, form: Form) {
 
 /// Checks the form and asks for the plan to be confirmed.
 pub(crate) fn review(model: &mut Model) {
+    let now = model.now.zoned(&model.zone);
     let Some(form) = &mut model.form else { return };
     if form.sending.is_some() {
         return;
     }
-    match form.outgoing() {
+    match form.outgoing(now.as_ref()) {
         Ok(message) => {
             form.error = None;
             let plan = Plan::Publish { address: form.address.clone(), messages: vec![message] };

@@ -28,7 +28,7 @@ pub fn crumbs<'a>(model: &'a Model, address: &'a str) -> Crumbs<'a> {
 pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) -> Option<Position> {
     let form = model.form.as_ref()?;
     let parts = form.parts();
-    let lines = form.fields.len() as u16 + u16::from(form.spec.key);
+    let lines = form.fields.len() as u16 + u16::from(form.spec.key) + u16::from(form.spec.timestamp);
     let headers = if form.spec.headers { 1 + (form.headers.lines().len() as u16).clamp(1, (area.height / 4).max(1)) } else { 0 };
     let error = if form.error.is_some() { 2 } else { 0 };
     let value = area.height.saturating_sub(lines + headers + error + 3).max(1);
@@ -62,6 +62,7 @@ fn draw_part(canvas: &mut Canvas, form: &Form, part: Part, row: Rect) -> Option<
         Part::Key => "key",
         Part::Headers => "headers",
         Part::Value => "value",
+        Part::Timestamp => "timestamp",
         Part::Field(i) => form.spec.fields[i].title,
     };
     if focused {
@@ -82,6 +83,7 @@ fn draw_part(canvas: &mut Canvas, form: &Form, part: Part, row: Rect) -> Option<
             }
         }
         Part::Value => body(canvas, &form.value, inside, focused),
+        Part::Timestamp => field::line(canvas, inside, &form.timestamp, focused, "the moment of sending; or `3h ago`, 2026-02-05T10:00Z"),
         Part::Field(i) => field::draw(canvas, inside, &form.fields, i, focused),
     }
 }

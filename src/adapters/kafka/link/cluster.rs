@@ -69,6 +69,7 @@ impl Cluster {
             tls: integration.endpoint.tls.as_ref().map(TlsDial::new).transpose()?,
             login: Login::new(&integration.auth),
             log,
+            met: std::sync::Mutex::default(),
         };
         let pool = Pool::new(Arc::new(dial));
         let inner = Inner {

@@ -130,5 +130,12 @@ pub(super) fn metadata(node: i32, address: &HostPort, throttle: i32) -> Bytes {
 
 /// How the tests dial.
 pub(super) fn dial(timeout: Duration) -> Arc<Dial> {
-    Arc::new(Dial { client_id: StrBytes::from_static_str("test"), timeout, tls: None, login: None, log: WireLog::default() })
+    Arc::new(Dial {
+        client_id: StrBytes::from_static_str("test"),
+        timeout,
+        tls: None,
+        login: None,
+        log: WireLog::default(),
+        met: std::sync::Mutex::default(),
+    })
 }

@@ -22,6 +22,8 @@ pub(crate) mod describe;
 mod fake;
 pub(crate) mod fetch;
 pub(crate) mod find_coordinator;
+#[cfg(test)]
+mod fuzz;
 mod group_change;
 pub(crate) mod group_describe;
 pub(crate) mod group_offsets;

@@ -89,8 +89,8 @@ impl Record for Fake {
     fn key(&self) -> Option<&[u8]> {
         self.key
     }
-    fn headers(&self) -> &[Header] {
-        &self.headers
+    fn any_header(&self, test: &mut dyn FnMut(&[u8], Option<&[u8]>) -> bool) -> bool {
+        self.headers.iter().any(|header| test(&header.name, header.value.as_deref()))
     }
     fn payload(&self) -> Option<&[u8]> {
         self.payload.as_deref()
