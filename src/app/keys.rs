@@ -25,10 +25,9 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) {
         Some(Overlay::Prompt(_)) => prompt_key(model, key),
         Some(Overlay::Form(_)) => operation_key(model, key),
         Some(Overlay::Plan(_)) => plan_key(model, key),
-        Some(Overlay::Outcome(_)) => false,
         None if model.typing.is_some() => filter_key(model, key),
         None if model.screen == Screen::Publish => form_key(model, key),
-        Some(Overlay::Confirm(_)) | None => false,
+        Some(Overlay::Confirm(_) | Overlay::Outcome(_)) | None => false,
     };
     if taken {
         model.touch();

@@ -112,7 +112,9 @@ impl Arming {
 
 impl Drop for Arming {
     fn drop(&mut self) {
-        self.replace(None);
+        if self.replace(None) {
+            tracing::info!(target: "audit", operation = "arm", "disarmed: the profile was closed");
+        }
     }
 }
 

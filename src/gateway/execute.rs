@@ -53,10 +53,7 @@ impl Gateway {
     /// is asked, the outcome after, whatever it is.
     pub async fn execute(&self, plan: Plan) -> Result<Outcome, Fault> {
         let (spec, address) = (plan.spec(), plan.address().clone());
-        if let Err(refused) = self.passes(&plan) {
-            tracing::warn!(target: "audit", operation = spec.id, %address, fault = %refused, "refused");
-            return Err(refused);
-        }
+        self.passes(&plan)?;
         match &plan {
             Plan::Publish { messages, .. } => {
                 tracing::info!(target: "audit", operation = spec.id, %address, messages = messages.len(), "intent");
@@ -127,7 +124,10 @@ impl Gateway {
     }
 
     pub(super) fn permit(&self, risk: Risk, address: &Address) -> Result<(), Fault> {
-        let refused = |cause: &str, next: String| Err(Fault::new(Kind::Forbidden, "change", address.to_string(), cause).next(next));
+        let refused = |cause: &str, next: String| {
+            tracing::warn!(target: "audit", %address, cause, "refused");
+            Err(Fault::new(Kind::Forbidden, "change", address.to_string(), cause).next(next))
+        };
         let name = &self.profile.name;
         match self.gate(risk) {
             Gate::Open => Ok(()),

@@ -47,8 +47,8 @@ impl Form {
 
     /// A form without inputs, for a request that is complete.
     pub(crate) fn of(request: Request, origin: Origin) -> Self {
-        let address = request.address.clone();
-        Self { name: None, fields: Fields::new(&[]), origin, given: Some(request.clone()), ..Self::new(request.spec, address) }
+        let (spec, address) = (request.spec, request.address.clone());
+        Self { name: None, fields: Fields::new(&[]), origin, given: Some(request), ..Self::new(spec, address) }
     }
 
     /// Inputs that there are.

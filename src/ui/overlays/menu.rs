@@ -18,7 +18,7 @@ pub(super) fn draw(canvas: &mut Canvas, model: &Model, menu: Menu) {
     for (at, row) in rows.iter().enumerate().take(usize::from(inside.height)) {
         let y = inside.y + at as u16;
         let (key, title, help) = match &row.item {
-            Item::Command(command) => (keys(canvas, command), format!("{}", command.title), ""),
+            Item::Command(command) => (keys(canvas, command), command.title.to_owned(), ""),
             // A tenth has no digit: it is chosen by its row.
             Item::Operation(spec, _) => {
                 let number = row.number.filter(|number| *number < 10).map_or_else(String::new, |number| number.to_string());
