@@ -91,6 +91,7 @@ async fn a_program_killed_again_and_again_consumes_and_publishes_each_message_on
         most: 40,
         think: Duration::from_millis(2),
         transaction_timeout: LONG,
+        session_timeout: LONG,
         input,
         output: output.clone(),
     };
@@ -136,6 +137,8 @@ async fn a_program_that_was_taken_for_dead_is_fenced_off_when_it_wakes_and_its_s
         think: Duration::from_millis(20),
         // The broker does not end the open transaction: only the generation of the group stands between it and its commit.
         transaction_timeout: LONG,
+        // As short as the broker allows.
+        session_timeout: Duration::from_secs(6),
         input,
         output: output.clone(),
     };
@@ -168,6 +171,7 @@ async fn of_two_programs_under_one_name_the_older_one_ends_and_says_why() {
         most: 20,
         think: Duration::from_millis(20),
         transaction_timeout: LONG,
+        session_timeout: LONG,
         input,
         output: output.clone(),
     };
@@ -196,6 +200,7 @@ async fn brokers_that_die_one_by_one_neither_lose_nor_double_what_is_processed()
         most: 10,
         think: Duration::from_millis(5),
         transaction_timeout: LONG,
+        session_timeout: LONG,
         input,
         output: output.clone(),
     };

@@ -33,6 +33,8 @@ pub(crate) struct Order {
     pub(crate) think: Duration,
     /// After so long the broker itself aborts a transaction that is open.
     pub(crate) transaction_timeout: Duration,
+    /// After so long without a word the group takes a member for dead.
+    pub(crate) session_timeout: Duration,
 }
 
 /// A running program; killed when dropped.
@@ -44,15 +46,16 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(order: &Order) -> Self {
-        let Order { bootstrap, input, output, group, name, most, think, transaction_timeout } = order;
-        let numbers = [most.to_string(), think.as_micros().to_string(), transaction_timeout.as_millis().to_string()];
+        let Order { bootstrap, input, output, group, name, most, think, transaction_timeout, session_timeout } = order;
+        let [think, transaction, session] = [think, transaction_timeout, session_timeout].map(|time| time.as_millis().to_string());
+        let numbers = [most.to_string(), think, transaction, session];
         let job = [[bootstrap, input, output, group, name].map(String::as_str).join(" "), numbers.join(" ")].join(" ");
         let mut child = Command::new(std::env::current_exe().expect("the test binary"))
             .args(["--exact", TEST, "--nocapture"])
             .env(JOB, job)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(format!("/tmp/exact_prog_{name}.log")).unwrap())
+            .stderr(Stdio::null())
             .spawn()
             .expect("the test binary starts");
         let (said, lines) = channel();
@@ -105,13 +108,11 @@ impl Drop for Program {
 /// Is the program, if the environment says so; it ends with a fault that it says, or never.
 pub(crate) async fn be_one() {
     let Ok(job) = std::env::var(JOB) else { return };
-    tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(std::io::stderr).init();
     let parts: Vec<&str> = job.split(' ').collect();
-    let [bootstrap, input, output, group, name, most, think, timeout] = parts[..] else { panic!("{job}") };
+    let [bootstrap, input, output, group, name, most, think, transaction, session] = parts[..] else { panic!("{job}") };
     let addresses = bootstrap.split(',').map(str::to_owned).collect();
     let mut integration = Integration::new("events", "kafka", addresses);
-    // As short as the broker allows: who is stopped is missed soon.
-    for (name, value) in [("consumer.session.timeout.ms", "6000"), ("producer.transaction.timeout.ms", timeout)] {
+    for (name, value) in [("consumer.session.timeout.ms", session), ("producer.transaction.timeout.ms", transaction)] {
         integration.settings.insert(name.to_owned(), Setting { value: Secret::new(value.to_owned()), line: 1 });
     }
     let gateway =
@@ -123,7 +124,7 @@ pub(crate) async fn be_one() {
         most: most.parse().expect("a number"),
         within: Duration::from_secs(1),
     };
-    let think = Duration::from_micros(think.parse().expect("a number"));
+    let think = Duration::from_millis(think.parse().expect("a number"));
     let (progress, mut told) = watch::channel(Processed::default());
     tokio::spawn(async move {
         while told.changed().await.is_ok() {

@@ -60,8 +60,8 @@ pub(super) fn reason(op: &'static str, target: &SafeText, code: Code, said: &str
         ),
         Code::FencedInstanceId => (
             Kind::Lost,
-            "fenced: another member of the group has taken our place under this name".to_owned(),
-            "only one program at a time may use the name",
+            "fenced: another member of the group has taken our place under this name, or its coordinator was away too long".to_owned(),
+            "only one program at a time may use the name; raise session.timeout.ms if only one does",
         ),
         Code::IllegalGeneration | Code::UnknownMemberId | Code::RebalanceInProgress | Code::AssignmentLost => (
             Kind::Timeout,
