@@ -105,6 +105,9 @@ integration "scram" {
     password  = var.password
   }
 
+  # Groups to watch even where the cluster does not list them; all that it lists are shown anyway.
+  groups = ["payments", "billing"]
+
   # Channels by a pattern with one `*`, and where their tenant stands: `tenant-123` in `grey.tasks.tenant-123`.
   channels {
     pattern           = "grey.tasks.*"

@@ -179,11 +179,11 @@ fn run(kafka: &Kafka, topic: &str, tool: &Tool) -> Run {
     }
 }
 
-/// The most that a process had resident, looked at as long as it lives: the kernel keeps the maximum (proc(5), VmHWM).
+/// The most that a process had resident, looked at as long as it lives: the kernel keeps the maximum (proc(5), `VmHWM`).
 fn peak(status: &str) -> f64 {
     let mut most = 0.0_f64;
     while let Ok(text) = std::fs::read_to_string(status) {
-        let Some(line) = text.lines().find_map(|line| line.strip_prefix("VmHWM:")) else { break };
+        let Some(line) = text.lines().find_map(|line| line.strip_prefix("`VmHWM`:")) else { break };
         most = most.max(line.split_whitespace().next().and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0) / 1_000.0);
         std::thread::sleep(Duration::from_millis(10));
     }

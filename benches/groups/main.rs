@@ -69,7 +69,7 @@ async fn table(session: &Session, watch: &mut Watch, what: &str) -> Vec<Standing
     let standings = handle.standings(&names).await.expect("read");
     let whole = millis(began);
     let rows: Vec<Standing> = standings.into_iter().flat_map(|standings| standings.expect("a group's positions")).collect();
-    let failed = rows.iter().filter(|row| row.fault.is_some() || row.end.is_none() || row.start.is_none()).count();
+    let failed = rows.iter().filter(|row| row.fault.is_some() || row.end.is_none()).count();
     println!(
         "{what:<23} {whole:>7.1} ms (list {listed:.1} ms), {}, {} groups, {} rows, {failed} failed",
         watch.requests(),

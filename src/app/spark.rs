@@ -65,7 +65,9 @@ mod tests {
     fn a_trend_needs_two_values_and_more_than_a_hundredth() {
         let of = |values: &[f64]| {
             let mut spark = Spark::default();
-            values.iter().for_each(|value| spark.push(*value));
+            for value in values {
+                spark.push(*value);
+            }
             (spark.trend(), spark.is_flat())
         };
         assert_eq!(of(&[5.0]), (None, true));

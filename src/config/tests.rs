@@ -241,6 +241,15 @@ fn librdkafkas_own_names_say_where_and_as_whom_when_nothing_else_does() {
 #[expect(clippy::too_many_lines, reason = "a table of mistakes")]
 fn each_mistake_is_told_with_its_place_and_what_was_meant() {
     for (text, told) in [
+        (kafka("  endpoint {\n    address = \"one\"\n  }\n  groups = [\"a\", 7]"), "6:18 `groups` is a number: expected text in quotes | "),
+        (
+            kafka("  endpoint {\n    address = \"one\"\n  }\n  groups = [\"a\", \"\"]"),
+            "6:18 a group has a name | write groups = [\"payments\"]",
+        ),
+        (
+            kafka("  endpoint {\n    address = \"one\"\n  }\n  groups = [\"a\", \"a\"]"),
+            "6:18 the group `a` is named twice | remove one of them",
+        ),
         (kafka("  endpiont {\n    address = \"one\"\n  }"), "3:3 unknown block `endpiont` | did you mean `endpoint`?"),
         (kafka("  endpoint {\n    adress = \"one\"\n  }"), "4:5 unknown attribute `adress` | did you mean `address`?"),
         (kafka("  endpoint {\n    address = 9092\n  }"), "4:15 `address` is a number: expected text in quotes | "),
@@ -287,7 +296,7 @@ fn each_mistake_is_told_with_its_place_and_what_was_meant() {
         ),
         (
             kafka("  endpoint {\n    address = \"one\"\n  }\n  auth {\n    type = \"scrum\"\n  }"),
-            "7:12 `type` cannot be `scrum`: expected `none`, `basic`, `plain`, `password`, `scram`, `bearer`, `token`, `oauth`, `oauth2`, `client_credentials` or `mtls` | did you mean `scram`?",
+            "7:12 `type` cannot be `scrum`: expected `none`, `basic`, `plain`, `password`, `scram`, `bearer`, `token`, `oauth`, `oauth2`, `client_credentials`, `mtls`, `nkey`, `creds` or `credentials` | did you mean `scram`?",
         ),
         (
             kafka("  endpoint {\n    address = \"one\"\n  }\n  auth {\n    type = \"password\"\n    password = \"p\"\n  }"),

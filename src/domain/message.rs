@@ -51,14 +51,16 @@ pub struct RawMessage<'a> {
     pub payload: Option<&'a [u8]>,
 }
 
+/// Asks about a header's name and value.
+pub type HeaderTest<'a> = dyn FnMut(&[u8], Option<&[u8]>) -> bool + 'a;
 /// The headers of a message, wherever they lie.
 pub trait Headers {
     /// Whether a test of name and value holds for one of them, asked in their order.
-    fn any(&self, test: &mut dyn FnMut(&[u8], Option<&[u8]>) -> bool) -> bool;
+    fn any(&self, test: &mut HeaderTest<'_>) -> bool;
 }
 
 impl Headers for Vec<Header> {
-    fn any(&self, test: &mut dyn FnMut(&[u8], Option<&[u8]>) -> bool) -> bool {
+    fn any(&self, test: &mut HeaderTest<'_>) -> bool {
         self.iter().any(|header| test(&header.name, header.value.as_deref()))
     }
 }

@@ -39,11 +39,11 @@ fn messages_are_read_from_where_the_group_stands() {
             .effects
             .iter()
             .rev()
-            .find_map(|e| if let Effect::ReadHistory { address, range, .. } = e { Some((address.clone(), *range)) } else { None })
+            .find_map(|e| if let Effect::ReadHistory { addresses, range, .. } = e { Some((addresses.clone(), *range)) } else { None })
     };
     let from = |partition, offset| {
         let start = Bound::At(Position::Offset { partition, offset });
-        Some((Address::new("events", "orders.created"), Range { start, end: Bound::Latest }))
+        Some((vec![Address::new("events", "orders.created")], Range { start, end: Bound::Latest }))
     };
     assert_eq!((stage.model.screen, read(&stage)), (Screen::Traffic, from(1, 996_000)), "payments, its worst partition");
     stage.keys("Esc Enter").group_seen("orders.created", &MADE[4]).keys("j m");

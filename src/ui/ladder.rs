@@ -49,14 +49,14 @@ fn finish(stage: &mut Stage, result: Result<Done, Fault>) {
     stage.event(Event::Executed { task, result });
 }
 
-fn undo_of(request: &Request) -> Option<Request> {
+fn undo_of(request: &Request) -> Request {
     let arguments = vec![("retention".to_owned(), "1d".to_owned())];
-    Some(Request { spec: &CONFIGURE, arguments, address: request.address.clone() })
+    Request { spec: &CONFIGURE, arguments, address: request.address.clone() }
 }
 
 /// A reversible change that was carried out, with what takes it back.
 fn changed(stage: &mut Stage) {
-    stage.keys("x 1 ^s").planned(|change| change.undo = undo_of(&change.request)).keys("y");
+    stage.keys("x 1 ^s").planned(|change| change.undo = Some(undo_of(&change.request))).keys("y");
     finish(stage, Ok(done(&["0"])));
 }
 
@@ -307,7 +307,11 @@ fn a_change_is_taken_back_by_a_plan_of_its_own_and_done_again() {
     stage.keys("z");
     assert_eq!(executed(&stage).len(), 1, "never silently");
     assert_eq!(stage.request().argument("retention"), Some("1d"));
-    stage.planned(|change| change.undo = undo_of(&change.request)).keys("Esc z").planned(|c| c.undo = undo_of(&c.request)).keys("y");
+    stage
+        .planned(|change| change.undo = Some(undo_of(&change.request)))
+        .keys("Esc z")
+        .planned(|c| c.undo = Some(undo_of(&c.request)))
+        .keys("y");
     assert_eq!(executed(&stage).len(), 2);
     finish(&mut stage, Ok(done(&["0"])));
     stage.keys("z");
@@ -329,7 +333,7 @@ fn what_was_not_taken_back_can_be_tried_again() {
 #[test]
 fn an_open_profile_takes_nothing_back_without_asking() {
     let mut stage = stage_with(Safety { mode: Mode::Open, ..Safety::default() });
-    stage.keys("x 1 ^s").planned(|change| change.undo = undo_of(&change.request));
+    stage.keys("x 1 ^s").planned(|change| change.undo = Some(undo_of(&change.request)));
     finish(&mut stage, Ok(done(&["0"])));
     stage.keys("z").planned(|_| {});
     assert_eq!(executed(&stage).len(), 1);

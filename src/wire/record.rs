@@ -2,7 +2,7 @@
 
 use super::detect::{self, Format, Found, Said};
 use super::{json, text};
-use crate::domain::message::{Message, RawMessage};
+use crate::domain::message::{HeaderTest, Message, RawMessage};
 use crate::domain::query::{Node, Record, Step, Undecodable};
 use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
@@ -119,7 +119,7 @@ impl Record for MessageRecord<'_> {
         self.raw.key
     }
 
-    fn any_header(&self, test: &mut dyn FnMut(&[u8], Option<&[u8]>) -> bool) -> bool {
+    fn any_header(&self, test: &mut HeaderTest<'_>) -> bool {
         self.raw.headers.any(test)
     }
 

@@ -9,6 +9,7 @@ pub fn read(bytes: &[u8]) -> Option<&str> {
 
 /// True only if the bytes are text that nothing in it says otherwise than it stands there: no control character, no backslash, and no start
 /// that a MessagePack collection could have as well. If it is JSON, it has no escapes.
+#[expect(clippy::needless_bitwise_bool, reason = "a lazy operator is a branch")]
 pub fn is_plain(bytes: &[u8]) -> bool {
     // Without branches in it, so that many bytes are looked at in one step.
     let mut other = false;

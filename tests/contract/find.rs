@@ -8,6 +8,7 @@ use mqdeck::domain::position::{Bound, Range};
 use mqdeck::domain::time::Timestamp;
 use mqdeck::gateway::filter::{Filter, Prefilter, Wanted};
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// 2026-02-05T10:00:00Z.
@@ -108,7 +109,7 @@ async fn what_lies_outside_of_a_scope_may_be_left_out_and_what_lies_inside_may_n
             Scope { offsets: 100..=149, ..Scope::of(WHOLE) },
             Scope { times: FIRST + 500..=i64::MAX, ..Scope::of(WHOLE) },
             Scope { offsets: 280..=i64::MAX, times: i64::MIN..=FIRST + 590, ..Scope::of(WHOLE) },
-            Scope { offsets: 5..=4, ..Scope::of(WHOLE) },
+            Scope { offsets: RangeInclusive::new(5, 4), ..Scope::of(WHOLE) },
             Scope { partitions: Some(BTreeSet::from([17])), ..Scope::of(WHOLE) },
             Scope { offsets: 10..=20, ..Scope::of(Range { start: Bound::Each(15), end: Bound::Latest }) },
         ];

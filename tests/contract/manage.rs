@@ -73,7 +73,7 @@ impl Managed {
         let publish = self.session.publish.as_ref().expect("publish");
         for partition in 0..partitions {
             for n in 0..count {
-                let mut message = outgoing(partition, None, Some("x"));
+                let mut message = outgoing(partition, Some("k"), Some("x"));
                 message.timestamp = Some(Timestamp(TEN + n * 1_000));
                 publish.publish(topic, message).await.expect("stored");
             }
@@ -81,7 +81,7 @@ impl Managed {
     }
 }
 
-/// 2026-02-05T10:00:00Z.
+/// 2026-02-05T10:00:00Z. Topics of these tests keep messages for a hundred years, or retention would take those.
 const TEN: i64 = 1_770_285_600_000;
 
 /// A cell of a change's first table, by its row and column.
@@ -105,7 +105,7 @@ async fn a_topic_is_made_set_grown_emptied_and_deleted() {
     let Some(kafka) = kafka::shared() else { return };
     let managed = Managed::of(kafka).await;
     let topic = unique("managed");
-    let settings = "retention.ms=86400000 cleanup.policy=delete";
+    let settings = "retention.ms=3153600000000 cleanup.policy=delete";
     let create = managed.topic("topic.create", &topic, &[("partitions", "2"), ("settings", settings)]).await.expect("a plan");
     assert!(managed.session.inspect.describe(&topic).await.is_err(), "a plan makes nothing");
     let again = managed.topic("topic.create", &topic, &[("partitions", "2"), ("settings", settings)]).await.expect("a plan");
@@ -117,7 +117,7 @@ async fn a_topic_is_made_set_grown_emptied_and_deleted() {
 
     let set = managed.topic("topic.config", &topic, &[("set", "max.message.bytes=2000000"), ("remove", "retention.ms")]).await;
     let set = set.expect("a plan");
-    assert_eq!((cell(&set, 0, "after"), cell(&set, 1, "now")), ("2000000".to_owned(), "86400000".to_owned()));
+    assert_eq!((cell(&set, 0, "after"), cell(&set, 1, "now")), ("2000000".to_owned(), "3153600000000".to_owned()));
     assert_eq!(set.risk, Risk::Destroy, "another retention deletes");
     managed.carry_out(&set).await;
     let stale = managed.manage.carry_out(&set).await.expect_err("it is set already");
@@ -125,7 +125,7 @@ async fn a_topic_is_made_set_grown_emptied_and_deleted() {
     managed.undo(&set).await;
     let back = managed.topic("topic.config", &topic, &[("append", "cleanup.policy=compact"), ("set", "retention.ms=1000")]).await;
     let back = back.expect("a plan");
-    assert_eq!((cell(&back, 0, "after"), cell(&back, 1, "now")), ("delete,compact".to_owned(), "86400000".to_owned()), "undone");
+    assert_eq!((cell(&back, 0, "after"), cell(&back, 1, "now")), ("delete,compact".to_owned(), "3153600000000".to_owned()), "undone");
     managed.carry_out(&managed.topic("topic.config", &topic, &[("append", "cleanup.policy=compact")]).await.expect("a plan")).await;
     refused(managed.topic("topic.config", &topic, &[("set", "no.such=1")]).await, Kind::Rejected, "no.such");
 

@@ -5,6 +5,8 @@ mod groups;
 pub(crate) mod history;
 mod inspect;
 #[cfg(feature = "kafka")]
+mod kafka_groups;
+#[cfg(feature = "kafka")]
 mod kafka_link;
 #[cfg(feature = "kafka")]
 mod manage;

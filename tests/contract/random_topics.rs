@@ -3,8 +3,9 @@
 //! The seed is printed; `MQDECK_TEST_SEED=N` writes the same topics again, `MQDECK_TEST_TOPICS=N` more of them.
 
 use crate::contract::history::WHOLE;
+use crate::support::kafka::{self, Kafka};
 use crate::support::subjects::{Listener, connect, outgoing, place, read};
-use crate::support::{clients, kafka, topics};
+use crate::support::{clients, topics};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mqdeck::adapters::session::Session;
@@ -71,13 +72,9 @@ fn assert_same(found: &[Value], expected: &[Value], topic: &str, when: &str) {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn random_topics_hold_for_us_what_they_hold_for_another_client() {
-    let Some(kafka) = kafka::shared() else { return };
-    let seed = number("MQDECK_TEST_SEED").unwrap_or_else(|| fastrand::u64(..));
-    println!("random topics of MQDECK_TEST_SEED={seed}");
-    let mut random = fastrand::Rng::with_seed(seed);
-    let mut names: Vec<Arc<str>> = Vec::new();
+/// Topics of every codec, every other one compacted.
+async fn made(kafka: &Kafka, random: &mut fastrand::Rng) -> Vec<Arc<str>> {
+    let mut names = Vec::new();
     for n in 0..number("MQDECK_TEST_TOPICS").unwrap_or(6) {
         let compacted = n % 2 == 0;
         let mut configs = vec![
@@ -96,6 +93,16 @@ async fn random_topics_hold_for_us_what_they_hold_for_another_client() {
         let name = if compacted { "compacted" } else { "random" };
         names.push(topics::create(kafka.plain(), name, 1, 1, &configs).await.into());
     }
+    names
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_topics_hold_for_us_what_they_hold_for_another_client() {
+    let Some(kafka) = kafka::shared() else { return };
+    let seed = number("MQDECK_TEST_SEED").unwrap_or_else(|| fastrand::u64(..));
+    println!("random topics of MQDECK_TEST_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let names = made(kafka, &mut random).await;
     let session = connect(Integration::new("events", "kafka", vec![kafka.plain().to_owned()])).await.expect("Kafka is there");
     let mut tail = Listener::start(&session, &names).await;
 

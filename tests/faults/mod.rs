@@ -3,6 +3,8 @@
 #[cfg(feature = "kafka")]
 mod cluster;
 #[cfg(feature = "kafka")]
+mod coordinator;
+#[cfg(feature = "kafka")]
 mod crash;
 #[cfg(feature = "kafka")]
 mod damage;

@@ -28,7 +28,7 @@ async fn fill(bootstrap: &str, topic: &str, partitions: i32, count: i32) {
     }
 }
 
-/// How often each message is in the topic, for a read_committed client of another language; `None` if there is none here.
+/// How often each message is in the topic, for a `read_committed` client of another language; `None` if there is none here.
 fn counted(bootstrap: &str, topic: &str) -> Option<BTreeMap<String, u32>> {
     let said = clients::run(clients::script("kafka/count.py", &[bootstrap, topic])?);
     Some(serde_json::from_slice(&said).expect("one line of JSON"))

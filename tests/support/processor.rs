@@ -9,7 +9,7 @@ use mqdeck::gateway::Gateway;
 use mqdeck::gateway::process::{Job, Processed};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -58,7 +58,7 @@ impl Program {
             .stderr(Stdio::null())
             .spawn()
             .expect("the test binary starts");
-        let (said, lines) = channel();
+        let (said, lines) = sync_channel(1 << 16);
         let output = BufReader::new(child.stdout.take().expect("its output"));
         std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
         Self { child, lines }
@@ -106,6 +106,7 @@ impl Drop for Program {
 }
 
 /// Is the program, if the environment says so; it ends with a fault that it says, or never.
+#[expect(clippy::print_stdout, reason = "it is how it reports to the test")]
 pub(crate) async fn be_one() {
     let Ok(job) = std::env::var(JOB) else { return };
     let parts: Vec<&str> = job.split(' ').collect();

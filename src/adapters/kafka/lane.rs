@@ -122,31 +122,29 @@ impl Source {
 
 impl Sifter {
     async fn next(&mut self) -> Option<Result<Sifted, Fault>> {
-        loop {
-            if let Some(fault) = self.met.pop_front() {
-                return Some(Err(fault));
+        if let Some(fault) = self.met.pop_front() {
+            return Some(Err(fault));
+        }
+        let reader = &mut self.reader;
+        if reader.over || reader.cursor.at >= reader.until {
+            return None;
+        }
+        match reader.get().await {
+            Got::Part(part) => {
+                reader.fetch_ahead(&part);
+                self.look_through(part).await.transpose()
             }
-            let reader = &mut self.reader;
-            if reader.over || reader.cursor.at >= reader.until {
-                return None;
+            Got::Passed(Some(fault)) => Some(Err(fault)),
+            Got::Passed(None) => {
+                let waits = reader.failing.as_ref().map(|(.., fault)| fault.clone());
+                Some(Ok(Sifted { reached: self.reached, waits, ..Sifted::default() }))
             }
-            match reader.get().await {
-                Got::Part(part) => {
-                    reader.fetch_ahead(&part);
-                    return self.look_through(part).await.transpose();
-                }
-                Got::Passed(Some(fault)) => return Some(Err(fault)),
-                Got::Passed(None) => {
-                    let waits = reader.failing.as_ref().map(|(.., fault)| fault.clone());
-                    return Some(Ok(Sifted { reached: self.reached, waits, ..Sifted::default() }));
-                }
-                Got::Over(fault) => {
-                    reader.over = true;
-                    let Reader { cursor, until, .. } = reader;
-                    let far = format!("{} was searched up to offset {} of {until}", cursor.partition, cursor.at);
-                    let next = if fault.next.as_str().is_empty() { far } else { format!("{}; {far}", fault.next) };
-                    return Some(Err(fault.next(next)));
-                }
+            Got::Over(fault) => {
+                reader.over = true;
+                let Reader { cursor, until, .. } = reader;
+                let far = format!("{} was searched up to offset {} of {until}", cursor.partition, cursor.at);
+                let next = if fault.next.as_str().is_empty() { far } else { format!("{}; {far}", fault.next) };
+                Some(Err(fault.next(next)))
             }
         }
     }

@@ -345,7 +345,7 @@ mod tests {
         };
         let (summary, _) =
             super::super::judge_group(&group, &[], |_| unreachable!(), crate::domain::time::Timestamp(0), &super::super::Rules::default());
-        GroupLag { lag, eta, verdict, ..summary }
+        GroupLag { lag, verdict, eta, ..summary }
     }
 
     #[test]

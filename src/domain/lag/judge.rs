@@ -106,7 +106,8 @@ fn decide(track: &Track, standing: &Standing, facts: Facts, now: Timestamp, rule
     }
     figures.unowned = facts.owners_known && standing.owner.is_none();
     let nobody = matches!(facts.state, State::Empty | State::Dead) || figures.unowned;
-    if nobody && !is_moving(track, now, rules) && !(facts.moving && !figures.unowned) {
+    let moving = is_moving(track, now, rules) || facts.moving && !figures.unowned;
+    if nobody && !moving {
         return Verdict::Stopped;
     }
     if figures.lost > 0 {

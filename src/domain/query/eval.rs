@@ -1,5 +1,6 @@
 //! Whether a condition holds for a record.
 
+use super::super::message::HeaderTest;
 use super::super::time::Timestamp;
 use super::super::value::Value;
 use super::ast::{Comparison, Expr, Field, Literal, Predicate, Step};
@@ -57,7 +58,7 @@ pub trait Record {
     fn size(&self) -> usize;
     fn key(&self) -> Option<&[u8]>;
     /// Whether a test of name and value holds for one of the headers, asked in their order.
-    fn any_header(&self, test: &mut dyn FnMut(&[u8], Option<&[u8]>) -> bool) -> bool;
+    fn any_header(&self, test: &mut HeaderTest<'_>) -> bool;
     fn payload(&self) -> Option<&[u8]>;
     /// The decoded payload; `None` if there is none.
     fn value(&self) -> Result<Option<&Value>, Undecodable>;
@@ -186,6 +187,9 @@ impl Value {
     }
 }
 
+/// What a text is searched for.
+type Wanted<'a> = &'a dyn Fn(&[u8]) -> bool;
+
 /// One thing that a predicate looks at.
 pub enum Node<'a> {
     /// Nothing at all, as the value of a header may be.
@@ -197,7 +201,7 @@ pub enum Node<'a> {
     Bytes(&'a [u8]),
     Tree(&'a Value),
     /// An array or object of which no tree was built: says whether a search is true for a name or scalar in it, as it is printed.
-    Within(&'a dyn Fn(&dyn Fn(&[u8]) -> bool) -> bool),
+    Within(&'a dyn Fn(Wanted<'_>) -> bool),
 }
 
 impl<'a> Node<'a> {
@@ -224,7 +228,7 @@ impl<'a> Node<'a> {
     }
 
     /// Whether `search` is true for what is printed of this: the whole of a scalar, and if asked every name and scalar of a tree.
-    fn printed(&self, deep: bool, search: &dyn Fn(&[u8]) -> bool) -> bool {
+    fn printed(&self, deep: bool, search: Wanted<'_>) -> bool {
         match self {
             // A header without a value has no text.
             Self::Null => false,

@@ -134,7 +134,7 @@ impl Program {
             let context = Ctx::<Metered>::new(meter, Vars::new(variables(record)));
             let mut outputs = self.filter.id.run((context, input));
             // The values that an error carries must not outlive the run.
-            outputs.find_map(|output| match output.map_err(|error| error.get_err()) {
+            outputs.find_map(|output| match output.map_err(jaq_core::Exn::get_err) {
                 Ok(output) => output.as_bool().then_some(Ok(true)),
                 Err(Ok(error)) => Some(Err(error.to_string())),
                 Err(Err(_)) => Some(Err("the program breaks out of itself".to_owned())),

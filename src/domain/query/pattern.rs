@@ -77,8 +77,7 @@ fn is_free(source: &str) -> bool {
     let mut chars = source.chars().peekable();
     while let Some(c) = chars.next() {
         match (c, chars.peek()) {
-            ('^' | '$', _) => return false,
-            ('\\', Some('b' | 'B' | 'A' | 'z' | '<' | '>')) => return false,
+            ('^' | '$', _) | ('\\', Some('b' | 'B' | 'A' | 'z' | '<' | '>')) => return false,
             ('\\', _) => _ = chars.next(),
             _ => {}
         }

@@ -1,7 +1,7 @@
 //! Whatever is told by raw bytes or by a path alone must be what the whole decoded message says.
 
 use super::*;
-use crate::domain::message::{Header, Stamp};
+use crate::domain::message::{Header, HeaderTest, Stamp};
 use crate::domain::position::Position;
 use crate::domain::query::Undecodable;
 use crate::domain::time::Timestamp;
@@ -48,7 +48,7 @@ impl Record for Decoded<'_> {
     fn key(&self) -> Option<&[u8]> {
         self.message.key.as_deref()
     }
-    fn any_header(&self, test: &mut dyn FnMut(&[u8], Option<&[u8]>) -> bool) -> bool {
+    fn any_header(&self, test: &mut HeaderTest<'_>) -> bool {
         self.message.headers.iter().any(|header| test(&header.name, header.value.as_deref()))
     }
     fn payload(&self) -> Option<&[u8]> {

@@ -199,7 +199,7 @@ fn draw_row(canvas: &mut Canvas, area: Rect, y: u16, row: &Row, widths: &[Vec<u1
         }
         Row::Heading(table, columns) => grid::cells(canvas, x, y, &widths[*table], columns.iter().copied(), Role::Heading),
         Row::Cells(table, row) => {
-            grid::cells(canvas, x, y, &widths[*table], row.iter().map(crate::domain::text::SafeText::as_str), Role::Text)
+            grid::cells(canvas, x, y, &widths[*table], row.iter().map(crate::domain::text::SafeText::as_str), Role::Text);
         }
     }
 }

@@ -69,7 +69,7 @@ impl KafkaGroups {
                     }
                 }
             }
-            left.extend(self.from_the_start(outside, &mut known).await);
+            left.extend(self.moved_to_start(outside, &mut known).await);
             open = left;
             if open.is_empty() {
                 break;
@@ -126,7 +126,7 @@ impl KafkaGroups {
     }
 
     /// Marks before the start of their logs go on there; behind the end there is nothing.
-    async fn from_the_start<'a>(&self, outside: Vec<Open<'a>>, known: &mut HashMap<&'a Mark, Stamped>) -> Vec<Open<'a>> {
+    async fn moved_to_start<'a>(&self, outside: Vec<Open<'a>>, known: &mut HashMap<&'a Mark, Stamped>) -> Vec<Open<'a>> {
         if outside.is_empty() {
             return Vec::new();
         }

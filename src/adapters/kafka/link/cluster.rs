@@ -130,6 +130,19 @@ impl Cluster {
         Ok(self.lease(node, &address, Lane::Control).await?.connection.version(A::KEY, A::SPOKEN).is_some())
     }
 
+    /// As [`Cluster::call`], on a task of its own: for answers so large that reading several of them keeps more than one core busy.
+    pub(crate) async fn call_apart<A: Ask + 'static>(&self, node: i32, lane: Lane, request: A) -> Result<A::Answer, Fault>
+    where
+        A::Answer: 'static,
+    {
+        let cluster = self.clone();
+        // Dropping the set ends the task.
+        let mut asked = tokio::task::JoinSet::new();
+        asked.spawn(async move { cluster.call(node, lane, &request).await });
+        let answer = asked.join_next().await.and_then(Result::ok);
+        answer.unwrap_or_else(|| Err(Fault::new(Kind::Protocol, A::OP, format!("broker {node}"), "reading the answer failed")))
+    }
+
     /// Asks any broker: one that a connection is open to, else another, else a bootstrap address.
     pub(crate) async fn call_any<A: Ask>(&self, request: &A) -> Result<A::Answer, Fault> {
         self.call_any_on(Lane::Control, request).await

@@ -137,7 +137,7 @@ impl<'a> Headers<'a> {
 }
 
 impl message::Headers for Headers<'_> {
-    fn any(&self, test: &mut dyn FnMut(&[u8], Option<&[u8]>) -> bool) -> bool {
+    fn any(&self, test: &mut message::HeaderTest<'_>) -> bool {
         self.iter().any(|(name, value)| test(name, value))
     }
 }

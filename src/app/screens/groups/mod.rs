@@ -67,6 +67,8 @@ pub enum Cell {
 /// The columns, for one integration or several.
 pub fn columns(model: &Model) -> (Vec<Cell>, Vec<Column>) {
     let several = model.integrations().iter().filter(|i| !i.groups.unsupported).count() > 1;
+    // Why comes before who and how many, where there is room for it.
+    let reason = if layout::is_wide(model) { 40 } else { 18 };
     let mut columns = Vec::new();
     if several {
         columns.push((Cell::Integration, Column::left("integration", 11, 16, 6).grow(0)));
@@ -79,7 +81,7 @@ pub fn columns(model: &Model) -> (Vec<Cell>, Vec<Column>) {
         (Cell::Behind, Column::right("behind", 10, 2)),
         (Cell::Trend, Column::left("trend", 8, 8, 3).grow(0)),
         (Cell::Eta, Column::right("ETA", 9, 1)),
-        (Cell::Verdict, Column::left("verdict", 18, 90, 0).grow(10)),
+        (Cell::Verdict, Column::left("verdict", reason, 90, 0).grow(10)),
     ]);
     columns.into_iter().unzip()
 }
@@ -138,7 +140,7 @@ pub(crate) fn rebuild(model: &mut Model) {
             continue;
         }
         for (g, group) in integration.groups.groups.iter().enumerate() {
-            let reading = state.reading.as_ref().map(|reading| reading.within());
+            let reading = state.reading.as_ref().map(Address::within);
             if reading.is_some_and(|reading| !group.channels.contains(&reading)) {
                 continue;
             }
