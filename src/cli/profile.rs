@@ -1,10 +1,11 @@
 //! `mqdeck profile ls | show | check`: which profiles there are, what one finally says and where, and everything that is wrong with it.
 
 use crate::config::load::{Context, Loaded};
-use crate::config::profile::{Auth, Integration, ScramMechanism, TlsVersion, TokenSource};
+use crate::config::profile::{Auth, Integration, ScramMechanism, Seed, TlsVersion, TokenSource};
 use crate::config::source::Problems;
 use crate::config::store::{self, Store};
 use crate::domain::fault::Fault;
+use crate::domain::safety::Safety;
 use crate::domain::text::{SafeText, escape_json};
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -205,9 +206,18 @@ fn columns<const N: usize>(out: &mut dyn Write, rows: &[[String; N]]) -> io::Res
 }
 
 fn rows(loaded: &Loaded) -> Vec<Row> {
-    let read_only = ["safety.mode", "safety.production"].iter().find_map(|path| loaded.origins.get(*path).copied());
-    let value = if loaded.profile.read_only { "yes" } else { "no" };
-    let mut rows = vec![Row { integration: String::new(), setting: "read-only".into(), value: value.into(), line: read_only }];
+    let Safety { mode, production, arm_for } = loaded.profile.safety;
+    let row = |name: &str, value: String| Row {
+        integration: String::new(),
+        setting: name.into(),
+        value: value.into(),
+        line: loaded.origins.get(&format!("safety.{name}")).copied(),
+    };
+    let mut rows = vec![
+        row("mode", mode.word().to_owned()),
+        row("production", if production { "yes" } else { "no" }.to_owned()),
+        row("arm_for", duration(arm_for)),
+    ];
     for integration in &loaded.profile.integrations {
         rows.extend(Rows { loaded, integration, found: Vec::new() }.collect());
     }
@@ -279,6 +289,9 @@ impl Rows<'_> {
                 let mechanism = if *mechanism == ScramMechanism::Sha256 { "SCRAM-SHA-256" } else { "SCRAM-SHA-512" };
                 ("scram", vec![("mechanism", mechanism.into()), ("username", username.clone()), ("password", "***".into())])
             }
+            Auth::Nkey(Seed::Fixed(_)) => ("nkey", vec![("seed", "***".into())]),
+            Auth::Nkey(Seed::File(path)) => ("nkey", vec![("seed_file", path.display().to_string())]),
+            Auth::Creds(path) => ("creds", vec![("file", path.display().to_string())]),
             Auth::Token(TokenSource::Fixed(_)) => ("bearer", vec![("token", "***".into())]),
             Auth::Token(TokenSource::File(path)) => ("bearer", vec![("token_file", path.display().to_string())]),
             Auth::Token(TokenSource::ClientCredentials { token_url, client_id, scopes, .. }) => (

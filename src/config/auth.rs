@@ -1,6 +1,6 @@
 //! The `auth` block: who we say we are.
 
-use super::profile::{Auth, ScramMechanism, TokenSource};
+use super::profile::{Auth, ScramMechanism, Seed, TokenSource};
 use super::section::Text;
 use super::tree::{Reading, Section};
 use crate::domain::suggest;
@@ -21,6 +21,8 @@ enum Type {
     Token,
     OAuth2,
     Mtls,
+    Nkey,
+    Creds,
 }
 
 /// Names that people know these by, the first of each kind in the documentation.
@@ -36,6 +38,9 @@ const TYPES: &[(&str, Type)] = &[
     ("oauth2", Type::OAuth2),
     ("client_credentials", Type::OAuth2),
     ("mtls", Type::Mtls),
+    ("nkey", Type::Nkey),
+    ("creds", Type::Creds),
+    ("credentials", Type::Creds),
 ];
 
 const MECHANISMS: &[(&str, ScramMechanism)] = &[("SCRAM-SHA-256", ScramMechanism::Sha256), ("SCRAM-SHA-512", ScramMechanism::Sha512)];
@@ -54,6 +59,10 @@ pub(super) fn read(mut section: Section, rd: &mut Reading<'_>, system: &str) -> 
         }
         return None;
     };
+    if matches!(kind, Type::Nkey | Type::Creds) && system != "nats" {
+        rd.wrong(&section.span.clone(), "this kind of log-in is NATS's own", "for example type = \"password\"");
+        return None;
+    }
     let said = match kind {
         Type::None => Some(Said { auth: Auth::None, client: None }),
         Type::Basic | Type::Password => basic(&mut section, rd, kind == Type::Password && system != "kafka"),
@@ -61,6 +70,8 @@ pub(super) fn read(mut section: Section, rd: &mut Reading<'_>, system: &str) -> 
         Type::Token => token(&mut section, rd),
         Type::OAuth2 => client_credentials(&mut section, rd),
         Type::Mtls => mtls(&mut section, rd),
+        Type::Nkey => nkey(&mut section, rd),
+        Type::Creds => creds(&mut section, rd),
     };
     section.finish(rd);
     said
@@ -132,6 +143,29 @@ fn mtls(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
     let cert = section.required(rd, "client_cert", "PEM of our certificate chain");
     let key = section.required(rd, "client_key", "PEM of the certificate's key");
     Some(Said { auth: Auth::None, client: Some((rd.path(cert?.as_str()), rd.path(key?.as_str()))) })
+}
+
+fn nkey(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
+    let written = section.has("seed") || section.has("seed_file");
+    let seed = match (section.text(rd, "seed"), section.text(rd, "seed_file")) {
+        (Some(seed), None) => Seed::Fixed(seed.into_secret(rd)),
+        (None, Some(file)) => Seed::File(rd.path(file.as_str())),
+        (Some(_), Some(file)) => {
+            rd.wrong(&file.span, "both `seed` and `seed_file`", "keep one of them");
+            return None;
+        }
+        (None, None) if written => return None,
+        (None, None) => {
+            rd.wrong(&section.span.clone(), "`seed` or `seed_file` is missing", "for example seed_file = \"user.nk\"");
+            return None;
+        }
+    };
+    Some(log_in(Auth::Nkey(seed)))
+}
+
+fn creds(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
+    let file = section.required(rd, "file", "for example file = \"user.creds\"")?;
+    Some(log_in(Auth::Creds(rd.path(file.as_str()))))
 }
 
 /// SCRAM's mechanism by its name (RFC 7677, RFC 5802).

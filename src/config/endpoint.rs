@@ -118,9 +118,9 @@ pub(super) fn parse(text: &str, system: Option<&System>, port: Option<u16>, path
     Ok(Addresses { list, tls })
 }
 
-/// Whether a scheme is the TLS one of a pair: `kafkas` beside `kafka`.
+/// Whether a scheme is the TLS one of a pair: `kafkas` beside `kafka`, and `tls` itself, as NATS has it.
 pub(super) fn is_tls(scheme: &str, schemes: &[(&str, u16)]) -> bool {
-    scheme.strip_suffix('s').is_some_and(|plain| schemes.iter().any(|(name, _)| *name == plain))
+    scheme == "tls" || scheme.strip_suffix('s').is_some_and(|plain| schemes.iter().any(|(name, _)| *name == plain))
 }
 
 fn host_port(text: &str, default: Option<u16>) -> Result<String, String> {

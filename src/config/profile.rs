@@ -1,6 +1,7 @@
 //! What a profile says, after it was read and checked.
 
 use super::secret::Secret;
+use crate::domain::safety::Safety;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,8 +14,8 @@ pub struct Profile {
     pub name: Arc<str>,
     /// Where it was read from; `None` for `--url`.
     pub path: Option<PathBuf>,
-    /// Says `safety { mode = "read-only" }` or is marked as production: nothing may be written until it is armed.
-    pub read_only: bool,
+    /// The `safety` block: what may be changed, and what has to be armed first.
+    pub safety: Safety,
     pub integrations: Vec<Integration>,
 }
 
@@ -86,6 +87,17 @@ pub enum Auth {
     },
     /// A token, from one of these sources (Kafka: SASL OAUTHBEARER).
     Token(TokenSource),
+    /// An Ed25519 key pair, given by its seed, that signs the server's challenge (NATS: an nkey).
+    Nkey(Seed),
+    /// A user's JWT and the seed that belongs to it, in one file (NATS: `.creds`); read at every log-in.
+    Creds(PathBuf),
+}
+
+/// Where the seed of a key pair comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seed {
+    Fixed(Secret),
+    File(PathBuf),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use super::load::System;
 use super::profile::{Auth, Integration, Profile, Tls, TlsVersion};
 use super::secret::Secret;
 use crate::domain::fault::{Fault, Kind};
+use crate::domain::safety::Safety;
 use crate::domain::suggest;
 use crate::domain::time::parse_duration;
 use std::path::Path;
@@ -51,10 +52,11 @@ fn read(url: &str, systems: &[System]) -> Result<Profile, Wrong> {
     let name = host_of(&parsed.list[0]);
     let mut integration = Integration::new(system.name, system.name, parsed.list);
     let mut tls = parsed.tls.then(Tls::default);
-    let mechanism = options(query, &mut integration, &mut tls, scheme)?;
+    let secure = system.schemes.iter().map(|(name, _)| *name).find(|name| endpoint::is_tls(name, system.schemes)).unwrap_or(scheme);
+    let mechanism = options(query, &mut integration, &mut tls, secure)?;
     integration.endpoint.tls = tls;
     integration.auth = auth(log_in, mechanism.as_deref())?;
-    Ok(Profile { name: name.as_str().into(), path: None, read_only: false, integrations: vec![integration] })
+    Ok(Profile { name: name.as_str().into(), path: None, safety: Safety::default(), integrations: vec![integration] })
 }
 
 /// The host alone, as the name of the profile.
@@ -63,7 +65,7 @@ fn host_of(address: &str) -> String {
     host.trim_start_matches('[').trim_end_matches(']').to_owned()
 }
 
-fn options(query: &str, integration: &mut Integration, tls: &mut Option<Tls>, scheme: &str) -> Result<Option<String>, Wrong> {
+fn options(query: &str, integration: &mut Integration, tls: &mut Option<Tls>, secure: &str) -> Result<Option<String>, Wrong> {
     let (mut mechanism, mut cert, mut key) = (None, None, None);
     for option in query.split('&').filter(|option| !option.is_empty()) {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
@@ -81,7 +83,7 @@ fn options(query: &str, integration: &mut Integration, tls: &mut Option<Tls>, sc
                 return Err(wrong(format!("unknown option `{name}`"), next));
             }
             _ => {
-                let tls = tls.as_mut().ok_or_else(|| wrong(format!("`{name}` is about TLS"), format!("write {scheme}s://")))?;
+                let tls = tls.as_mut().ok_or_else(|| wrong(format!("`{name}` is about TLS"), format!("write {secure}://")))?;
                 match name {
                     "ca" => tls.ca_cert = Some(Path::new(value).to_path_buf()),
                     "cert" => cert = Some(Path::new(value).to_path_buf()),

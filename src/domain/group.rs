@@ -55,7 +55,7 @@ pub struct Standing {
     pub partition: Option<i32>,
     /// The next message to be read, counted as the system counts; `None`: nothing was ever committed, which is neither 0 nor the end.
     pub committed: Option<i64>,
-    /// The first message that is still there.
+    /// The first message that is still there; `None` also where nobody needs it, the group being at the end.
     pub start: Option<i64>,
     /// The end, asked for after `committed`, so that it never lies before it.
     pub end: Option<i64>,
@@ -107,6 +107,7 @@ pub fn lag(committed: Option<i64>, start: Option<i64>, end: Option<i64>) -> Amou
     let behind = |from: i64| u64::try_from(end.saturating_sub(from)).unwrap_or(0);
     match start {
         Some(start) => Amount::Exactly(behind(committed.max(start))),
+        None if committed >= end => Amount::Exactly(0),
         None => Amount::AtMost(behind(committed)),
     }
 }
@@ -137,6 +138,7 @@ mod tests {
             (Some(10), Some(10), Some(10), exactly(0)),
             (Some(15), Some(0), Some(10), exactly(0)),
             (Some(4), None, Some(10), Amount::AtMost(6)),
+            (Some(10), None, Some(10), exactly(0)),
             (None, Some(0), Some(10), none),
             (Some(4), Some(0), None, none),
         ] {

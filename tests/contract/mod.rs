@@ -1,9 +1,17 @@
 //! What every system must do through its handles: the same tests for the one in memory and for every real one.
 
+mod find;
 mod groups;
-mod history;
+pub(crate) mod history;
 mod inspect;
 #[cfg(feature = "kafka")]
+mod kafka_groups;
+#[cfg(feature = "kafka")]
 mod kafka_link;
+#[cfg(feature = "kafka")]
+mod manage;
 mod publish;
+#[cfg(feature = "kafka")]
+mod random_topics;
 mod tail;
+mod transact;

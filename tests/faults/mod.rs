@@ -3,10 +3,16 @@
 #[cfg(feature = "kafka")]
 mod cluster;
 #[cfg(feature = "kafka")]
+mod coordinator;
+#[cfg(feature = "kafka")]
 mod crash;
 #[cfg(feature = "kafka")]
 mod damage;
 #[cfg(feature = "kafka")]
 mod refusal;
 #[cfg(feature = "kafka")]
+mod search;
+#[cfg(feature = "kafka")]
 mod throttle;
+#[cfg(feature = "kafka")]
+mod transactions;

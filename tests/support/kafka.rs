@@ -34,7 +34,7 @@ pub(crate) fn shared() -> Option<&'static Kafka> {
         .as_ref()
 }
 
-/// One Kafka of 2021 with its ZooKeeper, for all tests that ask it; `None` if there is none here (already reported).
+/// One Kafka of 2021 with its `ZooKeeper`, for all tests that ask it; `None` if there is none here (already reported).
 pub(crate) fn old() -> Option<&'static Kafka> {
     static OLD: OnceLock<Option<Kafka>> = OnceLock::new();
     OLD.get_or_init(|| match recipe("prepare", &["2.8"]) {

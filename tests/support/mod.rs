@@ -6,6 +6,8 @@ pub(crate) mod clients;
 pub(crate) mod commits;
 #[cfg(feature = "kafka")]
 pub(crate) mod kafka;
+#[cfg(feature = "kafka")]
+pub(crate) mod processor;
 pub(crate) mod program;
 pub(crate) mod subjects;
 pub(crate) mod terminal;

@@ -17,6 +17,7 @@ use super::link::walk::{Damage, Partition, Step};
 use super::{faults, tail_state::Line};
 use crate::adapters::session::{Cost, Tail, TailEvent};
 use crate::domain::fault::{Fault, Kind};
+use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, FuturesUnordered};
@@ -401,7 +402,12 @@ impl Reader {
             self.line.lost(Some(fault), u64::try_from(start - at).ok());
         } else if at > end {
             place.cursor.jump(end);
-            let fault = lost(partition, at, "the log was cut off behind us, or the topic was made anew");
+            let cause = format!(
+                "the log ends at {end} now: an unclean leader election cut off {} offsets that were read already, or the topic was made \
+                 anew; what was written to these offsets since then is not known",
+                at - end
+            );
+            let fault = lost(partition, at, cause).next("read the partition's history from before the cut to see what stands there");
             self.line.lost(Some(fault), None);
         }
     }
@@ -452,8 +458,8 @@ fn leader(described: &[Arc<Topic>], partition: &Partition) -> Option<i32> {
     described.iter().find(|topic| topic.name == partition.topic)?.partition(partition.index)?.leader
 }
 
-fn lost(partition: &Partition, at: i64, cause: &str) -> Fault {
-    Fault::new(Kind::Lost, OP, format!("{partition} @ {at}"), cause)
+fn lost(partition: &Partition, at: i64, cause: impl Into<SafeText>) -> Fault {
+    Fault::new(Kind::Lost, OP, partition.place(at), cause)
 }
 
 impl Place {

@@ -15,14 +15,19 @@ use std::sync::Arc;
 pub(super) struct StoredGroup {
     /// What it claims; without it the members tell.
     state: Option<State>,
-    members: Vec<Member>,
-    commits: BTreeMap<(Arc<str>, i32), i64>,
+    pub(super) members: Vec<Member>,
+    pub(super) commits: BTreeMap<(Arc<str>, i32), i64>,
 }
 
 impl Memory {
     /// Sets the next position of a group in a partition, whatever the trouble; a group that does not exist is made.
     pub fn commit(&self, group: &str, channel: &str, partition: i32, offset: i64) {
         self.change(|state| stored(state, group).commits.insert((channel.into(), partition), offset));
+    }
+
+    /// Where a group stands, by channel and partition.
+    pub fn committed(&self, group: &str) -> BTreeMap<(Arc<str>, i32), i64> {
+        self.state().groups.get(group).map(|group| group.commits.clone()).unwrap_or_default()
     }
 
     /// Adds a member, or replaces the one of the same id.

@@ -2,9 +2,11 @@
 //! refuse, hang, dawdle, break off, forget and rot on command. Its clock is tokio's, so that a paused clock makes it deterministic.
 
 mod groups;
+mod manage;
 mod read;
 mod state;
 mod tail;
+mod transact;
 mod write;
 
 use super::Adapter;
@@ -92,6 +94,8 @@ impl Memory {
             history: Some(handle.clone()),
             groups: Some(handle.clone()),
             publish: Some(handle.clone()),
+            manage: Some(handle.clone()),
+            transact: Some(handle.clone()),
             ..Session::new(handle)
         }
     }

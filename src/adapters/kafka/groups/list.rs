@@ -8,6 +8,7 @@ use crate::domain::fault::{Fault, Kind as FaultKind};
 use crate::domain::group::{Group, Listing};
 use kafka_protocol::messages::ListGroupsRequest;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ impl KafkaGroups {
                 Err(fault) => faults.push(fault),
             }
         }
+        let unlisted = groups.is_empty() && !faults.is_empty() && faults.iter().all(|fault| fault.kind == FaultKind::Rejected);
+        self.unlisted.store(unlisted, Ordering::Relaxed);
         (groups.into_values().collect(), faults)
     }
 

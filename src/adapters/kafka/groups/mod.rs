@@ -8,6 +8,7 @@
 //! ```
 
 mod list;
+mod stamps;
 mod standings;
 
 use super::link::cluster::{Cluster, OwnLane};
@@ -20,6 +21,7 @@ use crate::domain::fault::Fault;
 use crate::domain::group::{Group, GroupDescription, Listing, Mark, Member, Stamped, Standing, State};
 use async_trait::async_trait;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) struct KafkaGroups {
@@ -29,6 +31,8 @@ pub(super) struct KafkaGroups {
     lanes: [OwnLane; 3],
     /// The kind of each group, as of the last list.
     kinds: Mutex<HashMap<Arc<str>, Kind>>,
+    /// No broker knows how to list groups, nor to describe one.
+    unlisted: AtomicBool,
 }
 
 /// The kinds of groups that Kafka has (`GroupType`).
@@ -70,11 +74,16 @@ fn state(word: &str) -> State {
 impl KafkaGroups {
     pub(super) fn new(cluster: Cluster, integration: Arc<Integration>) -> Self {
         let lanes = [cluster.own_lane(), cluster.own_lane(), cluster.own_lane()];
-        Self { cluster, integration, lanes, kinds: Mutex::default() }
+        Self { cluster, integration, lanes, kinds: Mutex::default(), unlisted: AtomicBool::new(false) }
     }
 
     fn lane(&self, at: usize) -> Lane {
         self.lanes[at].lane()
+    }
+
+    /// Whether the brokers know nothing of groups but their positions.
+    fn is_unlisted(&self) -> bool {
+        self.unlisted.load(Ordering::Relaxed)
     }
 
     fn kind(&self, group: &str) -> Option<Kind> {
@@ -96,6 +105,9 @@ impl KafkaGroups {
 
     /// Who is in these groups; `None` where a kind cannot be described.
     async fn described(&self, lane: Lane, groups: &[&str], kinds: &[Kind]) -> Vec<Option<Result<Described, Fault>>> {
+        if self.is_unlisted() {
+            return groups.iter().map(|_| None).collect();
+        }
         let of = |kind: Kind| groups.iter().zip(kinds).filter(move |(_, of)| **of == kind).map(|(group, _)| *group).collect::<Vec<_>>();
         let (classic, consumer, share) = (of(Kind::Classic), of(Kind::Consumer), of(Kind::Share));
         let (classic, consumer, share) = tokio::join!(
@@ -128,10 +140,11 @@ impl Groups for KafkaGroups {
         let names = [group];
         let kinds = self.kinds(&names).await;
         let described = self.described(self.lane(0), &names, &kinds).await.pop().flatten();
-        let described = described.transpose()?.unwrap_or_default();
+        let described = described.transpose()?;
         let named = self.integration.groups.iter().any(|named| **named == *group);
         let kind = kinds.first().copied().unwrap_or_default();
-        Ok(GroupDescription { group: row(group.into(), word(kind), named, Some(&described)), members: members(described) })
+        let group = row(group.into(), word(kind), named, described.as_ref());
+        Ok(GroupDescription { group, members: members(described.unwrap_or_default()) })
     }
 
     async fn stamps(&self, marks: &[Mark]) -> Vec<Stamped> {

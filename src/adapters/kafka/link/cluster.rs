@@ -69,6 +69,7 @@ impl Cluster {
             tls: integration.endpoint.tls.as_ref().map(TlsDial::new).transpose()?,
             login: Login::new(&integration.auth),
             log,
+            met: std::sync::Mutex::default(),
         };
         let pool = Pool::new(Arc::new(dial));
         let inner = Inner {
@@ -106,6 +107,40 @@ impl Cluster {
             }
             answer => answer,
         }
+    }
+
+    /// Asks one broker for something that must not be done twice. Where no answer comes, it is not known whether it was done.
+    pub(crate) async fn call_once<A: Ask>(&self, node: i32, lane: Lane, request: &A) -> Result<A::Answer, Fault> {
+        let address = self.address(node).await?;
+        let lease = self.lease(node, &address, lane).await?;
+        lease.connection.call(request).await.map_err(|fault| {
+            if !fault.kind.is_transient() {
+                return fault;
+            }
+            let cause = format!("{}; it is not known whether it was done", fault.cause);
+            Fault::new(fault.kind, fault.op, fault.target, cause).next("look before you try again")
+        })
+    }
+
+    /// Whether the brokers know a request, by the first that answers.
+    pub(crate) async fn offers<A: Ask>(&self) -> Result<bool, Fault> {
+        let nodes = self.brokers();
+        let node = nodes.first().copied().unwrap_or(-1);
+        let address = self.address(node).await?;
+        Ok(self.lease(node, &address, Lane::Control).await?.connection.version(A::KEY, A::SPOKEN).is_some())
+    }
+
+    /// As [`Cluster::call`], on a task of its own: for answers so large that reading several of them keeps more than one core busy.
+    pub(crate) async fn call_apart<A: Ask + 'static>(&self, node: i32, lane: Lane, request: A) -> Result<A::Answer, Fault>
+    where
+        A::Answer: 'static,
+    {
+        let cluster = self.clone();
+        // Dropping the set ends the task.
+        let mut asked = tokio::task::JoinSet::new();
+        asked.spawn(async move { cluster.call(node, lane, &request).await });
+        let answer = asked.join_next().await.and_then(Result::ok);
+        answer.unwrap_or_else(|| Err(Fault::new(Kind::Protocol, A::OP, format!("broker {node}"), "reading the answer failed")))
     }
 
     /// Asks any broker: one that a connection is open to, else another, else a bootstrap address.

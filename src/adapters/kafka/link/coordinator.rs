@@ -45,7 +45,7 @@ pub(crate) type Verdict<S> = (Option<String>, Result<S, Refusal>);
 
 /// A question that can be asked of many groups.
 pub(crate) trait OfGroups: Sync {
-    type Ask: Ask;
+    type Ask: Ask<Answer: 'static> + 'static;
     /// What is told of a group.
     type Said: Send;
     /// Groups in one request.
@@ -77,16 +77,6 @@ impl Coordinators {
 }
 
 impl Cluster {
-    /// The brokers that coordinate these groups (no name twice), in the order asked. They are remembered until
-    /// [`Cluster::coordinator_moved`] is called; one that is loading or being elected is waited for, some seconds at most.
-    ///
-    /// On a cluster that never had a group, the question makes Kafka create its topic of offsets.
-    pub(crate) async fn coordinators(&self, lane: Lane, groups: &[&str]) -> Vec<Result<i32, Fault>> {
-        let found = insist(self.timeout(), groups.len(), |open| self.locate(lane, groups, open)).await;
-        let named = found.into_iter().zip(groups);
-        named.map(|(found, group)| found.unwrap_or_else(|| Err(left_out(FindCoordinatorRequest::OP, group)))).collect()
-    }
-
     /// Forgets where a group's coordinator is: a broker said that it has moved, or it does not answer.
     pub(crate) fn coordinator_moved(&self, group: &str) {
         self.remembered().forget(group);
@@ -121,6 +111,8 @@ impl Cluster {
 
     /// Asks the coordinators of these groups (no name twice), each in as few requests as it understands; the answers in the order
     /// of the groups. Coordinators that move are followed for some seconds. A group that fails has its own fault.
+    ///
+    /// On a cluster that never had a group, the question makes Kafka create its topic of offsets.
     pub(crate) async fn ask_coordinators<Q: OfGroups>(&self, lane: Lane, groups: &[&str], question: &Q) -> Vec<Result<Q::Said, Fault>> {
         let asked = insist(self.timeout(), groups.len(), |open| async move {
             let mut answers = Vec::with_capacity(open.len());
@@ -188,7 +180,7 @@ impl Cluster {
     ) -> Vec<(usize, Result<Q::Said, Failed>)> {
         let ask = |part: Vec<usize>| async move {
             let names: Vec<&str> = part.iter().map(|at| groups[*at]).collect();
-            self.call(node, lane, &question.request(&names)).await.map(|answer| question.read(answer))
+            self.call_apart(node, lane, question.request(&names)).await.map(|answer| question.read(answer))
         };
         one_or_all(Q::Ask::OP, groups, chunk, ask).await
     }
@@ -278,4 +270,126 @@ fn refused(op: &'static str, group: &str, refusal: &Refusal) -> Failed {
 
 fn left_out(op: &'static str, group: &str) -> Fault {
     Fault::new(Kind::Protocol, op, group, "the broker's answer left the group out")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake::{self, Does, FakeBroker};
+    use super::super::group_offsets::Commits;
+    use super::*;
+    use crate::adapters::wirelog::WireLog;
+    use crate::config::profile::Integration;
+    use bytes::{BufMut, Bytes, BytesMut};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Kafka 2.0: one group a request for `FindCoordinator` (10) and `OffsetFetch` (9).
+    const OLD: &[(i16, i16, i16)] = &[(18, 0, 2), (3, 0, 6), (10, 0, 2), (9, 0, 4)];
+
+    fn coordinator(error: i16) -> Bytes {
+        let mut body = BytesMut::new();
+        body.put_i32(0);
+        body.put_i16(error);
+        body.put_i16(-1);
+        body.put_i32(1);
+        body.put_i16(0);
+        body.put_i32(9092);
+        body.freeze()
+    }
+
+    /// One topic with one partition, committed at 17.
+    fn position(error: i16) -> Bytes {
+        let mut body = BytesMut::new();
+        body.put_i32(0);
+        body.put_i32(1);
+        body.put_i16(6);
+        body.put_slice(b"orders");
+        body.put_i32(1);
+        body.put_i32(0);
+        body.put_i64(17);
+        body.put_i16(0);
+        body.put_i16(0);
+        body.put_i16(error);
+        body.freeze()
+    }
+
+    struct Stand {
+        cluster: Cluster,
+        asked: Arc<[AtomicUsize; 2]>,
+        _broker: FakeBroker,
+    }
+
+    /// A cluster of one old broker; these are the codes of its first answers to either request, 0 afterwards.
+    async fn stand(finding: &'static [i16], fetching: &'static [i16]) -> Stand {
+        let asked: Arc<[AtomicUsize; 2]> = Arc::default();
+        let counts = Arc::clone(&asked);
+        // The broker is known to itself by the address under which it was reached.
+        let port = Arc::new(AtomicUsize::new(0));
+        let own = Arc::clone(&port);
+        let code = move |which: usize, codes: &[i16]| codes.get(counts[which].fetch_add(1, Ordering::SeqCst)).copied().unwrap_or(0);
+        let broker = FakeBroker::start(move |request| match (request.key, request.version) {
+            (18, 3..) => Does::Answer([0, 35].as_slice().into()),
+            (18, _) => Does::Answer(fake::offers(OLD)),
+            (10, 2) => Does::Answer(coordinator(code(0, finding))),
+            (9, 4) => Does::Answer(position(code(1, fetching))),
+            (3, _) => {
+                let port = u16::try_from(own.load(Ordering::SeqCst)).expect("a port");
+                Does::Answer(fake::metadata(1, &super::super::connection::HostPort { host: "127.0.0.1".into(), port }, 0))
+            }
+            _ => Does::HangUp,
+        })
+        .await;
+        port.store(broker.address.port.into(), Ordering::SeqCst);
+        let integration = Integration::new("events", "kafka", vec![broker.address.to_string()]);
+        let cluster = Cluster::connect(&integration, WireLog::default()).await.expect("connects");
+        Stand { cluster, asked, _broker: broker }
+    }
+
+    impl Stand {
+        fn asked(&self) -> [usize; 2] {
+            [0, 1].map(|which| self.asked[which].load(Ordering::SeqCst))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_old_broker_is_asked_group_by_group_and_remembered() {
+        let stand = stand(&[], &[]).await;
+        let groups = ["a", "b", "c"];
+        for round in [1, 2] {
+            let told = stand.cluster.ask_coordinators(Lane::Control, &groups, &Commits { of: None }).await;
+            for positions in told {
+                let positions = positions.expect("told");
+                assert_eq!((positions[0].0.as_str(), positions[0].1[0].offset), ("orders", Some(17)));
+            }
+            assert_eq!(stand.asked(), [3, 3 * round], "coordinators are asked for once");
+        }
+    }
+
+    #[tokio::test]
+    async fn coordinators_that_load_or_move_are_waited_for_and_found_anew() {
+        // Not available, then loading; then the one that was found is not the one any more.
+        let stand = stand(&[15, 14], &[16]).await;
+        let told = stand.cluster.ask_coordinators(Lane::Control, &["a"], &Commits { of: None }).await;
+        assert!(told[0].is_ok(), "{told:?}");
+        assert_eq!(stand.asked(), [4, 2]);
+    }
+
+    #[tokio::test]
+    async fn a_refused_group_is_refused_at_once_and_alone() {
+        let stand = stand(&[0, 30], &[]).await;
+        let told = stand.cluster.ask_coordinators(Lane::Control, &["a", "b"], &Commits { of: None }).await;
+        assert!(told[0].is_ok(), "{told:?}");
+        assert_eq!(told[1].as_ref().expect_err("forbidden").kind, Kind::Forbidden);
+        assert_eq!(stand.asked(), [2, 1]);
+    }
+
+    #[tokio::test]
+    async fn one_group_s_coordinator_is_followed() {
+        let stand = stand(&[15], &[16]).await;
+        let request = Commits { of: None }.request(&["a"]);
+        let code =
+            |answer: &Vec<Verdict<super::super::group_offsets::Positions>>| answer[0].1.as_ref().err().map_or(0, |refusal| refusal.code);
+        let answer = stand.cluster.call_coordinator(Lane::Control, "a", &request, code).await;
+        assert!(answer.is_ok(), "{answer:?}");
+        assert_eq!(stand.asked(), [3, 2]);
+    }
 }

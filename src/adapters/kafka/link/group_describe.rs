@@ -352,3 +352,53 @@ impl Ask for ShareGroupDescribeRequest {
         counted(answer.groups.iter().map(|group| group.members.len()).sum(), "member")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::{BufMut, BytesMut};
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_assignment_is_read_as_members_write_it() {
+        let mut bytes = BytesMut::new();
+        bytes.put_i16(1);
+        bytes.put_i32(2);
+        for (topic, partitions) in [("b", &[2, 0][..]), ("a", &[7])] {
+            bytes.put_i16(1);
+            bytes.put_slice(topic.as_bytes());
+            bytes.put_i32(partitions.len() as i32);
+            for partition in partitions {
+                bytes.put_i32(*partition);
+            }
+        }
+        bytes.put_i32(-1); // user data
+        assert_eq!(assignment(bytes.freeze()), Some(vec![("a".to_owned(), vec![7]), ("b".to_owned(), vec![0, 2])]));
+        assert_eq!(assignment(Bytes::new()), None, "a member that has none yet");
+    }
+
+    proptest! {
+        /// A count in garbage must end neither the process nor the test.
+        #[test]
+        fn garbled_answers_are_refused_without_a_panic(
+            mut body in proptest::collection::vec(any::<u8>(), 0..300),
+            huge in 0..300_usize,
+            version in 0..10_i16,
+        ) {
+            for (at, byte) in [0x7f, 0xff, 0xff, 0xff].into_iter().enumerate() {
+                if let Some(place) = body.get_mut(huge + at) {
+                    *place = byte;
+                }
+            }
+            let body = Bytes::from(body);
+            let _ = assignment(body.clone());
+            let _ = <ListGroupsRequest as Ask>::decode(body.clone(), version.min(5));
+            let _ = <DescribeGroupsRequest as Ask>::decode(body.clone(), version.min(6));
+            let _ = <ConsumerGroupDescribeRequest as Ask>::decode(body.clone(), version.min(1));
+            let _ = <ShareGroupDescribeRequest as Ask>::decode(body.clone(), 1);
+            let _ = <kafka_protocol::messages::OffsetFetchRequest as Ask>::decode(body.clone(), version.clamp(1, 9));
+            let _ = <kafka_protocol::messages::FindCoordinatorRequest as Ask>::decode(body.clone(), version.min(6));
+            let _ = <kafka_protocol::messages::DescribeShareGroupOffsetsRequest as Ask>::decode(body, 0);
+        }
+    }
+}

@@ -7,8 +7,11 @@
 //!                                      & lane   timeouts
 //! ```
 
+pub(crate) mod acls;
+mod administer;
 pub(crate) mod api;
 mod batch;
+pub(crate) mod change;
 pub(crate) mod cluster;
 mod codec;
 mod connection;
@@ -19,6 +22,9 @@ pub(crate) mod describe;
 mod fake;
 pub(crate) mod fetch;
 pub(crate) mod find_coordinator;
+#[cfg(test)]
+mod fuzz;
+mod group_change;
 pub(crate) mod group_describe;
 pub(crate) mod group_offsets;
 pub(crate) mod metadata;

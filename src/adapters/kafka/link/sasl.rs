@@ -30,7 +30,8 @@ impl Login {
     /// The log-in of a profile's `auth` block; `None` without one.
     pub(crate) fn new(auth: &Auth) -> Option<Self> {
         Some(match auth.clone() {
-            Auth::None => return None,
+            // Key pairs and creds files are read for NATS alone.
+            Auth::None | Auth::Nkey(_) | Auth::Creds(_) => return None,
             Auth::Basic { username, password } => Self::Plain { username, password },
             Auth::Scram { mechanism, username, password } => Self::Scram { mechanism, username, password },
             Auth::Token(source) => Self::Bearer(token_source::from_profile(&source)),
