@@ -3,9 +3,9 @@
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod memory;
-pub mod session;
 #[cfg(feature = "redis")]
 pub mod redis;
+pub mod session;
 #[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
 mod tls;
 pub mod token_source;

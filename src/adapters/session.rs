@@ -28,19 +28,31 @@ pub struct Session {
     pub publish: Option<Arc<dyn Publish>>,
     pub transact: Option<Arc<dyn Transact>>,
     pub hold: Option<Arc<dyn Hold>>,
+    pub call: Option<Arc<dyn Call>>,
     pub manage: Option<Arc<dyn Manage>>,
 }
 
 impl Session {
     /// A session that can do nothing but be looked at; adapters add their handles to it.
     pub fn new(inspect: Arc<dyn Inspect>) -> Self {
-        Self { inspect, tail: None, history: None, peek: None, groups: None, publish: None, transact: None, hold: None, manage: None }
+        Self {
+            inspect,
+            tail: None,
+            history: None,
+            peek: None,
+            groups: None,
+            publish: None,
+            transact: None,
+            hold: None,
+            call: None,
+            manage: None,
+        }
     }
 
     /// The same session without the handles that change anything.
     #[must_use]
     pub fn read_only(self) -> Self {
-        Self { publish: None, transact: None, hold: None, manage: None, ..self }
+        Self { publish: None, transact: None, hold: None, call: None, manage: None, ..self }
     }
 }
 
@@ -446,6 +458,15 @@ pub trait Holding: Send {
 
     /// Gives back what is not settled and ends; says what became of it in one sentence.
     async fn release(self: Box<Self>) -> Result<String, Fault>;
+}
+
+/// Asking, and being answered.
+#[async_trait]
+pub trait Call: Send + Sync {
+    /// Sends a request to whoever serves the channel. Replies come as messages, the channel's name in them being where they came by;
+    /// the stream ends with the last that can come, or `wait` after the request. That nobody serves it is an error where the system
+    /// tells; a reply that is an error of the service's own is a reply.
+    async fn call(&self, channel: &str, request: Outgoing, wait: Duration) -> Result<BoxStream<'static, Result<Message, Fault>>, Fault>;
 }
 
 /// Changing the system itself. Everything starts as a plan.

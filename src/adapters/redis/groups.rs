@@ -60,9 +60,8 @@ impl Groups for Redis {
         let members = consumers.into_iter().map(value::pairs).map(|consumer| {
             let said = |name: &str| field(&consumer, name).and_then(value::text).unwrap_or_default();
             let idle = field(&consumer, "idle").and_then(value::int).and_then(|ms| u64::try_from(ms).ok());
-            let idle = idle.map_or_else(String::new, |ms| {
-                format!(", idle {}", crate::domain::figure::duration(std::time::Duration::from_millis(ms)))
-            });
+            let idle = idle
+                .map_or_else(String::new, |ms| format!(", idle {}", crate::domain::figure::duration(std::time::Duration::from_millis(ms))));
             Member {
                 id: SafeText::new(&said("name")),
                 client: SafeText::new(&format!("{} pending{idle}", said("pending"))),
@@ -82,8 +81,8 @@ impl Redis {
     /// The stream and the group of a group's name. Both may hold a slash: the one that exists is meant.
     pub(super) async fn split_group(&self, group: &str) -> Result<(String, String), Fault> {
         let streams = self.streams().await?;
-        let parts = group.match_indices('/').map(|(at, _)| (&group[..at], &group[at + 1..]));
-        let found = parts.filter(|(stream, name)| !name.is_empty() && streams.binary_search_by(|s| s.as_str().cmp(stream)).is_ok()).next_back();
+        let mut parts = group.match_indices('/').map(|(at, _)| (&group[..at], &group[at + 1..]));
+        let found = parts.rfind(|(stream, name)| !name.is_empty() && streams.binary_search_by(|s| s.as_str().cmp(stream)).is_ok());
         found.map(|(stream, name)| (stream.to_owned(), name.to_owned())).ok_or_else(|| {
             Fault::new(Kind::NotFound, OP, group, "there is no stream of that name").next("a group is named STREAM/GROUP: jobs/workers")
         })

@@ -72,7 +72,8 @@ impl Redis {
             return Ok(names);
         }
         let began = Instant::now();
-        let mut names = self.scan(cmd("SCAN").arg("{cursor}").arg("COUNT").arg(STEP).arg("TYPE").arg("stream").to_owned(), usize::MAX).await?.0;
+        let mut names =
+            self.scan(cmd("SCAN").arg("{cursor}").arg("COUNT").arg(STEP).arg("TYPE").arg("stream").to_owned(), usize::MAX).await?.0;
         names.sort();
         names.dedup();
         *self.scanned.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), began.elapsed(), names.clone()));
@@ -86,7 +87,8 @@ impl Redis {
 
     /// Runs a scan whose first argument stands for the cursor; the keys, and whether these are all.
     async fn scan(&self, command: redis::Cmd, most: usize) -> Result<(Vec<String>, bool), Fault> {
-        let words: Vec<Vec<u8>> = command.args_iter().filter_map(|arg| if let redis::Arg::Simple(word) = arg { Some(word.to_vec()) } else { None }).collect();
+        let words: Vec<Vec<u8>> =
+            command.args_iter().filter_map(|arg| if let redis::Arg::Simple(word) = arg { Some(word.to_vec()) } else { None }).collect();
         let (mut cursor, mut names) = ("0".to_owned(), Vec::new());
         loop {
             let mut step = cmd("SCAN");
@@ -163,7 +165,12 @@ impl Redis {
         channel.bytes = memory.and_then(|n| u64::try_from(n).ok()).map_or(Amount::Unknown, Amount::Exactly);
         channel.attributes = attributes(
             &info,
-            &[("last-generated-id", "last entry"), ("entries-added", "ever added"), ("max-deleted-entry-id", "last deleted"), ("radix-tree-nodes", "nodes")],
+            &[
+                ("last-generated-id", "last entry"),
+                ("entries-added", "ever added"),
+                ("max-deleted-entry-id", "last deleted"),
+                ("radix-tree-nodes", "nodes"),
+            ],
         );
         Ok(Description { channel, tables: vec![groups::table(groups)] })
     }
@@ -189,7 +196,11 @@ impl Redis {
         keys.sort();
         let mut asked = Vec::with_capacity(keys.len() * 3);
         for key in &keys {
-            asked.extend([cmd("TYPE").arg(key).to_owned(), cmd("PTTL").arg(key).to_owned(), cmd("MEMORY").arg("USAGE").arg(key).to_owned()]);
+            asked.extend([
+                cmd("TYPE").arg(key).to_owned(),
+                cmd("PTTL").arg(key).to_owned(),
+                cmd("MEMORY").arg("USAGE").arg(key).to_owned(),
+            ]);
         }
         let answers = self.link.all(&asked, DESCRIBE, pattern).await;
         let rows = keys.iter().zip(answers.chunks(3)).map(|(key, said)| {

@@ -67,18 +67,24 @@ impl Link {
     pub(super) fn new(integration: &Integration, log: WireLog) -> Result<Self, Fault> {
         let wrong = |cause: String, next: String| Fault::new(Kind::Usage, "read settings of", &*integration.name, cause).next(next);
         if let Some((name, setting)) = integration.settings.iter().find(|(name, _)| !SETTINGS.contains(&name.as_str())) {
-            return Err(wrong(format!("Redis has no setting `{name}` (line {})", setting.line), format!("it has: {}", SETTINGS.join(", "))));
+            return Err(wrong(
+                format!("Redis has no setting `{name}` (line {})", setting.line),
+                format!("it has: {}", SETTINGS.join(", ")),
+            ));
         }
-        let db = match integration.settings.get("db") {
-            None => 0,
-            Some(setting) => setting.value.expose().parse().ok().filter(|db| *db >= 0).ok_or_else(|| {
-                wrong(format!("`db` is not the number of a database (line {})", setting.line), "write db = 0".to_owned())
-            })?,
-        };
+        let db =
+            match integration.settings.get("db") {
+                None => 0,
+                Some(setting) => setting.value.expose().parse().ok().filter(|db| *db >= 0).ok_or_else(|| {
+                    wrong(format!("`db` is not the number of a database (line {})", setting.line), "write db = 0".to_owned())
+                })?,
+            };
         let tokens = match &integration.auth {
             Auth::Token(source) => Some(token_source::from_profile(source)),
             Auth::None | Auth::Basic { .. } => None,
-            Auth::Scram { .. } => return Err(wrong("Redis has no such log-in".to_owned(), "auth types: password, token, mtls".to_owned())),
+            Auth::Scram { .. } | Auth::Nkey(_) | Auth::Creds(_) => {
+                return Err(wrong("Redis has no such log-in".to_owned(), "auth types: password, token, mtls".to_owned()));
+            }
         };
         Ok(Self {
             addresses: integration.endpoint.addresses.clone(),

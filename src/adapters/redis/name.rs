@@ -59,8 +59,13 @@ impl Redis {
                 .next(format!("write stream:{channel} or channel:{channel}"))),
             (_, true) => Ok(Name::Channel(channel.to_owned())),
             _ if is_pattern(channel) => Ok(Name::Channel(channel.to_owned())),
-            _ => Err(Fault::new(Kind::NotFound, op, channel, "there is no stream of that name, and nobody listens to such a pub/sub channel")
-                .next(format!("a channel that nobody listens to yet: channel:{channel}; a new stream: stream:{channel}"))),
+            _ => Err(Fault::new(
+                Kind::NotFound,
+                op,
+                channel,
+                "there is no stream of that name, and nobody listens to such a pub/sub channel",
+            )
+            .next(format!("a channel that nobody listens to yet: channel:{channel}; a new stream: stream:{channel}"))),
         }
     }
 }

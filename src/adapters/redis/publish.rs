@@ -74,10 +74,13 @@ impl Publish for Redis {
                 if !message.headers.is_empty() {
                     return Err(refuse("pub/sub messages have no headers").next("put them into the value, or use a stream"));
                 }
-                let payload = message.payload.ok_or_else(|| refuse("pub/sub messages have a value").next("give one, if only an empty one"))?;
+                let payload =
+                    message.payload.ok_or_else(|| refuse("pub/sub messages have a value").next("give one, if only an empty one"))?;
                 let said = self.link.call(cmd("PUBLISH").arg(name).arg(&payload[..]), OP, channel).await?;
                 let handed = value::int(&said).and_then(|n| u64::try_from(n).ok());
-                handed.map(Receipt::Handed).ok_or_else(|| Fault::new(Kind::Protocol, OP, channel, "the server does not say how many received it"))
+                handed
+                    .map(Receipt::Handed)
+                    .ok_or_else(|| Fault::new(Kind::Protocol, OP, channel, "the server does not say how many received it"))
             }
             Name::Key(_) => Err(refuse("keys are not published to").next("stream:NAME or channel:NAME")),
         }

@@ -318,6 +318,10 @@ impl Pushed {
 
     /// The key that a keyspace notification tells of.
     fn key<'a>(&self, topic: &'a str) -> Option<&'a str> {
-        self.subscriptions.iter().any(|s| s.keys).then(|| topic.strip_prefix("__keyspace@")?.split_once("__:").map(|(_, key)| key)).flatten()
+        self.subscriptions
+            .iter()
+            .any(|s| s.keys)
+            .then(|| topic.strip_prefix("__keyspace@")?.split_once("__:").map(|(_, key)| key))
+            .flatten()
     }
 }
