@@ -8,7 +8,6 @@ use crate::app::screens::groups;
 use crate::app::{Effect, Event};
 use crate::domain::address::Address;
 use crate::domain::position::{Bound, Position, Range};
-use std::time::Instant;
 
 fn stage() -> Stage {
     let mut stage = Stage::new(120, 40, false);
@@ -109,9 +108,8 @@ fn looks_that_find_nothing_new_draw_nothing() {
     assert_eq!(stage.model.revision, revision);
 }
 
-/// Two thousand groups of fifty partitions: what an update and a frame cost, the judging aside. Wide bounds: this is no benchmark.
 #[test]
-fn two_thousand_groups_leave_the_screen_at_once() {
+fn of_two_thousand_groups_only_those_in_sight_are_asked_about() {
     const GROUPS: usize = 2_000;
     let mut stage = Stage::new(160, 45, false);
     stage.loaded();
@@ -127,18 +125,10 @@ fn two_thousand_groups_leave_the_screen_at_once() {
     };
     let (first, second) = (board(), board());
     stage.board(first, Vec::new()).keys("4");
-    let began = Instant::now();
     stage.board(second, Vec::new());
-    let update = began.elapsed();
-    let began = Instant::now();
-    for _ in 0..10 {
-        stage.keys("j");
-        stage.buffer();
-    }
-    let key = began.elapsed() / 10;
+    stage.keys("j");
     assert_eq!(stage.model.groups.rows.len(), GROUPS);
     assert!(stage.screen().contains("shown 2,000 of 2,000"));
     let rows = stage.effects.iter().rev().find_map(|e| if let Effect::FocusGroups { rows, .. } = e { Some(rows.len()) } else { None });
     assert!(rows.is_some_and(|rows| rows <= 45), "{rows:?}");
-    assert!(update.as_millis() < 500 && key.as_millis() < 100, "update {update:?}, key and frame {key:?}");
 }
