@@ -22,8 +22,10 @@ const RESCAN: Duration = Duration::from_secs(30);
 const SCAN_SHARE: u32 = 50;
 /// Streams of the list that are asked for their figures; the others are listed by name.
 const FIGURES: usize = 2_000;
+/// Pending entries of each group in the description of a stream.
+const PENDING: usize = 100;
 /// Keys in the description of a pattern.
-const KEYS: usize = 500;
+pub(super) const KEYS: usize = 500;
 
 /// What the last scan for streams found.
 #[derive(Default)]
@@ -128,7 +130,7 @@ impl Redis {
     }
 
     fn stream_row(&self, name: &str, info: Option<Result<Vec<(String, Value)>, Fault>>) -> Channel {
-        let can = Caps { tail: true, history: true, publish: true, ..Caps::default() };
+        let can = Caps { tail: true, history: true, publish: true, hold: true, ..Caps::default() };
         let mut row = self.row(&Name::Stream(name.to_owned()), "stream", can);
         match info {
             Some(Ok(info)) => {
@@ -172,7 +174,17 @@ impl Redis {
                 ("radix-tree-nodes", "nodes"),
             ],
         );
-        Ok(Description { channel, tables: vec![groups::table(groups)] })
+        let mut pending = Vec::new();
+        for group in groups::names(&groups) {
+            // Somebody who may not ask for it sees the rest.
+            let found = self.pending(name, &group, Duration::ZERO, None, PENDING).await.unwrap_or_default();
+            pending.extend(found.into_iter().map(|one| (group.clone(), one)));
+        }
+        let mut tables = vec![groups::table(groups)];
+        if !pending.is_empty() {
+            tables.push(groups::pending_table(pending.iter().map(|(group, one)| (Some(group.as_str()), one))));
+        }
+        Ok(Description { channel, tables })
     }
 
     async fn describe_channel(&self, name: &str) -> Result<Description, Fault> {
@@ -189,11 +201,18 @@ impl Redis {
         Ok(Description { channel, tables: Vec::new() })
     }
 
+    /// The keys that a pattern means, in order, and whether these are all.
+    pub(super) async fn keys(&self, pattern: &str, most: usize) -> Result<(Vec<String>, bool), Fault> {
+        let scan = cmd("SCAN").arg("{cursor}").arg("COUNT").arg(STEP).arg("MATCH").arg(pattern).to_owned();
+        let (mut keys, whole) = self.scan(scan, most).await?;
+        keys.sort();
+        keys.dedup();
+        Ok((keys, whole))
+    }
+
     /// The keys of a pattern with their types and times to live (seed 3's cache).
     async fn describe_keys(&self, pattern: &str) -> Result<Description, Fault> {
-        let scan = cmd("SCAN").arg("{cursor}").arg("COUNT").arg(STEP).arg("MATCH").arg(pattern).to_owned();
-        let (mut keys, whole) = self.scan(scan, KEYS).await?;
-        keys.sort();
+        let (keys, whole) = self.keys(pattern, KEYS).await?;
         let mut asked = Vec::with_capacity(keys.len() * 3);
         for key in &keys {
             asked.extend([

@@ -97,7 +97,7 @@ impl Redis {
     }
 
     /// A connection for requests that wait.
-    async fn blocking(&self) -> Result<Own, Fault> {
+    pub(super) async fn blocking(&self) -> Result<Own, Fault> {
         let patience = Duration::from_millis(BLOCK) + self.integration.timeout;
         self.link.own(AsyncConnectionConfig::new().set_response_timeout(Some(patience))).await
     }
