@@ -43,7 +43,7 @@ impl Hold for Redis {
     async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
         let (stream, group) = self.group_for(channel).await?;
         let consumer = format!("mqdeck-{}-{:08x}", std::process::id(), fastrand::u32(..));
-        let own = self.blocking().await?;
+        let own = self.blocking(&stream).await?;
         let (deliver, delivered) = mpsc::channel(1);
         let (settled, room) = mpsc::channel(most.max(1) as usize);
         let channel: Arc<str> = Name::Stream(stream.clone()).text().into();
@@ -62,6 +62,14 @@ struct At {
     group: String,
     consumer: String,
     channel: Arc<str>,
+}
+
+impl At {
+    /// Finds out who serves the stream now, and opens a connection to it.
+    async fn reconnect(&self) -> Result<Own, Fault> {
+        self.redis.edges(OP, &self.stream).await?;
+        self.redis.blocking(&self.stream).await
+    }
 }
 
 struct Held {
@@ -162,7 +170,7 @@ impl Reader {
                     }
                     loop {
                         tokio::time::sleep(AGAIN).await;
-                        match self.at.redis.blocking().await {
+                        match self.at.reconnect().await {
                             Ok(opened) => break own = opened,
                             Err(_) if self.deliver.is_closed() => return,
                             Err(_) => {}
