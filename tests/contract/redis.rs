@@ -382,7 +382,8 @@ async fn tls_is_checked_and_each_mistake_told_apart() {
     connect(with(&good, client("CLIENT"))).await.expect("our certificate is known").inspect.ping().await.expect("an answer");
     refused("no certificate", with(&good, ca(&good)), Kind::Unauthorized, "certificate").await;
     refused("a stranger", with(&good, client("STRANGER")), Kind::Unauthorized, "certificate").await;
-    refused("another CA", with(&good, Tls { ca_cert: Some(good.file("OTHER_CA")), ..Tls::default() }), Kind::Unauthorized, "authority").await;
+    refused("another CA", with(&good, Tls { ca_cert: Some(good.file("OTHER_CA")), ..Tls::default() }), Kind::Unauthorized, "authority")
+        .await;
     refused("plain text", integration(&good), Kind::Unreachable, "TLS").await;
     let Some(expired) = Server::own("redis", "Redis with an expired certificate", &["--tls", "expired"]) else { return };
     refused("an expired one", with(&expired, ca(&expired)), Kind::Unauthorized, "expired").await;
