@@ -77,8 +77,9 @@ pub fn areas(model: &Model) -> Option<Areas> {
 /// Whether a row under the crumbs says what is wrong, or how far a search is.
 fn banner(model: &Model) -> bool {
     let typing = model.typing.as_ref().is_some_and(|filter| filter.error.is_some() || !filter.candidates.is_empty());
+    let troubled = !model.traffic.interrupted.is_empty() || !model.traffic.waits.is_empty();
     let searched = model.traffic.said.is_some() && !model.traffic.is_live();
-    model.screen == Screen::Traffic && (typing || model.traffic.interrupted.is_some() || searched)
+    model.screen == Screen::Traffic && (typing || troubled || searched)
 }
 
 fn split(model: &Model, body: Rect) -> (Rect, Option<Rect>, Option<Rect>) {

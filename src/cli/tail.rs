@@ -82,6 +82,8 @@ impl Tail {
             match event {
                 TailEvent::Messages(messages) => messages.iter().try_for_each(|m| printer.live(&integration, m))?,
                 TailEvent::Interrupted(fault) => output::note(&format!("{integration} interrupted: {fault}")),
+                TailEvent::Waits(Some(why)) => output::note(&format!("{integration} waits: {why}")),
+                TailEvent::Waits(None) => output::note(&format!("{integration} waits no more")),
                 TailEvent::Resumed { lost } => output::note(&format!("{integration} goes on, {} lost", lost_words(lost))),
             }
             printer.messages.out.flush()?;

@@ -9,6 +9,7 @@ use crate::adapters::session::TailEvent;
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
 use crate::domain::message::Message;
+use crate::domain::text::SafeText;
 use crate::domain::view::{Counts, MessageView};
 use futures::StreamExt;
 use futures::stream::{BoxStream, select_all};
@@ -45,6 +46,8 @@ pub enum Note {
     Interrupted { integration: Arc<str>, fault: Fault },
     /// Reading goes on; this many messages were gone before they could be read (`None`: unknown).
     Resumed { integration: Arc<str>, lost: Option<u64> },
+    /// What is written already is held back: why; `None` when that is over.
+    Waits { integration: Arc<str>, why: Option<SafeText> },
 }
 
 /// Tails channels, of one or several integrations, into `updates` until its receiver is dropped. Use a channel of capacity 1:
@@ -143,6 +146,7 @@ impl Window {
                 self.notes.push(Note::Interrupted { integration: integration.clone(), fault });
             }
             TailEvent::Resumed { lost } => self.notes.push(Note::Resumed { integration: integration.clone(), lost }),
+            TailEvent::Waits(why) => self.notes.push(Note::Waits { integration: integration.clone(), why }),
         }
     }
 

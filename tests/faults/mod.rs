@@ -9,6 +9,8 @@ mod crash;
 #[cfg(feature = "kafka")]
 mod damage;
 #[cfg(feature = "kafka")]
+mod held;
+#[cfg(feature = "kafka")]
 mod refusal;
 #[cfg(feature = "kafka")]
 mod search;
