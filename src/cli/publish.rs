@@ -150,6 +150,8 @@ impl Publish {
                     output::note(&format!("line {line} was under way then and is stored"));
                 }
             }
+            // Whoever feeds the lines slowly waits for what became of them.
+            out.flush()?;
             bar.inc(stored - bar.position());
             if let Some(line) = failed {
                 break Some(line);

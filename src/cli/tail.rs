@@ -6,7 +6,7 @@ use crate::adapters::session::TailEvent;
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
 use crate::domain::message::Message;
-use crate::domain::position::{Bound, Position, Range};
+use crate::domain::position::{Bound, Range};
 use crate::domain::query::Query;
 use crate::gateway::Gateway;
 use crate::gateway::filter::{Filter, Verdict};
@@ -172,8 +172,10 @@ impl<'a> Printer<'a> {
     }
 
     fn live(&mut self, integration: &Arc<str>, message: &Message) -> std::io::Result<()> {
-        if let Position::Offset { partition, offset } = message.position
-            && self.report.read.get(&(message.channel.clone(), partition)).is_some_and(|behind| offset < *behind)
+        // History went up to here already.
+        let place = (integration.clone(), message.channel.clone(), message.position.partition().unwrap_or(0));
+        if let Some(behind) = self.report.read.get(&place)
+            && message.position.number().is_some_and(|number| number < *behind)
         {
             return Ok(());
         }

@@ -11,6 +11,8 @@ mod damage;
 #[cfg(feature = "kafka")]
 mod held;
 #[cfg(feature = "kafka")]
+mod publish;
+#[cfg(feature = "kafka")]
 mod refusal;
 #[cfg(feature = "kafka")]
 mod search;
