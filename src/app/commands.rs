@@ -390,6 +390,52 @@ mod tests {
         }
     }
 
+    /// The key table of the README: what holds on each screen, in the order and words of the table.
+    fn readme_table() -> String {
+        const WHERE: &[(&str, &[Scope])] = &[
+            ("First screen", &[S::Welcome]),
+            ("Profiles", &[S::Profiles]),
+            ("Overview", &[S::Overview]),
+            ("Channels", &[S::Channels]),
+            ("Traffic", &[S::Traffic]),
+            ("Groups", &[S::Groups]),
+            ("Publish form", &[S::Publish]),
+            ("Actions (`x`)", &[S::ActionMenu]),
+            ("Copy (`y`)", &[S::CopyMenu]),
+            ("Form of an operation", &[S::Form]),
+            ("Plan", &[S::Confirm, S::Typed, S::Closed, S::Plan]),
+            ("Outcome", &[S::Outcome]),
+            ("Every list", &[S::Moving]),
+            ("Everywhere", &[S::Global, S::Always]),
+        ];
+        assert!(COMMANDS.iter().all(|command| WHERE.iter().any(|(_, scopes)| scopes.contains(&command.scope))), "a scope is left out");
+        let mut lines = String::from("| where | keys |\n|---|---|\n");
+        for (name, scopes) in WHERE {
+            let rows = COMMANDS.iter().filter(|command| scopes.contains(&command.scope));
+            let words = rows.map(|command| {
+                let keys: Vec<String> = command.keys.iter().map(|key| format!("`{}`", key_name(*key, false))).collect();
+                format!("{} {}", keys.join(" "), command.title)
+            });
+            lines += &format!("| {name} | {} |\n", words.collect::<Vec<_>>().join(" · "));
+        }
+        lines
+    }
+
+    #[test]
+    fn the_readme_names_every_key_in_the_words_of_the_table() {
+        const BEGIN: &str = "<!-- The key table is written by `INSTA_UPDATE=always cargo test --lib the_readme`. -->\n\n";
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+        let readme = std::fs::read_to_string(path).expect("the README");
+        let (before, rest) = readme.split_once(BEGIN).expect("the place of the key table");
+        let (table, after) = rest.split_once("\n\n").expect("something behind the key table");
+        let wanted = readme_table();
+        if std::env::var("INSTA_UPDATE").as_deref() == Ok("always") {
+            std::fs::write(path, format!("{before}{BEGIN}{wanted}\n{after}")).expect("the README");
+        } else {
+            assert_eq!(format!("{table}\n"), wanted);
+        }
+    }
+
     #[test]
     fn what_changes_a_system_starts_from_a_menu_or_a_form_or_takes_back() {
         for command in COMMANDS.iter().filter(|command| command.reach == Reach::Plans) {

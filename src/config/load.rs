@@ -3,13 +3,14 @@
 use super::integration;
 use super::profile::Profile;
 use super::secret::Secret;
-use super::source::{Note, Problem, Problems, Source};
+use super::source::{Note, Origin, Problem, Problems, Source};
 use super::tree::{Kind, Reading};
+use crate::domain::fault::{self, Fault};
 use crate::domain::safety::{Mode, Safety};
 use crate::domain::suggest;
 use hcl_edit::Span;
 use hcl_edit::structure::{Block, Body, Structure};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -41,8 +42,10 @@ pub struct Loaded {
     pub profile: Profile,
     /// What is accepted and does not do what one may think, in the order of lines.
     pub notes: Vec<Note>,
-    /// `integration.events.endpoint.address` → the line where it stands.
-    pub origins: BTreeMap<String, usize>,
+    /// `integration.events.endpoint.address` → where it stands.
+    pub origins: BTreeMap<String, Origin>,
+    /// A name of `--var` that the profile neither declares nor fills in: a slip that would otherwise go unseen.
+    pub stranger: Option<Fault>,
     /// A password, token or client secret stands in the file itself.
     pub holds_secret: bool,
 }
@@ -114,6 +117,9 @@ pub fn read(text: &str, file: &str, name: &str, base: &Path, context: Context<'_
         base,
         env: context.env,
         vars,
+        given: context.vars.iter().map(|(name, _)| name.clone()).collect(),
+        declared: BTreeSet::new(),
+        filled: BTreeMap::new(),
         problems: Vec::new(),
         notes: Vec::new(),
         origins: BTreeMap::new(),
@@ -134,13 +140,27 @@ pub fn read(text: &str, file: &str, name: &str, base: &Path, context: Context<'_
             }
         }
     }
+    let stranger = stranger(&rd, name);
     let Reading { mut problems, mut notes, origins, holds_secret, .. } = rd;
     notes.sort_by_key(|note| note.line);
     if problems.is_empty() {
-        return Ok(Loaded { profile, notes, origins, holds_secret });
+        return Ok(Loaded { profile, notes, origins, stranger, holds_secret });
     }
     problems.sort_by_key(|problem: &Problem| (problem.line, problem.column));
     Err(Problems(problems))
+}
+
+/// The first name of `--var` that nothing asks for.
+fn stranger(rd: &Reading<'_>, profile: &str) -> Option<Fault> {
+    let name = rd.given.difference(&rd.declared).next()?;
+    let known = rd.declared.iter().map(String::as_str);
+    let near = suggest::hint(name, known.clone());
+    let next = match (near.is_empty(), rd.declared.is_empty()) {
+        (false, _) => near,
+        (true, false) => format!("it has: {}", known.collect::<Vec<_>>().join(", ")),
+        (true, true) => "it has none: leave --var out, or write ${var.NAME} where it is to be filled in".to_owned(),
+    };
+    Some(Fault::new(fault::Kind::Usage, "read --var", name.as_str(), format!("the profile {profile} has no such variable")).next(next))
 }
 
 fn top_block(block: &Block, rd: &mut Reading<'_>, profile: &mut Profile, context: &Context<'_>) {
@@ -200,6 +220,7 @@ fn variables(body: &Body, rd: &mut Reading<'_>) {
             continue;
         };
         let name = label.as_str().to_owned();
+        rd.declared.insert(name.clone());
         // A default that is not needed may name an environment variable that is not set.
         if given.contains_key(&name) {
             continue;
