@@ -20,7 +20,7 @@ use std::time::Duration;
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (160, 45)];
 
 /// A state of the console: how it is called, and how it is reached.
-type Scene = (&'static str, fn(&mut Stage));
+pub(super) type Scene = (&'static str, fn(&mut Stage));
 
 fn refused() -> Fault {
     Fault::new(Kind::Forbidden, "read", "events/orders.created", "the broker refuses to let user alice read this topic")
@@ -31,7 +31,7 @@ fn up() -> Link {
     Link::Up { latency: Duration::from_millis(2) }
 }
 
-const SCENES: &[Scene] = &[
+pub(super) const SCENES: &[Scene] = &[
     ("welcome", |_| {}),
     ("welcome-opening", |s| {
         s.keys("d").after(200);
