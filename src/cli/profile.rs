@@ -189,7 +189,7 @@ fn refuse(fault: &Fault, json: bool, out: &mut dyn Write) -> io::Result<u8> {
     if json {
         emit(out, &json!({"ok": false, "error": fault.to_string()}))?;
     } else {
-        writeln!(out, "{fault}")?;
+        super::output::note(&fault.to_string());
     }
     Ok(fault.kind.exit_code())
 }

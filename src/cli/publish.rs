@@ -15,6 +15,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Zoned;
 use serde_json::json;
+use std::io::IsTerminal;
 use std::pin::pin;
 use std::process::ExitCode;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -49,7 +50,7 @@ pub struct Publish {
     #[arg(long, conflicts_with_all = ["data", "key", "headers", "timestamp"])]
     lines: bool,
     /// With --lines: leaves out this many lines at the start, which an earlier run published.
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "lines")]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = super::count, requires = "lines")]
     skip: u64,
     /// One JSON object a message: address, position, promise.
     #[arg(long)]
@@ -58,22 +59,31 @@ pub struct Publish {
 
 impl Publish {
     pub(super) async fn run(&self, connection: &Connection) -> anyhow::Result<ExitCode> {
+        // What is wrong here is said before anybody is asked.
+        let message = if self.lines { None } else { Some(self.message().await?) };
         let gateway = connection.open()?;
         let spec = gateway.publish_spec(&self.address).await?;
         let options = self.options(spec)?;
-        let result = if self.lines { self.publish_lines(&gateway, &options).await } else { self.publish_one(&gateway, options).await };
+        let result = match message {
+            None => self.publish_lines(&gateway, &options).await,
+            Some(message) => self.publish_one(&gateway, Outgoing { options, ..message }).await,
+        };
         gateway.shutdown().await;
         result
     }
 
-    async fn publish_one(&self, gateway: &Gateway, options: Vec<(&'static str, String)>) -> anyhow::Result<ExitCode> {
-        let message = Outgoing {
+    /// The message without the options of its system.
+    async fn message(&self) -> Result<Outgoing, Fault> {
+        Ok(Outgoing {
             key: self.key.clone().map(Bytes::from),
             headers: self.headers.iter().map(|h| header(h)).collect(),
-            payload: self.payload().await?,
             timestamp: self.time()?,
-            options,
-        };
+            payload: self.payload().await?,
+            options: Vec::new(),
+        })
+    }
+
+    async fn publish_one(&self, gateway: &Gateway, message: Outgoing) -> anyhow::Result<ExitCode> {
         let plan = Plan::Publish { address: self.address.clone(), messages: vec![message] };
         let receipt = gateway.execute(plan).await?.single()?;
         let mut out = Out::new();
@@ -83,16 +93,23 @@ impl Publish {
     }
 
     async fn payload(&self) -> Result<Option<Bytes>, Fault> {
-        let failed = |what: &str, e: std::io::Error| usage("read", what, e.to_string());
         match self.data.as_deref() {
             _ if self.tombstone => Ok(None),
             None | Some("-") => {
+                if std::io::stdin().is_terminal() {
+                    output::note("reading the payload from the terminal; Ctrl-D ends it");
+                }
                 let mut bytes = Vec::new();
-                tokio::io::stdin().read_to_end(&mut bytes).await.map_err(|e| failed("standard input", e))?;
+                tokio::io::stdin().read_to_end(&mut bytes).await.map_err(|e| super::unreadable("standard input", &e))?;
+                if bytes.is_empty() {
+                    // Far more often a pipe that failed than a wish.
+                    let fault = usage("publish", "standard input", "it is empty; nothing was sent");
+                    return Err(fault.next("write \"\" for an empty payload, --tombstone for none"));
+                }
                 Ok(Some(bytes.into()))
             }
             Some(data) => match data.strip_prefix('@') {
-                Some(path) => tokio::fs::read(path).await.map(|bytes| Some(bytes.into())).map_err(|e| failed(path, e)),
+                Some(path) => tokio::fs::read(path).await.map(|bytes| Some(bytes.into())).map_err(|e| super::unreadable(path, &e)),
                 None => Ok(Some(data.to_owned().into())),
             },
         }

@@ -34,7 +34,7 @@ pub struct Tail {
     #[arg(long = "where", value_name = "QUERY", default_value = "")]
     filter: String,
     /// Ends after this many messages.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::count)]
     limit: Option<u64>,
     /// One JSON object a line; `mqdeck publish --lines` reads it back byte for byte.
     #[arg(long)]
@@ -68,6 +68,7 @@ impl Tail {
             |text: &Option<String>| text.as_deref().map(|t| Bound::parse(t, &now).map_err(|e| super::usage("tail", t, e))).transpose();
         let (start, end) = (bound(&self.from)?.or(query.from), bound(&self.until)?.or(query.until));
         let range = Range { start: start.unwrap_or(Bound::Earliest), end: end.unwrap_or(Bound::Latest) };
+        super::forwards("tail", range)?;
         Ok(Reach { history: (start.is_some() || end.is_some()).then_some(range), live: end.is_none() })
     }
 

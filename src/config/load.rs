@@ -53,6 +53,9 @@ pub struct Loaded {
 /// No profile is larger; more is somebody's data.
 const LARGEST: u64 = 1 << 20;
 
+/// What a slip in the grammar mostly is.
+const HCL: &str = "one setting a line, texts in quotes: address = \"host:9092\"; a block on one line holds one setting";
+
 /// Blocks of the profile language that this version reads over, with what that means.
 const UNUSED: &[(&str, &str)] = &[
     ("identity", "identity is not used yet: nobody is logged in by it"),
@@ -77,7 +80,10 @@ pub fn load(path: &Path, context: Context<'_>) -> Result<Loaded, Problems> {
     let unreadable = |message: String, help: &str| Problems(vec![Source { file: file.clone(), text: "" }.problem(&(0..0), message, help)]);
     let mut bytes = Vec::new();
     let opened = fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
-    opened.map_err(|error| unreadable(format!("the profile cannot be read: {error}"), "mqdeck profile ls shows the profiles there are"))?;
+    opened.map_err(|error| {
+        let (cause, next) = fault::unreadable(&error);
+        unreadable(format!("the profile cannot be read: {cause}"), &format!("{next}; mqdeck profile ls shows the profiles there are"))
+    })?;
     if bytes.len() as u64 > LARGEST {
         return Err(unreadable("the file is larger than 1 MiB".to_owned(), "is it a profile?"));
     }
@@ -86,7 +92,7 @@ pub fn load(path: &Path, context: Context<'_>) -> Result<Loaded, Problems> {
         Err(error) => {
             let valid = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
-            let problem = Source { file, text: &text }.problem(&(valid..valid), "this is not UTF-8", "is it a profile?");
+            let problem = Source { file, text: &text }.problem(&(valid..valid), "this is not UTF-8", "save the profile as UTF-8");
             return Err(Problems(vec![problem]));
         }
     };
@@ -108,7 +114,7 @@ pub fn read(text: &str, file: &str, name: &str, base: &Path, context: Context<'_
         Ok(body) => body,
         Err(error) => {
             let at = error.location().offset();
-            return Err(Problems(vec![source.problem(&(at..at), format!("this is not HCL: {}", error.message()), "")]));
+            return Err(Problems(vec![source.problem(&(at..at), format!("this is not HCL: {}", error.message()), HCL)]));
         }
     };
     let vars = context.vars.iter().map(|(name, value)| (name.clone(), Secret::new(value.clone()))).collect();

@@ -346,7 +346,8 @@ fn each_mistake_is_told_with_its_place_and_what_was_meant() {
         ),
         (
             "integration \"a\" {\n  type = \n}\n".into(),
-            "2:10 this is not HCL: invalid expression; expected `\"`, `[`, `{`, `-`, `!`, `(`, `_`, `<`, letter or digit | ",
+            "2:10 this is not HCL: invalid expression; expected `\"`, `[`, `{`, `-`, `!`, `(`, `_`, `<`, letter or digit | \
+             one setting a line, texts in quotes: address = \"host:9092\"; a block on one line holds one setting",
         ),
     ] {
         assert_eq!(problems(&text), [told], "{text}");
