@@ -3,7 +3,6 @@
 use super::changes;
 use super::list::{Step, window};
 use super::model::{Model, Screen};
-use super::overlays::confirm::Confirm;
 use super::overlays::palette::{self, Target};
 use super::overlays::{Overlay, help, input, menu, plan};
 use super::screens::traffic::open;
@@ -194,7 +193,6 @@ fn plan_key(model: &mut Model, key: KeyEvent) -> bool {
 fn operation_key(model: &mut Model, key: KeyEvent) -> bool {
     let Some(Overlay::Form(form)) = &mut model.overlay else { return false };
     match key.code {
-        KeyCode::Esc => changes::leave_form(model),
         _ if form.planning.is_some() => return false,
         KeyCode::Enter if form.is_last() => changes::review(model),
         KeyCode::Enter => form.next(1),
@@ -322,18 +320,6 @@ fn set_filter(model: &mut Model, text: String) {
 
 fn form_key(model: &mut Model, key: KeyEvent) -> bool {
     let Some(form) = &mut model.form else { return false };
-    if key.code == KeyCode::Esc {
-        if form.sending.is_some() {
-            return false;
-        }
-        if form.is_untouched() {
-            model.form = None;
-            act::back(model);
-        } else {
-            model.overlay = Some(Overlay::Confirm(Confirm::Discard));
-        }
-        return true;
-    }
     if form.sending.is_some() {
         return false;
     }

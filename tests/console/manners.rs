@@ -99,6 +99,28 @@ fn a_terminal_of_any_size_is_no_reason_to_fail() {
 }
 
 #[test]
+fn screens_on_which_nothing_changes_write_nothing() {
+    let home = Home::new();
+    let profile =
+        home.write("quiet.hcl", "integration \"a\" {\n  type = \"memory\"\n  config {\n    topics = \"orders:2, audit:1\"\n  }\n}\n");
+    let mut terminal = console(&home, &["--profile", &profile.to_string_lossy()], (120, 40));
+    terminal.wait_for("1 of 1 ok", SOON);
+    for (key, shown) in [("2", "audit"), ("4", "There are no groups"), ("1", "integration")] {
+        terminal.press(key);
+        terminal.wait_for(shown, SOON);
+        // Channels are asked for every five seconds: two answers come, the first of which may still bring a rate.
+        terminal.wait_for_quiet(Duration::from_millis(5_500), Duration::from_secs(30));
+        let (before, clock) = (terminal.count(), terminal.screen().lines().next().unwrap_or_default().to_owned());
+        std::thread::sleep(Duration::from_secs(11));
+        let wrote = terminal.count() - before;
+        let same_minute = terminal.screen().lines().next() == Some(clock.as_str());
+        assert!(wrote == 0 || (!same_minute && wrote < 40), "{shown}: {wrote} bytes; the screen:\n{}", terminal.screen());
+    }
+    terminal.press("\x03\x03");
+    terminal.wait_exit(SOON);
+}
+
+#[test]
 fn a_broker_that_is_not_there_stops_neither_a_frame_nor_a_key() {
     let home = Home::new();
     let mut terminal = console(&home, DEAD, (80, 24));

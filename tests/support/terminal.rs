@@ -155,6 +155,20 @@ impl Terminal {
             && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None
     }
 
+    /// Waits until nothing was written for so long.
+    pub(crate) fn wait_for_quiet(&self, quiet: Duration, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        loop {
+            let last = self.shown.lock().arrivals.last().map(|(when, _)| *when);
+            let since = last.map_or(quiet, |when| when.elapsed());
+            if since >= quiet {
+                return;
+            }
+            assert!(Instant::now() < deadline, "it goes on writing; the screen:\n{}", self.screen());
+            std::thread::sleep(quiet - since);
+        }
+    }
+
     /// Changes the size of the terminal.
     pub(crate) fn resize(&self, (columns, rows): (u16, u16)) {
         self.shown.lock().screen.screen_mut().set_size(at_least_one(rows), at_least_one(columns));
