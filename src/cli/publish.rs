@@ -151,22 +151,23 @@ impl Publish {
             let plan = Plan::Publish { address: self.address.clone(), messages: chunk };
             let outcome = gateway.execute(plan).await?;
             sent = read;
-            let mut failed = None;
+            let (mut failed, mut runs) = (None, Runs::default());
             for (line, receipt) in (first..).zip(outcome.receipts) {
                 match receipt {
                     Ok(receipt) if self.json => self.print(&mut out, receipt)?,
                     Ok(_) => {}
                     Err(fault) => {
-                        output::note(&format!("line {line}: {fault}"));
+                        runs.add(line, fault.to_string());
                         failed.get_or_insert(line);
                         continue;
                     }
                 }
                 stored += 1;
                 if failed.is_some() {
-                    output::note(&format!("line {line} was under way then and is stored"));
+                    runs.add(line, "under way then, and stored".to_owned());
                 }
             }
+            runs.tell();
             // Whoever feeds the lines slowly waits for what became of them.
             out.flush()?;
             bar.inc(stored - bar.position());
@@ -237,6 +238,26 @@ impl Publish {
     }
 }
 
+/// What became of lines, one sentence for neighbours of the same fate: what fails one of a thousand mostly fails all of them.
+#[derive(Default)]
+struct Runs(Vec<(u64, u64, String)>);
+
+impl Runs {
+    fn add(&mut self, line: u64, fate: String) {
+        match self.0.last_mut() {
+            Some((_, last, said)) if *last + 1 == line && *said == fate => *last = line,
+            _ => self.0.push((line, line, fate)),
+        }
+    }
+
+    fn tell(&self) {
+        for (first, last, fate) in &self.0 {
+            let lines = if first == last { format!("line {first}") } else { format!("lines {first} to {last}") };
+            output::note(&format!("{lines}: {fate}"));
+        }
+    }
+}
+
 fn header(text: &str) -> Header {
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, Some(Bytes::from(value.to_owned()))),
@@ -252,5 +273,20 @@ fn progress() -> ProgressBar {
         ProgressBar::new_spinner().with_style(style)
     } else {
         ProgressBar::hidden()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Runs;
+
+    #[test]
+    fn neighbours_of_the_same_fate_are_told_together() {
+        let mut runs = Runs::default();
+        for (line, fate) in [(3, "lost"), (4, "lost"), (5, "stored"), (6, "lost"), (8, "lost")] {
+            runs.add(line, fate.to_owned());
+        }
+        let told: Vec<_> = runs.0.iter().map(|(first, last, fate)| (*first, *last, fate.as_str())).collect();
+        assert_eq!(told, [(3, 4, "lost"), (5, 5, "stored"), (6, 6, "lost"), (8, 8, "lost")]);
     }
 }

@@ -110,9 +110,12 @@ async fn a_broker_that_stays_away_fails_with_its_cause_and_the_line_to_go_on_fro
     let mut unknown = Vec::new();
     for line in said.lines().filter(|line| line.contains(": publish to ")) {
         assert!(line.contains(&address) && (line.contains("nothing was sent") || line.contains("unknown")), "{line}");
-        let number = line.split_once("line ").and_then(|(_, rest)| rest.split_once(':')).and_then(|(n, _)| n.parse::<u32>().ok());
+        let (_, rest) = line.split_once("line").expect("its lines");
+        let (numbers, _) = rest.trim_start_matches('s').split_once(':').expect("its lines");
+        let mut numbers = numbers.split(" to ").map(|number| number.trim().parse::<u32>().expect("a number") - 1);
+        let first = numbers.next().expect("a line");
         if line.contains("unknown") {
-            unknown.push(number.expect("the line's number") - 1);
+            unknown.extend(first..=numbers.next().unwrap_or(first));
         }
     }
     kafka.restart();

@@ -119,21 +119,28 @@ impl Run {
         self.columns.first().copied().unwrap_or(0)
     }
 
-    /// Without the blanks at its ends, which draw nothing.
-    fn trimmed(mut self) -> Self {
+    /// What is there to be drawn of it, each with where its characters stand: blanks draw nothing, so that wide gaps and those at the
+    /// ends are left out.
+    fn pieces(&self) -> Vec<(&[usize], &str)> {
         if self.closed || self.look.modifier.intersects(LINES) {
-            return self;
+            return vec![(&self.columns, &self.text)];
         }
-        let (before, kept) = (self.text.len() - self.text.trim_start_matches(' ').len(), self.text.trim_end_matches(' ').len());
-        if before < kept {
-            // A blank is one byte and one character.
-            self.columns = self.columns.split_off(before);
-            self.columns.truncate(self.text[before..kept].chars().count());
-            self.text = self.text[before..kept].to_owned();
+        let (mut pieces, mut at) = (Vec::new(), 0);
+        for piece in self.text.split(GAP) {
+            let blanks = piece.len() - piece.trim_start_matches(' ').len();
+            let kept = piece.trim_matches(' ');
+            if !kept.is_empty() {
+                // A blank is one byte and one character.
+                pieces.push((&self.columns[at + blanks..][..kept.chars().count()], kept));
+            }
+            at += piece.chars().count() + GAP.len();
         }
-        self
+        pieces
     }
 }
+
+/// Blanks that part a run: shorter gaps are copied with the text around them.
+const GAP: &str = "    ";
 
 /// Modifiers that are seen on blanks as well.
 const LINES: Modifier = Modifier::UNDERLINED.union(Modifier::CROSSED_OUT);
@@ -153,8 +160,10 @@ pub fn picture(buffer: &Buffer, palette: &Palette) -> String {
         for run in &runs {
             background(&mut out, row, run);
         }
-        for run in runs {
-            letters(&mut out, row, &run.trimmed(), palette);
+        for run in &runs {
+            for piece in run.pieces() {
+                letters(&mut out, row, piece, &run.look, palette);
+            }
         }
     }
     out.push_str("</svg>\n");
@@ -205,15 +214,15 @@ fn background(out: &mut String, row: usize, run: &Run) {
     }
 }
 
-fn letters(out: &mut String, row: usize, run: &Run, palette: &Palette) {
-    let modifier = run.look.modifier;
-    if modifier.contains(Modifier::HIDDEN) || (run.text.trim().is_empty() && !modifier.intersects(LINES)) {
+fn letters(out: &mut String, row: usize, (columns, text): (&[usize], &str), look: &Look, palette: &Palette) {
+    let modifier = look.modifier;
+    if modifier.contains(Modifier::HIDDEN) {
         return;
     }
-    let places: Vec<String> = run.columns.iter().map(|column| place(*column, CELL.0).to_string()).collect();
+    let places: Vec<String> = columns.iter().map(|column| place(*column, CELL.0).to_string()).collect();
     let _ = write!(out, "<text x=\"{}\" y=\"{}\"", places.join(" "), place(row, CELL.1) + BASELINE);
-    if run.look.foreground != palette.foreground {
-        let _ = write!(out, " fill=\"{}\"", run.look.foreground);
+    if look.foreground != palette.foreground {
+        let _ = write!(out, " fill=\"{}\"", look.foreground);
     }
     for (set, attribute) in
         [(Modifier::BOLD, " font-weight=\"bold\""), (Modifier::ITALIC, " font-style=\"italic\""), (Modifier::DIM, " opacity=\"0.6\"")]
@@ -228,7 +237,7 @@ fn letters(out: &mut String, row: usize, run: &Run, palette: &Palette) {
         (false, true) => out.push_str(" text-decoration=\"line-through\""),
         (false, false) => {}
     }
-    let _ = writeln!(out, ">{}</text>", escape(&run.text));
+    let _ = writeln!(out, ">{}</text>", escape(text));
 }
 
 /// XML 1.0 section 2.2: other characters cannot stand in a document, not even escaped.
@@ -263,6 +272,11 @@ mod tests {
         let svg = drawn("a漢b│─ c", Style::default());
         assert!(svg.contains("<text x=\"14 22.5 39.5 48 56.5 65 73.5\" y=\"27.5\">a漢b│─ c</text>"), "{svg}");
         // Two characters that are drawn as one have one place, and what follows has its own.
+        // Wide gaps are left out.
+        let svg = drawn("ab       c d ", Style::default());
+        for part in ["<text x=\"14 22.5\" y=\"27.5\">ab</text>", "<text x=\"90.5 99 107.5\" y=\"27.5\">c d</text>"] {
+            assert!(svg.contains(part), "{part} is not in\n{svg}");
+        }
         let svg = drawn("e\u{301}x", Style::default());
         for part in ["<text x=\"14\" y=\"27.5\">e\u{301}</text>", "<text x=\"22.5\" y=\"27.5\">x</text>"] {
             assert!(svg.contains(part), "{part} is not in\n{svg}");
