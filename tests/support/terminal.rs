@@ -165,7 +165,7 @@ impl Terminal {
                 return;
             }
             assert!(Instant::now() < deadline, "it goes on writing; the screen:\n{}", self.screen());
-            std::thread::sleep(quiet - since);
+            std::thread::sleep(quiet.saturating_sub(since));
         }
     }
 
