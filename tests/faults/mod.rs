@@ -11,6 +11,10 @@ mod damage;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "kafka")]
+mod held;
+#[cfg(feature = "kafka")]
+mod publish;
+#[cfg(feature = "kafka")]
 mod refusal;
 #[cfg(feature = "kafka")]
 mod search;
