@@ -13,6 +13,7 @@ use rustls::{
     RootCertStore, SignatureScheme,
 };
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -22,26 +23,38 @@ use tokio_rustls::client::TlsStream;
 const OP: &str = "connect to";
 
 /// Connects to a host by TCP.
+#[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
 pub(crate) async fn tcp(host: &str, port: u16, peer: &SafeText) -> Result<TcpStream, Fault> {
-    let fault = |cause: String, next: &str| Fault::new(Kind::Unreachable, OP, peer.clone(), cause).next(next);
-    let resolved: Vec<_> = tokio::net::lookup_host((host, port))
-        .await
-        .map_err(|error| fault(format!("the name {host} cannot be resolved: {error}"), "check the spelling and the DNS"))?
-        .collect();
-    let stream = TcpStream::connect(&*resolved).await.map_err(|error| match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
-            fault("connection refused: nothing listens there".into(), "is the broker up, and the port right?")
-        }
-        _ => fault(error.to_string(), "check the address, the route and the firewall"),
-    })?;
+    let resolved = resolve(host, port, peer).await?;
+    let stream = TcpStream::connect(&*resolved).await.map_err(|error| no_connection(&error, peer))?;
     // Small requests must not wait for each other.
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
+/// The addresses of a host.
+pub(crate) async fn resolve(host: &str, port: u16, peer: &SafeText) -> Result<Vec<SocketAddr>, Fault> {
+    let found = tokio::net::lookup_host((host, port)).await.map_err(|error| {
+        Fault::new(Kind::Unreachable, OP, peer.clone(), format!("the name {host} cannot be resolved: {error}"))
+            .next("check the spelling and the DNS")
+    })?;
+    Ok(found.collect())
+}
+
+/// What it means that TCP could not connect.
+pub(crate) fn no_connection(error: &io::Error, peer: &SafeText) -> Fault {
+    let fault = |cause: String, next: &str| Fault::new(Kind::Unreachable, OP, peer.clone(), cause).next(next);
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            fault("connection refused: nothing listens there".into(), "is the broker up, and the port right?")
+        }
+        _ => fault(error.to_string(), "check the address, the route and the firewall"),
+    }
+}
+
 /// How to speak TLS with every broker of a cluster.
 pub(crate) struct TlsDial {
-    connector: TlsConnector,
+    config: Arc<ClientConfig>,
     /// The name to ask for and check instead of the address's host.
     name: Option<ServerName<'static>>,
 }
@@ -50,23 +63,39 @@ impl TlsDial {
     /// Reads the certificates that the profile names.
     pub(crate) fn new(tls: &Tls) -> Result<Self, Fault> {
         let name = tls.server_name.as_deref().map(server_name).transpose()?;
-        Ok(Self { connector: Arc::new(config(tls)?).into(), name })
+        Ok(Self { config: Arc::new(config(tls)?), name })
+    }
+
+    /// The settings, for clients that speak TLS themselves.
+    #[cfg(feature = "rabbitmq")]
+    pub(crate) fn config(&self) -> &Arc<ClientConfig> {
+        &self.config
+    }
+
+    /// The name to ask a host for and to check, as text.
+    #[cfg(feature = "rabbitmq")]
+    pub(crate) fn name_for<'a>(&'a self, host: &'a str) -> std::borrow::Cow<'a, str> {
+        self.name.as_ref().map_or(host.into(), ServerName::to_str)
     }
 
     /// Speaks TLS on a connection to `host`.
+    #[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
     pub(crate) async fn handshake(&self, stream: TcpStream, host: &str, peer: &SafeText) -> Result<TlsStream<TcpStream>, Fault> {
         let name = self.name.clone().map_or_else(|| server_name(host), Ok)?;
-        self.connector.connect(name, stream).await.map_err(|error| {
-            meaning(&error, peer).unwrap_or_else(|| {
-                if error.kind() == io::ErrorKind::UnexpectedEof || error.kind() == io::ErrorKind::ConnectionReset {
-                    Fault::new(Kind::Unreachable, OP, peer.clone(), "the peer closed the connection when TLS was spoken to it")
-                        .next("usually this port does not speak TLS: remove the tls block or use the broker's TLS port")
-                } else {
-                    Fault::new(Kind::Unreachable, OP, peer.clone(), format!("TLS failed: {error}"))
-                }
-            })
-        })
+        TlsConnector::from(self.config.clone()).connect(name, stream).await.map_err(|error| broken(&error, peer))
     }
+}
+
+/// What it means that the TLS handshake failed.
+pub(crate) fn broken(error: &io::Error, peer: &SafeText) -> Fault {
+    meaning(error, peer).unwrap_or_else(|| {
+        if error.kind() == io::ErrorKind::UnexpectedEof || error.kind() == io::ErrorKind::ConnectionReset {
+            Fault::new(Kind::Unreachable, OP, peer.clone(), "the peer closed the connection when TLS was spoken to it")
+                .next("usually this port does not speak TLS: remove the tls block or use the broker's TLS port")
+        } else {
+            Fault::new(Kind::Unreachable, OP, peer.clone(), format!("TLS failed: {error}"))
+        }
+    })
 }
 
 fn server_name(host: &str) -> Result<ServerName<'static>, Fault> {
