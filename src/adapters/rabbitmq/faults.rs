@@ -22,6 +22,10 @@ pub(super) fn of(error: &Error, op: &'static str, target: impl Into<SafeText>) -
     match error.kind() {
         ErrorKind::ProtocolError(said) => {
             let (code, text) = (said.get_id(), said.get_message().as_str());
+            if code == 404 && text.contains("is down or inaccessible") {
+                return Fault::new(Kind::Unreachable, op, target, text)
+                    .next("the node that keeps it is down, or just starting: it is tried again");
+            }
             let known = CODES.iter().find(|(known, ..)| *known == code);
             let (kind, next) = known.map_or((Kind::Protocol, ""), |(_, kind, next)| (*kind, *next));
             Fault::new(kind, op, target, text).next(next)

@@ -9,6 +9,7 @@ use crate::config::secret::Secret;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -56,14 +57,13 @@ impl Management {
         };
         let bases = texts.iter().map(|text| text.parse().map_err(|_| wrong(text))).collect::<Result<Vec<Url>, _>>()?;
         let encrypted = bases.iter().any(|base| base.scheme() == "https");
+        let plain = Tls::default();
+        let config = if encrypted { (**TlsDial::new(tls.unwrap_or(&plain))?.config()).clone() } else { nobody_s_tls()? };
         let builder = Client::builder().timeout(PATIENCE.min(integration.timeout)).redirect(reqwest::redirect::Policy::none()).no_proxy();
-        let builder = if encrypted {
-            let plain = Tls::default();
-            builder.tls_backend_preconfigured((**TlsDial::new(tls.unwrap_or(&plain))?.config()).clone())
-        } else {
-            builder
-        };
-        let client = builder.build().map_err(|error| Fault::new(Kind::Usage, "set up", "HTTP", error.to_string()))?;
+        let client = builder
+            .tls_backend_preconfigured(config)
+            .build()
+            .map_err(|error| Fault::new(Kind::Usage, "set up", "HTTP", error.to_string()))?;
         Ok(Self { client, bases, vhost: settings.vhost.clone(), login, log, failed: Mutex::new(None) })
     }
 
@@ -108,7 +108,9 @@ impl Management {
                 mut answer => match answer.get_mut("items").map(Value::take) {
                     Some(Value::Array(items)) => rows.extend(items),
                     _ => {
-                        return Err(Fault::new(Kind::Protocol, OP, kind, "the answer is no list").next("is this RabbitMQ's management API?"));
+                        return Err(
+                            Fault::new(Kind::Protocol, OP, kind, "the answer is no list").next("is this RabbitMQ's management API?")
+                        );
                     }
                 },
             }
@@ -163,6 +165,13 @@ impl Management {
             },
         }
     }
+}
+
+/// The client wants to know how to speak TLS even where it never will: it trusts nobody then.
+fn nobody_s_tls() -> Result<ClientConfig, Fault> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().map_err(|e| Fault::new(Kind::Usage, "set up", "TLS", e.to_string()))?;
+    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
 }
 
 /// The management plugin's usual place beside an AMQP address.

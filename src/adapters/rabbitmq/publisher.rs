@@ -12,7 +12,9 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
 use std::sync::Arc;
-use tokio::sync::{OnceCell, mpsc, oneshot};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::unconstrained;
 
 pub(super) const OP: &str = "publish to";
 /// Messages of one batch; while it is under way the next one gathers.
@@ -31,28 +33,27 @@ pub(super) struct Letter {
 type Outcome = Result<(), Fault>;
 type Asked = (Letter, oneshot::Sender<Outcome>);
 
-/// Hands messages to the task that publishes, in the order of the calls.
-pub(super) struct Publisher {
-    link: Arc<Link>,
-    letters: OnceCell<mpsc::Sender<Asked>>,
-}
+/// Hands messages to the task that publishes, in the order of the calls. The task ends with it.
+pub(super) struct Publisher(mpsc::Sender<Asked>);
 
 impl Publisher {
     pub(super) fn new(link: Arc<Link>) -> Self {
-        Self { link, letters: OnceCell::new() }
+        let (letters, asked) = mpsc::channel(BATCH);
+        tokio::spawn(run(link, asked));
+        Self(letters)
     }
 
     /// Publishes one message and waits until the server has confirmed it, and did not return it.
     pub(super) async fn publish(&self, letter: Letter) -> Outcome {
-        let letters = self.letters.get_or_init(|| async {
-            let (letters, asked) = mpsc::channel(BATCH);
-            tokio::spawn(run(self.link.clone(), asked));
-            letters
-        });
         let channel = letter.channel.clone();
         let (answer, outcome) = oneshot::channel();
         let ended = || Fault::new(Kind::Unreachable, OP, &*channel, "publishing has ended");
-        letters.await.send((letter, answer)).await.map_err(|_| ended())?;
+        // In its place in the queue at once, or calls that were made in order could overtake each other.
+        match self.0.try_send((letter, answer)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(asked)) => unconstrained(self.0.send(asked)).await.map_err(|_| ended())?,
+            Err(TrySendError::Closed(_)) => return Err(ended()),
+        }
         outcome.await.map_err(|_| ended())?
     }
 }

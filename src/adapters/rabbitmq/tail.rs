@@ -15,7 +15,7 @@ use lapin::options::{BasicAckOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -23,8 +23,8 @@ use tokio_util::task::AbortOnDropHandle;
 const BATCH: usize = 500;
 /// Events on their way to who listens.
 const EVENTS: usize = 4;
-/// How often our queues are asked whether they overflow.
-const LOOK: Duration = Duration::from_secs(1);
+/// A reader that takes a batch so slowly may have let our queue at the server run full.
+const SLOW: Duration = Duration::from_millis(100);
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -42,7 +42,7 @@ impl Tail for Rabbit {
             targets.push(Target { channel: name.text().into(), name, sources, next: None });
         }
         let (events, listener) = mpsc::channel(EVENTS);
-        let mut tailing = Tailing { rabbit: self.clone(), targets, events, seen: 0 };
+        let mut tailing = Tailing { rabbit: self.clone(), targets, events, seen: 0, bytes: 0 };
         let open = tailing.open(true).await?;
         let task = AbortOnDropHandle::new(tokio::spawn(tailing.run(open)));
         let stream = futures::stream::unfold((listener, task), |(mut listener, task)| async {
@@ -65,8 +65,9 @@ struct Tailing {
     rabbit: Rabbit,
     targets: Vec<Target>,
     events: mpsc::Sender<TailEvent>,
-    /// Messages of the taps so far.
+    /// Messages of the taps so far, and the bytes of their payloads.
     seen: u64,
+    bytes: u64,
 }
 
 /// Deliveries of one target, several at a time.
@@ -141,26 +142,26 @@ impl Tailing {
 
     /// Hands on what comes until the connection fails or nobody listens any more.
     async fn read(&mut self, open: &mut Open) -> End {
-        let (mut look, mut busy) = (tokio::time::interval(LOOK), false);
+        // Whether messages are being dropped at the server, which is said once each time that it begins.
+        let mut dropping = false;
         loop {
             let came = tokio::select! {
                 came = open.deliveries.next() => came,
                 () = self.events.closed() => return End::NobodyListens,
-                _ = look.tick() => {
-                    if std::mem::take(&mut busy) && overflows(&open.live, &open.queues).await && self.events.send(TailEvent::Resumed { lost: None }).await.is_err() {
-                        return End::NobodyListens;
-                    }
-                    continue;
-                }
             };
-            let Some((at, batch)) = came else { return End::Failed(gone(&self.targets)) };
-            if batch.is_empty() {
-                return End::Failed(gone(&self.targets[at..=at]));
-            }
-            busy = true;
+            let Some((at, batch)) = came.filter(|(_, batch)| !batch.is_empty()) else { return End::Failed(gone(&self.targets)) };
             let (messages, last, error) = self.messages(at, batch);
+            let offered = Instant::now();
             if !messages.is_empty() && self.events.send(TailEvent::Messages(messages)).await.is_err() {
                 return End::NobodyListens;
+            }
+            if offered.elapsed() > SLOW {
+                let full = self.overflows(&open.live, &open.queues).await;
+                if full && !std::mem::replace(&mut dropping, true) && self.events.send(TailEvent::Resumed { lost: None }).await.is_err() {
+                    return End::NobodyListens;
+                }
+            } else {
+                dropping = false;
             }
             // What was handed on is acknowledged, so that no more than the prefetch waits here.
             let acknowledged = match last {
@@ -193,12 +194,29 @@ impl Tailing {
                 }
                 None => {
                     self.seen += 1;
+                    self.bytes += delivery.data.len() as u64;
                     Position::Arrival(self.seen)
                 }
             };
             messages.push(properties::message(&target.channel, position, delivery));
         }
         (messages, last, failed)
+    }
+
+    /// Whether one of our queues is full, in messages or in bytes, so that the server drops its oldest messages.
+    async fn overflows(&self, live: &Live, queues: &[Option<ShortString>]) -> bool {
+        let mean = self.bytes.checked_div(self.seen).unwrap_or(0);
+        for queue in queues.iter().flatten() {
+            let Ok(channel) = live.channel(OP, "").await else { return false };
+            let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+            let said = live.within(OP, queue.as_str(), channel.queue_declare(queue.clone(), options, FieldTable::default())).await;
+            link::close(&channel);
+            // Messages are not all of one size: nearly full counts.
+            if said.is_ok_and(|said| said.message_count() >= tap::LENGTH || u64::from(said.message_count()) * mean >= tap::BYTES / 10 * 9) {
+                return true;
+            }
+        }
+        false
     }
 
     /// Messages that went by while nobody read. Our own queues were gone, so nobody knows; of streams, what was deleted meanwhile.
@@ -217,20 +235,6 @@ impl Tailing {
 fn batches(at: usize, consumer: Consumer) -> Deliveries {
     let ended = futures::stream::once(async move { (at, Vec::new()) });
     consumer.ready_chunks(BATCH).map(move |batch| (at, batch)).chain(ended).boxed()
-}
-
-/// Whether one of our queues is full, so that the server drops its oldest messages.
-async fn overflows(live: &Live, queues: &[Option<ShortString>]) -> bool {
-    for queue in queues.iter().flatten() {
-        let Ok(channel) = live.channel(OP, "").await else { return false };
-        let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let said = channel.queue_declare(queue.clone(), options, FieldTable::default()).await;
-        link::close(&channel);
-        if said.is_ok_and(|said| said.message_count() >= tap::LENGTH) {
-            return true;
-        }
-    }
-    false
 }
 
 fn gone(targets: &[Target]) -> Fault {

@@ -14,7 +14,7 @@ use serde_json::Value;
 pub(super) const OP: &str = "tail";
 /// What waits in our queue for us; the oldest is dropped beyond it.
 pub(super) const LENGTH: u32 = 50_000;
-const BYTES: i64 = 64 * 1024 * 1024;
+pub(super) const BYTES: u64 = 64 * 1024 * 1024;
 /// The server removes our queue when nobody reads it for so long, in milliseconds. It is exclusive as well, so that it goes with us.
 const EXPIRES: i32 = 60_000;
 /// Messages under way to us.
@@ -191,7 +191,7 @@ pub(super) async fn open(live: &Live, name: &Name, sources: &Sources) -> Result<
     let queue = link::short(&format!("mqdeck.tap.{:016x}", fastrand::u64(..)), OP)?;
     let mut arguments = FieldTable::default();
     arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(i64::from(LENGTH)));
-    arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(BYTES));
+    arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(BYTES as i64));
     arguments.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
     arguments.insert("x-expires".into(), AMQPValue::LongInt(EXPIRES));
     let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };

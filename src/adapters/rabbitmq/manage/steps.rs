@@ -3,7 +3,7 @@
 use crate::adapters::rabbitmq::Rabbit;
 use crate::adapters::rabbitmq::link::{self, Live};
 use crate::adapters::rabbitmq::topology::{Argument, Exchange, Queue};
-use crate::domain::fault::Fault;
+use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
 use crate::domain::operation::Done;
 use crate::domain::text::SafeText;
@@ -65,8 +65,7 @@ impl Steps {
             Self::Unbind(binding) => parts.push(binding.part(binding.unbind(rabbit, op).await)),
             Self::Purge { queue } => parts.push((format!("queue:{queue}").into(), purge(rabbit, op, &queue).await)),
             Self::DeleteQueue { queue, if_unused, if_empty } => {
-                let options = QueueDeleteOptions { if_unused, if_empty, ..QueueDeleteOptions::default() };
-                let deleted = delete_queue(rabbit, op, &queue, options).await;
+                let deleted = delete_queue(rabbit, op, &queue, if_unused, if_empty).await;
                 parts.push((format!("queue:{queue}").into(), deleted));
             }
             Self::DeleteExchange { exchange, if_unused } => {
@@ -183,10 +182,20 @@ async fn purge(rabbit: &Rabbit, op: &'static str, queue: &str) -> Result<SafeTex
     Ok(format!("{} messages deleted", figure::grouped(u64::from(gone))).into())
 }
 
-async fn delete_queue(rabbit: &Rabbit, op: &'static str, queue: &str, options: QueueDeleteOptions) -> Result<SafeText, Fault> {
+/// Only classic queues look themselves whether they are unused or empty, and asking another one ends the connection: so it is looked
+/// just before.
+async fn delete_queue(rabbit: &Rabbit, op: &'static str, queue: &str, if_unused: bool, if_empty: bool) -> Result<SafeText, Fault> {
     let name = link::short(queue, op)?;
+    let said = rabbit.queue_is_there(op, queue).await?;
+    let refuse = |cause: String| Err(Fault::new(Kind::Rejected, op, queue, cause).next("plan again"));
+    if if_unused && said.consumer_count() > 0 {
+        return refuse(format!("it has {} consumers by now", said.consumer_count()));
+    }
+    if if_empty && said.message_count() > 0 {
+        return refuse(format!("it has {} messages by now", said.message_count()));
+    }
     let gone = on_channel(rabbit, op, queue, async |live: &Live, channel: &Channel| {
-        live.within(op, queue, channel.queue_delete(name, options)).await
+        live.within(op, queue, channel.queue_delete(name, QueueDeleteOptions::default())).await
     })
     .await?;
     Ok(format!("deleted with {} messages", figure::grouped(u64::from(gone))).into())
