@@ -1,6 +1,6 @@
 //! RabbitMQ refuses, hangs and dies: each cause is told apart, tails and held messages say what became of them.
 
-use crate::support::rabbitmq::{self, done, letter, password, queue, set};
+use crate::support::rabbitmq::{self, done, letter, password, queue, set, until};
 use crate::support::subjects::{Listener, connect};
 use mqdeck::adapters::session::TailEvent;
 use mqdeck::config::profile::{Auth, Integration};
@@ -164,7 +164,8 @@ async fn a_server_that_is_silent_is_given_up_by_its_missing_heartbeat() {
     let session = connect(integration.clone()).await.expect("RabbitMQ is there");
     let mut tap = Listener::start(&session, &["exchange:amq.topic".into()]).await;
     rabbit.freeze();
-    let fault = session.inspect.ping().await.expect_err("it is silent");
+    // Its threads stop one after the other.
+    let fault = until("the silence", SOON, async || session.inspect.ping().await.err()).await;
     assert!(matches!(fault.kind, Kind::Timeout | Kind::Unreachable), "{fault}");
     let fault = refused(integration).await;
     assert_eq!(fault.kind, Kind::Timeout, "{fault}");
