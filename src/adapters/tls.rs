@@ -4,6 +4,8 @@ use crate::config::profile::{Tls, TlsVersion};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
+#[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
@@ -13,7 +15,6 @@ use rustls::{
     RootCertStore, SignatureScheme,
 };
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -23,22 +24,19 @@ use tokio_rustls::client::TlsStream;
 const OP: &str = "connect to";
 
 /// Connects to a host by TCP.
-#[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
+#[cfg(any(feature = "kafka", feature = "redis"))]
 pub(crate) async fn tcp(host: &str, port: u16, peer: &SafeText) -> Result<TcpStream, Fault> {
-    let resolved = resolve(host, port, peer).await?;
+    let resolved: Vec<_> = tokio::net::lookup_host((host, port)).await.map_err(|error| unresolved(host, &error, peer))?.collect();
     let stream = TcpStream::connect(&*resolved).await.map_err(|error| no_connection(&error, peer))?;
     // Small requests must not wait for each other.
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
-/// The addresses of a host.
-pub(crate) async fn resolve(host: &str, port: u16, peer: &SafeText) -> Result<Vec<SocketAddr>, Fault> {
-    let found = tokio::net::lookup_host((host, port)).await.map_err(|error| {
-        Fault::new(Kind::Unreachable, OP, peer.clone(), format!("the name {host} cannot be resolved: {error}"))
-            .next("check the spelling and the DNS")
-    })?;
-    Ok(found.collect())
+/// What it means that a name has no address.
+pub(crate) fn unresolved(host: &str, error: &dyn std::error::Error, peer: &SafeText) -> Fault {
+    Fault::new(Kind::Unreachable, OP, peer.clone(), format!("the name {host} cannot be resolved: {error}"))
+        .next("check the spelling and the DNS")
 }
 
 /// What it means that TCP could not connect.
@@ -53,49 +51,49 @@ pub(crate) fn no_connection(error: &io::Error, peer: &SafeText) -> Fault {
 }
 
 /// How to speak TLS with every broker of a cluster.
+#[cfg(any(feature = "kafka", feature = "redis"))]
 pub(crate) struct TlsDial {
-    config: Arc<ClientConfig>,
+    connector: TlsConnector,
     /// The name to ask for and check instead of the address's host.
     name: Option<ServerName<'static>>,
 }
 
+#[cfg(any(feature = "kafka", feature = "redis"))]
 impl TlsDial {
     /// Reads the certificates that the profile names.
     pub(crate) fn new(tls: &Tls) -> Result<Self, Fault> {
         let name = tls.server_name.as_deref().map(server_name).transpose()?;
-        Ok(Self { config: Arc::new(config(tls)?), name })
-    }
-
-    /// The settings, for clients that speak TLS themselves.
-    #[cfg(feature = "rabbitmq")]
-    pub(crate) fn config(&self) -> &Arc<ClientConfig> {
-        &self.config
-    }
-
-    /// The name to ask a host for and to check, as text.
-    #[cfg(feature = "rabbitmq")]
-    pub(crate) fn name_for<'a>(&'a self, host: &'a str) -> std::borrow::Cow<'a, str> {
-        self.name.as_ref().map_or(host.into(), ServerName::to_str)
+        Ok(Self { connector: Arc::new(config(tls)?).into(), name })
     }
 
     /// Speaks TLS on a connection to `host`.
-    #[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
     pub(crate) async fn handshake(&self, stream: TcpStream, host: &str, peer: &SafeText) -> Result<TlsStream<TcpStream>, Fault> {
         let name = self.name.clone().map_or_else(|| server_name(host), Ok)?;
-        TlsConnector::from(self.config.clone()).connect(name, stream).await.map_err(|error| broken(&error, peer))
+        self.connector.connect(name, stream).await.map_err(|error| {
+            meaning(&error, peer).unwrap_or_else(|| {
+                if error.kind() == io::ErrorKind::UnexpectedEof || error.kind() == io::ErrorKind::ConnectionReset {
+                    Fault::new(Kind::Unreachable, OP, peer.clone(), "the peer closed the connection when TLS was spoken to it")
+                        .next("usually this port does not speak TLS: remove the tls block or use the broker's TLS port")
+                } else {
+                    Fault::new(Kind::Unreachable, OP, peer.clone(), format!("TLS failed: {error}"))
+                }
+            })
+        })
     }
 }
 
-/// What it means that the TLS handshake failed.
-pub(crate) fn broken(error: &io::Error, peer: &SafeText) -> Fault {
-    meaning(error, peer).unwrap_or_else(|| {
-        if error.kind() == io::ErrorKind::UnexpectedEof || error.kind() == io::ErrorKind::ConnectionReset {
-            Fault::new(Kind::Unreachable, OP, peer.clone(), "the peer closed the connection when TLS was spoken to it")
-                .next("usually this port does not speak TLS: remove the tls block or use the broker's TLS port")
-        } else {
-            Fault::new(Kind::Unreachable, OP, peer.clone(), format!("TLS failed: {error}"))
-        }
-    })
+/// The settings for a client that speaks TLS itself. It asks for the address's host and cannot be told another name: the name of
+/// the tls block is what the certificate is checked for, whatever the client asks for.
+#[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
+pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, Fault> {
+    let mut config = config(tls)?;
+    if let (Some(name), true) = (&tls.server_name, tls.verify_server) {
+        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(tls.ca_cert.as_deref())?), config.crypto_provider().clone())
+            .build()
+            .map_err(|error| Fault::new(Kind::Usage, "set up", "TLS", error.to_string()))?;
+        config.dangerous().set_certificate_verifier(Arc::new(Named { inner, name: server_name(name)? }));
+    }
+    Ok(config)
 }
 
 fn server_name(host: &str) -> Result<ServerName<'static>, Fault> {
@@ -302,6 +300,50 @@ impl ServerCertVerifier for Unchecked {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.supported_schemes()
+    }
+}
+
+/// Checks certificates for one name instead of the one asked for.
+#[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
+#[derive(Debug)]
+struct Named {
+    inner: Arc<WebPkiServerVerifier>,
+    name: ServerName<'static>,
+}
+
+#[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
+impl ServerCertVerifier for Named {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        self.inner.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.inner.verify_tls12_signature(message, cert, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.inner.verify_tls13_signature(message, cert, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
     }
 }
 

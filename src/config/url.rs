@@ -1,7 +1,7 @@
 //! `--url`: one connection in one argument, for when there is no profile.
 //!
 //! `kafka://one:9092,two:9092` · `kafkas://` speaks TLS · `kafka://user:password@host?sasl=SCRAM-SHA-512&ca=/path/ca.pem`. User, password and
-//! values are percent-decoded (RFC 3986 section 2.1). A password in an argument is seen by everybody on the machine: a profile keeps it out.
+//! values are percent-decoded (RFC 3986 section 2.1). A path is the vhost of `amqp://host/tenant-a` and the database of `redis://host/3`. A password in an argument is seen by everybody on the machine: a profile keeps it out.
 
 use super::auth::scram_mechanism;
 use super::endpoint;
@@ -20,7 +20,7 @@ const OPTIONS: &[&str] = &["sasl", "ca", "cert", "key", "server_name", "verify",
 
 /// What the URLs of some systems say beside: the setting that their path is, and the settings that may stand behind the `?`.
 const SETTINGS: &[(&str, &str, &[&str])] =
-    &[("rabbitmq", "vhost", &["heartbeat", "channel_max", "prefetch", "management_url"]), ("redis", "db", &["payload_field"])];
+    &[("rabbitmq", "vhost", &["heartbeat", "channel_max", "prefetch", "management_url"]), ("redis", "db", &["payload_field", "sentinel"])];
 
 /// Reads a URL into a profile named after the first host, with one integration named after its system: `kafka/orders`.
 ///

@@ -19,5 +19,7 @@ mod rabbitmq_manage;
 mod rabbitmq_queues;
 #[cfg(feature = "kafka")]
 mod random_topics;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 mod tail;
 mod transact;

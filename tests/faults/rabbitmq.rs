@@ -104,7 +104,7 @@ fn back(listener: &Listener) -> bool {
 
 #[tokio::test]
 async fn a_killed_server_is_seen_within_two_seconds_and_a_tap_goes_on_when_it_is_back() {
-    let Some(rabbit) = rabbitmq::own() else { return };
+    let Some(mut rabbit) = rabbitmq::own() else { return };
     let session = rabbit.session().await;
     done(&session, "tenant.declare", "t1", &[]).await;
     let publish = session.publish.as_ref().expect("RabbitMQ takes messages");
@@ -137,7 +137,7 @@ async fn a_killed_server_is_seen_within_two_seconds_and_a_tap_goes_on_when_it_is
 /// In an orderly way: after a crash of its only node RabbitMQ 3.10 does not bring a stream back.
 #[tokio::test]
 async fn the_tail_of_a_stream_goes_on_where_it_was_when_the_server_comes_back() {
-    let Some(rabbit) = rabbitmq::own() else { return };
+    let Some(mut rabbit) = rabbitmq::own() else { return };
     let session = rabbit.session().await;
     let stream: Arc<str> = format!("stream:{}", queue(&session, "stream", "stream").await).into();
     let publish = session.publish.as_ref().expect("RabbitMQ takes messages");

@@ -11,6 +11,7 @@ pub(crate) mod processor;
 pub(crate) mod program;
 #[cfg(feature = "rabbitmq")]
 pub(crate) mod rabbitmq;
+pub(crate) mod server;
 pub(crate) mod subjects;
 pub(crate) mod terminal;
 #[cfg(feature = "kafka")]

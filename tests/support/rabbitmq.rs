@@ -1,9 +1,8 @@
 //! A real RabbitMQ of our own by `tests/servers/rabbitmq`, with sessions and channels of it that nobody else uses.
-//!
-//! Its guard process ends it when the test process is gone, however that ended; dropping the handle ends it earlier.
 
+use super::server::Server;
 use super::subjects::connect;
-use super::{clients, report, root, skip, unique};
+use super::{clients, unique};
 use mqdeck::adapters::session::Session;
 use mqdeck::config::profile::{Auth, Integration, Setting, Tls};
 use mqdeck::config::secret::Secret;
@@ -11,18 +10,12 @@ use mqdeck::domain::address::Address;
 use mqdeck::domain::fault::Fault;
 use mqdeck::domain::message::Outgoing;
 use mqdeck::domain::operation::{Change, Done, Request};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 /// One node.
-pub(crate) struct Rabbit {
-    /// What `start` wrote: addresses and files by their names.
-    facts: BTreeMap<String, String>,
-    dir: PathBuf,
-}
+pub(crate) struct Rabbit(Server);
 
 /// One RabbitMQ for all tests that do not stop it; `None` if there is none here (already reported).
 pub(crate) fn shared() -> Option<&'static Rabbit> {
@@ -32,38 +25,13 @@ pub(crate) fn shared() -> Option<&'static Rabbit> {
 
 /// A RabbitMQ that the caller alone uses and may harm; `None` if none can be started here (already reported).
 pub(crate) fn own() -> Option<Rabbit> {
-    match recipe("prepare", &[]) {
-        Ok(version) => {
-            report(&format!("RabbitMQ: {} of our own", version.trim()));
-            Some(Rabbit::start())
-        }
-        Err(why) => {
-            skip("RabbitMQ", &why);
-            None
-        }
-    }
+    Server::own("rabbitmq", "RabbitMQ", &[]).map(Rabbit)
 }
 
 impl Rabbit {
-    fn start() -> Self {
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("rabbitmq"));
-        let place = dir.to_str().expect("a path in UTF-8");
-        let me = std::process::id().to_string();
-        let mut tried = recipe("start", &["--dir", place, "--with", &me]);
-        // Once more on other ports: another program may have taken one of these in the meantime.
-        if tried.is_err() {
-            recipe("stop", &["--dir", place, "--kill", "--purge"]).expect("stop works");
-            tried = recipe("start", &["--dir", place, "--with", &me]);
-        }
-        let facts = tried.expect("RabbitMQ starts");
-        let facts =
-            facts.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Self { facts, dir }
-    }
-
     /// An address or a file: `AMQP`, `AMQPS`, `MANAGEMENT`, `CA`, …
     pub(crate) fn fact(&self, name: &str) -> &str {
-        &self.facts[&format!("RABBITMQ_{name}")]
+        self.0.fact(name)
     }
 
     /// An integration as a profile would have it: that user, with the management API.
@@ -97,42 +65,25 @@ impl Rabbit {
     }
 
     pub(crate) fn kill(&self) {
-        self.stop(&["--kill"]);
+        self.0.stop(&["--kill"]);
     }
 
     /// Stops it in an orderly way.
     pub(crate) fn halt(&self) {
-        self.stop(&[]);
+        self.0.stop(&[]);
     }
 
     pub(crate) fn freeze(&self) {
-        self.stop(&["--freeze"]);
+        self.0.stop(&["--freeze"]);
     }
 
     pub(crate) fn thaw(&self) {
-        self.stop(&["--thaw"]);
+        self.0.stop(&["--thaw"]);
     }
 
     /// Starts it again with its ports and data; returns when it is ready.
-    pub(crate) fn restart(&self) {
-        recipe("start", &["--dir", self.place()]).expect("RabbitMQ starts again");
-    }
-
-    fn stop(&self, options: &[&str]) {
-        let mut arguments = vec!["--dir", self.place()];
-        arguments.extend(options);
-        recipe("stop", &arguments).expect("stop works");
-    }
-
-    fn place(&self) -> &str {
-        self.dir.to_str().expect("a path in UTF-8")
-    }
-}
-
-impl Drop for Rabbit {
-    fn drop(&mut self) {
-        let stopped = recipe("stop", &["--dir", self.place(), "--kill", "--purge"]);
-        assert!(stopped.is_ok() || std::thread::panicking(), "{stopped:?}");
+    pub(crate) fn restart(&mut self) {
+        self.0.restart();
     }
 }
 
@@ -188,17 +139,4 @@ pub(crate) async fn until<T>(what: &str, limit: Duration, mut ask: impl AsyncFnM
         }
     };
     tokio::time::timeout(limit, asking).await.unwrap_or_else(|_| panic!("{what} did not come to hold within {limit:?}"))
-}
-
-/// Runs a script of the recipe; its output, or the last line of what it complained about.
-fn recipe(script: &str, arguments: &[&str]) -> Result<String, String> {
-    let path = root().join("tests/servers/rabbitmq").join(script);
-    // The server inherits what a script inherits: never our own pipes, which would stay open as long as it runs.
-    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("recipe"));
-    let file = std::fs::File::create(&log).map_err(|e| e.to_string())?;
-    let errors = file.try_clone().map_err(|e| e.to_string())?;
-    let done = Command::new(path).args(arguments).stdin(Stdio::null()).stdout(file).stderr(errors).status().map_err(|e| e.to_string())?;
-    let said = std::fs::read_to_string(&log).map_err(|e| e.to_string())?;
-    std::fs::remove_file(&log).map_err(|e| e.to_string())?;
-    if done.success() { Ok(said) } else { Err(said.trim().lines().last().unwrap_or("no reason was given").to_owned()) }
 }

@@ -87,14 +87,21 @@ impl Replies {
         while !self.ended {
             let reply = match tokio::time::timeout_at(self.until, self.consumer.next()).await {
                 Ok(Some(Ok(reply))) => reply,
-                Ok(Some(Err(error))) => return self.fail(faults::of(&error, OP, &*self.channel)),
+                Ok(Some(Err(error))) => return Some(self.fail(faults::of(&error, OP, &*self.channel))),
                 Ok(None) => {
-                    return self.fail(Fault::new(Kind::Unreachable, OP, &*self.channel, "the connection was closed before the reply"));
+                    return Some(self.fail(Fault::new(
+                        Kind::Unreachable,
+                        OP,
+                        &*self.channel,
+                        "the connection was closed before the reply",
+                    )));
                 }
                 Err(_) if self.came == 0 => {
-                    return self.fail(
-                        Fault::new(Kind::Timeout, OP, &*self.channel, "no reply came in time")
-                            .next("the request was routed: does a consumer serve it, and does it publish to the reply-to address?"),
+                    return Some(
+                        self.fail(
+                            Fault::new(Kind::Timeout, OP, &*self.channel, "no reply came in time")
+                                .next("the request was routed: does a consumer serve it, and does it publish to the reply-to address?"),
+                        ),
                     );
                 }
                 Err(_) => return None,
@@ -110,8 +117,8 @@ impl Replies {
         None
     }
 
-    fn fail(&mut self, fault: Fault) -> Option<Result<Message, Fault>> {
+    fn fail(&mut self, fault: Fault) -> Result<Message, Fault> {
         self.ended = true;
-        Some(Err(fault))
+        Err(fault)
     }
 }

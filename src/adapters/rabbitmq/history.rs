@@ -93,12 +93,12 @@ impl Reader {
             let came = match tokio::time::timeout(QUIET, self.deliveries.next()).await {
                 Ok(Some(came)) => came,
                 Ok(None) => {
-                    return self.fail(Fault::new(
+                    return Some(self.fail(Fault::new(
                         Kind::Lost,
                         OP,
                         &*self.name,
                         "the server ended the reading: the stream may have been deleted",
-                    ));
+                    )));
                 }
                 Err(_) => return None,
             };
@@ -107,10 +107,10 @@ impl Reader {
             for delivery in came {
                 let delivery = match delivery {
                     Ok(delivery) => delivery,
-                    Err(error) => return self.fail(faults::of(&error, OP, &*self.name)),
+                    Err(error) => return Some(self.fail(faults::of(&error, OP, &*self.name))),
                 };
                 last = Some(delivery.delivery_tag);
-                let Some(offset) = stream::offset(&delivery) else { return self.fail(stream::not_a_stream(OP, &self.name)) };
+                let Some(offset) = stream::offset(&delivery) else { return Some(self.fail(stream::not_a_stream(OP, &self.name))) };
                 if offset >= self.next && offset < self.end {
                     messages.push(self.message(offset, delivery));
                 }
@@ -119,7 +119,7 @@ impl Reader {
             if let Some(tag) = last
                 && let Err(error) = self.channel.basic_ack(tag, BasicAckOptions { multiple: true }).await
             {
-                return self.fail(faults::of(&error, OP, &*self.name));
+                return Some(self.fail(faults::of(&error, OP, &*self.name)));
             }
             if !messages.is_empty() {
                 return Some(Ok(messages));
@@ -134,8 +134,8 @@ impl Reader {
         if message.stamp == Stamp::Seen { Message { timestamp: None, stamp: Stamp::Created, ..message } } else { message }
     }
 
-    fn fail(&mut self, fault: Fault) -> Option<Result<Vec<Message>, Fault>> {
+    fn fail(&mut self, fault: Fault) -> Result<Vec<Message>, Fault> {
         self.ended = true;
-        Some(Err(fault))
+        Err(fault)
     }
 }

@@ -154,7 +154,9 @@ impl Rabbit {
             let can = Caps { tail: *exchange != "amq.direct", publish: true, call: true, ..Caps::default() };
             channels.push(Channel { internal: !channels.is_empty(), ..self.row(&Name::Exchange((*exchange).to_owned()), can) });
         }
-        channels.iter_mut().for_each(|channel| channel.attributes.push(incomplete()));
+        for channel in &mut channels {
+            channel.attributes.push(incomplete());
+        }
         Ok(channels)
     }
 

@@ -2,7 +2,7 @@
 
 use super::faults;
 use super::settings::Settings;
-use crate::adapters::tls::{self, TlsDial};
+use crate::adapters::tls;
 use crate::adapters::token_source::{self, TokenSource};
 use crate::adapters::wirelog::WireLog;
 use crate::config::profile::{Auth, Integration};
@@ -14,6 +14,7 @@ use lapin::tcp::RustlsConnector;
 use lapin::types::{LongString, ShortString};
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 use lapin::{AsyncTcpStream, Channel, Connection, ConnectionProperties};
+use rustls::ClientConfig;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
@@ -27,7 +28,7 @@ const OP: &str = "connect to";
 pub(super) struct Link {
     addresses: Vec<String>,
     timeout: Duration,
-    tls: Option<Arc<TlsDial>>,
+    tls: Option<Arc<ClientConfig>>,
     login: Login,
     vhost: String,
     heartbeat: u16,
@@ -123,7 +124,7 @@ impl Link {
         Ok(Self {
             addresses: integration.endpoint.addresses.clone(),
             timeout: integration.timeout,
-            tls: tls.map(TlsDial::new).transpose()?.map(Arc::new),
+            tls: tls.map(tls::client_config).transpose()?.map(Arc::new),
             login,
             vhost: settings.vhost.clone(),
             heartbeat: settings.heartbeat,
@@ -204,16 +205,16 @@ impl Link {
             uri,
             runtime,
             async move |_, runtime| {
-                let found = tls::resolve(&host, port, &dialled).await.map_err(carried)?;
+                let found = tokio::net::lookup_host((host.as_str(), port)).await;
+                let found: Vec<_> = found.map_err(|error| carried(tls::unresolved(&host, &error, &dialled)))?.collect();
                 let stream = AsyncTcpStream::connect(&runtime, found).await;
                 let stream = stream.map_err(|error| carried(tls::no_connection(&error, &dialled)))?;
                 if let AsyncTcpStream::Plain(plain) = &stream {
                     cut.hold(plain.get_ref());
                 }
                 let Some(tls) = &tls else { return Ok(stream) };
-                let connector = RustlsConnector::from(tls.config().clone());
-                let secured = stream.into_rustls(&connector, &tls.name_for(&host)).await;
-                secured.map_err(|error| carried(tls::broken(&error, &dialled)))
+                let secured = stream.into_rustls(&RustlsConnector::from(tls.clone()), &host).await;
+                secured.map_err(|error| carried(no_tls(&error, &dialled)))
             },
             properties,
         )
@@ -289,6 +290,14 @@ impl Live {
         self.log.record(&self.peer, format!("{op} {target}"), said, began.elapsed());
         answer
     }
+}
+
+/// What it means that the TLS handshake failed.
+fn no_tls(error: &io::Error, peer: &SafeText) -> Fault {
+    tls::meaning(error, peer).unwrap_or_else(|| {
+        Fault::new(Kind::Unreachable, OP, peer.clone(), format!("the server closed the connection when TLS was spoken to it: {error}"))
+            .next("usually this port does not speak TLS: remove the tls block or use the TLS port (5671)")
+    })
 }
 
 /// Closes a channel in the background: nobody waits for the answer.

@@ -1,7 +1,7 @@
 //! The management API: one HTTP client, several hosts tried in turn, and what is known while none of them answers.
 
 use super::settings::{ManagementSaid, Settings};
-use crate::adapters::tls::TlsDial;
+use crate::adapters::tls;
 use crate::adapters::token_source::{self, TokenSource};
 use crate::adapters::wirelog::WireLog;
 use crate::config::profile::{Auth, Integration, Tls};
@@ -58,7 +58,7 @@ impl Management {
         let bases = texts.iter().map(|text| text.parse().map_err(|_| wrong(text))).collect::<Result<Vec<Url>, _>>()?;
         let encrypted = bases.iter().any(|base| base.scheme() == "https");
         let plain = Tls::default();
-        let config = if encrypted { (**TlsDial::new(tls.unwrap_or(&plain))?.config()).clone() } else { nobody_s_tls()? };
+        let config = if encrypted { tls::client_config(tls.unwrap_or(&plain))? } else { nobody_s_tls()? };
         let builder = Client::builder().timeout(PATIENCE.min(integration.timeout)).redirect(reqwest::redirect::Policy::none()).no_proxy();
         let client = builder
             .tls_backend_preconfigured(config)
