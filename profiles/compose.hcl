@@ -20,6 +20,10 @@ variable "redis" {
   default = "localhost:6379"
 }
 
+variable "rabbitmq" {
+  default = "localhost:5672"
+}
+
 variable "password" {
   default   = "not-a-secret-here" # in your own profile: password = "${env.KAFKA_PASSWORD}"
   sensitive = true
@@ -52,6 +56,54 @@ integration "redis" {
   config {
     db            = 0
     payload_field = "data" # the field of a stream's entries that carries the payload; without it the first of the usual ones is taken
+  }
+}
+
+# ── The RabbitMQ of docker-compose.yml ───────────────────────────────────────────────────────────────────────────────────────────────────
+integration "rabbit" {
+  type = "rabbitmq"
+
+  endpoint {
+    address = var.rabbitmq # "amqp://…", or "amqps://…" for TLS; of a cluster all servers, tried in turn
+  }
+
+  auth {
+    type     = "basic" # a client certificate alone is type = "mtls" (SASL EXTERNAL), a token type = "bearer"
+    username = "mqdeck"
+    password = var.password
+  }
+
+  config {
+    vhost          = "/"
+    management_url = "http://localhost:15672" # port 15672, or 15671 with TLS, beside AMQP unless said; "none" asks nothing of it
+    prefetch       = 10 # messages that are held unsettled at once
+
+    connection {
+      heartbeat   = 10 # seconds
+      channel_max = 2047
+    }
+
+    # What `mqdeck manage tenant.declare rabbit/tenant-123` makes; this is seed 1's, and what it is without a word.
+    exchanges = [
+      { name = "grey.tasks", type = "topic", durable = true },
+      { name = "grey.results", type = "topic", durable = true },
+      { name = "grey.dlx", type = "fanout", durable = true },
+    ]
+
+    queues = [
+      {
+        name                 = "grey.tasks.{tenant}" # bound to grey.tasks by the key tasks.{tenant}; or say `exchange` and `routing_key`
+        durable              = true
+        max_priority         = 10
+        dead_letter_exchange = "grey.dlx" # a queue grey.dlq keeps what comes by it
+        message_ttl          = 3600000
+      },
+    ]
+  }
+
+  channels {
+    pattern           = "grey.tasks.*"
+    tenant_extraction = topic_suffix
   }
 }
 

@@ -3,10 +3,12 @@
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod memory;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod session;
-#[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
+#[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq", feature = "redis"))]
 mod tls;
 pub mod token_source;
 pub mod wirelog;
@@ -37,6 +39,8 @@ pub struct Adapter {
 pub const ADAPTERS: &[Adapter] = &[
     #[cfg(feature = "kafka")]
     kafka::ADAPTER,
+    #[cfg(feature = "rabbitmq")]
+    rabbitmq::ADAPTER,
     #[cfg(feature = "redis")]
     redis::ADAPTER,
     memory::ADAPTER,

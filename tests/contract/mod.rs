@@ -11,6 +11,12 @@ mod kafka_link;
 #[cfg(feature = "kafka")]
 mod manage;
 mod publish;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq_manage;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq_queues;
 #[cfg(feature = "kafka")]
 mod random_topics;
 #[cfg(feature = "redis")]

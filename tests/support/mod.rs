@@ -1,6 +1,6 @@
 //! What the tests stand on: real systems, the program itself, and a terminal to run it in.
 
-#[cfg(feature = "kafka")]
+#[cfg(any(feature = "kafka", feature = "rabbitmq"))]
 pub(crate) mod clients;
 #[cfg(feature = "kafka")]
 pub(crate) mod commits;
@@ -9,6 +9,8 @@ pub(crate) mod kafka;
 #[cfg(feature = "kafka")]
 pub(crate) mod processor;
 pub(crate) mod program;
+#[cfg(feature = "rabbitmq")]
+pub(crate) mod rabbitmq;
 pub(crate) mod server;
 pub(crate) mod subjects;
 pub(crate) mod terminal;
