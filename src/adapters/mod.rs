@@ -3,6 +3,8 @@
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod memory;
+#[cfg(feature = "nats")]
+pub mod nats;
 pub mod session;
 #[cfg(any(feature = "kafka", feature = "nats"))]
 mod tls;
@@ -35,6 +37,8 @@ pub struct Adapter {
 pub const ADAPTERS: &[Adapter] = &[
     #[cfg(feature = "kafka")]
     kafka::ADAPTER,
+    #[cfg(feature = "nats")]
+    nats::ADAPTER,
     memory::ADAPTER,
 ];
 

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 /// The kinds of channel that an address may name before a colon.
-pub const KINDS: &[&str] = &["topic", "queue", "exchange", "stream", "subject", "service", "channel", "key"];
+pub const KINDS: &[&str] = &["topic", "queue", "exchange", "stream", "subject", "consumer", "service", "channel", "key"];
 
 /// Where a channel is. The first `/` ends the integration; the rest is the channel's own name, taken as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
