@@ -4,5 +4,8 @@ mod history;
 mod inspect;
 #[cfg(feature = "kafka")]
 mod kafka_link;
+mod logs;
+#[cfg(feature = "nats")]
+mod nats;
 mod publish;
 mod tail;

@@ -6,5 +6,7 @@ mod cluster;
 mod crash;
 #[cfg(feature = "kafka")]
 mod damage;
+#[cfg(feature = "nats")]
+mod nats;
 #[cfg(feature = "kafka")]
 mod refusal;

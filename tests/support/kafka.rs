@@ -6,7 +6,7 @@
 use super::{report, root, skip, unique};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// One Kafka cluster.
@@ -153,16 +153,6 @@ impl Drop for Kafka {
     }
 }
 
-/// Runs a script of the recipe; its output, or the last line of what it complained about.
 fn recipe(script: &str, arguments: &[&str]) -> Result<String, String> {
-    let path = root().join("tests/servers/kafka").join(script);
-    // Brokers inherit what a script inherits: never our own pipes, which would stay open as long as they run.
-    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("recipe"));
-    let file = std::fs::File::create(&log).map_err(|e| e.to_string())?;
-    let errors = file.try_clone().map_err(|e| e.to_string())?;
-    let Output { status, .. } =
-        Command::new(path).args(arguments).stdin(Stdio::null()).stdout(file).stderr(errors).output().map_err(|e| e.to_string())?;
-    let said = std::fs::read_to_string(&log).map_err(|e| e.to_string())?;
-    std::fs::remove_file(&log).map_err(|e| e.to_string())?;
-    if status.success() { Ok(said) } else { Err(said.trim().lines().last().unwrap_or("no reason was given").to_owned()) }
+    super::recipe("kafka", script, arguments)
 }
