@@ -50,7 +50,7 @@ async fn every_log_in_works_and_every_wrong_one_says_what_to_check() {
     let Some(nats) = nats::own(&["--login"]) else { return };
     let Some(with_token) = nats::own(&["--token"]) else { return };
     let token = |text: &str| Auth::Token(TokenSource::Fixed(Secret::new(text.into())));
-    let stranger = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
+    let stranger = "SUANQDPB2RUOE4ETUA26CNX7FUKE5ZZKFCQIIW63OX225F2CO7UEXTM7ZY";
     for (server, auth, refusal) in [
         (&nats, basic("app", "app"), None),
         (&nats, Auth::Nkey(Seed::File(nats.file("NKEY"))), None),
@@ -73,7 +73,7 @@ async fn every_log_in_works_and_every_wrong_one_says_what_to_check() {
                 let fault = refused(integration).await;
                 assert_eq!(fault.kind, Kind::Unauthorized, "{fault}");
                 assert!(fault.cause.as_str().contains("Authorization Violation") && fault.next.as_str().contains(next), "{fault}");
-                assert!(!fault.to_string().contains("wrong secret") && !fault.to_string().contains("SUACSS"), "no secret in {fault}");
+                assert!(!fault.to_string().contains("wrong secret") && !fault.to_string().contains("SUANQD"), "no secret in {fault}");
             }
         }
     }
@@ -93,7 +93,7 @@ async fn every_failure_of_tls_has_its_own_cause() {
         (&mutual, tls(&mutual, "CA", Some("STRANGER")), Kind::Unauthorized, "certificate"),
         (&mutual, tls(&mutual, "OTHER_CA", Some("CLIENT")), Kind::Unauthorized, "authority that is not trusted"),
         (&mutual, None, Kind::Unauthorized, "nothing but TLS"),
-        (&expired, tls(&expired, "CA", None), Kind::Unauthorized, "expired on"),
+        (&expired, tls(&expired, "CA", None), Kind::Unauthorized, "expired"),
         (&wrong_host, tls(&wrong_host, "CA", None), Kind::Unauthorized, "it is for broker.example"),
         (plain, tls(&mutual, "CA", None), Kind::Protocol, "does not speak TLS"),
     ] {

@@ -92,8 +92,8 @@ fn notes(info: &StreamInfo, start: Bound) -> Vec<String> {
     if asked.is_some_and(|asked| asked > 0 && asked < info.first()) {
         notes.push(format!("the stream begins at {}: what stood before was deleted", info.first()));
     }
-    if let Some(deleted) = info.state.num_deleted.filter(|deleted| *deleted > 0) {
-        notes.push(format!("{deleted} messages between the first and the last were deleted"));
+    if info.state.num_deleted > 0 {
+        notes.push(format!("{} messages between the first and the last were deleted", info.state.num_deleted));
     }
     notes
 }

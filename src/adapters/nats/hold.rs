@@ -6,7 +6,7 @@
 use super::Shared;
 use super::api::Api;
 use super::headers;
-use super::link::{Inbox, Link};
+use super::link::{Link, Said, Subscription};
 use super::model::ConsumerInfo;
 use super::names::Name;
 use super::wire::Msg;
@@ -19,7 +19,7 @@ use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
 use async_trait::async_trait;
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -108,7 +108,11 @@ impl Hold for NatsHold {
     async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
         let info = self.consumer(channel).await?;
         let link = Link::open(self.shared.dial.clone(), &self.shared.integration).await?;
+        // Messages come under the subjects they were published to, so that they need a subscription of their own.
+        let inbox = link.own_subject();
         Ok(Box::new(NatsHolding {
+            subscription: link.subscribe(OP, &inbox).await?,
+            inbox,
             api: Api { link },
             channel: format!("stream:{}", info.stream_name).into(),
             target: format!("consumer:{}/{}", info.stream_name, info.name),
@@ -116,6 +120,7 @@ impl Hold for NatsHold {
             patience: super::groups::patience(&info),
             most: most.max(1) as usize,
             held: HashMap::new(),
+            waiting: VecDeque::new(),
             asked: None,
             tickets: 0,
         }))
@@ -131,19 +136,23 @@ struct Held {
 
 /// A request for messages that is not used up.
 struct Asked {
-    inbox: Inbox,
     left: usize,
     until: Instant,
 }
 
 struct NatsHolding {
     api: Api,
+    subscription: Subscription,
+    /// What messages are sent to.
+    inbox: String,
     channel: Arc<str>,
     target: String,
     next: String,
     patience: Option<Duration>,
     most: usize,
     held: HashMap<u64, Held>,
+    /// Came, and was not looked at yet.
+    waiting: VecDeque<Msg>,
     asked: Option<Asked>,
     tickets: u64,
 }
@@ -159,10 +168,31 @@ impl NatsHolding {
         }
         let expires = u64::try_from(EXPIRES.as_nanos()).unwrap_or(u64::MAX);
         let body = json!({ "batch": room, "expires": expires }).to_string();
-        // Room for its status too.
-        let inbox = self.api.link.inbox(OP, room + 2).await?;
-        self.api.link.publish(OP, &self.next, Some(&inbox.subject), None, body.as_bytes()).await?;
-        Ok(Asked { inbox, left: room, until: Instant::now() + EXPIRES + Duration::from_secs(1) })
+        self.api.link.publish(OP, &self.next, Some(&self.inbox), None, body.as_bytes()).await?;
+        // The server says when the request is over; a moment later we ask again all the same.
+        Ok(Asked { left: room, until: Instant::now() + EXPIRES + Duration::from_secs(1) })
+    }
+
+    /// The next thing that comes; `None` when the request is over.
+    async fn message(&mut self) -> Result<Option<Msg>, Fault> {
+        if let Some(msg) = self.waiting.pop_front() {
+            return Ok(Some(msg));
+        }
+        if self.asked.is_none() {
+            self.asked = Some(self.ask().await?);
+        }
+        let until = self.asked.as_ref().map_or_else(Instant::now, |asked| asked.until);
+        match tokio::time::timeout_at(until.into(), self.subscription.next()).await {
+            Ok(Some(Said::Messages(batch))) => self.waiting.extend(batch),
+            Ok(Some(Said::Down(fault))) => {
+                self.asked = None;
+                return Err(fault);
+            }
+            // Nothing that was sent to us is lost: the server gives it again.
+            Ok(Some(Said::Dropped(_) | Said::Up)) | Err(_) => self.asked = None,
+            Ok(None) => return Err(Fault::new(Kind::Unreachable, OP, self.target.as_str(), "the connection has ended")),
+        }
+        Ok(self.waiting.pop_front())
     }
 
     fn is_over(&self, held: &Held) -> bool {
@@ -171,25 +201,13 @@ impl NatsHolding {
 
     /// One message, or nothing when the request is used up. May be given up at any moment: nothing is lost by that.
     async fn step(&mut self) -> Result<Option<Delivery>, Fault> {
-        if self.asked.is_none() {
-            self.asked = Some(self.ask().await?);
-        }
-        let Some(asked) = self.asked.as_mut() else { return Ok(None) };
-        let limit = asked.until.saturating_duration_since(Instant::now());
-        let msg = match asked.inbox.next(OP, &self.target, limit).await {
-            Ok(msg) => msg,
-            Err(fault) => {
-                self.asked = None;
-                // The server should have said that the request is over: ask again.
-                return if fault.kind == Kind::Timeout { Ok(None) } else { Err(fault) };
-            }
-        };
+        let Some(msg) = self.message().await? else { return Ok(None) };
         let block = msg.headers.as_ref().map(headers::read).unwrap_or_default();
         let Some(status) = block.status else {
-            asked.left -= 1;
-            if asked.left == 0 {
-                self.asked = None;
+            if let Some(asked) = &mut self.asked {
+                asked.left = asked.left.saturating_sub(1);
             }
+            self.asked.take_if(|asked| asked.left == 0);
             return self.delivery(&msg, block).map(Some);
         };
         // 100 is a heartbeat; everything else ends the request.
@@ -286,11 +304,14 @@ impl Holding for NatsHolding {
 
     async fn release(mut self: Box<Self>) -> Result<String, Fault> {
         // What has come and was not looked at goes back too.
-        if let Some(mut asked) = self.asked.take() {
-            while let Some(msg) = asked.inbox.ready() {
-                if msg.reply.is_some() && msg.headers.as_ref().is_none_or(|block| headers::read(block).status.is_none()) {
-                    self.delivery(&msg, headers::Headers::default())?;
-                }
+        while let Some(said) = self.subscription.ready() {
+            if let Said::Messages(batch) = said {
+                self.waiting.extend(batch);
+            }
+        }
+        while let Some(msg) = self.waiting.pop_front() {
+            if msg.headers.as_ref().is_none_or(|block| headers::read(block).status.is_none()) {
+                self.delivery(&msg, headers::Headers::default())?;
             }
         }
         let held: Vec<Held> = std::mem::take(&mut self.held).into_values().collect();

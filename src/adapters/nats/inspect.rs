@@ -252,14 +252,13 @@ fn leaderless(target: &str, cluster: Option<&Cluster>) -> Option<Fault> {
 
 fn state_table(info: &StreamInfo) -> Table {
     let state = &info.state;
-    let known = |n: Option<u64>| n.map_or(Amount::Unknown, Amount::Exactly).to_string();
     let rows = [
         ("messages", figure::count(state.messages)),
         ("bytes", figure::bytes(state.bytes)),
         ("first", format!("{} at {}", state.first_seq, state.first_ts)),
         ("last", format!("{} at {}", state.last_seq, state.last_ts)),
-        ("subjects", known(state.num_subjects)),
-        ("deleted between", known(state.num_deleted)),
+        ("subjects", figure::count(state.num_subjects)),
+        ("deleted between", figure::count(state.num_deleted)),
         ("consumers", state.consumer_count.to_string()),
         ("created", info.created.clone()),
     ];

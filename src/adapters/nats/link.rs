@@ -18,8 +18,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-/// Commands that may wait for the connection.
-const QUEUED: usize = 1_024;
+/// Commands that may wait for the connection: more than any caller has under way at once, so that they are taken in the order made.
+const QUEUED: usize = 8_192;
 /// Batches of one subscription that may wait for its reader; a batch is what one read gave.
 const WAITING: usize = 64;
 /// Room made for one read.
@@ -28,8 +28,11 @@ const READ: usize = 128 << 10;
 /// client that does not read for 10 s (`write_deadline`).
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often the server is asked whether it is there, and how long it may take to say so.
-const PULSE: Duration = Duration::from_secs(5);
+const PULSE: Duration = Duration::from_secs(4);
 const SILENCE: Duration = Duration::from_secs(8);
+/// Pulses without a word from the server after which it is taken for gone. A program that was itself suspended finds what came
+/// meanwhile before the second pulse.
+const QUIET: u32 = 2;
 /// A connection that is lost is tried again at least this often: a cluster elects a leader within seconds.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The subscription that answers to questions come by.
@@ -194,7 +197,12 @@ impl Link {
         Ok(Inbox { link: self.clone(), token, subject: format!("{}.{token}", self.0.inbox), answers })
     }
 
-    /// Asks, and waits for one answer. `about` is for the wire log.
+    /// A subject of our own that questions' answers do not come by: for what is delivered under the subject it was published to.
+    pub(super) fn own_subject(&self) -> String {
+        format!("{}.own.{}", self.0.inbox, self.0.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Asks, and waits for one answer.
     pub(super) async fn request(&self, op: &'static str, subject: &str, headers: Option<&[u8]>, payload: &[u8]) -> Result<Msg, Fault> {
         let asked = Instant::now();
         let answer = async {
@@ -208,8 +216,13 @@ impl Link {
         answer
     }
 
+    /// Hands a command over. As long as there is room it is done at once, so that calls made in order are carried out in order.
     async fn command(&self, op: &'static str, target: &str, command: Command) -> Result<(), Fault> {
-        self.0.commands.send(command).await.map_err(|_| gone(op, target))
+        match self.0.commands.try_send(command) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::TrySendError::Full(command)) => self.0.commands.send(command).await.map_err(|_| gone(op, target)),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(gone(op, target)),
+        }
     }
 
     async fn waits(&self, op: &'static str, target: &str, done: oneshot::Receiver<Result<(), Fault>>) -> Result<(), Fault> {
@@ -231,9 +244,14 @@ fn silent(op: &'static str, target: &str, limit: Duration) -> Fault {
 }
 
 impl Subscription {
-    /// What it says next; `None` when the link has ended.
+    /// What it says next; `None` when the link has ended. May be given up at any moment.
     pub(super) async fn next(&mut self) -> Option<Said> {
         self.said.recv().await
+    }
+
+    /// What it has said already.
+    pub(super) fn ready(&mut self) -> Option<Said> {
+        self.said.try_recv().ok()
     }
 }
 
@@ -251,13 +269,6 @@ impl Inbox {
             Ok(None) => Err(gone(op, target)),
             Err(_) => Err(silent(op, target, self.link.0.dial.timeout)),
         }
-    }
-}
-
-impl Inbox {
-    /// An answer that has come already.
-    pub(super) fn ready(&mut self) -> Option<Msg> {
-        self.answers.try_recv().ok()
     }
 }
 
@@ -289,7 +300,6 @@ struct Wanted {
 
 /// A `PONG` that is to come.
 struct Awaited {
-    asked: Instant,
     subject: Arc<str>,
     refused: Option<Fault>,
     done: Option<oneshot::Sender<Result<(), Fault>>>,
@@ -349,6 +359,7 @@ impl Actor {
         let mut pulse = tokio::time::interval(PULSE);
         pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut commands = Vec::with_capacity(64);
+        let mut quiet = 0;
         loop {
             // What came with the log-in's answer is read first.
             self.take_in(&mut left, &mut out, &peer).await?;
@@ -365,6 +376,7 @@ impl Actor {
             }
             tokio::select! {
                 read = reader.read_buf(&mut left) => {
+                    quiet = 0;
                     if read.map_err(|error| broken(&error, &peer))? == 0 {
                         let cause = "the server closed the connection";
                         return Err(Fault::new(Kind::Unreachable, "talk to", peer, cause).next("it is tried again"));
@@ -379,9 +391,10 @@ impl Actor {
                     }
                 }
                 _ = pulse.tick() => {
-                    if self.pongs.front().is_some_and(|awaited| awaited.asked.elapsed() > SILENCE) {
-                        return Err(silent("talk to", peer.as_str(), SILENCE));
+                    if quiet >= QUIET && !self.pongs.is_empty() {
+                        return Err(silent("talk to", peer.as_str(), PULSE * QUIET));
                     }
+                    quiet += 1;
                     self.await_pong(&mut out, "".into(), None);
                 }
             }
@@ -390,7 +403,7 @@ impl Actor {
 
     fn await_pong(&mut self, out: &mut BytesMut, subject: Arc<str>, done: Option<oneshot::Sender<Result<(), Fault>>>) {
         out.extend_from_slice(b"PING\r\n");
-        self.pongs.push_back(Awaited { asked: Instant::now(), subject, refused: None, done });
+        self.pongs.push_back(Awaited { subject, refused: None, done });
     }
 
     fn obey(&mut self, command: Command, out: &mut BytesMut) {

@@ -76,7 +76,8 @@ impl NatsManage {
 
     async fn of_consumer(&self, request: &Request) -> Result<(Outline, Vec<Step>), Fault> {
         let id = request.spec.id;
-        let name = &request.address.channel;
+        // The group stands in the address's place of the channel, with the kind `group`.
+        let name = request.address.channel.trim_start_matches("group:");
         let Some(Name::Consumer { stream, consumer }) = Name::consumer(name) else {
             return Err(
                 Fault::new(Kind::NotFound, id, request.address.to_string(), "no consumer can have this name").next("write STREAM/CONSUMER")

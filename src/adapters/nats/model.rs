@@ -15,6 +15,7 @@ pub(super) struct StreamInfo {
     pub(super) sources: Vec<Value>,
 }
 
+/// What is 0 the server leaves out.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct StreamState {
@@ -25,8 +26,8 @@ pub(super) struct StreamState {
     pub(super) last_seq: u64,
     pub(super) last_ts: String,
     pub(super) consumer_count: u64,
-    pub(super) num_subjects: Option<u64>,
-    pub(super) num_deleted: Option<u64>,
+    pub(super) num_subjects: u64,
+    pub(super) num_deleted: u64,
     /// Messages by subject, where they were asked for.
     pub(super) subjects: Option<serde_json::Map<String, Value>>,
 }

@@ -3,7 +3,7 @@
 use super::Shared;
 use super::api::refused;
 use super::headers;
-use super::names::{Name, is_pattern, is_subject};
+use super::names::{Name, covers, is_pattern, is_subject};
 use crate::adapters::session::Publish;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Header, Outgoing};
@@ -99,11 +99,33 @@ impl NatsPublish {
         let block = block(channel, &list)?;
         let answer = self.shared.api.link.request(OP, &subject, block.as_deref(), &payload(channel, message)?).await;
         let msg = answer.map_err(|fault| unanswered(fault, channel))?;
-        acknowledged(channel, stream, &subject, msg.headers.as_ref().map(headers::read).and_then(|read| read.status), &msg.payload)
+        if msg.headers.as_ref().is_some_and(|block| headers::read(block).status == Some(503)) {
+            return Err(self.nobody(channel, stream, &subject).await);
+        }
+        acknowledged(channel, stream, &subject, &msg.payload)
+    }
+
+    /// Why nobody took a message: no such stream, another subject than its own, or no server that leads it now.
+    async fn nobody(&self, channel: &str, stream: &str, subject: &str) -> Fault {
+        match self.shared.api.stream(OP, stream).await {
+            Ok(info) if info.subjects().iter().any(|own| covers(own, subject)) => {
+                Fault::new(Kind::Unreachable, OP, channel, "no server leads the stream now")
+                    .next("a leader is being elected: try again in a few seconds")
+            }
+            Ok(info) => Fault::new(Kind::NotFound, OP, channel, format!("no stream takes the subject {subject}"))
+                .next(format!("this one takes {}", info.subjects().join(", "))),
+            Err(fault) => fault,
+        }
     }
 
     /// The subject of a stream that has only one.
     async fn subject_of(&self, channel: &str, stream: &str) -> Result<String, Fault> {
+        // Without waiting where it is known, so that calls keep their order.
+        if let Ok(subjects) = self.subjects.try_lock()
+            && let Some(subject) = subjects.get(stream)
+        {
+            return Ok(subject.clone());
+        }
         let mut subjects = self.subjects.lock().await;
         if let Some(subject) = subjects.get(stream) {
             return Ok(subject.clone());
@@ -167,11 +189,7 @@ fn unanswered(fault: Fault, channel: &str) -> Fault {
 }
 
 /// What the answer of whoever took the message means.
-fn acknowledged(channel: &str, stream: &str, subject: &str, status: Option<u16>, payload: &[u8]) -> Result<Receipt, Fault> {
-    if status == Some(503) {
-        return Err(Fault::new(Kind::NotFound, OP, channel, format!("no stream takes the subject {subject}"))
-            .next("check the stream's name and its subjects, and whether JetStream is enabled"));
-    }
+fn acknowledged(channel: &str, stream: &str, subject: &str, payload: &[u8]) -> Result<Receipt, Fault> {
     let strange = || Fault::new(Kind::Protocol, OP, channel, format!("somebody who is no stream answered on {subject}"));
     let ack: Value = serde_json::from_slice(payload).map_err(|_| strange())?;
     if let Some(error) = ack.get("error") {
@@ -201,17 +219,16 @@ mod tests {
 
     #[test]
     fn only_a_new_message_in_this_stream_is_a_success() {
-        let said = |status, text: &str| acknowledged("stream:ORDERS", "ORDERS", "orders.a", status, text.as_bytes());
-        assert_eq!(said(None, r#"{"stream":"ORDERS","seq":7}"#), Ok(Receipt::Stored(Position::Sequence(7))));
-        for (status, answer, kind, cause) in [
-            (None, r#"{"stream":"ORDERS","seq":7,"duplicate":true}"#, Kind::Rejected, "nothing was stored"),
-            (None, r#"{"stream":"OTHER","seq":7}"#, Kind::Rejected, "another stream"),
-            (None, "pong", Kind::Protocol, "no stream answered"),
-            (None, "{}", Kind::Protocol, "no stream answered"),
-            (Some(503), "", Kind::NotFound, "no stream takes"),
-            (None, r#"{"error":{"code":400,"err_code":10060,"description":"expected stream does not match"}}"#, Kind::Rejected, "10060"),
+        let said = |text: &str| acknowledged("stream:ORDERS", "ORDERS", "orders.a", text.as_bytes());
+        assert_eq!(said(r#"{"stream":"ORDERS","seq":7}"#), Ok(Receipt::Stored(Position::Sequence(7))));
+        for (answer, kind, cause) in [
+            (r#"{"stream":"ORDERS","seq":7,"duplicate":true}"#, Kind::Rejected, "nothing was stored"),
+            (r#"{"stream":"OTHER","seq":7}"#, Kind::Rejected, "another stream"),
+            ("pong", Kind::Protocol, "no stream answered"),
+            ("{}", Kind::Protocol, "no stream answered"),
+            (r#"{"error":{"code":400,"err_code":10060,"description":"expected stream does not match"}}"#, Kind::Rejected, "10060"),
         ] {
-            let fault = said(status, answer).expect_err(answer);
+            let fault = said(answer).expect_err(answer);
             assert_eq!(fault.kind, kind, "{fault}");
             assert!(fault.cause.as_str().contains(cause), "{fault}");
         }
