@@ -23,8 +23,9 @@ variable "password" {
 
 # ── Safety ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 safety {
-  mode       = "confirm" # "read-only": nothing is written until it is armed · "confirm" · "open"
-  production = false     # true makes it read-only whatever the mode
+  mode       = "confirm" # "read-only": nothing is ever changed · "confirm" · "open": what can be reversed is done without a question
+  production = false     # true: nothing is changed until somebody arms it (`!`, or --arm NAME)
+  arm_for    = "5m"      # so long it stays armed, an hour at most
 }
 
 # ── The broker of docker-compose.yml ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -103,6 +104,9 @@ integration "scram" {
     username  = "alice"
     password  = var.password
   }
+
+  # Groups to watch even where the cluster does not list them; all that it lists are shown anyway.
+  groups = ["payments", "billing"]
 
   # Channels by a pattern with one `*`, and where their tenant stands: `tenant-123` in `grey.tasks.tenant-123`.
   channels {

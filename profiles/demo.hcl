@@ -23,6 +23,9 @@ integration "kafka" {
     mqdeck = { time_lookup = "search" }
   }
 
+  # It cannot list groups either.
+  groups = ["billing", "analytics", "pager", "audit-archive", "grey-cluster"]
+
   channels {
     pattern           = "grey.tasks.*"
     tenant_extraction = topic_suffix

@@ -5,8 +5,10 @@ pub mod kafka;
 pub mod memory;
 #[cfg(feature = "nats")]
 pub mod nats;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod session;
-#[cfg(any(feature = "kafka", feature = "nats"))]
+#[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
 mod tls;
 pub mod token_source;
 pub mod wirelog;
@@ -39,6 +41,8 @@ pub const ADAPTERS: &[Adapter] = &[
     kafka::ADAPTER,
     #[cfg(feature = "nats")]
     nats::ADAPTER,
+    #[cfg(feature = "redis")]
+    redis::ADAPTER,
     memory::ADAPTER,
 ];
 

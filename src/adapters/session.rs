@@ -3,13 +3,17 @@
 use crate::domain::channel::{Channel, Description};
 use crate::domain::delivery::{Delivery, Settlement, Ticket, Verb};
 use crate::domain::fault::Fault;
-use crate::domain::group::{Group, GroupDescription, Mark, Stamped, Standing};
-use crate::domain::message::{Message, Outgoing};
+use crate::domain::group::{GroupDescription, Listing, Mark, Stamped, Standing};
+use crate::domain::message::{Message, Outgoing, RawMessage};
 use crate::domain::operation::{Change, Done, OperationSpec, PublishSpec, Request};
 use crate::domain::position::Range;
 use crate::domain::receipt::Receipt;
+use crate::domain::time::Timestamp;
 use async_trait::async_trait;
+use futures::StreamExt;
 use futures::stream::BoxStream;
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,19 +28,31 @@ pub struct Session {
     pub publish: Option<Arc<dyn Publish>>,
     pub transact: Option<Arc<dyn Transact>>,
     pub hold: Option<Arc<dyn Hold>>,
+    pub call: Option<Arc<dyn Call>>,
     pub manage: Option<Arc<dyn Manage>>,
 }
 
 impl Session {
     /// A session that can do nothing but be looked at; adapters add their handles to it.
     pub fn new(inspect: Arc<dyn Inspect>) -> Self {
-        Self { inspect, tail: None, history: None, peek: None, groups: None, publish: None, transact: None, hold: None, manage: None }
+        Self {
+            inspect,
+            tail: None,
+            history: None,
+            peek: None,
+            groups: None,
+            publish: None,
+            transact: None,
+            hold: None,
+            call: None,
+            manage: None,
+        }
     }
 
     /// The same session without the handles that change anything.
     #[must_use]
     pub fn read_only(self) -> Self {
-        Self { publish: None, transact: None, hold: None, manage: None, ..self }
+        Self { publish: None, transact: None, hold: None, call: None, manage: None, ..self }
     }
 }
 
@@ -92,6 +108,225 @@ pub trait History: Send + Sync {
 
     /// Resolves the range for every partition now, and returns one lane for each partition that has any part of it.
     async fn read(&self, channel: &str, range: Range) -> Result<Reading, Fault>;
+
+    /// The same for a search: only what a sieve keeps is made into messages. The scope is a hint; what lies outside of it may be
+    /// looked at all the same. An adapter that has the bytes at hand before they are messages has the sieve look at those.
+    async fn sift(&self, channel: &str, scope: &Scope, sieve: Arc<dyn Sieve>) -> Result<Sifting, Fault> {
+        let reading = self.read(channel, scope.range).await?;
+        let wanted = |lane: &Lane| lane.partition.is_none_or(|partition| scope.holds(partition));
+        let lanes = reading.lanes.into_iter().filter(wanted).map(|lane| SiftedLane::over(lane, sieve.clone())).collect();
+        Ok(Sifting { lanes, notes: reading.notes })
+    }
+}
+
+/// What of a channel a search has to look at. Nothing outside of it is wanted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scope {
+    pub range: Range,
+    /// Both ends belong to it, in each partition.
+    pub offsets: RangeInclusive<i64>,
+    /// Both ends belong to it. Timestamps need not rise with offsets.
+    pub times: RangeInclusive<i64>,
+    /// `None` means all of them.
+    pub partitions: Option<BTreeSet<i32>>,
+    /// No lane needs to keep more messages than this: it may end with the last of them.
+    pub limit: u64,
+}
+
+impl Scope {
+    /// All of a range.
+    pub fn of(range: Range) -> Self {
+        Self { range, offsets: i64::MIN..=i64::MAX, times: i64::MIN..=i64::MAX, partitions: None, limit: u64::MAX }
+    }
+
+    pub fn holds(&self, partition: i32) -> bool {
+        self.partitions.as_ref().is_none_or(|wanted| wanted.contains(&partition))
+    }
+}
+
+/// What a search wants, asked where the bytes are. Called by many at once, and never waits.
+pub trait Sieve: Send + Sync {
+    /// Looks at the bytes in which several messages lie as they are, keys, headers and payloads whole: what they lack, all of them lack.
+    fn glance(&self, bytes: &[u8]) -> Glance;
+
+    /// Decides on one message; `glance` is what was seen of the bytes that it lies in.
+    fn judge(&self, message: &RawMessage<'_>, glance: Glance) -> Judgement;
+}
+
+/// What a look at the bytes of several messages showed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Glance {
+    /// The number of a thing that every match has, and that none of them has.
+    pub lacks: Option<u16>,
+}
+
+/// What became of one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    pub verdict: Verdict,
+    pub path: Path,
+    /// Whether the message is to be handed on.
+    pub keep: bool,
+}
+
+/// What a query says of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Passes,
+    Fails,
+    /// The payload could not be decoded, and the answer depends on it: counted, never silently skipped.
+    Undecodable,
+    /// The query itself failed on it, as jq programs do.
+    Failed,
+}
+
+/// What it took to decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// A look at the raw bytes.
+    Literal,
+    /// JSON read up to the places asked for.
+    Lazy,
+    /// The whole payload decoded.
+    Decoded,
+    /// A jq program run.
+    Jq,
+}
+
+impl Path {
+    pub const ALL: [Self; 4] = [Self::Literal, Self::Lazy, Self::Decoded, Self::Jq];
+
+    /// What is said of it in a report.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Literal => "by raw bytes",
+            Self::Lazy => "by JSON path",
+            Self::Decoded => "decoded",
+            Self::Jq => "by jq",
+        }
+    }
+
+    /// Its name in JSON.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Literal => "literal",
+            Self::Lazy => "lazy",
+            Self::Decoded => "decoded",
+            Self::Jq => "jq",
+        }
+    }
+}
+
+/// A search that was resolved.
+pub struct Sifting {
+    pub lanes: Vec<SiftedLane>,
+    pub notes: Vec<String>,
+}
+
+/// One partition's part of a search. Items and errors come as in a [`Lane`].
+pub struct SiftedLane {
+    pub partition: Option<i32>,
+    /// Upper bound of the messages to look at.
+    pub at_most: u64,
+    pub batches: BoxStream<'static, Result<Sifted, Fault>>,
+}
+
+/// What was looked at since the last item, and what was kept of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sifted {
+    /// In the order of the log, in memory of their own.
+    pub kept: Vec<Kept>,
+    pub counts: Tally,
+    /// The latest timestamp of the lane up to here: what comes behind belongs after every message of another lane up to this time.
+    pub reached: Option<Timestamp>,
+    /// The number of the place behind everything that was looked at, where places have numbers.
+    pub behind: Option<i64>,
+    /// Why reading waits just now, if it does: it goes on by itself, or the lane ends with an error.
+    pub waits: Option<Fault>,
+}
+
+/// A message that was kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    pub message: Message,
+    pub verdict: Verdict,
+    /// The latest timestamp of the lane up to this message: its place among the messages of all lanes.
+    pub reached: Option<Timestamp>,
+}
+
+/// Messages counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub scanned: u64,
+    pub matched: u64,
+    pub undecodable: u64,
+    pub failed: u64,
+    /// Of keys, headers and payloads.
+    pub bytes: u64,
+    /// Places of the log that were passed, messages or not, up to the lane's `at_most`.
+    pub passed: u64,
+    /// By what it took to decide, in the order of [`Path::ALL`].
+    pub paths: [u64; 4],
+}
+
+impl Tally {
+    /// Counts one message of that size.
+    pub fn count(&mut self, judgement: Judgement, size: usize) {
+        self.scanned += 1;
+        self.bytes += size as u64;
+        self.paths[judgement.path as usize] += 1;
+        match judgement.verdict {
+            Verdict::Passes => self.matched += 1,
+            Verdict::Fails => {}
+            Verdict::Undecodable => self.undecodable += 1,
+            Verdict::Failed => self.failed += 1,
+        }
+    }
+
+    /// Adds what another one counted.
+    pub fn add(&mut self, other: &Self) {
+        self.scanned += other.scanned;
+        self.matched += other.matched;
+        self.undecodable += other.undecodable;
+        self.failed += other.failed;
+        self.bytes += other.bytes;
+        self.passed += other.passed;
+        for (sum, more) in self.paths.iter_mut().zip(other.paths) {
+            *sum += more;
+        }
+    }
+}
+
+impl Sifted {
+    /// Has a sieve decide on one message; `detach` makes it a message of its own where it is kept.
+    pub fn take(&mut self, sieve: &dyn Sieve, glance: Glance, raw: &RawMessage<'_>, detach: impl FnOnce() -> Message) {
+        let judgement = sieve.judge(raw, glance);
+        self.counts.count(judgement, raw.size());
+        self.reached = self.reached.max(raw.timestamp);
+        if judgement.keep {
+            self.kept.push(Kept { message: detach(), verdict: judgement.verdict, reached: self.reached });
+        }
+    }
+}
+
+impl SiftedLane {
+    /// Sifts the messages of a lane that gives all of them.
+    fn over(lane: Lane, sieve: Arc<dyn Sieve>) -> Self {
+        let mut reached = None;
+        let sift = move |batch: Result<Vec<Message>, Fault>| {
+            batch.map(|messages| {
+                let mut sifted = Sifted { reached, ..Sifted::default() };
+                for message in &messages {
+                    sifted.take(&*sieve, Glance::default(), &message.into(), || message.detached());
+                }
+                sifted.counts.passed = messages.len() as u64;
+                sifted.behind = messages.last().and_then(|last| last.position.number()).map(|last| last + 1);
+                reached = sifted.reached;
+                sifted
+            })
+        };
+        Self { partition: lane.partition, at_most: lane.at_most, batches: lane.batches.map(sift).boxed() }
+    }
 }
 
 /// A resolved reading of history.
@@ -139,8 +374,8 @@ pub trait Peek: Send + Sync {
 /// Who consumes, and how far they are.
 #[async_trait]
 pub trait Groups: Send + Sync {
-    /// Every group we may see, and those that the profile names, in the order of their names.
-    async fn groups(&self) -> Result<Vec<Group>, Fault>;
+    /// Every group we may see, and those that the profile names. Fails only if nothing could be listed and the profile names none.
+    async fn groups(&self) -> Result<Listing, Fault>;
 
     /// How far these groups are in every partition that they have a position or a member in, in the order asked. Positions are
     /// asked for before ends. A group that fails has its own fault.
@@ -152,24 +387,51 @@ pub trait Groups: Send + Sync {
     async fn stamps(&self, marks: &[Mark]) -> Vec<Stamped>;
 }
 
-/// Several publishes and consumed positions, all or nothing.
+/// Publishing and consuming, all or nothing.
 #[async_trait]
 pub trait Transact: Send + Sync {
-    /// Begins a session of transactions under a name of its own. Another one of the same name is fenced off: what it has open is aborted.
-    async fn begin(&self, name: &str) -> Result<Box<dyn Transaction>, Fault>;
+    /// Begins a session of transactions under a name of its own. Another one of the same name is fenced off, and what it has open is
+    /// aborted. With a source it joins the source's group; the name is also that of the member, so that a program that was killed
+    /// takes its place again without a rebalance.
+    async fn begin(&self, name: &str, source: Option<Source>) -> Result<Box<dyn Transaction>, Fault>;
 }
 
-/// One transaction after another: what was published and consumed since the last end takes effect together, or not at all.
+/// What a session of transactions consumes, as a member of a group. The positions are the group's: they move when a transaction is
+/// committed, and at no other time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub group: Arc<str>,
+    pub channels: Vec<Arc<str>>,
+}
+
+/// One transaction after another: what was taken, published and consumed since the last end takes effect together, or not at all.
+///
+/// A call whose future was dropped before its answer leaves the transaction undecided: until [`Transaction::abort`] every call fails.
 #[async_trait]
 pub trait Transaction: Send {
+    /// Up to `most` next messages of the source, in order within each partition; waits up to `wait` for the first, and not at all for
+    /// more. They are consumed when the transaction is committed, and come again when it is not.
+    ///
+    /// Fails with [`Kind::Timeout`](crate::domain::fault::Kind::Timeout) if another member was given partitions that the transaction
+    /// had taken from: it was aborted, and the next one may begin.
+    async fn take(&mut self, most: usize, wait: Duration) -> Result<Vec<Message>, Fault>;
+
+    /// Hands a message over. Whether it could be stored is known when the transaction is committed.
     async fn publish(&mut self, channel: &str, message: Outgoing) -> Result<(), Fault>;
 
-    /// The group's next positions, as part of the transaction.
+    /// The next positions of a group that has no members (a run's own bookkeeping), as part of the transaction.
     async fn consumed(&mut self, group: &str, positions: &[Mark]) -> Result<(), Fault>;
 
+    /// Ends the transaction with effect. After a fault it is either aborted or undecided, which the fault says; both are followed by
+    /// [`Transaction::abort`].
     async fn commit(&mut self) -> Result<(), Fault>;
 
+    /// Ends the transaction without effect, and goes back to what was taken. One that is undecided is settled first: if it turns out
+    /// to have been committed, what it took does not come again.
     async fn abort(&mut self) -> Result<(), Fault>;
+
+    /// Aborts what is open and ends the session. A session that is dropped does the same in the background.
+    async fn end(self: Box<Self>) -> Result<(), Fault>;
 }
 
 /// Receiving messages without settling them yet.
@@ -196,6 +458,15 @@ pub trait Holding: Send {
 
     /// Gives back what is not settled and ends; says what became of it in one sentence.
     async fn release(self: Box<Self>) -> Result<String, Fault>;
+}
+
+/// Asking, and being answered.
+#[async_trait]
+pub trait Call: Send + Sync {
+    /// Sends a request to whoever serves the channel. Replies come as messages, the channel's name in them being where they came by;
+    /// the stream ends with the last that can come, or `wait` after the request. That nobody serves it is an error where the system
+    /// tells; a reply that is an error of the service's own is a reply.
+    async fn call(&self, channel: &str, request: Outgoing, wait: Duration) -> Result<BoxStream<'static, Result<Message, Fault>>, Fault>;
 }
 
 /// Changing the system itself. Everything starts as a plan.

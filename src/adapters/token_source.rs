@@ -113,6 +113,12 @@ impl TokenSource for ClientCredentials {
     }
 }
 
+/// As both halves of the Basic header are to be written (RFC 6749 section 2.3.1).
+fn encoded(text: &str) -> String {
+    reqwest::Url::parse_with_params("x:", [("", text)])
+        .map_or_else(|_| text.to_owned(), |url| url.query().unwrap_or_default().trim_start_matches('=').to_owned())
+}
+
 impl ClientCredentials {
     async fn ask(&self) -> Result<Token, Fault> {
         let asked = Instant::now();
@@ -124,7 +130,7 @@ impl ClientCredentials {
             .and_then(|client| {
                 client
                     .post(&self.url)
-                    .basic_auth(&self.client_id, Some(self.client_secret.expose()))
+                    .basic_auth(encoded(&self.client_id), Some(encoded(self.client_secret.expose())))
                     .form(&form)
                     .build()
                     .map(|r| (client, r))

@@ -1,9 +1,11 @@
 //! Actions into the Model: what each command of the table does.
 
-use super::commands::{Action, Command, Scope};
+use super::changes::{self, Origin};
+use super::commands::{Action, Command, Reason, Scope};
 use super::editor::Editor;
 use super::effect::{Copy, EditPurpose, Effect};
 use super::event::Level;
+use super::jobs::Job;
 use super::list::Step;
 use super::model::{Model, Screen};
 use super::overlays::Overlay;
@@ -13,10 +15,11 @@ use super::overlays::menu::Menu;
 use super::overlays::palette;
 use super::screens::publish::{self, Form};
 use super::screens::traffic::{self, Focus, Source, open};
-use super::screens::{channels, overview, profiles};
+use super::screens::{channels, groups, overview, profiles};
 use super::update::{new_form, say};
 use super::{keymap, moving};
 use crate::domain::address::Address;
+use crate::domain::operation::OperationSpec;
 use crate::domain::view::MessageView;
 use std::sync::Arc;
 
@@ -33,6 +36,15 @@ pub(super) fn command(model: &mut Model, command: &Command) {
     }
 }
 
+/// Opens the form of an operation, or says why not.
+pub(super) fn operation(model: &mut Model, spec: &'static OperationSpec, address: &Address, available: &Result<(), Reason>) {
+    match available {
+        Ok(()) => changes::open(model, spec, address.clone()),
+        Err(Reason::Refused(reason)) => say(model, Level::Info, &format!("{}: {reason}", spec.title)),
+        Err(Reason::Absent) => {}
+    }
+}
+
 fn action(model: &mut Model, action: Action) {
     match action {
         Action::Cancel => cancel(model),
@@ -46,6 +58,7 @@ fn action(model: &mut Model, action: Action) {
         Action::Overview => go(model, Screen::Overview),
         Action::Channels => channels::open(model, None),
         Action::Traffic => go(model, Screen::Traffic),
+        Action::Groups => groups::open(model, None),
         Action::Profiles => go(model, Screen::Profiles),
         Action::WireLog => go(model, Screen::WireLog),
         Action::Notices => go(model, Screen::Notices),
@@ -73,7 +86,12 @@ fn action(model: &mut Model, action: Action) {
             model.effect(Effect::LoadProfiles);
         }
         Action::Confirm => confirm(model),
-        Action::Decline => model.overlay = None,
+        Action::Decline => decline(model),
+        Action::Arm => changes::arm(model),
+        Action::Undo => changes::take_back(model, Origin::Undo),
+        Action::Redo => changes::take_back(model, Origin::Redo),
+        Action::Outcome => model.overlay = Some(Overlay::Outcome(0)),
+        Action::ExportFirst => changes::ask_export(model),
         other => on_screen(model, other),
     }
 }
@@ -83,6 +101,11 @@ fn on_screen(model: &mut Model, action: Action) {
     match action {
         Action::Describe if model.channels.describe.is_some() => model.channels.describe = None,
         Action::Describe => channels::describe(model),
+        Action::Consumers => {
+            let address = channels::selected(model).map(|(i, c)| Address::new(&i.name, &c.name));
+            groups::open(model, address);
+        }
+        Action::Messages => groups::messages(model),
         Action::Internal => {
             model.channels.internal = !model.channels.internal;
             channels::rebuild(model);
@@ -123,8 +146,11 @@ fn on_screen(model: &mut Model, action: Action) {
             model.overlay = Some(Overlay::Prompt(Prompt::new(Ask::Export, &format!("{name}.jsonl"))));
         }
         Action::NextField | Action::PreviousField => {
-            if let Some(form) = &mut model.form {
-                form.next(if action == Action::NextField { 1 } else { -1 });
+            let by = if action == Action::NextField { 1 } else { -1 };
+            if let Some(Overlay::Form(form)) = &mut model.overlay {
+                form.next(by);
+            } else if let Some(form) = &mut model.form {
+                form.next(by);
             }
         }
         Action::Missing => {
@@ -132,6 +158,7 @@ fn on_screen(model: &mut Model, action: Action) {
                 form.missing();
             }
         }
+        Action::Review if matches!(model.overlay, Some(Overlay::Form(_))) => changes::review(model),
         Action::Review => publish::review(model),
         Action::EditValue => publish::edit(model),
         _ => {}
@@ -148,6 +175,7 @@ pub(super) fn go(model: &mut Model, screen: Screen) {
             Screen::Overview => model.overview.list.selected().cloned(),
             Screen::Channels => channels::selected(model).map(|(i, _)| i.name.clone()),
             Screen::Traffic => model.traffic.addresses.first().map(|a| a.integration.clone()),
+            Screen::Groups => groups::target(model).map(|address| address.integration),
             _ => None,
         };
         let shown = here.or_else(|| model.wire.integration.clone()).or_else(|| model.integrations().first().map(|i| i.name.clone()));
@@ -172,6 +200,12 @@ fn leave(model: &mut Model) {
             model.channels.filter.clear();
             channels::rebuild(model);
         }
+        Screen::Groups if groups::is_open(model) => _ = groups::close(model),
+        Screen::Groups if !model.groups.filter.is_empty() => {
+            model.groups.filter.clear();
+            groups::rebuild(model);
+        }
+        Screen::Groups if model.groups.reading.is_some() && model.back.is_empty() => groups::open(model, None),
         Screen::Overview if !model.overview.filter.is_empty() => {
             model.overview.filter.clear();
             overview::rebuild(model);
@@ -213,13 +247,17 @@ fn cancel(model: &mut Model) {
     if model.overlay.take().is_some() || model.typing.take().is_some() {
         return;
     }
+    let running = |job: &Job| model.changes.is_running(job.task);
     if !model.traffic.is_live() && model.traffic.task.is_some() {
         traffic::stop(model);
         model.traffic.phase = traffic::Phase::Cancelled;
         say(model, Level::Info, "Reading was cancelled; what was read stays.");
-    } else if let Some(job) = model.jobs.pop() {
+    } else if let Some(at) = model.jobs.iter().rposition(|job| !running(job)) {
+        let job = model.jobs.remove(at);
         model.effect(Effect::StopTask(job.task));
         say(model, Level::Warning, &format!("Cancelled: {}", job.title));
+    } else if !model.jobs.is_empty() {
+        say(model, Level::Warning, "A change is being carried out: it is not cut off in the middle.");
     } else if model.cancelled_at.is_some_and(|at| model.now.since(at) <= TWICE) {
         model.effect(Effect::Quit);
     } else {
@@ -239,6 +277,7 @@ fn enter(model: &mut Model) {
             open::open(model, addresses);
         }
         Screen::Traffic => open::enter(model),
+        Screen::Groups => groups::show(model),
         Screen::Profiles => profiles::open_selected(model),
         _ => {}
     }
@@ -248,6 +287,7 @@ fn filter(model: &mut Model) {
     let before = match model.screen {
         Screen::Overview => &model.overview.filter,
         Screen::Channels => &model.channels.filter,
+        Screen::Groups => &model.groups.filter,
         _ => &model.traffic.filter,
     }
     .clone();
@@ -315,6 +355,12 @@ fn follow(model: &mut Model) {
 
 fn copy(model: &mut Model, action: Action) {
     model.overlay = None;
+    if model.screen == Screen::Groups {
+        if let Some((text, what)) = groups::copied(model, action) {
+            model.effect(Effect::Copy(Copy::Text(text, what)));
+        }
+        return;
+    }
     let view = (model.screen == Screen::Traffic).then(|| model.traffic.selected().cloned()).flatten();
     let address = view.as_ref().map(|v| v.address.clone()).or_else(|| target(model));
     let what = match (action, view, address) {
@@ -350,20 +396,29 @@ fn tail_command(model: &Model, address: &Address, view: Option<&MessageView>) ->
 }
 
 /// A word as a shell takes it.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-@:+=,".contains(c));
     if plain && !word.is_empty() { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 fn confirm(model: &mut Model) {
+    if let Some(Overlay::Plan(_)) = model.overlay {
+        return changes::confirm(model);
+    }
     let Some(Overlay::Confirm(confirm)) = model.overlay.take() else { return };
     match confirm {
-        Confirm::Plan(plan) => publish::send(model, plan),
         Confirm::Quit { .. } => model.effect(Effect::Quit),
         Confirm::Discard => {
             model.form = None;
             back(model);
         }
+    }
+}
+
+fn decline(model: &mut Model) {
+    match model.overlay {
+        Some(Overlay::Plan(_)) => changes::leave_plan(model),
+        _ => model.overlay = None,
     }
 }
 
@@ -389,6 +444,9 @@ pub(super) fn answer(model: &mut Model, ask: Ask, text: &str) -> Result<(), Stri
             model.overlay = None;
             traffic::start(model, Source::History { range, text: text.to_owned() });
         }
+        Ask::Arm => model.effect(Effect::Arm(text.to_owned())),
+        Ask::ExportFirst if text.is_empty() => return Err("a file name is needed".to_owned()),
+        Ask::ExportFirst => changes::export(model, text),
         Ask::Export => {
             if text.is_empty() {
                 return Err("a file name is needed".to_owned());

@@ -1,11 +1,16 @@
 //! Whether a command can be done now, and if not, why. Named by the rows of the command table.
 
+use super::changes;
 use super::commands::Reason;
 use super::model::{Model, Screen};
-use super::screens::channels;
+use super::overlays::{Overlay, menu, plan};
 use super::screens::traffic::Focus;
+use super::screens::{channels, groups};
+use crate::domain::address::Address;
 use crate::domain::channel::Caps;
 use crate::domain::health::Link;
+use crate::domain::operation::{OperationSpec, PUBLISH, Risk, Target};
+use crate::domain::safety::Gate;
 
 type Available = Result<(), Reason>;
 
@@ -35,6 +40,8 @@ pub(super) fn enter(model: &Model) -> Available {
         Screen::Overview => model.overview.rows.len(),
         Screen::Channels => model.channels.rows.len(),
         Screen::Traffic => model.traffic.window.len(),
+        Screen::Groups if groups::is_open(model) => return Err(Reason::Absent),
+        Screen::Groups => model.groups.rows.len(),
         Screen::Profiles => model.profiles.entries.as_ref().map_or(0, Vec::len),
         _ => return Err(Reason::Absent),
     };
@@ -43,6 +50,24 @@ pub(super) fn enter(model: &Model) -> Available {
 
 pub(super) fn channel_selected(model: &Model) -> Available {
     only_if(channels::selected(model).is_some(), "no channel is selected")
+}
+
+pub(super) fn group_selected(model: &Model) -> Available {
+    only_if(groups::target(model).is_some(), "no group is selected")
+}
+
+pub(super) fn group_behind(model: &Model) -> Available {
+    group_selected(model)?;
+    only_if(groups::mark(model).is_some(), "nothing waits there, or its position is not known")
+}
+
+pub(super) fn groups_listed(model: &Model) -> Available {
+    if groups::is_open(model) { Err(Reason::Absent) } else { Ok(()) }
+}
+
+/// What the copy menu can give as JSON.
+pub(super) fn json_there(model: &Model) -> Available {
+    if model.screen == Screen::Groups { group_selected(model) } else { message_selected(model) }
 }
 
 pub(super) fn channels_marked(model: &Model) -> Available {
@@ -99,6 +124,7 @@ pub(super) fn something_selected(model: &Model) -> Available {
     match model.screen {
         Screen::Channels => channel_selected(model),
         Screen::Traffic => traffic_open(model),
+        Screen::Groups => group_selected(model),
         _ => Err(Reason::Absent),
     }
 }
@@ -111,8 +137,7 @@ pub(super) fn history(model: &Model) -> Available {
     };
     match addresses.as_slice() {
         [] => refused("no channel is selected"),
-        [address] => only_if(caps(model, address).is_none_or(|can| can.history), "this channel keeps no history"),
-        _ => refused("history is read of one channel at a time"),
+        all => only_if(all.iter().all(|address| caps(model, address).is_none_or(|can| can.history)), "this channel keeps no history"),
     }
 }
 
@@ -150,11 +175,77 @@ pub(super) fn field_can_be_missing(model: &Model) -> Available {
     }
 }
 
+/// Whether the profile lets something of that risk be begun. What destroys needs it armed only when its plan is confirmed, unless
+/// everything does.
+fn may_change(model: &Model, risk: Risk) -> Available {
+    let safety = model.profile.as_ref().map(|profile| profile.opened.safety).unwrap_or_default();
+    match changes::gate(model, risk) {
+        Gate::ReadOnly => refused("the profile is read-only"),
+        Gate::Unarmed if safety.production => refused("not armed: ! arms the profile"),
+        Gate::Unarmed | Gate::Open => Ok(()),
+    }
+}
+
+/// Whether an operation can be planned.
+pub(super) fn operation(model: &Model, spec: &OperationSpec, address: &Address) -> Available {
+    may_change(model, spec.risk)?;
+    if model.screen == Screen::Channels && spec.on == Target::Channel && !model.channels.list.marks.is_empty() {
+        return refused("several are marked: this takes one (\\ clears the marks)");
+    }
+    match model.integration(&address.integration).map(|integration| &integration.link) {
+        Some(Link::Down { .. }) => refused("the integration is down"),
+        _ => Ok(()),
+    }
+}
+
+/// The action menu of lists whose rows are something that can be changed.
+pub(super) fn actions(model: &Model) -> Available {
+    match model.screen {
+        Screen::Channels if channels::selected(model).is_some() => Ok(()),
+        _ => only_if(!menu::operations(model).is_empty(), "nothing can be done here"),
+    }
+}
+
+pub(super) fn arm(model: &Model) -> Available {
+    profile_open(model)?;
+    match changes::gate(model, Risk::Destroy) {
+        Gate::ReadOnly => refused("the profile is read-only"),
+        Gate::Unarmed | Gate::Open => Ok(()),
+    }
+}
+
+/// Arming while a plan stands there that waits for it.
+pub(super) fn arm_for_plan(model: &Model) -> Available {
+    match &model.overlay {
+        Some(Overlay::Plan(view)) if plan::gate(model, view) == Gate::Unarmed && !view.is_refused() => Ok(()),
+        _ => Err(Reason::Absent),
+    }
+}
+
+pub(super) fn undo(model: &Model) -> Available {
+    only_if(model.changes.can_undo(), "nothing was changed that can be taken back")?;
+    may_change(model, Risk::Reversible)
+}
+
+pub(super) fn redo(model: &Model) -> Available {
+    only_if(model.changes.can_redo(), "nothing was taken back")?;
+    may_change(model, Risk::Reversible)
+}
+
+pub(super) fn outcome(model: &Model) -> Available {
+    only_if(model.changes.last.is_some(), "nothing was changed yet")
+}
+
+/// What a plan destroys can be saved first, where it is a channel that keeps history.
+pub(super) fn export_first(model: &Model) -> Available {
+    let Some(Overlay::Plan(view)) = &model.overlay else { return Err(Reason::Absent) };
+    let keeps = view.plan.spec().on == Target::Channel && caps(model, view.plan.address()).is_some_and(|can| can.history);
+    if view.plan.risk() == Risk::Destroy && keeps && !view.is_refused() { Ok(()) } else { Err(Reason::Absent) }
+}
+
 /// Whether something may be sent to a channel.
 fn writable(model: &Model, address: &crate::domain::address::Address) -> Available {
-    if model.profile.as_ref().is_some_and(|profile| profile.opened.read_only) {
-        return refused("the profile is read-only");
-    }
+    may_change(model, PUBLISH.risk)?;
     let Some(integration) = model.integration(&address.integration) else { return refused("its integration is not in this profile") };
     match (integration.publishes, &integration.link) {
         (Some(Some(_)), _) if caps(model, address).is_some_and(|can| !can.publish) => refused("nothing can be published to this channel"),

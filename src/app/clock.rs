@@ -3,6 +3,7 @@
 use super::Model;
 use super::integration::STALE_AFTER;
 use super::model::Screen;
+use super::overlays::Overlay;
 use crate::domain::health::Link;
 use crate::domain::time::Timestamp;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -33,11 +34,15 @@ fn step_of(age: Duration) -> u64 {
 fn ages(model: &Model) -> Vec<Timestamp> {
     let mut moments = Vec::new();
     let lists = matches!(model.screen, Screen::Overview | Screen::Channels);
+    let groups = model.screen == Screen::Groups;
     for integration in model.integrations() {
         if let Link::Down { since, .. } = &integration.link {
             moments.push(*since);
         }
         if lists && let Some(at) = integration.listed_at {
+            moments.push(at);
+        }
+        if groups && let Some(at) = integration.groups.listed_at {
             moments.push(at);
         }
     }
@@ -55,6 +60,12 @@ fn waits(model: &Model) -> Vec<Timestamp> {
     }
     if model.screen == Screen::Profiles && model.profiles.entries.is_none() {
         waits.push(model.profiles.asked_at);
+    }
+    if model.screen == Screen::Groups {
+        waits.extend(model.groups.waiting_since());
+    }
+    if let Some(Overlay::Form(form)) = &model.overlay {
+        waits.extend(form.planning.map(|(_, since)| since));
     }
     if model.screen == Screen::Channels {
         waits.extend(model.channels.waiting_since());
@@ -74,6 +85,7 @@ pub(super) fn face(model: &Model) -> u64 {
         let age = model.now.since(moment);
         (age >= PATIENCE, if age < Duration::from_secs(2) { age.as_secs() } else { step_of(age) }).hash(&mut hasher);
     }
+    super::changes::armed_for(model).hash(&mut hasher);
     model.traffic.rate_face(model.now).hash(&mut hasher);
     hasher.finish()
 }
@@ -100,6 +112,9 @@ pub(super) fn next_deadline(model: &Model) -> Timestamp {
             next_step(age)
         };
         sooner(later(moment, step));
+    }
+    if let Some(moment) = super::changes::armed_deadline(model) {
+        sooner(moment);
     }
     if let Some(moment) = model.notices.next_expiry() {
         sooner(moment);

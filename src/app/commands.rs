@@ -20,6 +20,7 @@ pub enum Action {
     Overview,
     Channels,
     Traffic,
+    Groups,
     Profiles,
     WireLog,
     Notices,
@@ -42,6 +43,8 @@ pub enum Action {
     Connect,
     Reload,
     Describe,
+    Consumers,
+    Messages,
     Internal,
     Tenant,
     Pause,
@@ -68,6 +71,11 @@ pub enum Action {
     Missing,
     Confirm,
     Decline,
+    Arm,
+    Undo,
+    Redo,
+    Outcome,
+    ExportFirst,
 }
 
 /// Where a command holds.
@@ -84,6 +92,7 @@ pub enum Scope {
     Overview,
     Channels,
     Traffic,
+    Groups,
     Publish,
     WireLog,
     Notices,
@@ -93,6 +102,16 @@ pub enum Scope {
     CopyMenu,
     /// A question with yes and no.
     Confirm,
+    /// The form of an operation.
+    Form,
+    /// A plan, whatever its rung.
+    Plan,
+    /// A plan that is confirmed by typing.
+    Typed,
+    /// A plan that cannot be carried out as things stand.
+    Closed,
+    /// What became of a change.
+    Outcome,
 }
 
 /// One key with its modifiers; Shift is in the character.
@@ -178,11 +197,15 @@ pub const COMMANDS: &[Command] = &[
     row(S::Profiles, Action::Demo, "profiles.demo", "Start the demo", &[k('d')]).foot("demo"),
     row(S::Profiles, Action::Reload, "profiles.reload", "Look for profiles again", &[k('r')]).foot("look again"),
     row(S::Overview, Action::Filter, "overview.filter", "Show only what matches", &[k('/')]).foot("filter"),
+    row(S::Overview, Action::Actions, "overview.actions", "Actions on this integration", &[k('x')]).foot("actions").when(can::actions),
     row(S::Channels, Action::Describe, "channels.describe", "Describe: partitions and settings", &[k('d')])
         .foot("describe")
         .when(can::channel_selected),
+    row(S::Channels, Action::Consumers, "channels.consumers", "Groups that read this channel", &[k('c')])
+        .foot("consumers")
+        .when(can::channel_selected),
     row(S::Channels, Action::Filter, "channels.filter", "Show only what matches", &[k('/')]).foot("filter"),
-    row(S::Channels, Action::Actions, "channels.actions", "Actions on this channel", &[k('x')]).foot("actions").when(can::channel_selected),
+    row(S::Channels, Action::Actions, "channels.actions", "Actions on this channel", &[k('x')]).foot("actions").when(can::actions),
     row(S::Channels, Action::Mark, "channels.mark", "Mark, and go on", &[k(' ')]).foot("mark").when(can::channel_selected),
     row(S::Channels, Action::MarkRange, "channels.range", "Begin or end a range of marks", &[k('v')]).when(can::channel_selected),
     row(S::Channels, Action::MarkInvert, "channels.invert", "Mark the others", &[k('*')]).when(can::channel_selected),
@@ -215,6 +238,12 @@ pub const COMMANDS: &[Command] = &[
     row(S::Traffic, Action::MarkRange, "traffic.range", "Begin or end a range of marks", &[k('v')]).when(can::message_selected),
     row(S::Traffic, Action::MarkInvert, "traffic.invert", "Mark the others", &[k('*')]).when(can::message_selected),
     row(S::Traffic, Action::MarkNone, "traffic.unmark", "Clear the marks", &[k('\\')]).when(can::messages_marked),
+    row(S::Groups, Action::Messages, "groups.messages", "Messages at the group's position", &[k('m')])
+        .foot("messages")
+        .when(can::group_behind),
+    row(S::Groups, Action::Actions, "groups.actions", "Actions on this group", &[k('x')]).foot("actions").when(can::actions),
+    row(S::Groups, Action::Filter, "groups.filter", "Show only what matches", &[k('/')]).foot("filter").when(can::groups_listed),
+    row(S::Groups, Action::CopyMenu, "groups.copy", "Copy…", &[k('y')]).foot("copy").when(can::group_selected),
     row(S::Publish, Action::Review, "publish.review", "Review the plan", &[ctrl('s')]).foot("review and send").plans(),
     row(S::Publish, Action::NextField, "publish.next", "Next field", &[code(KeyCode::Tab)]).foot("next field"),
     row(S::Publish, Action::PreviousField, "publish.previous", "Previous field", &[code(KeyCode::BackTab)]),
@@ -228,11 +257,26 @@ pub const COMMANDS: &[Command] = &[
     row(S::ActionMenu, Action::Export, "export", "Export marked or shown messages to a file…", &[k('e')]).when(can::export),
     row(S::CopyMenu, Action::CopyValue, "copy.value", "Value", &[k('v')]).when(can::message_selected),
     row(S::CopyMenu, Action::CopyKey, "copy.key", "Key", &[k('k')]).when(can::key_selected),
-    row(S::CopyMenu, Action::CopyJson, "copy.json", "Message as JSON", &[k('j')]).when(can::message_selected),
+    row(S::CopyMenu, Action::CopyJson, "copy.json", "As JSON", &[k('j')]).when(can::json_there),
     row(S::CopyMenu, Action::CopyAddress, "copy.address", "Address", &[k('a')]).when(can::something_selected),
-    row(S::CopyMenu, Action::CopyCommand, "copy.command", "Command: mqdeck tail …", &[k('c')]).when(can::something_selected),
+    row(S::CopyMenu, Action::CopyCommand, "copy.command", "Command: mqdeck …", &[k('c')]).when(can::something_selected),
     row(S::Confirm, Action::Confirm, "yes", "Do it", &[k('y')]).foot("do it"),
     row(S::Confirm, Action::Decline, "no", "Do not", &[k('n'), code(KeyCode::Esc), k('q')]).foot("do not"),
+    row(S::Form, Action::Review, "form.review", "Work out the plan", &[ctrl('s')]).foot("plan").plans(),
+    row(S::Form, Action::NextField, "form.next", "Next field", &[code(KeyCode::Tab), code(KeyCode::Down)]).foot("next field"),
+    row(S::Form, Action::PreviousField, "form.previous", "Previous field", &[code(KeyCode::BackTab), code(KeyCode::Up)]),
+    row(S::Typed, Action::Confirm, "plan.do", "Do it, if what was typed is right", &[code(KeyCode::Enter)]).foot("do it"),
+    row(S::Typed, Action::Decline, "plan.leave", "Do not", &[code(KeyCode::Esc)]).foot("do not"),
+    row(S::Closed, Action::Arm, "plan.arm", "Arm the profile", &[k('!')]).foot("arm").when(can::arm_for_plan),
+    row(S::Closed, Action::Decline, "plan.close", "Back", &[code(KeyCode::Esc), k('n'), k('q')]).foot("back"),
+    row(S::Plan, Action::ExportFirst, "plan.export", "Save the whole channel to a file first…", &[ctrl('e')])
+        .foot("export first")
+        .when(can::export_first),
+    row(S::Plan, Action::Up, "plan.up", "Up", &[code(KeyCode::Up)]),
+    row(S::Plan, Action::Down, "plan.down", "Down", &[code(KeyCode::Down)]),
+    row(S::Plan, Action::PageUp, "plan.page-up", "Half a page up", &[code(KeyCode::PageUp)]),
+    row(S::Plan, Action::PageDown, "plan.page-down", "Half a page down", &[code(KeyCode::PageDown), ctrl('d')]),
+    row(S::Outcome, Action::Decline, "outcome.close", "Back", &[code(KeyCode::Esc), code(KeyCode::Enter), k('q')]).foot("back"),
     // Moving
     row(S::Moving, Action::Enter, "enter", "Open", &[code(KeyCode::Enter)]).foot("open").when(can::enter),
     row(S::Moving, Action::Up, "up", "Up", &[k('k'), code(KeyCode::Up)]),
@@ -245,7 +289,12 @@ pub const COMMANDS: &[Command] = &[
     row(S::Global, Action::Overview, "overview", "Overview", &[k('1')]).foot("overview").when(can::profile_open),
     row(S::Global, Action::Channels, "channels", "Channels", &[k('2')]).foot("channels").when(can::profile_open),
     row(S::Global, Action::Traffic, "traffic", "Traffic", &[k('3')]).foot("traffic").when(can::profile_open),
+    row(S::Global, Action::Groups, "groups", "Groups", &[k('4')]).foot("groups").when(can::profile_open),
     row(S::Global, Action::Profiles, "profiles", "Profiles", &[k('0')]).foot("profiles"),
+    row(S::Global, Action::Arm, "arm", "Arm the profile for a time, or disarm it", &[k('!')]).when(can::arm),
+    row(S::Global, Action::Undo, "undo", "Take the last change back…", &[k('z')]).plans().when(can::undo),
+    row(S::Global, Action::Redo, "redo", "Do again what was taken back…", &[k('Z')]).plans().when(can::redo),
+    row(S::Global, Action::Outcome, "outcome", "What became of the last change", &[k('X')]).when(can::outcome),
     row(S::Global, Action::LastView, "last-view", "Last view", &[k('-')]).when(can::last_view),
     row(S::Global, Action::WireLog, "wire-log", "Wire log: what was asked and answered", &[k('@')])
         .foot("wire log")
@@ -306,12 +355,17 @@ mod tests {
         &[S::Overview, S::Moving, S::Global, S::Always],
         &[S::Channels, S::Moving, S::Global, S::Always],
         &[S::Traffic, S::Moving, S::Global, S::Always],
+        &[S::Groups, S::Moving, S::Global, S::Always],
         &[S::WireLog, S::Moving, S::Global, S::Always],
         &[S::Notices, S::Moving, S::Global, S::Always],
         &[S::Publish, S::Always],
         &[S::ActionMenu, S::Always],
         &[S::CopyMenu, S::Always],
-        &[S::Confirm, S::Always],
+        &[S::Plan, S::Confirm, S::Always],
+        &[S::Plan, S::Typed, S::Always],
+        &[S::Plan, S::Closed, S::Always],
+        &[S::Plan, S::Outcome, S::Always],
+        &[S::Form, S::Always],
     ];
 
     #[test]
@@ -337,9 +391,10 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_a_system_starts_from_a_menu_or_a_form() {
+    fn what_changes_a_system_starts_from_a_menu_or_a_form_or_takes_back() {
         for command in COMMANDS.iter().filter(|command| command.reach == Reach::Plans) {
-            assert!(matches!(command.scope, S::ActionMenu | S::Publish), "{}", command.id);
+            let back = matches!(command.action, Action::Undo | Action::Redo);
+            assert!(back || matches!(command.scope, S::ActionMenu | S::Publish | S::Form), "{}", command.id);
         }
     }
 }

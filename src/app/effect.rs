@@ -2,7 +2,7 @@
 
 use crate::domain::address::Address;
 use crate::domain::message::Message;
-use crate::domain::operation::Plan;
+use crate::domain::operation::{Change, Plan, Request};
 use crate::domain::position::{Position, Range};
 use crate::domain::view::MessageView;
 use bytes::Bytes;
@@ -26,6 +26,18 @@ pub enum Effect {
     /// Keep the channel lists of these integrations fresh: list now, then every few seconds, and send `Channels` each time.
     /// Replaces the watch before it; an integration not named is no longer asked.
     WatchChannels(Vec<Arc<str>>),
+    /// Groups are looked at all the time; while `near`, oftener. `rows` are those on the screen, by integration: ask how long they
+    /// are behind and send `GroupTimes`. Replaces the focus before it.
+    FocusGroups {
+        near: bool,
+        rows: Vec<(Arc<str>, Arc<str>)>,
+    },
+    /// Look at one group with its partitions and members now, and every few seconds until `StopTask`. Answers: `Group`.
+    WatchGroup {
+        task: TaskId,
+        integration: Arc<str>,
+        group: Arc<str>,
+    },
     /// Answer: `Described`.
     Describe {
         task: TaskId,
@@ -38,10 +50,11 @@ pub enum Effect {
         addresses: Vec<Address>,
         filter: String,
     },
-    /// Read history until its end, its limit or `StopTask`. Answers: `History`. `limit` counts messages that pass the filter.
+    /// Read history of these channels, merged by time, until its end, its limit or `StopTask`. Answers: `History`. `limit` counts
+    /// messages that pass the filter; the filter's own limit goes before it if it is smaller.
     ReadHistory {
         task: TaskId,
-        address: Address,
+        addresses: Vec<Address>,
         range: Range,
         limit: u64,
         filter: String,
@@ -64,6 +77,20 @@ pub enum Effect {
         task: TaskId,
         plan: Plan,
     },
+    /// Work out what a request would do, changing nothing. Answer: `Planned`.
+    Plan {
+        task: TaskId,
+        request: Request,
+    },
+    /// Carry a change out, exactly as planned. It is never cut off. Answer: `Executed`.
+    Execute {
+        task: TaskId,
+        change: Arc<Change>,
+    },
+    /// Arm the profile for its time, if this is its name. Answer: `Armed`.
+    Arm(String),
+    /// Answer: `Armed`.
+    Disarm,
     /// Put something into the clipboard. Answer: `Copied`.
     Copy(Copy),
     /// Open `$EDITOR` on these bytes. Answer: `Edited`.
@@ -78,6 +105,12 @@ pub enum Effect {
         task: TaskId,
         path: String,
         messages: Vec<Arc<MessageView>>,
+    },
+    /// Write all of a channel's history to a file in the same form; a part of it is no file at all. Answer: `Job`.
+    ExportChannel {
+        task: TaskId,
+        path: String,
+        address: Address,
     },
     /// Send the lines of this integration's wire log after this number, and new ones as they come, as `Wire`;
     /// `None` ends that.

@@ -4,8 +4,10 @@ use super::effect::{EditPurpose, TaskId};
 use crate::domain::channel::{Channel, Description};
 use crate::domain::fault::Fault;
 use crate::domain::health::Link;
-use crate::domain::operation::PublishSpec;
+use crate::domain::lag::{Behind, Board, GroupView};
+use crate::domain::operation::{Change, Done, OperationSpec, PublishSpec};
 use crate::domain::receipt::Receipt;
+use crate::domain::safety::Safety;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use crate::domain::view::{Counts, Decoded, MessageView};
@@ -46,10 +48,30 @@ pub enum Event {
         integration: Arc<str>,
         spec: Option<&'static PublishSpec>,
     },
+    /// What can be done to an integration, its channels and groups: sent once its session is known.
+    Operations {
+        integration: Arc<str>,
+        operations: &'static [&'static OperationSpec],
+    },
     /// The channels of a watched integration, internal ones included.
     Channels {
         integration: Arc<str>,
         result: Result<Vec<Channel>, Fault>,
+    },
+    /// The groups of an integration, judged anew; `None`: its system has none. Comes by itself while a profile is open.
+    Groups {
+        integration: Arc<str>,
+        result: Result<Option<Box<Board>>, Fault>,
+    },
+    /// How long groups of `FocusGroups` are behind.
+    GroupTimes {
+        integration: Arc<str>,
+        times: Vec<(Arc<str>, Behind)>,
+    },
+    /// The group of `WatchGroup`, anew.
+    Group {
+        task: TaskId,
+        result: Result<Box<GroupView>, Fault>,
     },
     Described {
         task: TaskId,
@@ -82,6 +104,18 @@ pub enum Event {
         task: TaskId,
         result: Result<Receipt, Fault>,
     },
+    /// What a request would do.
+    Planned {
+        task: TaskId,
+        result: Result<Arc<Change>, Fault>,
+    },
+    /// A change has ended: what became of its parts, or what kept it from starting.
+    Executed {
+        task: TaskId,
+        result: Result<Done, Fault>,
+    },
+    /// Until when the profile is armed; `None`: it is not. Or why it cannot be armed.
+    Armed(Result<Option<Timestamp>, Fault>),
     /// Progress of long work that runs outside of a screen.
     Job {
         task: TaskId,
@@ -126,7 +160,8 @@ pub struct Opened {
     pub name: SafeText,
     /// Embedded systems, not somebody's real ones.
     pub demo: bool,
-    pub read_only: bool,
+    /// What may be changed, and what has to be armed first.
+    pub safety: Safety,
     /// Some integration does not check its server's certificate.
     pub unverified_tls: bool,
     pub integrations: Vec<OpenedIntegration>,
@@ -181,6 +216,8 @@ pub struct HistoryUpdate {
     pub notes: Vec<SafeText>,
     /// Partitions that ended early; the others go on.
     pub faults: Vec<Fault>,
+    /// How far a search is, or its closing report; nothing where there is no query.
+    pub said: Option<SafeText>,
     /// The reading has ended, well or not.
     pub end: Option<Result<(), Fault>>,
 }

@@ -1,11 +1,12 @@
 //! What the console knows of one integration: its connection, its channels and their rates.
 
 use super::event::OpenedIntegration;
+use super::screens::groups::Watched;
 use super::spark::Spark;
 use crate::domain::channel::Channel;
 use crate::domain::fault::Fault;
 use crate::domain::health::Link;
-use crate::domain::operation::PublishSpec;
+use crate::domain::operation::{OperationSpec, PublishSpec};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use std::collections::HashMap;
@@ -26,6 +27,8 @@ pub struct Integration {
     pub latency: Option<Duration>,
     /// `None` until the session is known.
     pub publishes: Option<Option<&'static PublishSpec>>,
+    /// What can be done to it, in the order of a menu; `None` until the session is known.
+    pub operations: Option<&'static [&'static OperationSpec]>,
     /// In the order of their names, the last list that was read.
     pub channels: Vec<Channel>,
     /// The names of `channels`, ready to be drawn, with the recent rates of each.
@@ -37,6 +40,7 @@ pub struct Integration {
     /// Messages a second of all channels, if any is known.
     pub rate_in: Option<f64>,
     pub spark: Spark,
+    pub groups: Watched,
 }
 
 /// A channel's name and recent rates.
@@ -56,12 +60,14 @@ impl Integration {
             link: Link::Connecting,
             latency: None,
             publishes: None,
+            operations: None,
             channels: Vec::new(),
             shown: Vec::new(),
             listed_at: None,
             list_fault: None,
             rate_in: None,
             spark: Spark::default(),
+            groups: Watched::default(),
         }
     }
 

@@ -3,7 +3,8 @@
 use super::Model;
 use super::commands::{Action, COMMANDS, Command, Key, Reason, Scope};
 use super::model::Screen;
-use super::overlays::Overlay;
+use super::overlays::{Overlay, plan};
+use crate::domain::safety::{Gate, Rung};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 /// The scope of a screen's own commands.
@@ -14,6 +15,7 @@ pub fn screen_scope(screen: Screen) -> Scope {
         Screen::Overview => Scope::Overview,
         Screen::Channels => Scope::Channels,
         Screen::Traffic => Scope::Traffic,
+        Screen::Groups => Scope::Groups,
         Screen::Publish => Scope::Publish,
         Screen::WireLog => Scope::WireLog,
         Screen::Notices => Scope::Notices,
@@ -25,6 +27,16 @@ pub fn scopes(model: &Model) -> Vec<Scope> {
     match &model.overlay {
         Some(Overlay::Menu(menu)) => return vec![menu.scope, Scope::Always],
         Some(Overlay::Confirm(_)) => return vec![Scope::Confirm, Scope::Always],
+        Some(Overlay::Form(_)) => return vec![Scope::Form, Scope::Always],
+        Some(Overlay::Plan(view)) => {
+            let rung = match &view.rung {
+                _ if view.is_refused() || plan::gate(model, view) != Gate::Open => Scope::Closed,
+                Rung::Yes => Scope::Confirm,
+                Rung::Count { .. } | Rung::Address(_) => Scope::Typed,
+            };
+            return vec![rung, Scope::Plan, Scope::Always];
+        }
+        Some(Overlay::Outcome(_)) => return vec![Scope::Outcome, Scope::Plan, Scope::Always],
         Some(Overlay::Palette(_) | Overlay::Prompt(_) | Overlay::Help(_)) => return vec![Scope::Always],
         None if model.typing.is_some() => return vec![Scope::Always],
         None => {}
@@ -63,6 +75,7 @@ fn is_here(screen: Screen, action: Action) -> bool {
         (Screen::Overview, Action::Overview)
             | (Screen::Channels, Action::Channels)
             | (Screen::Traffic, Action::Traffic)
+            | (Screen::Groups, Action::Groups)
             | (Screen::Profiles, Action::Profiles)
             | (Screen::WireLog, Action::WireLog)
     )

@@ -1,13 +1,13 @@
 //! Keys, pastes and the mouse: to the input that is open, else to the command table.
 
-use super::commands::Command;
+use super::changes;
 use super::list::{Step, window};
 use super::model::{Model, Screen};
 use super::overlays::confirm::Confirm;
 use super::overlays::palette::{self, Target};
-use super::overlays::{Overlay, help, input, menu};
+use super::overlays::{Overlay, help, input, menu, plan};
 use super::screens::traffic::open;
-use super::screens::{channels, overview, profiles, traffic};
+use super::screens::{channels, groups, overview, profiles, traffic};
 use super::{act, keymap, layout, moving};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
@@ -23,9 +23,11 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) {
         Some(Overlay::Menu(_)) => menu_key(model, key.code),
         Some(Overlay::Help(_)) => help_key(model, key.code),
         Some(Overlay::Prompt(_)) => prompt_key(model, key),
+        Some(Overlay::Form(_)) => operation_key(model, key),
+        Some(Overlay::Plan(_)) => plan_key(model, key),
         None if model.typing.is_some() => filter_key(model, key),
         None if model.screen == Screen::Publish => form_key(model, key),
-        Some(Overlay::Confirm(_)) | None => false,
+        Some(Overlay::Confirm(_) | Overlay::Outcome(_)) | None => false,
     };
     if taken {
         model.touch();
@@ -34,9 +36,13 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) {
 
 /// Pasted text goes into an input or nowhere: it is never read as keys.
 pub(super) fn paste(model: &mut Model, text: &str) {
+    let plan_takes_text = matches!(&model.overlay, Some(Overlay::Plan(view)) if plan::takes_text(model, view));
     let editor = match &mut model.overlay {
         Some(Overlay::Palette(palette)) => Some(&mut palette.editor),
         Some(Overlay::Prompt(prompt)) => Some(&mut prompt.editor),
+        Some(Overlay::Form(form)) if form.planning.is_none() => form.editor(),
+        Some(Overlay::Plan(_)) if !plan_takes_text => None,
+        Some(Overlay::Plan(view)) => Some(&mut view.editor),
         Some(_) => None,
         None => match (&mut model.typing, &mut model.form, model.screen) {
             (Some(filter), ..) => Some(&mut filter.editor),
@@ -71,6 +77,7 @@ pub(super) fn mouse(model: &mut Model, mouse: MouseEvent) {
                 Screen::Overview => model.overview.list.offset(),
                 Screen::Channels => model.channels.list.offset(),
                 Screen::Traffic => model.traffic.list.offset(),
+                Screen::Groups if !groups::is_open(model) => model.groups.list.offset(),
                 Screen::Profiles => model.profiles.list.offset(),
                 _ => return,
             };
@@ -114,7 +121,9 @@ fn chosen(model: &mut Model) {
     model.overlay = None;
     match target {
         Target::Command(command) => act::command(model, command),
+        Target::Operation(spec, address) => changes::open(model, spec, address),
         Target::Screen(Screen::Channels) => channels::open(model, None),
+        Target::Screen(Screen::Groups) => groups::open(model, None),
         Target::Screen(screen) => act::go(model, screen),
         Target::Channel(address) => open::open(model, vec![address]),
         Target::Profile(path) => profiles::opening(model, "profile", super::Effect::OpenProfile(path)),
@@ -124,27 +133,61 @@ fn chosen(model: &mut Model) {
 fn menu_key(model: &mut Model, code: KeyCode) -> bool {
     let Some(Overlay::Menu(open)) = model.overlay else { return false };
     let rows = menu::rows(model, open.scope);
+    let numbered = |digit: char| {
+        let number = digit.to_digit(10).filter(|digit| *digit > 0)?;
+        rows.iter().position(|row| row.number == Some(number))
+    };
     let go = |model: &mut Model, selected| model.overlay = Some(Overlay::Menu(menu::Menu { selected, ..open }));
     match code {
         KeyCode::Esc | KeyCode::Char('q') => model.overlay = None,
         KeyCode::Up => go(model, open.selected.saturating_sub(1)),
         KeyCode::Down => go(model, (open.selected + 1).min(rows.len().saturating_sub(1))),
         KeyCode::Enter => {
-            if let Some(command) = rows.get(open.selected).map(|(command, _)| *command) {
-                menu_command(model, command);
+            if let Some(row) = rows.get(open.selected) {
+                menu_row(model, row);
             }
         }
+        KeyCode::Char(c) => match numbered(c).and_then(|at| rows.get(at)) {
+            Some(row) => menu_row(model, row),
+            None => return false,
+        },
         _ => return false,
     }
     true
 }
 
 /// A menu closes when something was chosen from it, and stays to show why it could not be done.
-fn menu_command(model: &mut Model, command: &'static Command) {
-    if (command.available)(model).is_ok() {
+fn menu_row(model: &mut Model, row: &menu::Row) {
+    if row.available.is_ok() {
         model.overlay = None;
     }
-    act::command(model, command);
+    match &row.item {
+        menu::Item::Command(command) => act::command(model, command),
+        menu::Item::Operation(spec, address) => act::operation(model, spec, address, &row.available),
+    }
+}
+
+/// What is typed to confirm a plan.
+fn plan_key(model: &mut Model, key: KeyEvent) -> bool {
+    let takes_text = matches!(&model.overlay, Some(Overlay::Plan(view)) if plan::takes_text(model, view));
+    let Some(Overlay::Plan(view)) = &mut model.overlay else { return false };
+    let taken = takes_text && view.editor.key(key);
+    if taken {
+        view.error = None;
+    }
+    taken
+}
+
+fn operation_key(model: &mut Model, key: KeyEvent) -> bool {
+    let Some(Overlay::Form(form)) = &mut model.overlay else { return false };
+    match key.code {
+        KeyCode::Esc => changes::leave_form(model),
+        _ if form.planning.is_some() => return false,
+        KeyCode::Enter if form.is_last() => changes::review(model),
+        KeyCode::Enter => form.next(1),
+        _ => return form.key(key),
+    }
+    true
 }
 
 fn help_key(model: &mut Model, code: KeyCode) -> bool {
@@ -165,7 +208,7 @@ fn help_key(model: &mut Model, code: KeyCode) -> bool {
 fn prompt_key(model: &mut Model, key: KeyEvent) -> bool {
     let Some(Overlay::Prompt(prompt)) = &mut model.overlay else { return false };
     match key.code {
-        KeyCode::Esc => model.overlay = None,
+        KeyCode::Esc => model.overlay = prompt.behind.take().map(|overlay| *overlay),
         KeyCode::Enter => {
             let (ask, text) = (prompt.ask, prompt.editor.text());
             if let Err(error) = act::answer(model, ask, &text)
@@ -256,6 +299,10 @@ fn set_filter(model: &mut Model, text: String) {
             model.channels.filter = text;
             channels::rebuild(model);
         }
+        Screen::Groups => {
+            model.groups.filter = text;
+            groups::rebuild(model);
+        }
         _ => {}
     }
 }
@@ -284,7 +331,7 @@ fn form_key(model: &mut Model, key: KeyEvent) -> bool {
     if matches!(key.code, KeyCode::Char(_)) && !key.modifiers.contains(KeyModifiers::CONTROL) {
         form.begin();
     }
-    let taken = form.editor().is_some_and(|editor| editor.key(key));
+    let taken = form.key(key);
     if taken {
         form.error = None;
         form.touched = true;

@@ -29,6 +29,19 @@ pub struct Areas {
     pub footer: Rect,
 }
 
+/// Cells that a plan takes, where there are so many.
+pub const PLAN_WIDTH: u16 = 110;
+
+/// A panel over the screen, at most so wide and high inside: its area, and its inside.
+pub fn panel(screen_width: u16, screen_height: u16, width: u16, height: u16) -> (Rect, Rect) {
+    // Slivers of the screen beside it would only disturb.
+    let width = if width.saturating_add(16) > screen_width { screen_width } else { width };
+    let height = height.saturating_add(4).min(screen_height.saturating_sub(3));
+    let x = (screen_width - width) / 2;
+    let y = 2 + (screen_height.saturating_sub(height + 3)) / 4;
+    (Rect::new(x, y, width, height), Rect::new(x + 2, y + 2, width.saturating_sub(4), height.saturating_sub(4)))
+}
+
 /// Whether the detail has room beside the list.
 pub fn is_wide(model: &Model) -> bool {
     model.width >= WIDE
@@ -61,10 +74,11 @@ pub fn areas(model: &Model) -> Option<Areas> {
     })
 }
 
-/// Whether a row under the crumbs says what is wrong.
+/// Whether a row under the crumbs says what is wrong, or how far a search is.
 fn banner(model: &Model) -> bool {
     let typing = model.typing.as_ref().is_some_and(|filter| filter.error.is_some() || !filter.candidates.is_empty());
-    model.screen == Screen::Traffic && (typing || model.traffic.interrupted.is_some())
+    let searched = model.traffic.said.is_some() && !model.traffic.is_live();
+    model.screen == Screen::Traffic && (typing || model.traffic.interrupted.is_some() || searched)
 }
 
 fn split(model: &Model, body: Rect) -> (Rect, Option<Rect>, Option<Rect>) {

@@ -8,12 +8,14 @@
 
 mod act;
 mod available;
+pub mod changes;
 pub mod clock;
 pub mod columns;
 pub mod commands;
 pub mod editor;
 pub mod effect;
 pub mod event;
+pub mod fields;
 pub mod headers;
 pub mod integration;
 pub mod jobs;
@@ -28,6 +30,7 @@ pub mod overlays;
 pub mod screens;
 pub mod spark;
 mod update;
+pub mod wrap;
 
 pub use effect::{Effect, TaskId};
 pub use event::Event;

@@ -1,5 +1,6 @@
 //! `Model`: everything a frame needs. Changed by [`super::update`] alone.
 
+use super::changes::Changes;
 use super::clock;
 use super::effect::{Effect, TaskId};
 use super::event::Opened;
@@ -8,6 +9,7 @@ use super::jobs::Job;
 use super::overlays::Overlay;
 use super::overlays::input::Filter;
 use super::screens::channels::Channels;
+use super::screens::groups::Groups;
 use super::screens::notices::Notices;
 use super::screens::overview::Overview;
 use super::screens::profiles::Profiles;
@@ -28,6 +30,7 @@ pub enum Screen {
     Overview,
     Channels,
     Traffic,
+    Groups,
     Publish,
     WireLog,
     Notices,
@@ -54,10 +57,12 @@ pub struct Model {
     pub overview: Overview,
     pub channels: Channels,
     pub traffic: Traffic,
+    pub groups: Groups,
     pub form: Option<Form>,
     pub wire: WireLog,
     pub notices: Notices,
     pub jobs: Vec<Job>,
+    pub changes: Changes,
     pub mouse: bool,
     /// When `Ctrl-C` was pressed with nothing left to cancel.
     pub(super) cancelled_at: Option<Timestamp>,
@@ -102,10 +107,12 @@ impl Model {
             overview: Overview::default(),
             channels: Channels::default(),
             traffic: Traffic::default(),
+            groups: Groups::default(),
             form: None,
             wire: WireLog::default(),
             notices: Notices::default(),
             jobs: Vec::new(),
+            changes: Changes::default(),
             mouse: false,
             cancelled_at: None,
             face: 0,
@@ -155,7 +162,7 @@ impl Model {
     /// What is typed at the moment takes all letters.
     pub fn is_typing(&self) -> bool {
         self.typing.is_some()
-            || matches!(self.overlay, Some(Overlay::Palette(_) | Overlay::Prompt(_)))
+            || matches!(self.overlay, Some(Overlay::Palette(_) | Overlay::Prompt(_) | Overlay::Form(_) | Overlay::Plan(_)))
             || (self.overlay.is_none() && self.screen == Screen::Publish)
     }
 

@@ -3,12 +3,16 @@
 use super::commands::Action;
 use super::list::{List, Step};
 use super::model::{Model, Screen};
+use super::overlays::{Overlay, outcome, plan};
 use super::screens::traffic::open;
-use super::screens::{channels, overview, profiles};
+use super::screens::{channels, groups, overview, profiles};
 use super::{layout, screens};
 
 /// Moves the cursor of the screen.
 pub(super) fn step(model: &mut Model, step: Step) {
+    if matches!(model.overlay, Some(Overlay::Plan(_) | Overlay::Outcome(_))) {
+        return scroll_overlay(model, step);
+    }
     let page = model.page();
     match model.screen {
         Screen::Overview => {
@@ -22,6 +26,18 @@ pub(super) fn step(model: &mut Model, step: Step) {
             channels::follow(model);
         }
         Screen::Traffic => open::step(model, step),
+        Screen::Groups if groups::is_open(model) => {
+            let page = groups::part_page(model);
+            if let Some(open) = &mut model.groups.open {
+                let mut list = std::mem::take(&mut open.list);
+                list.step(step, open.rows.len(), page, |row| open.key_at(row));
+                open.list = list;
+            }
+        }
+        Screen::Groups => {
+            let len = model.groups.rows.len();
+            step_list(model, len, page, step, |m| &mut m.groups.list, groups::key_at);
+        }
         Screen::Profiles => {
             let len = model.profiles.entries.as_ref().map_or(0, Vec::len);
             step_list(model, len, page, step, |m| &mut m.profiles.list, profiles::key_at);
@@ -35,6 +51,29 @@ pub(super) fn step(model: &mut Model, step: Step) {
             step_list(model, len, page, step, |m| &mut m.notices.list, |m, row| m.notices.all[len - 1 - row].number);
         }
         Screen::Welcome | Screen::Publish => {}
+    }
+}
+
+/// Scrolls the plan or the outcome that stands over the screen.
+fn scroll_overlay(model: &mut Model, step: Step) {
+    let (offset, rows, page) = match &model.overlay {
+        Some(Overlay::Plan(view)) => {
+            let (_, width) = plan::page(model, 0);
+            let rows = plan::rows(model, &view.plan, width).len();
+            (view.offset, rows, plan::page(model, rows).0)
+        }
+        Some(Overlay::Outcome(offset)) => {
+            let (_, width) = plan::page(model, 0);
+            let rows = model.changes.last.as_ref().map_or(0, |last| outcome::rows(last, width).len());
+            (*offset, rows, plan::page(model, rows).0)
+        }
+        _ => return,
+    };
+    let to = step.from(offset, rows.saturating_sub(page) + 1, page);
+    match &mut model.overlay {
+        Some(Overlay::Plan(view)) => view.offset = to,
+        Some(Overlay::Outcome(offset)) => *offset = to,
+        _ => {}
     }
 }
 

@@ -8,10 +8,11 @@ use super::list::List;
 use super::model::{Model, Profile, Screen};
 use super::screens::publish::{Body, Form};
 use super::screens::traffic::{self, open};
-use super::screens::{channels, overview, profiles, wire_log};
-use super::{act, clock, keys, layout};
+use super::screens::{channels, groups, overview, profiles, wire_log};
+use super::{act, changes, clock, keys, layout};
 use crate::domain::channel::Channel;
 use crate::domain::fault::Fault;
+use crate::domain::lag::Behind;
 use crate::domain::receipt::Receipt;
 use crate::domain::view::MessageView;
 use bytes::Bytes;
@@ -63,9 +64,16 @@ impl Model {
                     self.touch();
                 }
             }
+            Event::Operations { integration, operations } => {
+                if let Some(i) = self.integration_mut(&integration) {
+                    i.operations = Some(operations);
+                    self.touch();
+                }
+            }
             other => self.take_answer(other),
         }
         settle(self);
+        groups::focus(self);
         self.face = clock::face(self);
         std::mem::take(&mut self.out)
     }
@@ -75,6 +83,9 @@ impl Model {
         let now = self.now;
         match event {
             Event::Channels { integration, result } => listed(self, &integration, result),
+            Event::Groups { integration, result } => groups::looked(self, &integration, result),
+            Event::GroupTimes { integration, times } => group_times(self, &integration, times),
+            Event::Group { task, result } => groups::follow(self, task, result),
             Event::Described { task, result } => {
                 if let Some(pane) = self.channels.describe.as_mut().filter(|pane| pane.task == task) {
                     pane.result = Some(result);
@@ -101,6 +112,9 @@ impl Model {
             }
             Event::Fetched { task, result } => fetched(self, task, result),
             Event::Published { task, result } => published(self, task, result),
+            Event::Planned { task, result } => changes::planned(self, task, result),
+            Event::Executed { task, result } => changes::executed(self, task, result),
+            Event::Armed(result) => changes::armed(self, result),
             Event::Job { task, update } => job(self, task, update),
             Event::Wire { integration, lines } if self.wire.integration.as_ref() == Some(&integration) => {
                 self.revision += u64::from(self.wire.add(lines));
@@ -133,13 +147,14 @@ pub(super) fn say(model: &mut Model, level: Level, text: &str) {
     model.touch();
 }
 
-fn fault_said(model: &mut Model, fault: &Fault) {
+pub(super) fn fault_said(model: &mut Model, fault: &Fault) {
     model.notices.fault(fault, model.now);
     model.touch();
 }
 
 fn tick(model: &mut Model, now: crate::domain::time::Timestamp) {
     model.now = now;
+    changes::tick(model);
     traffic::tick(model);
     let expired = model.notices.expire(now);
     let face = clock::face(model);
@@ -158,8 +173,11 @@ fn profile_opened(model: &mut Model, opened: Opened) {
     model.overview = overview::Overview::default();
     model.channels = channels::Channels { asked_at: Some(model.now), ..channels::Channels::default() };
     model.traffic = traffic::Traffic::default();
+    groups::close(model);
+    model.groups = groups::Groups { asked_at: Some(model.now), ..groups::Groups::default() };
     model.wire = wire_log::WireLog::default();
     model.form = None;
+    model.changes = changes::Changes::default();
     model.overlay = None;
     model.typing = None;
     model.back.clear();
@@ -181,6 +199,17 @@ fn listed(model: &mut Model, integration: &Arc<str>, result: Result<Vec<Channel>
         model.channels.asked_at = None;
         channels::rebuild(model);
         overview::rebuild(model);
+        model.touch();
+    }
+}
+
+fn group_times(model: &mut Model, integration: &str, times: Vec<(Arc<str>, Behind)>) {
+    let Some(found) = model.integration_mut(integration) else { return };
+    let mut changed = false;
+    for (group, behind) in times {
+        changed |= found.groups.behind.insert(group, behind) != Some(behind);
+    }
+    if changed && model.screen == Screen::Groups {
         model.touch();
     }
 }
@@ -256,6 +285,15 @@ fn settle(model: &mut Model) {
     match model.screen {
         Screen::Overview => settle_list(model, model.overview.rows.len(), page, |m| &mut m.overview.list, overview::key_at),
         Screen::Channels => settle_list(model, model.channels.rows.len(), page, |m| &mut m.channels.list, channels::key_at),
+        Screen::Groups => {
+            settle_list(model, model.groups.rows.len(), page, |m| &mut m.groups.list, groups::key_at);
+            let page = groups::part_page(model);
+            if let Some(open) = &mut model.groups.open {
+                let mut list = std::mem::take(&mut open.list);
+                list.settle(open.rows.len(), page, true, |row| open.key_at(row));
+                open.list = list;
+            }
+        }
         Screen::Profiles => {
             let len = model.profiles.entries.as_ref().map_or(0, Vec::len);
             settle_list(model, len, page, |m| &mut m.profiles.list, profiles::key_at);

@@ -18,8 +18,17 @@ pub(super) async fn open(connection: &Connection, look: &Look, first: First) -> 
             .next("`mqdeck --help` lists the commands for scripts")
             .into());
     }
+    not_armed_at_start(connection)?;
     runtime::console(connection.opener()?, theme(look)?, first).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// In the console somebody arms who sees what is there, and for a time.
+pub(super) fn not_armed_at_start(connection: &Connection) -> Result<(), Fault> {
+    match &connection.arm {
+        Some(name) => Err(usage("arm", name, "--arm is for single commands").next("press `!` in the console")),
+        None => Ok(()),
+    }
 }
 
 /// The theme that was asked for, in the colours that the terminal has.

@@ -1,8 +1,13 @@
 //! The command line: one file a command. Every command asks the gateway, as the console does.
 
+mod change;
 mod channels;
 mod console;
 mod demo;
+mod find;
+mod groups;
+mod lag;
+mod manage;
 mod manual;
 mod output;
 mod play;
@@ -46,6 +51,9 @@ pub struct Connection {
     /// Refuses everything that changes something.
     #[arg(long, global = true)]
     pub read_only: bool,
+    /// Arms a production profile, or what destroys, for this one command: the profile's name, typed.
+    #[arg(long, global = true, value_name = "PROFILE", conflicts_with = "read_only")]
+    pub arm: Option<String>,
     /// Value of a `${var.name}` of the profile; may be repeated.
     #[arg(long = "var", global = true, value_name = "NAME=VALUE")]
     pub variables: Vec<String>,
@@ -72,8 +80,16 @@ pub enum Command {
     Channels(channels::Channels),
     /// Messages, live or from history, one line each.
     Tail(tail::Tail),
+    /// How far groups are behind, with a verdict and a time; assertions on it.
+    Lag(lag::Lag),
+    /// Looks for messages in history, at the speed of the wire.
+    Find(find::Find),
     /// Publishes a message, or one a line.
     Publish(publish::Publish),
+    /// Puts a group's positions elsewhere, and back.
+    Groups(groups::Groups),
+    /// What can be done to a system itself: topics made, set, emptied, deleted; groups reset and deleted.
+    Manage(manage::Manage),
     /// The profiles there are, what they say, and what is wrong with them.
     Profile(profile::Args),
     /// Drives the console by a script, without a terminal; frames as text and SVG.
@@ -93,7 +109,11 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status(status) => status.run(&connection).await,
         Command::Channels(channels) => channels.run(&connection).await,
         Command::Tail(tail) => tail.run(&connection).await,
+        Command::Lag(lag) => lag.run(&connection).await,
+        Command::Find(find) => find.run(&connection).await,
         Command::Publish(publish) => publish.run(&connection).await,
+        Command::Groups(groups) => groups.run(&connection).await,
+        Command::Manage(manage) => manage.run(&connection).await,
         Command::Profile(args) => profile(&args, &connection),
         Command::Play(play) => play.run(&connection, &look).await,
         Command::Completions(completions) => completions.run(),
@@ -139,7 +159,11 @@ impl Connection {
                 );
             }
         };
-        Ok(Gateway::open(profile, self.read_only))
+        let gateway = Gateway::open(profile, self.read_only);
+        if let Some(name) = &self.arm {
+            gateway.arm(name, None)?;
+        }
+        Ok(gateway)
     }
 }
 

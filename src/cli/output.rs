@@ -1,9 +1,19 @@
 //! What commands write: lines and tables on stdout, notes and progress on stderr. Nothing foreign goes out unescaped.
 
+use crate::domain::address::Address;
+use crate::domain::fault::Fault;
+use crate::domain::message::Message;
 use crate::domain::text::{SafeText, escape_json};
+use crate::domain::view::Preview;
+use crate::gateway::Gateway;
+use crate::gateway::ingest::Ingest;
+use crate::wire::lines;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use jiff::tz::TimeZone;
 use serde_json::Value as Json;
+use std::collections::HashMap;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::sync::Arc;
 
 /// Standard output, buffered.
 pub(super) struct Out(BufWriter<StdoutLock<'static>>);
@@ -29,6 +39,44 @@ impl Out {
     }
 }
 
+/// Messages on standard output, one line each.
+pub(super) struct Messages {
+    pub(super) out: Out,
+    json: bool,
+    /// Several channels are read: each line says which.
+    several: bool,
+    ingest: HashMap<Arc<str>, Ingest>,
+    zone: TimeZone,
+}
+
+impl Messages {
+    pub(super) fn new(gateway: &Gateway, addresses: &[Address], json: bool) -> Result<Self, Fault> {
+        let mut ingest = HashMap::new();
+        for address in addresses {
+            ingest.insert(address.integration.clone(), gateway.ingest(&address.integration)?);
+        }
+        Ok(Self { out: Out::new(), json, several: addresses.len() > 1, ingest, zone: TimeZone::system() })
+    }
+
+    pub(super) fn print(&mut self, integration: &Arc<str>, message: &Message) -> io::Result<()> {
+        if self.json {
+            let address = Address::new(integration, &message.channel);
+            return self.out.line(&lines::write(&address, message, &[]));
+        }
+        let Some(ingest) = self.ingest.get(integration) else { return Ok(()) };
+        let view = ingest.view(message);
+        let time = message.timestamp.map_or_else(|| "–".to_owned(), |t| t.clock(&self.zone));
+        let key = view.key.as_ref().map_or("–", |k| k.as_str());
+        let value = match &view.preview {
+            Preview::Tombstone => "∅ tombstone",
+            Preview::Empty => "(empty)",
+            Preview::Text(text) | Preview::Binary(text) => text.as_str(),
+        };
+        let channel = if self.several { format!("{}  ", view.address) } else { String::new() };
+        self.out.line(&format!("{time}  {channel}{:<10}  {key:<16}  {value}", message.position.to_string()))
+    }
+}
+
 /// Whether a person reads standard output.
 pub(super) fn is_terminal() -> bool {
     io::stdout().is_terminal()
@@ -38,6 +86,12 @@ pub(super) fn is_terminal() -> bool {
 #[expect(clippy::print_stderr, reason = "this is where commands speak to people")]
 pub(super) fn note(text: &str) {
     eprintln!("mqdeck: {text}");
+}
+
+/// A line on stderr that a program may read.
+#[expect(clippy::print_stderr, reason = "where reports go")]
+pub(super) fn line(text: &str) {
+    eprintln!("{text}");
 }
 
 /// A table without lines; columns whose heading starts with `>` are aligned to the right.

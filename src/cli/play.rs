@@ -27,6 +27,7 @@ pub struct Play {
 
 impl Play {
     pub(super) async fn run(&self, connection: &Connection, look: &Look) -> anyhow::Result<ExitCode> {
+        console::not_armed_at_start(connection)?;
         let path = self.tape.display().to_string();
         let text = std::fs::read_to_string(&self.tape).map_err(|e| usage("read", &path, e.to_string()))?;
         let mut tape = match tape::parse(&text) {

@@ -5,6 +5,7 @@ use crate::config::profile::{Auth, Integration, ScramMechanism, Seed, TlsVersion
 use crate::config::source::Problems;
 use crate::config::store::{self, Store};
 use crate::domain::fault::Fault;
+use crate::domain::safety::Safety;
 use crate::domain::text::{SafeText, escape_json};
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -205,9 +206,18 @@ fn columns<const N: usize>(out: &mut dyn Write, rows: &[[String; N]]) -> io::Res
 }
 
 fn rows(loaded: &Loaded) -> Vec<Row> {
-    let read_only = ["safety.mode", "safety.production"].iter().find_map(|path| loaded.origins.get(*path).copied());
-    let value = if loaded.profile.read_only { "yes" } else { "no" };
-    let mut rows = vec![Row { integration: String::new(), setting: "read-only".into(), value: value.into(), line: read_only }];
+    let Safety { mode, production, arm_for } = loaded.profile.safety;
+    let row = |name: &str, value: String| Row {
+        integration: String::new(),
+        setting: name.into(),
+        value: value.into(),
+        line: loaded.origins.get(&format!("safety.{name}")).copied(),
+    };
+    let mut rows = vec![
+        row("mode", mode.word().to_owned()),
+        row("production", if production { "yes" } else { "no" }.to_owned()),
+        row("arm_for", duration(arm_for)),
+    ];
     for integration in &loaded.profile.integrations {
         rows.extend(Rows { loaded, integration, found: Vec::new() }.collect());
     }

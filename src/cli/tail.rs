@@ -1,25 +1,21 @@
 //! `mqdeck tail`: messages, live or from history, one line each. Nothing is dropped: a slow reader slows the reading down.
 
 use super::Connection;
-use super::output::{self, Out};
-use crate::adapters::session::{Reading, TailEvent};
+use super::output::{self, Messages};
+use crate::adapters::session::TailEvent;
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
 use crate::domain::message::Message;
 use crate::domain::position::{Bound, Position, Range};
 use crate::domain::query::Query;
-use crate::domain::view::Preview;
 use crate::gateway::Gateway;
 use crate::gateway::filter::{Filter, Verdict};
-use crate::gateway::history::Merge;
-use crate::gateway::ingest::Ingest;
-use crate::wire::lines;
+use crate::gateway::find::{Report, Search};
 use clap::Args;
 use futures::StreamExt;
 use futures::stream::{BoxStream, select_all};
 use jiff::Zoned;
-use jiff::tz::TimeZone;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -55,17 +51,11 @@ impl Tail {
             result = self.read(&gateway, reach, &mut printer) => (result, false),
             _ = super::interrupted() => (Ok(()), true),
         };
-        printer.out.flush()?;
+        printer.messages.out.flush()?;
         if stopped {
-            output::note(&format!("stopped after {} messages", printer.printed));
+            output::note(&format!("stopped after {} messages", printer.given()));
         }
-        if !self.filter.is_empty() || printer.filter_errors > 0 {
-            let undecided = match printer.filter_errors {
-                0 => String::new(),
-                n => format!("; {n} could not be decoded, so the query cannot tell"),
-            };
-            output::note(&format!("{} of {} messages match{undecided}", printer.printed, printer.seen));
-        }
+        printer.close();
         gateway.shutdown().await;
         result?;
         Ok(if printer.faults > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -94,7 +84,7 @@ impl Tail {
                 TailEvent::Interrupted(fault) => output::note(&format!("{integration} interrupted: {fault}")),
                 TailEvent::Resumed { lost } => output::note(&format!("{integration} goes on, {} lost", lost_words(lost))),
             }
-            printer.out.flush()?;
+            printer.messages.out.flush()?;
         }
         Ok(())
     }
@@ -112,32 +102,20 @@ impl Tail {
         Ok(select_all(streams).boxed())
     }
 
+    /// History goes the way of a search, so that a filter is asked where the bytes are.
     async fn history(&self, gateway: &Gateway, range: Range, printer: &mut Printer<'_>) -> anyhow::Result<()> {
-        let mut all = Reading { lanes: Vec::new(), notes: Vec::new() };
-        let mut integrations: HashMap<Arc<str>, &Arc<str>> = HashMap::new();
-        for address in &self.addresses {
-            let channel = gateway.named(address)?;
-            let reading = gateway.history(&address.integration).await?.read(&channel, range).await?;
-            integrations.insert(channel, &address.integration);
-            all.lanes.extend(reading.lanes);
-            all.notes.extend(reading.notes);
-        }
-        for note in &all.notes {
+        let search = Search { range, limit: Some(printer.limit), ..Search::new(self.addresses.clone(), printer.filter.clone()) };
+        let mut finding = gateway.find(search).await?;
+        for note in &finding.notes {
             output::note(note);
         }
-        let mut merge = Merge::new(all);
-        while let Some(batch) = merge.next().await {
-            for message in &batch.messages {
-                let Some(integration) = integrations.get(&*message.channel) else { continue };
-                printer.history(integration, message)?;
-                if printer.done() {
-                    return Ok(());
-                }
+        while let Some(found) = finding.next().await {
+            for (integration, message) in &found.messages {
+                printer.messages.print(integration, message)?;
             }
-            for fault in batch.faults {
-                printer.faults += 1;
-                output::note(&fault.to_string());
-            }
+            printer.faults += found.faults.len() as u64;
+            found.faults.iter().for_each(|fault| output::note(&fault.to_string()));
+            printer.report = finding.report();
         }
         Ok(())
     }
@@ -156,61 +134,47 @@ struct Reach {
 /// Prints the messages that pass, and knows when it is enough.
 struct Printer<'a> {
     tail: &'a Tail,
-    ingest: HashMap<Arc<str>, Ingest>,
+    messages: Messages,
     filter: Filter,
     limit: u64,
-    out: Out,
-    zone: TimeZone,
+    /// What was read of history; the live tail does not say it again.
+    report: Report,
     seen: u64,
     printed: u64,
     filter_errors: u64,
     faults: u64,
-    /// How far history was read, so that the live tail does not say it again.
-    read: HashMap<(Arc<str>, i32), i64>,
 }
 
 impl<'a> Printer<'a> {
     fn new(tail: &'a Tail, filter: Filter, gateway: &Gateway) -> Result<Self, Fault> {
-        let mut ingest = HashMap::new();
-        for address in &tail.addresses {
-            ingest.insert(address.integration.clone(), gateway.ingest(&address.integration)?);
-        }
         Ok(Self {
             tail,
-            ingest,
+            messages: Messages::new(gateway, &tail.addresses, tail.json)?,
             limit: tail.limit.or(filter.query.limit).unwrap_or(u64::MAX),
             filter,
-            out: Out::new(),
-            zone: TimeZone::system(),
+            report: Report::default(),
             seen: 0,
             printed: 0,
             filter_errors: 0,
             faults: 0,
-            read: HashMap::new(),
         })
     }
 
-    fn done(&self) -> bool {
-        self.printed >= self.limit
+    /// Messages printed so far, of history and live.
+    fn given(&self) -> u64 {
+        self.report.given + self.printed
     }
 
-    fn history(&mut self, integration: &Arc<str>, message: &Message) -> std::io::Result<()> {
-        if let Position::Offset { partition, offset } = message.position {
-            self.read.insert((message.channel.clone(), partition), offset);
-        }
-        self.print(integration, message)
+    fn done(&self) -> bool {
+        self.given() >= self.limit
     }
 
     fn live(&mut self, integration: &Arc<str>, message: &Message) -> std::io::Result<()> {
         if let Position::Offset { partition, offset } = message.position
-            && self.read.get(&(message.channel.clone(), partition)).is_some_and(|read| offset <= *read)
+            && self.report.read.get(&(message.channel.clone(), partition)).is_some_and(|behind| offset < *behind)
         {
             return Ok(());
         }
-        self.print(integration, message)
-    }
-
-    fn print(&mut self, integration: &Arc<str>, message: &Message) -> std::io::Result<()> {
         if self.done() {
             return Ok(());
         }
@@ -218,26 +182,26 @@ impl<'a> Printer<'a> {
         match self.filter.test(message) {
             Verdict::Passes => {}
             Verdict::Fails => return Ok(()),
-            Verdict::Error => {
+            Verdict::Undecodable | Verdict::Failed => {
                 self.filter_errors += 1;
                 return Ok(());
             }
         }
         self.printed += 1;
-        if self.tail.json {
-            let address = Address::new(integration, &message.channel);
-            return self.out.line(&lines::write(&address, message, &[]));
+        self.messages.print(integration, message)
+    }
+
+    /// Says what the query made of what was read.
+    fn close(&self) {
+        if !self.tail.filter.is_empty() && self.report.counts.scanned > 0 {
+            output::note(&format!("history: {}", self.report));
         }
-        let Some(ingest) = self.ingest.get(integration) else { return Ok(()) };
-        let view = ingest.view(message);
-        let time = message.timestamp.map_or_else(|| "–".to_owned(), |t| t.clock(&self.zone));
-        let key = view.key.as_ref().map_or("–", |k| k.as_str());
-        let value = match &view.preview {
-            Preview::Tombstone => "∅ tombstone",
-            Preview::Empty => "(empty)",
-            Preview::Text(text) | Preview::Binary(text) => text.as_str(),
-        };
-        let channel = if self.tail.addresses.len() > 1 { format!("{}  ", view.address) } else { String::new() };
-        self.out.line(&format!("{time}  {channel}{:<10}  {key:<16}  {value}", message.position.to_string()))
+        if (!self.tail.filter.is_empty() && self.seen > 0) || self.filter_errors > 0 {
+            let undecided = match self.filter_errors {
+                0 => String::new(),
+                n => format!("; on {n} the query cannot tell"),
+            };
+            output::note(&format!("live: {} of {} messages match{undecided}", self.printed, self.seen));
+        }
     }
 }

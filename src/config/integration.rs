@@ -10,6 +10,7 @@ use super::tree::{Entry, Kind, Reading, Section, join};
 use crate::domain::suggest;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Every system that a profile may name; this build may hold fewer adapters.
 const SYSTEMS: &[&str] = &["kafka", "rabbitmq", "nats", "mqtt", "redis", "grpc", "json-rpc", "prometheus", "memory"];
@@ -45,6 +46,7 @@ pub(super) fn read(mut section: Section, rd: &mut Reading<'_>, context: &Context
     integration.timeout = section.duration(rd, "timeout").unwrap_or(integration.timeout);
     resilience(&mut section, rd, &mut integration);
     integration.channels = section.sections(rd, "channels").into_iter().filter_map(|block| kafka::channel(block, rd)).collect();
+    integration.groups = groups(&mut section, rd);
     if let Some(entry) = section.take(rd, "schema_registry") {
         rd.note(&entry.span, "schema_registry is not used yet");
     }
@@ -68,6 +70,22 @@ fn label(section: &Section, rd: &mut Reading<'_>) -> Option<String> {
         return None;
     }
     Some(name.clone())
+}
+
+/// The names of groups that are to be watched whether the system lists them or not.
+fn groups(section: &mut Section, rd: &mut Reading<'_>) -> Vec<Arc<str>> {
+    let Some(entry) = section.take(rd, "groups") else { return Vec::new() };
+    let mut groups: Vec<Arc<str>> = Vec::new();
+    for name in rd.texts(entry.value, "groups") {
+        if name.as_str().is_empty() {
+            rd.wrong(&name.span, "a group has a name", "write groups = [\"payments\"]");
+        } else if groups.iter().any(|known| **known == *name.as_str()) {
+            rd.wrong(&name.span, format!("the group {} is named twice", name.quoted()), "remove one of them");
+        } else {
+            groups.push(name.as_str().into());
+        }
+    }
+    groups
 }
 
 fn absent(kind: &Text, rd: &mut Reading<'_>, context: &Context<'_>) {

@@ -5,6 +5,7 @@ use super::profile::Profile;
 use super::secret::Secret;
 use super::source::{Note, Problem, Problems, Source};
 use super::tree::{Kind, Reading};
+use crate::domain::safety::{Mode, Safety};
 use crate::domain::suggest;
 use hcl_edit::Span;
 use hcl_edit::structure::{Block, Body, Structure};
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 
 /// A system as far as a profile needs to know it: one row of the adapters' table.
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +120,10 @@ pub fn read(text: &str, file: &str, name: &str, base: &Path, context: Context<'_
         holds_secret: false,
     };
     variables(&body, &mut rd);
-    let mut profile = Profile { name: name.into(), path: None, read_only: false, integrations: Vec::new() };
+    let mut profile = Profile { name: name.into(), path: None, safety: Safety::default(), integrations: Vec::new() };
+    for again in body.get_blocks("safety").skip(1) {
+        rd.wrong(&again.ident.span().unwrap_or_default(), "a second `safety` block", "keep one of them");
+    }
     for structure in &body {
         match structure {
             Structure::Block(block) => top_block(block, &mut rd, &mut profile, &context),
@@ -152,11 +157,7 @@ fn top_block(block: &Block, rd: &mut Reading<'_>, profile: &mut Profile, context
         }
         "variable" => {}
         "safety" => {
-            let mut section = rd.section(block, "");
-            let mode = section.word(rd, "mode", &[("read-only", true), ("confirm", false), ("open", false)]);
-            let production = section.flag(rd, "production").unwrap_or(false);
-            section.finish(rd);
-            profile.read_only |= production || mode.unwrap_or(false);
+            profile.safety = safety(block, rd);
         }
         name => {
             if let Some((_, text)) = UNUSED.iter().find(|(unused, _)| *unused == name) {
@@ -169,6 +170,23 @@ fn top_block(block: &Block, rd: &mut Reading<'_>, profile: &mut Profile, context
             rd.wrong(&span, format!("unknown block `{name}`"), help);
         }
     }
+}
+
+/// Longer than this nobody remembers that something is armed.
+const LONGEST_ARMED: Duration = Duration::from_secs(3_600);
+
+fn safety(block: &Block, rd: &mut Reading<'_>) -> Safety {
+    let mut section = rd.section(block, "");
+    let default = Safety::default();
+    let mode = section.word(rd, "mode", &[("read-only", Mode::ReadOnly), ("confirm", Mode::Confirm), ("open", Mode::Open)]);
+    let production = section.flag(rd, "production").unwrap_or(default.production);
+    let arm_for = section.duration(rd, "arm_for").unwrap_or(default.arm_for);
+    if arm_for > LONGEST_ARMED {
+        let span = block.body.get_attribute("arm_for").and_then(|attribute| attribute.value.span()).unwrap_or_default();
+        rd.wrong(&span, "`arm_for` is longer than an hour", "write \"5m\"; it can be armed again");
+    }
+    section.finish(rd);
+    Safety { mode: mode.unwrap_or(default.mode), production, arm_for }
 }
 
 /// The defaults of `variable` blocks, for every variable that `--var` did not give.

@@ -1,6 +1,7 @@
 //! What a profile says, after it was read and checked.
 
 use super::secret::Secret;
+use crate::domain::safety::Safety;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,8 +14,8 @@ pub struct Profile {
     pub name: Arc<str>,
     /// Where it was read from; `None` for `--url`.
     pub path: Option<PathBuf>,
-    /// Says `safety { mode = "read-only" }` or is marked as production: nothing may be written until it is armed.
-    pub read_only: bool,
+    /// The `safety` block: what may be changed, and what has to be armed first.
+    pub safety: Safety,
     pub integrations: Vec<Integration>,
 }
 
@@ -31,6 +32,8 @@ pub struct Integration {
     pub settings: BTreeMap<String, Setting>,
     /// Channels named in the profile, with how a tenant is found in a name.
     pub channels: Vec<ChannelPattern>,
+    /// Groups that are watched even where the system does not list them.
+    pub groups: Vec<Arc<str>>,
     pub reconnect: Reconnect,
     pub health: HealthCheck,
     pub retry: Retry,
@@ -219,6 +222,7 @@ impl Integration {
             auth: Auth::None,
             settings: BTreeMap::new(),
             channels: Vec::new(),
+            groups: Vec::new(),
             reconnect: Reconnect::default(),
             health: HealthCheck::default(),
             retry: Retry::default(),

@@ -4,6 +4,7 @@ use super::load::{Context, Loaded, System, read};
 use super::profile::{Auth, Backoff, Integration, ScramMechanism, Seed, TenantExtraction, TlsVersion, TokenSource};
 use super::secret::Secret;
 use super::source::Problems;
+use crate::domain::safety::{Mode, Safety};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -240,6 +241,15 @@ fn librdkafkas_own_names_say_where_and_as_whom_when_nothing_else_does() {
 #[expect(clippy::too_many_lines, reason = "a table of mistakes")]
 fn each_mistake_is_told_with_its_place_and_what_was_meant() {
     for (text, told) in [
+        (kafka("  endpoint {\n    address = \"one\"\n  }\n  groups = [\"a\", 7]"), "6:18 `groups` is a number: expected text in quotes | "),
+        (
+            kafka("  endpoint {\n    address = \"one\"\n  }\n  groups = [\"a\", \"\"]"),
+            "6:18 a group has a name | write groups = [\"payments\"]",
+        ),
+        (
+            kafka("  endpoint {\n    address = \"one\"\n  }\n  groups = [\"a\", \"a\"]"),
+            "6:18 the group `a` is named twice | remove one of them",
+        ),
         (kafka("  endpiont {\n    address = \"one\"\n  }"), "3:3 unknown block `endpiont` | did you mean `endpoint`?"),
         (kafka("  endpoint {\n    adress = \"one\"\n  }"), "4:5 unknown attribute `adress` | did you mean `address`?"),
         (kafka("  endpoint {\n    address = 9092\n  }"), "4:15 `address` is a number: expected text in quotes | "),
@@ -286,7 +296,7 @@ fn each_mistake_is_told_with_its_place_and_what_was_meant() {
         ),
         (
             kafka("  endpoint {\n    address = \"one\"\n  }\n  auth {\n    type = \"scrum\"\n  }"),
-            "7:12 `type` cannot be `scrum`: expected `none`, `basic`, `plain`, `password`, `scram`, `bearer`, `token`, `oauth`, `oauth2`, `client_credentials` or `mtls` | did you mean `scram`?",
+            "7:12 `type` cannot be `scrum`: expected `none`, `basic`, `plain`, `password`, `scram`, `bearer`, `token`, `oauth`, `oauth2`, `client_credentials`, `mtls`, `nkey`, `creds` or `credentials` | did you mean `scram`?",
         ),
         (
             kafka("  endpoint {\n    address = \"one\"\n  }\n  auth {\n    type = \"password\"\n    password = \"p\"\n  }"),
@@ -376,14 +386,27 @@ fn a_variable_comes_from_the_command_line_before_its_default() {
 }
 
 #[test]
-fn production_is_read_only_whatever_the_mode() {
-    for (text, read_only) in [
-        ("", false),
-        ("safety {\n mode = \"read-only\"\n}", true),
-        ("safety {\n mode = \"open\"\n}", false),
-        ("safety {\n mode = \"open\"\n production = true\n}", true),
+fn safety_is_read_as_it_is_written() {
+    for (text, mode, production, arm_for) in [
+        ("", Mode::Confirm, false, 300),
+        ("safety {\n mode = \"read-only\"\n}", Mode::ReadOnly, false, 300),
+        ("safety {\n mode = \"open\"\n arm_for = \"90s\"\n}", Mode::Open, false, 90),
+        ("safety {\n production = true\n}", Mode::Confirm, true, 300),
     ] {
-        assert_eq!(load(text).profile.read_only, read_only, "{text}");
+        let expected = Safety { mode, production, arm_for: Duration::from_secs(arm_for) };
+        assert_eq!(load(text).profile.safety, expected, "{text}");
+    }
+}
+
+#[test]
+fn safety_that_says_two_things_or_arms_for_too_long_is_a_mistake() {
+    for (text, told) in [
+        ("safety {\n mode = \"open\"\n}\nsafety {\n mode = \"read-only\"\n}\n", ":4:1: a second `safety` block"),
+        ("safety {\n arm_for = \"61m\"\n}\n", ":2:12: `arm_for` is longer than an hour"),
+        ("safety {\n arm_for = \"5\"\n}\n", ":2:12: `arm_for` is `5`: expected a duration with its unit"),
+    ] {
+        let problems = load_with(text, &[]).expect_err(text).to_string();
+        assert!(problems.contains(told), "{problems}");
     }
 }
 

@@ -9,6 +9,7 @@ use super::load::System;
 use super::profile::{Auth, Integration, Profile, Tls, TlsVersion};
 use super::secret::Secret;
 use crate::domain::fault::{Fault, Kind};
+use crate::domain::safety::Safety;
 use crate::domain::suggest;
 use crate::domain::time::parse_duration;
 use std::path::Path;
@@ -55,7 +56,7 @@ fn read(url: &str, systems: &[System]) -> Result<Profile, Wrong> {
     let mechanism = options(query, &mut integration, &mut tls, secure)?;
     integration.endpoint.tls = tls;
     integration.auth = auth(log_in, mechanism.as_deref())?;
-    Ok(Profile { name: name.as_str().into(), path: None, read_only: false, integrations: vec![integration] })
+    Ok(Profile { name: name.as_str().into(), path: None, safety: Safety::default(), integrations: vec![integration] })
 }
 
 /// The host alone, as the name of the profile.

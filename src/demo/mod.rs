@@ -1,5 +1,6 @@
 //! The demo: an embedded Kafka with the seeds' own traffic, so that everything can be tried without a network or a set-up.
 
+mod applications;
 mod history;
 mod incidents;
 mod oddities;
@@ -13,6 +14,7 @@ use crate::config::profile::{ChannelPattern, Integration, Profile, Setting, Tena
 use crate::config::secret::Secret;
 use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
+use crate::domain::safety::Safety;
 use crate::domain::time::Timestamp;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -45,12 +47,15 @@ impl Demo {
             history::write(&feed, &mut fastrand::Rng::with_seed(seed), now())?;
             feed.flush(PATIENCE)?;
             let member = kafka.member(worker::GROUP, &topics::TASKS)?;
-            Ok::<_, Fault>((kafka, feed, member))
+            let members = applications::join(&kafka)?;
+            Ok::<_, Fault>((kafka, feed, member, members))
         });
-        let (kafka, feed, member) = ready.await.map_err(|error| Fault::new(Kind::Unreachable, "start", "demo", error.to_string()))??;
+        let (kafka, feed, member, members) =
+            ready.await.map_err(|error| Fault::new(Kind::Unreachable, "start", "demo", error.to_string()))??;
         let mut traffic = JoinSet::new();
         traffic.spawn(traffic::run(feed.clone(), fastrand::Rng::with_seed(seed ^ 1)));
         traffic.spawn(worker::run(member, feed, fastrand::Rng::with_seed(seed ^ 2), now()));
+        applications::start(members, &mut traffic);
         Ok(Self { _traffic: traffic, kafka })
     }
 
@@ -62,8 +67,9 @@ impl Demo {
         integration.channels = topics::TENANT_PATTERNS
             .map(|pattern| ChannelPattern { pattern: pattern.to_owned(), tenant: Some(TenantExtraction::TopicSuffix) })
             .to_vec();
+        integration.groups = groups().map(Into::into).collect();
         integration.health.interval = Duration::from_secs(2);
-        Profile { name: "demo".into(), path: None, read_only: false, integrations: vec![integration] }
+        Profile { name: "demo".into(), path: None, safety: Safety::default(), integrations: vec![integration] }
     }
 
     /// The same profile as a file, for other processes.
@@ -76,8 +82,9 @@ impl Demo {
             "# The systems of a running `mqdeck demo`. They are gone when it ends.\n\nintegration \"{INTEGRATION}\" {{\n  type = \"kafka\"\n\n  \
              endpoint {{\n    addresses = [{}]\n  }}\n\n  health_check {{\n    interval = \"2s\"\n  }}\n\n  config {{\n    \
              # The embedded brokers cannot look up by time: bounds in time are searched over records.\n    \
-             mqdeck = {{ time_lookup = \"search\" }}\n  }}\n{channels}}}\n",
-            addresses.join(", ")
+             mqdeck = {{ time_lookup = \"search\" }}\n  }}\n\n  # They cannot list groups either.\n  groups = [{}]\n{channels}}}\n",
+            addresses.join(", "),
+            groups().map(|group| format!("\"{group}\"")).collect::<Vec<_>>().join(", ")
         )
     }
 
@@ -85,6 +92,11 @@ impl Demo {
     pub fn show(&self) -> Address {
         Address::new(INTEGRATION, topics::EVENTS)
     }
+}
+
+/// Every group that consumes here.
+fn groups() -> impl Iterator<Item = &'static str> {
+    applications::groups().chain([worker::GROUP])
 }
 
 fn now() -> Timestamp {

@@ -8,8 +8,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The kinds of channel that an address may name before a colon.
-pub const KINDS: &[&str] = &["topic", "queue", "exchange", "stream", "subject", "consumer", "service", "channel", "key"];
+/// The kind of an address whose name is a group's: `events/group:payments`.
+pub const GROUP: &str = "group";
+/// The kinds of channel that an address may name before a colon, and [`GROUP`].
+pub const KINDS: &[&str] = &["topic", "queue", "exchange", "stream", "subject", "consumer", "service", "channel", "key", GROUP];
 
 /// Where a channel is. The first `/` ends the integration; the rest is the channel's own name, taken as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -25,6 +27,16 @@ impl Address {
     pub fn new(integration: &str, channel: &str) -> Self {
         let (kind, channel) = split_kind(channel);
         Self { integration: integration.into(), kind, channel: channel.into() }
+    }
+
+    /// The address of a group, which stands in the place of a channel.
+    pub fn group(integration: &str, group: &str) -> Self {
+        Self { integration: integration.into(), kind: Some(GROUP), channel: group.into() }
+    }
+
+    /// Whether it names a group.
+    pub fn is_group(&self) -> bool {
+        self.kind == Some(GROUP)
     }
 
     /// What stands behind the slash: the channel as it is named to a system of several kinds.
@@ -80,6 +92,7 @@ mod tests {
             ("iot/factory/1/temperature", None, "factory/1/temperature"),
             ("rabbit/queue:tasks", Some("queue"), "tasks"),
             ("redis/key:policy:*", Some("key"), "policy:*"),
+            ("events/group:payments", Some("group"), "payments"),
             ("redis/user:17", None, "user:17"),
         ] {
             let address: Address = text.parse().expect(text);

@@ -15,16 +15,25 @@ pub struct Caps {
     pub publish: bool,
     /// Messages can be received, kept for a while, and settled one by one.
     pub hold: bool,
+    /// Somebody behind it answers requests.
+    pub call: bool,
 }
 
 impl Caps {
     /// The words of the `can` field, in a fixed order.
     pub fn words(self) -> Vec<&'static str> {
-        [("tail", self.tail), ("history", self.history), ("peek", self.peek), ("publish", self.publish), ("hold", self.hold)]
-            .into_iter()
-            .filter(|(_, can)| *can)
-            .map(|(word, _)| word)
-            .collect()
+        [
+            ("tail", self.tail),
+            ("history", self.history),
+            ("peek", self.peek),
+            ("publish", self.publish),
+            ("hold", self.hold),
+            ("call", self.call),
+        ]
+        .into_iter()
+        .filter(|(_, can)| *can)
+        .map(|(word, _)| word)
+        .collect()
     }
 }
 

@@ -24,6 +24,14 @@ pub struct Group {
     pub fault: Option<Fault>,
 }
 
+/// The groups of a system, in the order of their names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listing {
+    pub groups: Vec<Group>,
+    /// What could not be listed, a broker or the whole: groups may be missing because of it.
+    pub gaps: Vec<Fault>,
+}
+
 /// Where a group stands between its members.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
@@ -47,11 +55,14 @@ pub struct Standing {
     pub partition: Option<i32>,
     /// The next message to be read, counted as the system counts; `None`: nothing was ever committed, which is neither 0 nor the end.
     pub committed: Option<i64>,
-    /// The first message that is still there.
+    /// The first message that is still there; `None` also where nobody needs it, the group being at the end.
     pub start: Option<i64>,
     /// The end, asked for after `committed`, so that it never lies before it.
     pub end: Option<i64>,
-    /// Messages between `committed`, or `start` if that is later, and `end`.
+    /// Where an open transaction begins before `end`: readers of committed messages get no further until it is finished.
+    pub held_at: Option<i64>,
+    /// Positions between `committed`, or `start` if that is later, and `end`, as the system counts them: in Kafka offsets, among
+    /// which are marks of transactions and what compaction took away.
     pub lag: Amount,
     /// Handed out and not acknowledged yet, where the system knows that.
     pub pending: Option<u64>,
@@ -89,6 +100,18 @@ pub struct Mark {
 /// When the message at a mark was made. `None`: there is none (nothing behind the mark yet).
 pub type Stamped = Result<Option<Timestamp>, Fault>;
 
+/// How many positions lie between `committed`, or `start` if that is later, and `end`; 0 where `committed` lies behind the end, as
+/// after a log was cut off. Unknown where nothing was committed or the end is not known.
+pub fn lag(committed: Option<i64>, start: Option<i64>, end: Option<i64>) -> Amount {
+    let (Some(committed), Some(end)) = (committed, end) else { return Amount::Unknown };
+    let behind = |from: i64| u64::try_from(end.saturating_sub(from)).unwrap_or(0);
+    match start {
+        Some(start) => Amount::Exactly(behind(committed.max(start))),
+        None if committed >= end => Amount::Exactly(0),
+        None => Amount::AtMost(behind(committed)),
+    }
+}
+
 impl State {
     /// As it is written everywhere.
     pub fn word(self) -> &'static str {
@@ -98,6 +121,28 @@ impl State {
             Self::Rebalancing => "rebalancing",
             Self::Empty => "empty",
             Self::Dead => "dead",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lag_counts_what_is_still_there_and_is_never_negative() {
+        let (exactly, none) = (Amount::Exactly, Amount::Unknown);
+        for (committed, start, end, shown) in [
+            (Some(4), Some(0), Some(10), exactly(6)),
+            (Some(4), Some(7), Some(10), exactly(3)),
+            (Some(10), Some(10), Some(10), exactly(0)),
+            (Some(15), Some(0), Some(10), exactly(0)),
+            (Some(4), None, Some(10), Amount::AtMost(6)),
+            (Some(10), None, Some(10), exactly(0)),
+            (None, Some(0), Some(10), none),
+            (Some(4), Some(0), None, none),
+        ] {
+            assert_eq!(lag(committed, start, end), shown, "{committed:?} of {start:?}..{end:?}");
         }
     }
 }

@@ -30,6 +30,8 @@ pub enum Stamp {
     Created,
     /// The broker, on arrival.
     Stored,
+    /// We, when it came: the system keeps no time.
+    Seen,
 }
 
 /// One header; a missing value is not an empty one.
@@ -40,7 +42,71 @@ pub struct Header {
     pub value: Option<Bytes>,
 }
 
+/// One message where it lies, for those who look at many and keep few: nothing is copied.
+#[derive(Clone, Copy)]
+pub struct RawMessage<'a> {
+    pub channel: &'a str,
+    pub position: Position,
+    pub timestamp: Option<Timestamp>,
+    pub key: Option<&'a [u8]>,
+    pub headers: &'a dyn Headers,
+    pub payload: Option<&'a [u8]>,
+}
+
+/// Asks about a header's name and value.
+pub type HeaderTest<'a> = dyn FnMut(&[u8], Option<&[u8]>) -> bool + 'a;
+/// The headers of a message, wherever they lie.
+pub trait Headers {
+    /// Whether a test of name and value holds for one of them, asked in their order.
+    fn any(&self, test: &mut HeaderTest<'_>) -> bool;
+}
+
+impl Headers for Vec<Header> {
+    fn any(&self, test: &mut HeaderTest<'_>) -> bool {
+        self.iter().any(|header| test(&header.name, header.value.as_deref()))
+    }
+}
+
+impl RawMessage<'_> {
+    /// Bytes of key, headers and payload, as [`Message::size`] counts them.
+    pub fn size(&self) -> usize {
+        let mut headers = 0;
+        self.headers.any(&mut |name, value| {
+            headers += name.len() + value.map_or(0, <[u8]>::len);
+            false
+        });
+        headers + self.key.map_or(0, <[u8]>::len) + self.payload.map_or(0, <[u8]>::len)
+    }
+}
+
+impl<'a> From<&'a Message> for RawMessage<'a> {
+    fn from(message: &'a Message) -> Self {
+        Self {
+            channel: &message.channel,
+            position: message.position,
+            timestamp: message.timestamp,
+            key: message.key.as_deref(),
+            headers: &message.headers,
+            payload: message.payload.as_deref(),
+        }
+    }
+}
+
 impl Message {
+    /// The same message in memory of its own: what was read from a large buffer does not keep that.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        let copy = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
+        let header = |header: &Header| Header { name: copy(&header.name), value: header.value.as_ref().map(copy) };
+        Self {
+            channel: self.channel.clone(),
+            key: self.key.as_ref().map(copy),
+            headers: self.headers.iter().map(header).collect(),
+            payload: self.payload.as_ref().map(copy),
+            ..*self
+        }
+    }
+
     /// Bytes of key, headers and payload, without the system's own overhead.
     pub fn size(&self) -> usize {
         let headers: usize = self.headers.iter().map(|h| h.name.len() + h.value.as_ref().map_or(0, Bytes::len)).sum();

@@ -2,13 +2,14 @@
 
 use super::address::Address;
 use super::channel::Table;
-use super::fault::Fault;
+use super::fault::{Fault, Kind};
 use super::figure::Amount;
 use super::message::Outgoing;
 use super::text::SafeText;
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
-/// How much an operation can hurt; the confirmation ladder goes by it.
+/// How much something can hurt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Risk {
     /// Changes nothing.
@@ -115,6 +116,8 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     pub request: Request,
+    /// The operation's, or higher where this change of it hurts more than it usually does.
+    pub risk: Risk,
     /// One sentence: what will happen.
     pub summary: SafeText,
     /// The preview, part by part.
@@ -142,6 +145,54 @@ impl Request {
     pub fn argument(&self, id: &str) -> Option<&str> {
         self.arguments.iter().find(|(name, _)| name == id).map(|(_, value)| value.as_str())
     }
+
+    /// Checks everything that can be checked without asking the system: the address against what the operation is done to, and the
+    /// arguments against its fields.
+    pub fn check(&self) -> Result<(), Fault> {
+        let wrong = |cause: String| Fault::new(Kind::Usage, self.spec.id, self.address.to_string(), cause);
+        if self.address.is_group() != (self.spec.on == Target::Group) {
+            let (is, wanted) =
+                if self.address.is_group() { ("a group", "INTEGRATION/CHANNEL") } else { ("no group", "INTEGRATION/group:NAME") };
+            return Err(wrong(format!("the address names {is}")).next(format!("write {wanted}")));
+        }
+        for (id, value) in &self.arguments {
+            let field = self.spec.fields.iter().find(|field| field.id == id).ok_or_else(|| {
+                let known: Vec<&str> = self.spec.fields.iter().map(|field| field.id).collect();
+                let has = if known.is_empty() { "it has none".to_owned() } else { format!("it has: {}", known.join(", ")) };
+                wrong(format!("it has no field `{id}`")).next(has)
+            })?;
+            field.check(value).map_err(wrong)?;
+        }
+        Ok(())
+    }
+}
+
+impl Change {
+    /// A change of these steps that touches no message, of which nothing more is to be known. Its maker adds what there is.
+    pub fn new(request: Request, summary: impl Into<SafeText>, steps: impl Into<Arc<str>>) -> Self {
+        Self {
+            risk: request.spec.risk,
+            request,
+            summary: summary.into(),
+            tables: Vec::new(),
+            touches: Amount::Exactly(0),
+            notes: Vec::new(),
+            refused: None,
+            steps: steps.into(),
+            undo: None,
+        }
+    }
+
+    /// Names exactly this change: made of the operation, the address and the frozen steps. Planned again, the same request has the same
+    /// digest as long as it would do the same; 16 hexadecimal digits of their SHA-256.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for part in [self.request.spec.id, &self.request.address.to_string(), &self.steps] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 impl Plan {
@@ -149,6 +200,14 @@ impl Plan {
         match self {
             Self::Publish { .. } => &PUBLISH,
             Self::Change(change) => change.request.spec,
+        }
+    }
+
+    /// How much it can hurt; the confirmation ladder goes by it.
+    pub fn risk(&self) -> Risk {
+        match self {
+            Self::Publish { .. } => PUBLISH.risk,
+            Self::Change(change) => change.risk.max(change.request.spec.risk),
         }
     }
 
@@ -171,6 +230,51 @@ impl Field {
             },
             Input::Choice(words) if words.contains(&text) => Ok(()),
             Input::Choice(words) => Err(format!("{}: `{text}` is not one of {}", self.title, words.join(", "))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOVE: OperationSpec = OperationSpec {
+        id: "group.move",
+        title: "Move",
+        help: "",
+        risk: Risk::Bulk,
+        permission: "groups:reset",
+        on: Target::Group,
+        fields: &[Field { id: "to", title: "To", help: "", input: Input::Number { min: 0, max: 9 } }],
+    };
+
+    fn request(address: &str, arguments: &[(&str, &str)]) -> Request {
+        let arguments = arguments.iter().map(|(id, value)| ((*id).to_owned(), (*value).to_owned())).collect();
+        Request { spec: &MOVE, address: address.parse().expect("an address"), arguments }
+    }
+
+    #[test]
+    fn a_request_is_checked_against_its_operation() {
+        assert_eq!(request("events/group:a", &[("to", "3")]).check(), Ok(()));
+        for (address, arguments, word) in [
+            ("events/a", &[][..], "names no group"),
+            ("events/group:a", &[("from", "1")], "no field `from` (it has: to)"),
+            ("events/group:a", &[("to", "10")], "from 0 to 9"),
+        ] {
+            let fault = request(address, arguments).check().expect_err(address);
+            assert!(fault.kind == Kind::Usage && fault.to_string().contains(word), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_digest_names_operation_address_and_steps_and_nothing_else() {
+        let change = |address: &str, steps: &str| Change::new(request(address, &[]), "moves", steps);
+        let digest = change("events/group:a", "3 to 5").digest();
+        assert_eq!(digest.len(), 16);
+        let noted = Change { notes: vec!["a note".into()], ..change("events/group:a", "3 to 5") };
+        assert_eq!(noted.digest(), digest);
+        for other in [change("events/group:b", "3 to 5"), change("events/group:a", "3 to 6"), change("events/group:a3", " to 5")] {
+            assert_ne!(other.digest(), digest);
         }
     }
 }

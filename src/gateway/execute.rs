@@ -4,8 +4,9 @@ use super::{Gateway, cannot};
 use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Outgoing;
-use crate::domain::operation::{Change, Done, OperationSpec, Plan, PublishSpec, Request};
+use crate::domain::operation::{Change, Done, OperationSpec, PUBLISH, Plan, PublishSpec, Request, Risk};
 use crate::domain::receipt::Receipt;
+use crate::domain::safety::Gate;
 use futures::stream::{FuturesOrdered, StreamExt};
 
 /// Publishes under way at once within one plan.
@@ -21,6 +22,14 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Messages stored or parts done, and those that failed.
+    pub fn counts(&self) -> (usize, usize) {
+        let parts = self.done.iter().flat_map(|done| &done.parts);
+        let failed =
+            self.receipts.iter().filter(|receipt| receipt.is_err()).count() + parts.clone().filter(|(_, part)| part.is_err()).count();
+        (self.receipts.len() + parts.count() - failed, failed)
+    }
+
     /// What became of a plan of one message.
     pub fn single(self) -> Result<Receipt, Fault> {
         self.receipts.into_iter().next().unwrap_or_else(|| Err(Fault::new(Kind::Usage, "publish", "", "the plan has no message")))
@@ -30,52 +39,72 @@ impl Outcome {
 impl Gateway {
     /// What the publish form of a channel's system asks.
     pub async fn publish_spec(&self, address: &Address) -> Result<&'static PublishSpec, Fault> {
-        self.permit(address)?;
-        self.session(&address.integration)
-            .await?
-            .publish
-            .map(|p| p.spec())
-            .ok_or_else(|| cannot("publish", &address.integration, "publishing"))
+        self.permit(PUBLISH.risk, address)?;
+        self.publish_offer(&address.integration).await?.ok_or_else(|| cannot("publish", &address.integration, "publishing"))
     }
 
-    /// Carries out a plan. The fault is for what kept it from starting; what happened to each message is in the outcome.
+    /// What can be published through an integration, whether or not it is armed; `None` if it cannot publish.
+    pub async fn publish_offer(&self, integration: &str) -> Result<Option<&'static PublishSpec>, Fault> {
+        Ok(self.whole_session(integration).await?.publish.map(|publish| publish.spec()))
+    }
+
+    /// Carries out a plan. What the profile's safety does not let pass is refused here, whoever asks. The fault is for what kept it
+    /// from starting; what happened to each message is in the outcome. The intent is written to the audit log before anything else
+    /// is asked, the outcome after, whatever it is.
     pub async fn execute(&self, plan: Plan) -> Result<Outcome, Fault> {
         let (spec, address) = (plan.spec(), plan.address().clone());
-        self.permit(&address)?;
-        match plan {
-            Plan::Publish { address, messages } => {
+        self.passes(&plan)?;
+        match &plan {
+            Plan::Publish { messages, .. } => {
                 tracing::info!(target: "audit", operation = spec.id, %address, messages = messages.len(), "intent");
-                let outcome = self.publish(&address, messages).await?;
-                let stored = outcome.receipts.iter().filter(|r| r.is_ok()).count();
-                tracing::info!(target: "audit", operation = spec.id, %address, stored, failed = outcome.receipts.len() - stored, "outcome");
-                Ok(outcome)
             }
             Plan::Change(change) => {
-                tracing::info!(target: "audit", operation = spec.id, %address, summary = %change.summary, steps = %change.steps, "intent");
-                let done = self.change(&change).await?;
-                let failed = done.parts.iter().filter(|(_, part)| part.is_err()).count();
-                tracing::info!(target: "audit", operation = spec.id, %address, parts = done.parts.len(), failed, "outcome");
-                Ok(Outcome { receipts: Vec::new(), done: Some(done) })
+                let digest = change.digest();
+                tracing::info!(target: "audit", operation = spec.id, %address, digest, summary = %change.summary, steps = %change.steps, "intent");
             }
         }
-    }
-
-    /// What can be done to an integration, its channels and its groups.
-    pub async fn operations(&self, integration: &str) -> Result<&'static [&'static OperationSpec], Fault> {
-        Ok(self.session(integration).await?.manage.map_or(&[], |manage| manage.operations()))
-    }
-
-    /// Works out what a request would do, changing nothing. Its arguments are checked against the operation's fields first.
-    pub async fn plan(&self, request: Request) -> Result<Change, Fault> {
-        for (id, value) in &request.arguments {
-            let field = request.spec.fields.iter().find(|field| field.id == id).ok_or_else(|| {
-                let known: Vec<&str> = request.spec.fields.iter().map(|field| field.id).collect();
-                Fault::new(Kind::Usage, request.spec.id, request.address.to_string(), format!("it has no field `{id}`"))
-                    .next(format!("it has: {}", known.join(", ")))
-            })?;
-            field.check(value).map_err(|cause| Fault::new(Kind::Usage, request.spec.id, request.address.to_string(), cause))?;
+        let result = match plan {
+            Plan::Publish { address, messages } => self.publish(&address, messages).await,
+            Plan::Change(change) => self.change(&change).await.map(|done| Outcome { receipts: Vec::new(), done: Some(done) }),
+        };
+        match &result {
+            Ok(outcome) => {
+                let (done, failed) = outcome.counts();
+                tracing::info!(target: "audit", operation = spec.id, %address, done, failed, "outcome");
+            }
+            Err(fault) => tracing::info!(target: "audit", operation = spec.id, %address, %fault, "outcome"),
         }
-        let session = self.session(&request.address.integration).await?;
+        result
+    }
+
+    /// What can be done to an integration, its channels and its groups, whether or not the profile lets it be done now.
+    pub async fn operations(&self, integration: &str) -> Result<&'static [&'static OperationSpec], Fault> {
+        self.supervised(integration)?.offers().await
+    }
+
+    /// Whether the profile's safety lets a plan pass as it is now, armed or not; why not otherwise.
+    pub fn passes(&self, plan: &Plan) -> Result<(), Fault> {
+        self.permit(plan.risk(), plan.address())
+    }
+
+    /// The operation of that name.
+    pub async fn operation(&self, address: &Address, id: &str) -> Result<&'static OperationSpec, Fault> {
+        let operations = self.operations(&address.integration).await?;
+        if operations.is_empty() {
+            return Err(self.no_manage(address));
+        }
+        operations.iter().find(|spec| spec.id == id).copied().ok_or_else(|| {
+            let known: Vec<&str> = operations.iter().map(|spec| spec.id).collect();
+            Fault::new(Kind::Usage, "find operation", id, format!("{} has no such operation", address.integration))
+                .next(format!("it has: {}", known.join(", ")))
+        })
+    }
+
+    /// Works out what a request would do, changing nothing: it need not be armed for that. Its arguments are checked
+    /// against the operation's fields first.
+    pub async fn plan(&self, request: Request) -> Result<Change, Fault> {
+        request.check()?;
+        let session = self.whole_session(&request.address.integration).await?;
         let manage = session.manage.ok_or_else(|| self.no_manage(&request.address))?;
         manage.plan(request).await
     }
@@ -84,26 +113,35 @@ impl Gateway {
         if let Some(refused) = &change.refused {
             return Err(refused.clone());
         }
-        let session = self.session(&change.request.address.integration).await?;
+        let session = self.whole_session(&change.request.address.integration).await?;
         let manage = session.manage.ok_or_else(|| self.no_manage(&change.request.address))?;
         manage.carry_out(change).await
     }
 
     /// Why there is nothing to manage by: the profile forbids it, or the system has nothing.
     fn no_manage(&self, address: &Address) -> Fault {
-        self.permit(address).err().unwrap_or_else(|| cannot("change", &address.integration, "administration"))
+        self.permit(Risk::Reversible, address).err().unwrap_or_else(|| cannot("change", &address.integration, "administration"))
     }
 
-    fn permit(&self, address: &Address) -> Result<(), Fault> {
-        if !self.read_only {
-            return Ok(());
+    pub(super) fn permit(&self, risk: Risk, address: &Address) -> Result<(), Fault> {
+        let refused = |cause: &str, next: String| {
+            tracing::warn!(target: "audit", %address, cause, "refused");
+            Err(Fault::new(Kind::Forbidden, "change", address.to_string(), cause).next(next))
+        };
+        let name = &self.profile.name;
+        match self.gate(risk) {
+            Gate::Open => Ok(()),
+            Gate::ReadOnly if self.profile.safety.is_read_only() => {
+                refused("this profile is open for reading only", "its safety block says so".to_owned())
+            }
+            Gate::ReadOnly => refused("this profile is open for reading only", "start without --read-only".to_owned()),
+            Gate::Unarmed if self.safety.production => refused("this production profile is not armed", how_to_arm(name)),
+            Gate::Unarmed => refused("what takes something away for good needs an armed profile", how_to_arm(name)),
         }
-        Err(Fault::new(Kind::Forbidden, "change", address.to_string(), "this profile is open for reading only")
-            .next(if self.profile.read_only { "its safety block says so" } else { "start without --read-only" }))
     }
 
     async fn publish(&self, address: &Address, messages: Vec<Outgoing>) -> Result<Outcome, Fault> {
-        let session = self.session(&address.integration).await?;
+        let session = self.whole_session(&address.integration).await?;
         let publish = session.publish.ok_or_else(|| cannot("publish", &address.integration, "publishing"))?;
         let channel = self.named(address)?;
         let mut waiting = messages.into_iter();
@@ -120,4 +158,8 @@ impl Gateway {
             outcome.receipts.push(receipt);
         }
     }
+}
+
+fn how_to_arm(name: &str) -> String {
+    format!("`!` in the console, or --arm {name}")
 }

@@ -153,7 +153,7 @@ impl Window {
         match self.filter.test(&message) {
             Verdict::Passes => self.matched += 1,
             Verdict::Fails => return,
-            Verdict::Error => {
+            Verdict::Undecodable | Verdict::Failed => {
                 self.filter_errors += 1;
                 return;
             }

@@ -2,21 +2,28 @@
 //!
 //! The console, the commands and other programs use the same [`Gateway`].
 
+mod arming;
 pub mod execute;
 pub mod filter;
+pub mod find;
 pub mod history;
 pub mod ingest;
+pub mod lag;
 pub mod live;
+pub mod process;
 pub mod rates;
 pub mod supervisor;
 
 use crate::adapters::session::{History, Session, Tail};
 use crate::adapters::wirelog::WireLog;
-use crate::config::profile::Profile;
+use crate::config::profile::{Integration, Profile};
 use crate::domain::address::Address;
 use crate::domain::channel::{Channel, Description};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::health::Link;
+use crate::domain::operation::Risk;
+use crate::domain::safety::{Gate, Safety};
+use arming::Arming;
 use ingest::Ingest;
 use rates::Rates;
 use std::sync::atomic::AtomicU64;
@@ -27,19 +34,30 @@ use tokio::sync::{Notify, watch};
 /// One opened profile. Dropping it ends every connection.
 pub struct Gateway {
     pub profile: Profile,
-    /// Asked for on the command line or by the profile: sessions come without their writing handles, and [`execute`] refuses.
-    pub read_only: bool,
+    /// The profile's safety, read-only if that was asked for on the command line.
+    pub safety: Safety,
+    arming: Arming,
     supervised: Vec<Supervised>,
     rates: Mutex<Rates>,
+    pasts: Mutex<lag::Pasts>,
     next_view: Arc<AtomicU64>,
 }
 
 impl Gateway {
     /// Starts to connect every integration of the profile, each by itself; returns at once.
     pub fn open(profile: Profile, read_only: bool) -> Self {
-        let read_only = read_only || profile.read_only;
-        let supervised = profile.integrations.iter().map(|integration| Supervised::start(integration.clone(), read_only)).collect();
-        Self { profile, read_only, supervised, rates: Mutex::default(), next_view: Arc::default() }
+        let safety = if read_only { profile.safety.read_only() } else { profile.safety };
+        let start = |integration: &Integration| Supervised::start(integration.clone(), safety.is_read_only());
+        let supervised = profile.integrations.iter().map(start).collect();
+        Self {
+            profile,
+            safety,
+            arming: Arming::default(),
+            supervised,
+            rates: Mutex::default(),
+            pasts: Mutex::default(),
+            next_view: Arc::default(),
+        }
     }
 
     /// The names of the integrations with their systems' titles, in the profile's order.
@@ -52,8 +70,15 @@ impl Gateway {
         self.supervised(integration).map(Supervised::link)
     }
 
-    /// The connected session. Waits for the first attempt to connect; its fault is returned as it was.
+    /// The connected session, without its writing handles unless something may be changed now. Waits for the first attempt to
+    /// connect; its fault is returned as it was.
     pub async fn session(&self, integration: &str) -> Result<Session, Fault> {
+        let session = self.whole_session(integration).await?;
+        Ok(if self.gate(Risk::Reversible) == Gate::Open { session } else { session.read_only() })
+    }
+
+    /// The connected session with every handle that the profile leaves it: what is offered is asked of it, armed or not.
+    async fn whole_session(&self, integration: &str) -> Result<Session, Fault> {
         self.supervised(integration)?.session().await
     }
 

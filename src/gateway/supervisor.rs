@@ -7,8 +7,9 @@ use crate::adapters::{self, Adapter};
 use crate::config::profile::{Integration, Reconnect};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::health::Link;
+use crate::domain::operation::OperationSpec;
 use crate::domain::time::Timestamp;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -25,6 +26,7 @@ pub(super) struct Supervised {
     pub(super) log: WireLog,
     link: watch::Receiver<Link>,
     session: watch::Receiver<Option<Session>>,
+    offers: Arc<OnceLock<&'static [&'static OperationSpec]>>,
     pub(super) doubt: Arc<Notify>,
     task: JoinHandle<()>,
 }
@@ -34,21 +36,29 @@ impl Supervised {
         let (link_in, link) = watch::channel(Link::Connecting);
         let (session_in, session) = watch::channel(None);
         let (integration, log, doubt) = (Arc::new(integration), WireLog::default(), Arc::new(Notify::new()));
+        let offers = Arc::new(OnceLock::new());
         let adapter = adapters::find(&integration.system);
         let supervisor = Supervisor {
             integration: integration.clone(),
             log: log.clone(),
             link: link_in,
             session: session_in,
+            offers: offers.clone(),
             doubt: doubt.clone(),
             read_only,
         };
         let task = tokio::spawn(supervisor.run(adapter));
-        Self { title: adapter.map_or("unknown", |a| a.title), adapter, integration, log, link, session, doubt, task }
+        Self { title: adapter.map_or("unknown", |a| a.title), adapter, integration, log, link, session, offers, doubt, task }
     }
 
     pub(super) fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()
+    }
+
+    /// What the connected system offers to be done to it, whether or not the profile lets anything be done.
+    pub(super) async fn offers(&self) -> Result<&'static [&'static OperationSpec], Fault> {
+        self.session().await?;
+        Ok(self.offers.get().copied().unwrap_or_default())
     }
 
     pub(super) async fn session(&self) -> Result<Session, Fault> {
@@ -87,6 +97,7 @@ struct Supervisor {
     log: WireLog,
     link: watch::Sender<Link>,
     session: watch::Sender<Option<Session>>,
+    offers: Arc<OnceLock<&'static [&'static OperationSpec]>>,
     doubt: Arc<Notify>,
     read_only: bool,
 }
@@ -118,6 +129,10 @@ impl Supervisor {
                 }
             }
         };
+        if let Some(manage) = &session.manage {
+            // Set once: this is the only place, and it is passed once.
+            let _ = self.offers.set(manage.operations());
+        }
         let session = if self.read_only { session.read_only() } else { session };
         self.session.send_replace(Some(session.clone()));
         self.watch(&session).await;

@@ -1,5 +1,6 @@
 //! Performs effects: each becomes a task on the gateway whose answers come back as events.
 
+use super::groups::{self, GroupFocus};
 use super::lanes::{Arrival, Lanes};
 use super::{First, export, open};
 use crate::adapters::wirelog::Exchange;
@@ -12,20 +13,22 @@ use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::health::Link;
 use crate::domain::message::Message;
+use crate::domain::operation::{Change, Plan};
 use crate::domain::position::{Position, Range};
 use crate::domain::redact;
 use crate::domain::view::{Decoded, MessageView};
 use crate::gateway::Gateway;
 use crate::gateway::execute::Outcome;
-use crate::gateway::filter::{Filter, Verdict};
-use crate::gateway::history::Merge;
+use crate::gateway::filter::Filter;
+use crate::gateway::find::Search;
 use crate::gateway::live::{self, Note};
 use crate::wire::detect;
 use futures::future::join_all;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// Channel lists are asked for no more often than this, and never for more than a tenth of the time.
 const LIST_EVERY: Duration = Duration::from_secs(3);
@@ -35,6 +38,8 @@ const WIRE_EVERY: Duration = Duration::from_millis(250);
 /// What is open, and the tasks that work on it.
 pub(super) struct Performer {
     lanes: Lanes,
+    /// Whether standard output is a terminal that shows the console.
+    terminal: bool,
     pub(super) opener: open::Opener,
     gateway: Option<Arc<Gateway>>,
     /// Embedded systems that live as long as the profile that reaches them.
@@ -44,21 +49,28 @@ pub(super) struct Performer {
     tasks: HashMap<TaskId, JoinHandle<()>>,
     /// Tasks that follow the open profile: links, channel lists, the wire log.
     links: Vec<JoinHandle<()>>,
+    /// Changes being carried out: nothing cuts them off, and the end waits for them.
+    changes: JoinSet<()>,
     channels: Option<JoinHandle<()>>,
+    /// Which groups are on the screen.
+    groups: watch::Sender<GroupFocus>,
     wire: Option<JoinHandle<()>>,
 }
 
 impl Performer {
-    pub(super) fn new(lanes: Lanes, opener: open::Opener) -> Self {
+    pub(super) fn new(lanes: Lanes, opener: open::Opener, terminal: bool) -> Self {
         Self {
             lanes,
+            terminal,
             opener,
             gateway: None,
             demo: None,
             known: Vec::new(),
             tasks: HashMap::new(),
             links: Vec::new(),
+            changes: JoinSet::new(),
             channels: None,
+            groups: watch::Sender::default(),
             wire: None,
         }
     }
@@ -68,14 +80,20 @@ impl Performer {
         match effect {
             Effect::LoadProfiles => self.known.push(Event::Profiles(self.opener.list())),
             Effect::WatchChannels(integrations) => self.watch_channels(integrations),
+            Effect::FocusGroups { near, rows } => {
+                self.groups.send_replace(GroupFocus { near, rows });
+            }
+            Effect::WatchGroup { task, integration, group } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
+                groups::follow_one(&gateway, &lanes, task, &integration, &group).await;
+            }),
             Effect::WatchWire(watch) => self.watch_wire(watch),
             Effect::StopTask(task) => self.stop(task),
             Effect::StartTail { task, addresses, filter } => {
                 self.on_gateway(task, move |gateway, lanes| tail(gateway, lanes, task, addresses, filter));
             }
-            Effect::ReadHistory { task, address, range, limit, filter } => {
-                let search = Search { address, range, limit, filter };
-                self.on_gateway(task, move |gateway, lanes| history(gateway, lanes, task, search));
+            Effect::ReadHistory { task, addresses, range, limit, filter } => {
+                let looked = Looked { addresses, range, limit, filter };
+                self.on_gateway(task, move |gateway, lanes| history(gateway, lanes, task, looked));
             }
             Effect::Describe { task, address } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
                 let result = gateway.describe(&address).await.map(Box::new);
@@ -89,6 +107,25 @@ impl Performer {
             Effect::Publish { task, plan } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
                 let result = gateway.execute(plan).await.and_then(Outcome::single);
                 lanes.result(Event::Published { task, result }).await;
+            }),
+            Effect::Plan { task, request } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
+                let result = gateway.plan(request).await.map(Arc::new);
+                lanes.result(Event::Planned { task, result }).await;
+            }),
+            Effect::Execute { task, change } => self.execute(task, change),
+            Effect::Arm(name) => {
+                if let Some(gateway) = &self.gateway {
+                    self.known.push(Event::Armed(gateway.arm(&name, Some(gateway.safety.arm_for))));
+                }
+            }
+            Effect::Disarm => {
+                if let Some(gateway) = &self.gateway {
+                    gateway.disarm();
+                    self.known.push(Event::Armed(Ok(None)));
+                }
+            }
+            Effect::ExportChannel { task, path, address } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
+                export::channel(&gateway, &lanes, task, &path, &address).await;
             }),
             Effect::Copy(copy) => self.copy(copy),
             Effect::Export { task, path, messages } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
@@ -145,6 +182,7 @@ impl Performer {
     /// Ends every task and connection; waits for what is being written.
     pub(super) async fn shutdown(&mut self) {
         self.end_tasks();
+        while self.changes.join_next().await.is_some() {}
         if let Some(gateway) = self.gateway.take() {
             gateway.shutdown().await;
         }
@@ -161,6 +199,10 @@ impl Performer {
         self.known.push(Event::ProfileOpened(opened));
         self.links =
             gateway.integrations().map(|(name, _)| tokio::spawn(follow(gateway.clone(), self.lanes.clone(), name.clone()))).collect();
+        let watches = gateway
+            .integrations()
+            .map(|(name, _)| groups::follow(gateway.clone(), self.lanes.clone(), name.clone(), self.groups.subscribe()));
+        self.links.extend(watches.map(tokio::spawn));
         self.gateway = Some(gateway);
         self.demo = demo;
     }
@@ -171,6 +213,17 @@ impl Performer {
         for task in tasks {
             task.abort();
         }
+    }
+
+    /// Carries a change out; it goes on when its profile is closed.
+    fn execute(&mut self, task: TaskId, change: Arc<Change>) {
+        let Some(gateway) = self.gateway.clone() else { return };
+        let lanes = self.lanes.clone();
+        while self.changes.try_join_next().is_some() {}
+        self.changes.spawn(async move {
+            let result = gateway.execute(Plan::Change(change)).await.map(|outcome| outcome.done.unwrap_or_default());
+            lanes.result(Event::Executed { task, result }).await;
+        });
     }
 
     fn stop(&mut self, task: TaskId) {
@@ -220,9 +273,9 @@ impl Performer {
     }
 
     fn copy(&self, copy: Copy) {
-        let (lanes, gateway) = (self.lanes.clone(), self.gateway.clone());
+        let (lanes, gateway, terminal) = (self.lanes.clone(), self.gateway.clone(), self.terminal);
         tokio::spawn(async move {
-            let event = Event::Copied(export::copy(gateway.as_deref(), copy).await);
+            let event = Event::Copied(export::copy(gateway.as_deref(), copy, terminal).await);
             lanes.result(event).await;
         });
     }
@@ -234,7 +287,7 @@ fn decoded(message: &Message) -> Decoded {
     Decoded { value: decoded.value.as_ref().map(redact::value), ..decoded }
 }
 
-/// Reports an integration's link as it changes, and what can be published through it.
+/// Reports an integration's link as it changes, and once what can be published through it and done to it.
 async fn follow(gateway: Arc<Gateway>, lanes: Lanes, integration: Arc<str>) {
     let Ok(mut link) = gateway.link(&integration) else { return };
     let mut asked = false;
@@ -244,8 +297,10 @@ async fn follow(gateway: Arc<Gateway>, lanes: Lanes, integration: Arc<str>) {
         lanes.result(Event::Link { integration: integration.clone(), link: state }).await;
         if up && !asked {
             asked = true;
-            let spec = gateway.session(&integration).await.ok().and_then(|session| session.publish).map(|publish| publish.spec());
+            let spec = gateway.publish_offer(&integration).await.ok().flatten();
             lanes.result(Event::Publishes { integration: integration.clone(), spec }).await;
+            let operations = gateway.operations(&integration).await.unwrap_or_default();
+            lanes.result(Event::Operations { integration: integration.clone(), operations }).await;
         }
         if link.changed().await.is_err() {
             return;
@@ -308,54 +363,48 @@ fn note(note: Note) -> TailNote {
 }
 
 /// What a reading of history is to find.
-struct Search {
-    address: Address,
+struct Looked {
+    addresses: Vec<Address>,
     range: Range,
     limit: u64,
     filter: String,
 }
 
-async fn history(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, search: Search) {
-    if let Err(fault) = read_history(&gateway, &lanes, task, &search).await {
+async fn history(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, looked: Looked) {
+    if let Err(fault) = read_history(&gateway, &lanes, task, looked).await {
         lanes.result(Event::History { task, update: HistoryUpdate { end: Some(Err(fault)), ..HistoryUpdate::default() } }).await;
     }
 }
 
-async fn read_history(gateway: &Gateway, lanes: &Lanes, task: TaskId, search: &Search) -> Result<(), Fault> {
-    let filter = Filter::parse(&search.filter)?;
-    let ingest = gateway.ingest(&search.address.integration)?;
-    let channel = gateway.named(&search.address)?;
-    let reading = gateway.history(&search.address.integration).await?.read(&channel, search.range).await?;
-    let mut totals = HistoryUpdate {
-        at_most: Some(reading.lanes.iter().map(|lane| lane.at_most).sum()),
-        notes: reading.notes.iter().map(|note| note.as_str().into()).collect(),
-        ..HistoryUpdate::default()
-    };
-    let mut merge = Merge::new(reading);
-    while totals.matched < search.limit {
-        let Some(batch) = merge.next().await else { break };
-        for message in batch.messages {
-            totals.scanned += 1;
-            totals.bytes += message.size() as u64;
-            match filter.test(&message) {
-                Verdict::Passes => {
-                    totals.matched += 1;
-                    totals.views.push(ingest.view(&message));
-                }
-                Verdict::Fails => {}
-                Verdict::Error => totals.filter_errors += 1,
-            }
-            if totals.matched == search.limit {
-                break;
-            }
-        }
-        totals.faults = batch.faults;
-        lanes.live(Event::History { task, update: totals.clone() }).await;
-        (totals.views, totals.notes) = (Vec::new(), Vec::new());
+async fn read_history(gateway: &Gateway, lanes: &Lanes, task: TaskId, looked: Looked) -> Result<(), Fault> {
+    let Looked { addresses, range, limit, filter } = looked;
+    let integrations: BTreeSet<_> = addresses.iter().map(|address| address.integration.clone()).collect();
+    let ingests = integrations.into_iter().map(|name| Ok((name.clone(), gateway.ingest(&name)?)));
+    let ingests = ingests.collect::<Result<HashMap<_, _>, Fault>>()?;
+    let filtered = !filter.is_empty();
+    let filter = Filter::parse(&filter)?;
+    let limit = filter.query.limit.map_or(limit, |own| own.min(limit));
+    let search = Search { range, limit: Some(limit), ..Search::new(addresses, filter) };
+    let mut finding = gateway.find(search).await?;
+    let mut notes = finding.notes.iter().map(|note| note.as_str().into()).collect();
+    while let Some(found) = finding.next().await {
+        let report = finding.report();
+        let said = if report.complete { report.to_string() } else { report.progress_line() };
+        let update = HistoryUpdate {
+            views: found.messages.iter().filter_map(|(from, message)| Some(ingests.get(from)?.view(message))).collect(),
+            scanned: report.counts.scanned,
+            // A limit ends the search while more was seen to match.
+            matched: report.given,
+            filter_errors: report.counts.undecodable + report.counts.failed,
+            bytes: report.counts.bytes,
+            at_most: Some(report.at_most),
+            notes: std::mem::take(&mut notes),
+            faults: found.faults,
+            said: filtered.then(|| said.into()),
+            end: report.complete.then_some(Ok(())),
+        };
+        lanes.live(Event::History { task, update }).await;
     }
-    totals.faults = Vec::new();
-    totals.end = Some(Ok(()));
-    lanes.live(Event::History { task, update: totals }).await;
     Ok(())
 }
 

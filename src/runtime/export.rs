@@ -1,20 +1,27 @@
 //! What leaves the console: the clipboard, files, an editor. Always whole bytes, fetched again where a view was cut.
 
 use super::effects::fetch;
+use super::lanes::Lanes;
 use crate::app::effect::Copy;
-use crate::app::event::Export;
+use crate::app::event::{Export, JobUpdate};
+use crate::app::{Event, TaskId};
+use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
 use crate::domain::message::Message;
+use crate::domain::position::{Bound, Range};
 use crate::domain::text::{SafeText, escape_json};
 use crate::domain::view::MessageView;
 use crate::gateway::Gateway;
+use crate::gateway::history::Merge;
 use crate::wire::lines;
 use bytes::Bytes;
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::queue;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
@@ -22,7 +29,7 @@ use tokio::io::{AsyncWriteExt, BufWriter};
 const CLIPBOARD: usize = 74_994;
 
 /// Puts something into the terminal's clipboard (OSC 52: works over SSH). Says what it was.
-pub(super) async fn copy(gateway: Option<&Gateway>, copy: Copy) -> Result<SafeText, Fault> {
+pub(super) async fn copy(gateway: Option<&Gateway>, copy: Copy, terminal: bool) -> Result<SafeText, Fault> {
     let (text, name) = match copy {
         Copy::Text(text, name) => (text, name),
         Copy::Key(view) => (as_text(view.message.key.as_ref(), "key")?, "key"),
@@ -35,7 +42,10 @@ pub(super) async fn copy(gateway: Option<&Gateway>, copy: Copy) -> Result<SafeTe
             format!("{} is more than the {} that terminals take", figure::bytes(text.len() as u64), figure::bytes(CLIPBOARD as u64));
         return Err(Fault::new(Kind::Rejected, "copy", name, cause).next("export it to a file instead"));
     }
-    to_clipboard(&text).map_err(|e| Fault::new(Kind::Rejected, "copy", name, e.to_string()))?;
+    // Without a terminal there is nobody to take it: what is written to standard output there belongs to the command.
+    if terminal {
+        to_clipboard(&text).map_err(|e| Fault::new(Kind::Rejected, "copy", name, e.to_string()))?;
+    }
     Ok(format!("{name}, {}", figure::bytes(text.len() as u64)).into())
 }
 
@@ -67,6 +77,65 @@ pub(super) async fn write(gateway: &Gateway, path: &str, messages: &[Arc<Message
     out.flush().await.map_err(failed)?;
     out.into_inner().sync_all().await.map_err(failed)?;
     Ok(Export { path: path.into(), messages: messages.len(), bytes })
+}
+
+/// How often the progress of a long export is told.
+const TELL_EVERY: Duration = Duration::from_millis(250);
+
+/// Writes everything that a channel holds now, in the same form, and tells how it goes. The file appears when it is whole: a part of a
+/// channel must not pass for all of it.
+pub(super) async fn channel(gateway: &Gateway, lanes: &Lanes, task: TaskId, path: &str, address: &Address) {
+    let title = SafeText::from(format!("export {address} to {path}"));
+    let tell = |done, total, end| lanes.result(Event::Job { task, update: JobUpdate { title: title.clone(), done, total, end } });
+    let end = write_channel(gateway, path, address, tell).await.map(|export| {
+        format!("Exported {} messages, {}, to {}", figure::grouped(export.messages as u64), figure::bytes(export.bytes), export.path).into()
+    });
+    tell(0, None, Some(end)).await;
+}
+
+async fn write_channel<T>(
+    gateway: &Gateway,
+    path: &str,
+    address: &Address,
+    tell: impl Fn(u64, Option<u64>, Option<Result<SafeText, Fault>>) -> T,
+) -> Result<Export, Fault>
+where
+    T: Future<Output = ()>,
+{
+    let failed = |e: io::Error| Fault::new(Kind::Rejected, "export", path, e.to_string());
+    let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Removed again unless it gets its name at the end.
+    let file = tempfile::Builder::new().prefix(".mqdeck-").suffix(".part").tempfile_in(folder).map_err(failed)?;
+    let mut out = BufWriter::new(File::from_std(file.reopen().map_err(failed)?));
+    let everything = Range { start: Bound::Earliest, end: Bound::Latest };
+    let reading = gateway.history(&address.integration).await?.read(&address.channel, everything).await?;
+    let total = reading.lanes.iter().map(|lane| lane.at_most).sum();
+    let mut merge = Merge::new(reading);
+    let (mut messages, mut bytes, mut told) = (0, 0, Instant::now());
+    tell(0, Some(total), None).await;
+    while let Some(batch) = merge.next().await {
+        if let Some(fault) = batch.faults.into_iter().next() {
+            return Err(fault);
+        }
+        for message in &batch.messages {
+            let mut line = lines::write(address, message, &[]);
+            line.push('\n');
+            out.write_all(line.as_bytes()).await.map_err(failed)?;
+            bytes += line.len() as u64;
+        }
+        messages += batch.messages.len();
+        if told.elapsed() >= TELL_EVERY {
+            told = Instant::now();
+            tell(messages as u64, Some(total), None).await;
+        }
+    }
+    out.flush().await.map_err(failed)?;
+    out.into_inner().sync_all().await.map_err(failed)?;
+    file.persist_noclobber(path).map_err(|e| match e.error.kind() {
+        io::ErrorKind::AlreadyExists => Fault::new(Kind::Rejected, "export", path, "this file exists").next("choose another name"),
+        _ => failed(e.error),
+    })?;
+    Ok(Export { path: path.into(), messages, bytes })
 }
 
 /// Opens `$VISUAL` or `$EDITOR` on a copy of the bytes, and returns what was saved. The terminal must have been given up.

@@ -26,14 +26,16 @@ pub fn start() {
     tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(Mutex::new(file)).init();
 }
 
-/// `mqdeck.log` in the state directory, or in `MQDECK_STATE_DIR`.
+/// `mqdeck.log` in the state directory.
 pub fn path() -> Option<PathBuf> {
-    let folder = match std::env::var_os("MQDECK_STATE_DIR") {
-        Some(folder) => PathBuf::from(folder),
-        None => {
-            let dirs = ProjectDirs::from("", "", "mqdeck")?;
-            dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()).to_owned()
-        }
-    };
-    Some(folder.join("mqdeck.log"))
+    folder().map(|folder| folder.join("mqdeck.log"))
+}
+
+/// The state directory: `MQDECK_STATE_DIR`, or the platform's.
+pub fn folder() -> Option<PathBuf> {
+    if let Some(folder) = std::env::var_os("MQDECK_STATE_DIR") {
+        return Some(PathBuf::from(folder));
+    }
+    let dirs = ProjectDirs::from("", "", "mqdeck")?;
+    Some(dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()).to_owned())
 }

@@ -3,6 +3,7 @@
 mod core;
 mod effects;
 mod export;
+mod groups;
 mod input;
 mod lanes;
 pub mod log;
@@ -18,11 +19,11 @@ use crate::ui::theme::Theme;
 use core::Core;
 use crossterm::event::{Event as Typed, KeyEventKind};
 use input::Input;
-use rustix::process::{Signal, getpid, kill_process};
+use rustix::process::{getpid, kill_process};
 use std::io;
 use std::time::{Duration, Instant};
 use terminal::Screen;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Frames caused by data alone come no faster than this.
 const FRAME: Duration = Duration::from_millis(25);
@@ -39,17 +40,49 @@ pub enum First {
 
 /// Runs the console in the terminal until the operator leaves it or the terminal is gone.
 pub async fn console(opener: Opener, theme: Theme, first: First) -> anyhow::Result<()> {
+    // Before the terminal is taken: a signal must find somebody who gives it back.
+    let signals = Signals::catch()?;
     let screen = Screen::enter()?;
     let (lanes, inbox) = lanes::lanes();
     let (width, height) = screen.size();
-    let core = Core::new(lanes, opener, width, height, !matches!(first, First::Nothing));
+    let core = Core::new(lanes, opener, width, height, !matches!(first, First::Nothing), true);
     let mut console = Console { core, screen, theme, drawn: None, last_frame: Instant::now() };
     // Before anything that could take time.
     console.draw()?;
     console.core.start(first);
-    let result = console.run(inbox).await;
+    let result = console.run(inbox, signals).await;
     console.core.shutdown().await;
     result.map_err(Into::into)
+}
+
+/// The signals that the console answers itself, from before it has the terminal until it has given it back.
+struct Signals {
+    terminate: Signal,
+    hangup: Signal,
+    interrupt: Signal,
+    quit: Signal,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            // In raw mode Ctrl-C and Ctrl-\ are keys; these two come from elsewhere.
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+        })
+    }
+
+    /// Ready when the console is to end.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.quit.recv() => {}
+        }
+    }
 }
 
 /// The core in a terminal.
@@ -63,10 +96,9 @@ struct Console {
 }
 
 impl Console {
-    async fn run(&mut self, mut inbox: lanes::Inbox) -> io::Result<()> {
+    async fn run(&mut self, mut inbox: lanes::Inbox, mut signals: Signals) -> io::Result<()> {
         let mut input = Input::start();
         let gone = watchdog::watch();
-        let (mut terminate, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
         let mut resized = signal(SignalKind::window_change())?;
         while !self.core.asked.quit {
             let mut urgent = false;
@@ -77,8 +109,7 @@ impl Console {
                     None => return Ok(()),
                 },
                 () = gone.notified() => return Ok(()),
-                _ = terminate.recv() => return Ok(()),
-                _ = hangup.recv() => return Ok(()),
+                () = signals.end() => return Ok(()),
                 _ = resized.recv() => { urgent = true; self.resize()?; }
                 Some(arrival) = inbox.next() => self.core.arrive(arrival, &mut inbox),
                 () = tokio::time::sleep(self.wake_in()) => self.core.tick(),
@@ -143,7 +174,7 @@ impl Console {
     async fn lend_terminal(&mut self) -> io::Result<()> {
         Screen::pause()?;
         if std::mem::take(&mut self.core.asked.suspend) {
-            kill_process(getpid(), Signal::TSTP)?;
+            kill_process(getpid(), rustix::process::Signal::TSTP)?;
         }
         let edited = match self.core.asked.edit.take() {
             Some(Effect::Edit { purpose, bytes, extension }) => {

@@ -74,7 +74,7 @@ pub(super) fn describe(gateway: &Gateway, demo: Option<&Demo>) -> Opened {
     Opened {
         name: (&*profile.name).into(),
         demo: demo.is_some(),
-        read_only: gateway.read_only,
+        safety: gateway.safety,
         unverified_tls: profile.integrations.iter().any(|i| i.endpoint.tls.as_ref().is_some_and(|tls| !tls.verify_server)),
         integrations: profile.integrations.iter().map(integration).collect(),
         show: demo.map(Demo::show),

@@ -25,6 +25,7 @@ impl Screen {
     pub(super) fn enter() -> io::Result<Self> {
         let (width, height) = crossterm::terminal::size()?;
         restore_on_panic();
+        // From here on, so that a failure half-way gives back what was taken.
         let mut screen = Self { shown: Buffer::empty(Rect::new(0, 0, width, height)), cursor: None, mouse: false };
         screen.resume()?;
         Ok(screen)
@@ -96,8 +97,9 @@ impl Drop for Screen {
 }
 
 fn leave() -> io::Result<()> {
-    execute!(io::stdout(), DisableMouseCapture, DisableBracketedPaste, ResetColor, LeaveAlternateScreen, Show)?;
-    disable_raw_mode()
+    let written = execute!(io::stdout(), DisableMouseCapture, DisableBracketedPaste, ResetColor, LeaveAlternateScreen, Show);
+    // A terminal that takes no more bytes is to have its mode back all the same.
+    disable_raw_mode().and(written)
 }
 
 /// A panic must not leave the terminal unusable, and its message must be readable.

@@ -10,6 +10,7 @@ use crate::domain::fault::{Fault, Kind};
 use crate::domain::operation::Plan;
 use crate::domain::position::{Bound, Position, Range};
 use crate::domain::receipt::Receipt;
+use crate::domain::safety::Safety;
 use crate::domain::view::Counts;
 use bytes::Bytes;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -139,7 +140,8 @@ fn no_single_key_writes() {
 fn a_read_only_profile_says_why_it_refuses() {
     let mut stage = Stage::new(120, 40, false);
     let integrations = vec![OpenedIntegration { name: "events".into(), system: "Kafka", endpoint: "k:9092".into() }];
-    let opened = Opened { name: "prod".into(), demo: false, read_only: true, unverified_tls: true, integrations, show: None };
+    let opened =
+        Opened { name: "prod".into(), demo: false, safety: Safety::default().read_only(), unverified_tls: true, integrations, show: None };
     stage.event(Event::ProfileOpened(opened)).listed(&["orders.created"]).live(views(3)).keys("j x s");
     assert_eq!(stage.model.screen, Screen::Traffic);
     let screen = stage.screen();
@@ -265,9 +267,31 @@ fn missing_and_empty_are_told_apart_in_the_form() {
     let Some(Plan::Publish { messages, .. }) = publishes(&stage).first() else { panic!("nothing was published") };
     assert_eq!((messages[0].payload.as_ref(), messages[0].key.as_deref()), (None, None));
     let task = stage.task();
-    stage.event(Event::Published { task, result: Ok(Receipt::Accepted) }).keys("x p Tab Tab ^n ^s y");
+    stage.event(Event::Published { task, result: Ok(Receipt::Accepted) }).keys("x p Tab Tab Tab ^n ^s y");
     let Some(Plan::Publish { messages, .. }) = publishes(&stage).get(1).copied() else { panic!("nothing was published") };
     assert_eq!((messages[0].payload.as_deref(), messages[0].key.as_deref()), (Some(&b""[..]), Some(&b""[..])));
+}
+
+#[test]
+fn a_message_can_be_given_its_time() {
+    let mut stage = watching(3);
+    stage.keys("x p Tab Tab").text("yesterdy").keys("^s");
+    assert!(publishes(&stage).is_empty(), "a time that cannot be read is not sent");
+    stage.keys("^u").text("2026-02-05T10:00:00Z").keys("^s y");
+    let Some(Plan::Publish { messages, .. }) = publishes(&stage).first() else { panic!("nothing was published") };
+    assert_eq!(messages[0].timestamp.map(|t| t.0), Some(1_770_285_600_000));
+}
+
+#[test]
+fn history_of_several_channels_is_read_in_one() {
+    let mut stage = stage();
+    stage.keys("2 Space Space Enter");
+    let tailed = stage.model.traffic.addresses.clone();
+    assert_eq!(tailed.len(), 2);
+    stage.keys("H ^u").text("end-10").keys("Enter");
+    let read =
+        stage.effects.iter().find_map(|e| if let Effect::ReadHistory { addresses, .. } = e { Some(addresses.clone()) } else { None });
+    assert_eq!(read, Some(tailed));
 }
 
 #[test]

@@ -8,7 +8,13 @@ pub mod widgets;
 #[cfg(test)]
 mod flows;
 #[cfg(test)]
+mod groups_tests;
+#[cfg(test)]
+mod ladder;
+#[cfg(test)]
 mod stage;
+#[cfg(test)]
+mod stage_groups;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +22,7 @@ use crate::app::layout::{self, Areas};
 use crate::app::model::{Model, Screen};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Position;
-use screens::{channels, notices, overview, profiles, publish, traffic, wire_log};
+use screens::{channels, groups, notices, overview, profiles, publish, traffic, wire_log};
 use theme::{Role, Theme};
 use widgets::chrome;
 use widgets::text::{Canvas, find_hidden};
@@ -44,12 +50,14 @@ pub fn draw(model: &Model, theme: &Theme, buffer: &mut Buffer) -> Option<Positio
 fn body(canvas: &mut Canvas, model: &Model, areas: &Areas) -> Option<Position> {
     let path = traffic::path(model);
     let address = model.form.as_ref().map_or_else(String::new, |form| form.address.to_string());
+    let reading = model.groups.reading.as_ref().map_or_else(String::new, |address| format!("reading {}", address.channel));
     let row_2 = match model.screen {
         Screen::Welcome => profiles::welcome_crumbs(model),
         Screen::Profiles => profiles::crumbs(model),
         Screen::Overview => overview::crumbs(model),
         Screen::Channels => channels::crumbs(model),
         Screen::Traffic => traffic::crumbs(canvas, model, &path),
+        Screen::Groups => groups::crumbs(model, &reading),
         Screen::Publish => publish::crumbs(model, &address),
         Screen::WireLog => wire_log::crumbs(model),
         Screen::Notices => notices::crumbs(model),
@@ -69,6 +77,7 @@ fn body(canvas: &mut Canvas, model: &Model, areas: &Areas) -> Option<Position> {
             }
         }
         Screen::Traffic => traffic::draw(canvas, model, areas),
+        Screen::Groups => groups::draw(canvas, model, areas.list),
         Screen::Publish => cursor = publish::draw(canvas, model, areas.list).or(cursor),
         Screen::WireLog => wire_log::draw(canvas, model, areas.list),
         Screen::Notices => notices::draw(canvas, model, areas.list),

@@ -9,8 +9,9 @@ use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;
 use crate::domain::health::Link;
 use crate::domain::message::{Header, Message, Stamp};
-use crate::domain::operation::{Field, Input, PublishSpec};
+use crate::domain::operation::{Change, Field, Input, OperationSpec, PublishSpec, Request, Risk, Target};
 use crate::domain::position::Position;
+use crate::domain::safety::Safety;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
@@ -35,6 +36,51 @@ pub(super) const SPEC: PublishSpec = PublishSpec {
     timestamp: true,
     fields: &[Field { id: "partition", title: "partition", help: "chosen by the key if empty", input: Input::Number { min: 0, max: 11 } }],
 };
+
+const fn operation(id: &'static str, title: &'static str, risk: Risk, on: Target, fields: &'static [Field]) -> OperationSpec {
+    OperationSpec { id, title, help: "as these tests have it", risk, permission: "topics:change", on, fields }
+}
+
+pub(super) static CREATE: OperationSpec = operation(
+    "topic.create",
+    "Create topic",
+    Risk::Reversible,
+    Target::Integration,
+    &[Field { id: "partitions", title: "partitions", help: "the broker's default if empty", input: Input::Number { min: 1, max: 1_000 } }],
+);
+pub(super) static CONFIGURE: OperationSpec = operation(
+    "topic.configure",
+    "Change settings",
+    Risk::Reversible,
+    Target::Channel,
+    &[
+        Field {
+            id: "cleanup",
+            title: "cleanup",
+            help: "what becomes of old messages",
+            input: Input::Choice(&["delete", "compact", "both"]),
+        },
+        Field { id: "retention", title: "retention", help: "how long they are kept: `7d`", input: Input::Text },
+        Field { id: "segment", title: "segment bytes", help: "one file's size", input: Input::Number { min: 14, max: 2_147_483_647 } },
+    ],
+);
+pub(super) static EMPTY: OperationSpec = operation("topic.empty", "Delete records", Risk::Bulk, Target::Channel, &[]);
+pub(super) static DELETE: OperationSpec = operation("topic.delete", "Delete topic", Risk::Destroy, Target::Channel, &[]);
+
+/// What `events` offers in these tests.
+pub(super) static OPERATIONS: [&OperationSpec; 4] = [&CREATE, &CONFIGURE, &EMPTY, &DELETE];
+
+/// A change as an adapter plans it: three partitions.
+pub(super) fn change(request: Request) -> Change {
+    let row =
+        |i: u64| vec![SafeText::from(i.to_string()), "0".into(), (1_042 * (i + 1)).to_string().into(), "kafka-1.prod.example:9092".into()];
+    let summary = format!("{} {}: 3 partitions.", request.spec.title, request.address);
+    Change {
+        tables: vec![Table { title: "partitions", columns: vec!["partition", "start", "end", "leader"], rows: (0..3).map(row).collect() }],
+        touches: Amount::AtMost(6_252),
+        ..Change::new(request, summary, "0 1 2")
+    }
+}
 
 /// A driven console.
 pub(super) struct Stage {
@@ -95,6 +141,9 @@ impl Stage {
                 | Effect::ReadHistory { task, .. }
                 | Effect::Describe { task, .. }
                 | Effect::Fetch { task, .. }
+                | Effect::Plan { task, .. }
+                | Effect::Execute { task, .. }
+                | Effect::ExportChannel { task, .. }
                 | Effect::Publish { task, .. } => Some(*task),
                 _ => None,
             })
@@ -103,17 +152,23 @@ impl Stage {
 
     /// A profile with two integrations, of which the second is `link`ed so.
     pub(super) fn opened(&mut self, link: Link) -> &mut Self {
+        self.opened_with(link, Safety::default())
+    }
+
+    /// The same with another `safety` block.
+    pub(super) fn opened_with(&mut self, link: Link, safety: Safety) -> &mut Self {
         let integration = |name: &str, endpoint: &str| OpenedIntegration { name: name.into(), system: "Kafka", endpoint: endpoint.into() };
         self.event(Event::ProfileOpened(Opened {
             name: "prod-eu".into(),
             demo: false,
-            read_only: false,
+            safety,
             unverified_tls: false,
             integrations: vec![integration("events", "kafka-1.prod.example:9092"), integration("billing", "10.0.0.4:9093")],
             show: None,
         }));
         self.event(Event::Link { integration: "events".into(), link: Link::Up { latency: Duration::from_millis(3) } });
         self.event(Event::Publishes { integration: "events".into(), spec: Some(&SPEC) });
+        self.event(Event::Operations { integration: "events".into(), operations: &OPERATIONS });
         self.event(Event::Link { integration: "billing".into(), link })
     }
 
@@ -180,6 +235,28 @@ impl Stage {
         let mut buffer = Buffer::empty(Rect::new(0, 0, self.model.width, self.model.height));
         super::draw(&self.model, &theme, &mut buffer);
         buffer
+    }
+
+    /// The last request that a plan was asked for.
+    pub(super) fn request(&self) -> Request {
+        let requests =
+            self.effects.iter().rev().filter_map(|e| if let Effect::Plan { request, .. } = e { Some(request.clone()) } else { None });
+        requests.into_iter().next().expect("a plan was asked for")
+    }
+
+    /// Answers the last question for a plan: three partitions, changed by `with`.
+    pub(super) fn planned(&mut self, with: impl FnOnce(&mut Change)) -> &mut Self {
+        let mut change = change(self.request());
+        with(&mut change);
+        let task = self.task();
+        self.event(Event::Planned { task, result: Ok(Arc::new(change)) })
+    }
+
+    /// Types the profile's name, and the gateway arms it for five minutes.
+    pub(super) fn armed(&mut self) -> &mut Self {
+        self.keys("!").text("prod-eu").keys("Enter");
+        let until = Timestamp(self.model.now.0 + 300_000);
+        self.event(Event::Armed(Ok(Some(until))))
     }
 
     /// The frame as lines of text.

@@ -1,14 +1,18 @@
 //! Every screen in every size and state, reached by events alone; and what must hold for every frame.
 
 use super::stage::{HOSTILE, NAMES, Stage, decoded, description, down, lines, view, views};
+use super::stage_groups::MADE;
 use super::theme::{Depth, Theme};
 use super::widgets::text::find_hidden;
 use crate::app::event::{HistoryUpdate, JobUpdate, Level, TailNote, TailUpdate};
 use crate::app::{Effect, Event, TaskId};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::health::Link;
+use crate::domain::operation::Done;
+use crate::domain::safety::Safety;
 use crate::domain::text::SafeText;
 use crate::domain::view::Counts;
+use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use std::time::Duration;
@@ -210,6 +214,61 @@ const SCENES: &[Scene] = &[
     ("traffic-actions", |s| {
         s.loaded().live(views(8)).keys("x");
     }),
+    ("overview-lag", |s| {
+        s.loaded().grouped().keys("2 1");
+    }),
+    ("channels-groups", |s| {
+        s.loaded().grouped().keys("2");
+    }),
+    ("groups-loading", |s| {
+        s.opened(up()).keys("4").after(1_200);
+    }),
+    ("groups-error", |s| {
+        s.opened(up()).groups_failed().keys("4");
+    }),
+    ("groups-empty", |s| {
+        s.opened(up()).board(Vec::new(), Vec::new()).event(Event::Groups { integration: "billing".into(), result: Ok(None) });
+        s.keys("4");
+    }),
+    ("groups-unsupported", |s| {
+        s.opened(up());
+        for integration in ["events", "billing"] {
+            s.event(Event::Groups { integration: integration.into(), result: Ok(None) });
+        }
+        s.keys("4");
+    }),
+    ("groups", |s| {
+        s.loaded().grouped().keys("4 j");
+    }),
+    ("groups-filtered", |s| {
+        s.loaded().grouped().keys("4").text("/pay").keys("Enter");
+    }),
+    ("groups-filtered-empty", |s| {
+        s.loaded().grouped().keys("4").text("/nobody").keys("Enter");
+    }),
+    ("groups-of-channel", |s| {
+        s.loaded().grouped().keys("2").text("/orders.paid").keys("Enter c");
+    }),
+    ("groups-stale", |s| {
+        s.loaded().grouped().groups_failed().keys("4").after(65_000);
+    }),
+    ("groups-hostile", |s| {
+        s.opened(up()).grouped_hostile().keys("4");
+    }),
+    ("group-loading", |s| {
+        s.loaded().grouped().keys("4 Enter").after(1_200);
+    }),
+    ("group-error", |s| {
+        s.loaded().grouped().keys("4 Enter");
+        let task = s.group_task();
+        s.event(Event::Group { task, result: Err(refused()) });
+    }),
+    ("group", |s| {
+        s.loaded().grouped().keys("4 j Enter").group_seen("orders.created", &MADE[4]);
+    }),
+    ("group-hostile", |s| {
+        s.opened(up()).grouped_hostile().keys("4 Enter").group_seen(HOSTILE, &MADE[4]);
+    }),
     ("publish", |s| {
         s.loaded().live(views(8)).keys("x p").text("{\"id\": 1}").keys("Enter").text("second line");
     }),
@@ -224,6 +283,80 @@ const SCENES: &[Scene] = &[
     }),
     ("publish-confirm", |s| {
         s.loaded().live(views(8)).keys("j x s ^s");
+    }),
+    ("overview-actions", |s| {
+        s.loaded().keys("1 x");
+    }),
+    ("overview-armed", |s| {
+        s.loaded().armed().after(5_000);
+    }),
+    ("arm-prompt-error", |s| {
+        s.loaded().keys("!").text("prod").keys("Enter");
+        s.event(Event::Armed(Err(Fault::new(Kind::Forbidden, "arm", "prod-eu", "`prod` is not this profile's name"))));
+    }),
+    ("channels-actions-unarmed", |s| {
+        let production = Safety { production: true, ..Safety::default() };
+        s.opened_with(down(), production).listed(NAMES).keys("2 j x");
+    }),
+    ("operation-form", |s| {
+        s.loaded().keys("2 j x 1 Tab Tab").text("13");
+    }),
+    ("operation-form-error", |s| {
+        s.loaded().keys("2 j x 1 ^s");
+        let task = s.task();
+        s.event(Event::Planned { task, result: Err(refused()) });
+    }),
+    ("operation-planning", |s| {
+        s.loaded().keys("2 j x 2").after(4_000);
+    }),
+    ("plan-reversible", |s| {
+        s.loaded().keys("2 j x 1 ^s").planned(|change| change.undo = Some(change.request.clone()));
+    }),
+    ("plan-bulk-wrong-count", |s| {
+        s.loaded().keys("2 j x 2").planned(|change| {
+            change.notes.push(
+                "What is deleted cannot be brought back, and the figure is an upper bound: offsets count control records too.".into(),
+            );
+        });
+        s.text("6253").keys("Enter");
+    }),
+    ("plan-destroy-unarmed", |s| {
+        s.loaded().keys("2 j x 3").planned(|_| {});
+    }),
+    ("plan-destroy-armed", |s| {
+        s.loaded().armed().keys("2 j x 3").planned(|_| {}).text("events/audit.ev");
+    }),
+    ("plan-refused", |s| {
+        s.loaded().keys("2 j x 2").planned(|change| {
+            change.refused =
+                Some(Fault::new(Kind::Rejected, "reset", "payments", "3 members are active").next("stop them, then plan again"));
+        });
+    }),
+    ("plan-long-scrolled", |s| {
+        s.loaded().keys("2 j x 2").planned(|change| {
+            let row = change.tables[0].rows[0].clone();
+            change.tables[0].rows = (0..400).map(|at| [vec![SafeText::from(at.to_string())], row[1..].to_vec()].concat()).collect();
+        });
+        s.event(Event::Key(KeyEvent::from(KeyCode::PageDown)));
+    }),
+    ("plan-hostile", |s| {
+        s.opened(up()).listed(&[HOSTILE]).armed().keys("2 j x 3").planned(|change| {
+            change.summary = format!("Deletes {HOSTILE}").into();
+            change.notes = vec![HOSTILE.into(), HOSTILE.repeat(12).into()];
+            change.tables[0].rows = vec![vec![HOSTILE.into(), HOSTILE.repeat(20).into(), "".into(), HOSTILE.into()]; 2];
+        });
+        s.text("no").keys("Enter");
+    }),
+    ("change-running", |s| {
+        s.loaded().keys("2 j x 1 ^s").planned(|_| {}).keys("y").after(3_000);
+    }),
+    ("outcome-partial", |s| {
+        s.loaded().keys("2 j x 2").planned(|_| {}).text("6252").keys("Enter");
+        let task = s.task();
+        let well = |part: &str| (SafeText::from(part), Ok(SafeText::from("deleted up to 1,042")));
+        let timeout = Fault::new(Kind::Timeout, "delete records", HOSTILE, HOSTILE).next("look at the partition's leader");
+        let parts = vec![well("partition 0"), ("partition 1".into(), Err(timeout)), well("partition 2")];
+        s.event(Event::Executed { task, result: Ok(Done { parts }) });
     }),
     ("palette", |s| {
         s.loaded().live(views(8)).keys("^p").text("co");

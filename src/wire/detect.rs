@@ -100,7 +100,12 @@ pub fn decode(payload: Option<&[u8]>, headers: &[Header], prefer: &[Format]) -> 
 
 /// Finds the format of a payload and reads it. Never fails: what nothing else can read is bytes.
 pub fn find(bytes: &[u8], headers: &[Header], prefer: &[Format]) -> Found {
-    let (format, why, mut notes) = choose(bytes, headers, prefer);
+    find_said(bytes, said(headers), prefer)
+}
+
+/// The same where it is known what the headers say.
+pub(super) fn find_said(bytes: &[u8], said: Option<Said>, prefer: &[Format]) -> Found {
+    let (format, why, mut notes) = choose_said(bytes, said, prefer);
     let mut found = read_as(format, bytes).unwrap_or_else(|_| undecoded(bytes));
     found.why = if found.why.is_empty() { why } else { format!("{why}: {}", found.why) };
     notes.append(&mut found.notes);
@@ -110,14 +115,26 @@ pub fn find(bytes: &[u8], headers: &[Header], prefer: &[Format]) -> Found {
 
 /// Which format it is, without building a tree: the format, why, and what was tried in vain.
 pub fn choose(bytes: &[u8], headers: &[Header], prefer: &[Format]) -> (Format, String, Vec<String>) {
+    choose_said(bytes, said(headers), prefer)
+}
+
+/// What a content-type header says that a payload is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Said {
+    pub(super) format: Format,
+    /// In its own words.
+    words: String,
+}
+
+fn choose_said(bytes: &[u8], said: Option<Said>, prefer: &[Format]) -> (Format, String, Vec<String>) {
     for format in prefer {
         if is(*format, bytes, Trust::Told) {
             return (*format, "by configuration".to_owned(), Vec::new());
         }
     }
     let mut notes = Vec::new();
-    if let Some((format, said)) = content_type(headers) {
-        let said = SafeText::new(&said);
+    if let Some(Said { format, words }) = said {
+        let said = SafeText::new(&words);
         if is(format, bytes, Trust::Told) {
             return (format, format!("by header content-type: {said}"), notes);
         }
@@ -204,15 +221,25 @@ fn json_notes(document: &json::Document) -> Vec<String> {
     notes
 }
 
-/// The format that a content-type header names, and what it says. `application/octet-stream` says nothing: frameworks write it on everything.
-fn content_type(headers: &[Header]) -> Option<(Format, String)> {
-    let header = headers.iter().find(|header| {
-        let name: Vec<u8> = header.name.iter().filter(|b| !matches!(b, b'-' | b'_')).map(u8::to_ascii_lowercase).collect();
-        name == b"contenttype"
-    })?;
-    let said = std::str::from_utf8(header.value.as_ref()?).ok()?;
+fn said(headers: &[Header]) -> Option<Said> {
+    let header = headers.iter().find(|header| is_content_type(&header.name))?;
+    said_by(header.value.as_deref())
+}
+
+/// Whether a header of this name says what the payload is.
+pub(super) fn is_content_type(name: &[u8]) -> bool {
+    // Most names are told by their length; with dashes left out it is eleven letters.
+    let letters = || name.iter().filter(|b| !matches!(b, b'-' | b'_')).map(u8::to_ascii_lowercase);
+    name.len() >= CONTENT_TYPE.len() && letters().eq(CONTENT_TYPE.iter().copied())
+}
+
+const CONTENT_TYPE: &[u8] = b"contenttype";
+
+/// The format that a content-type names. `application/octet-stream` says nothing: frameworks write it on everything.
+pub(super) fn said_by(value: Option<&[u8]>) -> Option<Said> {
+    let words = std::str::from_utf8(value?).ok()?;
     // Some frameworks write header values as JSON texts.
-    let kind = said.trim_matches(|c: char| c == '"' || c.is_whitespace()).split(';').next()?.trim().to_ascii_lowercase();
+    let kind = words.trim_matches(|c: char| c == '"' || c.is_whitespace()).split(';').next()?.trim().to_ascii_lowercase();
     let format = match kind.as_str() {
         "application/json" | "text/json" => Format::Json,
         other if other.ends_with("+json") => Format::Json,
@@ -220,7 +247,7 @@ fn content_type(headers: &[Header]) -> Option<(Format, String)> {
         other if other.starts_with("text/") => Format::Text,
         _ => return None,
     };
-    Some((format, said.chars().take(LONGEST_NOTE).collect()))
+    Some(Said { format, words: words.chars().take(LONGEST_NOTE).collect() })
 }
 
 #[cfg(test)]

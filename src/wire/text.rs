@@ -7,9 +7,38 @@ pub fn read(bytes: &[u8]) -> Option<&str> {
     (controls == 0 || controls * 10 <= text.chars().count() * 3).then_some(text)
 }
 
+/// True only if the bytes are text that nothing in it says otherwise than it stands there: no control character, no backslash, and no start
+/// that a MessagePack collection could have as well. If it is JSON, it has no escapes.
+#[expect(clippy::needless_bitwise_bool, reason = "a lazy operator is a branch")]
+pub fn is_plain(bytes: &[u8]) -> bool {
+    // Without branches in it, so that many bytes are looked at in one step.
+    let mut other = false;
+    let mut odd = false;
+    for byte in bytes {
+        other |= *byte >= 0x80;
+        odd |= (*byte < b' ') & (*byte != b'\t') & (*byte != b'\n') & (*byte != b'\r') | (*byte == b'\\') | (*byte == 0x7f);
+    }
+    !odd && (!other || (!matches!(bytes.first(), Some(0x80..=0x9f | 0xdc..=0xdf)) && std::str::from_utf8(bytes).is_ok()))
+}
+
+/// Whether bytes that may be JSON have no escape in them: what they decode to stands in them.
+pub fn has_no_escape(bytes: &[u8]) -> bool {
+    memchr::memchr(b'\\', bytes).is_none()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::read;
+    use super::{is_plain, read};
+
+    #[test]
+    fn what_is_plain_has_no_second_meaning() {
+        for plain in ["", "words", "{\"a\": 1}\r\n", "größe 漢字", "\u{9f}x"] {
+            assert!(is_plain(plain.as_bytes()), "{plain}");
+        }
+        for other in [&b"\\"[..], b"a\x1b", b"a\x7f", b"\xff", "\u{700}x".as_bytes(), b"\x93abc", b"a\0"] {
+            assert!(!is_plain(other), "{other:?}");
+        }
+    }
 
     #[test]
     fn text_is_told_from_binary_that_happens_to_be_utf8() {

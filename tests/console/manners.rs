@@ -45,6 +45,25 @@ fn it_gives_the_terminal_back_however_it_ends() {
 }
 
 #[test]
+fn a_signal_in_the_middle_of_the_start_leaves_no_terminal_behind() {
+    let home = Home::new();
+    for round in 0..20 {
+        let name = ["-TERM", "-HUP", "-INT", "-QUIT"][round % 4];
+        let mut terminal = console(&home, &[], (80, 24));
+        // From the very first byte: the terminal was taken a moment ago, and nothing was drawn yet.
+        let began = Instant::now();
+        while terminal.raw().is_empty() {
+            assert!(began.elapsed() < SOON, "nothing was written");
+            std::thread::yield_now();
+        }
+        signal(terminal.pid(), name);
+        terminal.wait_exit(SOON);
+        terminal.wait_for_end(SOON);
+        assert!(terminal.is_restored(), "{name}, round {round}");
+    }
+}
+
+#[test]
 fn it_ends_when_its_terminal_is_gone() {
     let home = Home::new();
     let terminal = console(&home, DEAD, (80, 24));

@@ -1,6 +1,7 @@
 //! The program in a real terminal, as a person sees it.
 
 #[cfg(feature = "kafka")]
+mod ladder;
 mod live;
 mod manners;
 #[cfg(feature = "kafka")]

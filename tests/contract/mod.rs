@@ -1,11 +1,20 @@
 //! What every system must do through its handles: the same tests for the one in memory and for every real one.
 
-mod history;
+mod find;
+mod groups;
+pub(crate) mod history;
 mod inspect;
+#[cfg(feature = "kafka")]
+mod kafka_groups;
 #[cfg(feature = "kafka")]
 mod kafka_link;
 mod logs;
+#[cfg(feature = "kafka")]
+mod manage;
 #[cfg(feature = "nats")]
 mod nats;
 mod publish;
+#[cfg(feature = "kafka")]
+mod random_topics;
 mod tail;
+mod transact;

@@ -7,6 +7,7 @@ use mqdeck::config::profile::{Integration, Profile};
 use mqdeck::domain::address::Address;
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::health::Link;
+use mqdeck::domain::safety::Safety;
 use mqdeck::gateway::Gateway;
 use mqdeck::gateway::filter::Filter;
 use mqdeck::gateway::live::{self, Note, Update};
@@ -19,7 +20,7 @@ const TOLD: Duration = Duration::from_secs(2);
 
 fn gateway(address: &str) -> Gateway {
     let integration = Integration::new("events", "kafka", vec![address.to_owned()]);
-    Gateway::open(Profile { name: "test".into(), path: None, read_only: false, integrations: vec![integration] }, false)
+    Gateway::open(Profile { name: "test".into(), path: None, safety: Safety::default(), integrations: vec![integration] }, false)
 }
 
 async fn link_becomes(link: &mut watch::Receiver<Link>, word: &str, limit: Duration) -> Link {

@@ -3,6 +3,8 @@
 #[cfg(feature = "kafka")]
 mod cluster;
 #[cfg(feature = "kafka")]
+mod coordinator;
+#[cfg(feature = "kafka")]
 mod crash;
 #[cfg(feature = "kafka")]
 mod damage;
@@ -10,3 +12,9 @@ mod damage;
 mod nats;
 #[cfg(feature = "kafka")]
 mod refusal;
+#[cfg(feature = "kafka")]
+mod search;
+#[cfg(feature = "kafka")]
+mod throttle;
+#[cfg(feature = "kafka")]
+mod transactions;

@@ -66,6 +66,13 @@ async fn what_a_user_may_not_do_is_forbidden_and_the_rest_goes_on() {
     assert!(listed.iter().any(|channel| *channel.name == topic) && !listed.iter().any(|channel| &*channel.name == "forbidden"));
     publish(&alice).publish(&topic, message()).await.expect("alice may");
 
+    let carol = connect(user(address, "carol")).await.expect("carol");
+    let listed = carol.inspect.channels().await.expect("a list");
+    assert!(listed.iter().any(|channel| *channel.name == topic && channel.ends.is_some()), "carol may describe it, with its ends");
+    carol.inspect.describe(&topic).await.expect("carol may describe");
+    forbidden("carol reads", read(&carol, &topic, WHOLE).await.err(), &topic);
+    forbidden("carol tails", carol.tail.as_ref().expect("a tail").tail(&[topic.as_str().into()]).await.err(), &topic);
+
     forbidden("bob publishes", publish(&bob).publish(&topic, message()).await.err(), &topic);
     assert_eq!(read(&bob, &topic, WHOLE).await.expect("bob may read").len(), 1);
 }

@@ -34,6 +34,22 @@ pub(crate) fn shared() -> Option<&'static Kafka> {
         .as_ref()
 }
 
+/// One Kafka of 2021 with its `ZooKeeper`, for all tests that ask it; `None` if there is none here (already reported).
+pub(crate) fn old() -> Option<&'static Kafka> {
+    static OLD: OnceLock<Option<Kafka>> = OnceLock::new();
+    OLD.get_or_init(|| match recipe("prepare", &["2.8"]) {
+        Ok(version) => {
+            report(&format!("Kafka: {} of our own, with ZooKeeper", version.trim()));
+            Some(Kafka::start("start-2.8", &[]))
+        }
+        Err(why) => {
+            skip("Kafka 2.8", &why);
+            None
+        }
+    })
+    .as_ref()
+}
+
 /// A Kafka that the caller alone uses and may harm; `None` if none can be started here (already reported).
 pub(crate) fn own(options: &[&str]) -> Option<Kafka> {
     static READY: OnceLock<Result<String, String>> = OnceLock::new();
@@ -43,7 +59,7 @@ pub(crate) fn own(options: &[&str]) -> Option<Kafka> {
                 "Kafka: {version} of our own, {}",
                 if options.is_empty() { "one broker".to_owned() } else { options.join(" ") }
             ));
-            Some(Kafka::start(options))
+            Some(Kafka::start("start", options))
         }
         Err(why) => {
             skip("Kafka", why);
@@ -70,17 +86,17 @@ impl Kafka {
         Self { facts: BTreeMap::from([("KAFKA_PLAIN".to_owned(), address)]), dir: None }
     }
 
-    fn start(options: &[&str]) -> Self {
+    fn start(script: &str, options: &[&str]) -> Self {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("kafka"));
         let place = dir.to_str().expect("a path in UTF-8");
         let me = std::process::id().to_string();
         let mut arguments = vec!["--dir", place, "--with", &me];
         arguments.extend(options);
-        let mut tried = recipe("start", &arguments);
+        let mut tried = recipe(script, &arguments);
         // Once more on other ports: another program may have taken one of these in the meantime.
         if tried.is_err() {
             recipe("stop", &["--dir", place, "--kill", "--purge"]).expect("stop works");
-            tried = recipe("start", &arguments);
+            tried = recipe(script, &arguments);
         }
         tried.expect("Kafka starts");
         let mut kafka = Self { facts: BTreeMap::new(), dir: Some(dir) };

@@ -3,9 +3,13 @@
 #[cfg(feature = "kafka")]
 pub(crate) mod clients;
 #[cfg(feature = "kafka")]
+pub(crate) mod commits;
+#[cfg(feature = "kafka")]
 pub(crate) mod kafka;
 #[cfg(feature = "nats")]
 pub(crate) mod nats;
+#[cfg(feature = "kafka")]
+pub(crate) mod processor;
 pub(crate) mod program;
 pub(crate) mod subjects;
 pub(crate) mod terminal;

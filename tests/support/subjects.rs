@@ -35,11 +35,12 @@ pub(crate) struct Subject {
 pub(crate) async fn subjects(name: &str, partitions: i32) -> Vec<Subject> {
     let mut all = vec![memory(name, partitions).await];
     #[cfg(feature = "kafka")]
-    if let Some(kafka) = kafka::shared() {
+    for (system, kafka) in [("kafka", kafka::shared()), ("kafka 2.8", kafka::old())] {
+        let Some(kafka) = kafka else { continue };
         let topic = topics::create(kafka.plain(), name, partitions, 1, &[]).await;
         let other = topics::create(kafka.plain(), name, 1, 1, &[]).await;
         let session = connect(Integration::new("events", "kafka", vec![kafka.plain().to_owned()])).await.expect("Kafka is there");
-        all.push(Subject { system: "kafka", session, topic: topic.into(), other: other.into() });
+        all.push(Subject { system, session, topic: topic.into(), other: other.into() });
     }
     all
 }

@@ -89,6 +89,16 @@ fn meaning(error: Option<ResponseError>) -> Meaning {
         E::MessageTooLarge | E::RecordListTooLarge => {
             (Kind::Rejected, "the message is larger than the broker takes", "raise max.message.bytes of the topic, or send less")
         }
+        E::TopicAlreadyExists
+        | E::InvalidReplicationFactor
+        | E::InvalidPartitions
+        | E::InvalidConfig
+        | E::TopicDeletionDisabled
+        | E::PreferredLeaderNotAvailable
+        | E::EligibleLeadersNotAvailable
+        | E::NonEmptyGroup
+        | E::UnknownMemberId
+        | E::GroupSubscribedToTopic => not_to_be_changed(error),
         _ if moved(error.code()) => (
             Kind::Unreachable,
             "the partition has no leader that answers",
@@ -107,9 +117,13 @@ fn forbidden(error: ResponseError) -> Meaning {
     let (cause, next) = match error {
         E::TopicAuthorizationFailed => (
             "our user may not do this with the topic",
-            "ask for an ACL: Describe to see it, Read to read it, Write to publish; a topic without Describe is missing from every list",
+            "ask for an ACL: Describe to see it, Read to read it, Write to publish, Create, Delete, Alter or \
+             AlterConfigs to change it; a topic without Describe is missing from every list",
         ),
-        E::GroupAuthorizationFailed => ("our user may not do this with the group", "ask for an ACL on the group: Describe or Read"),
+        E::GroupAuthorizationFailed => (
+            "our user may not do this with the group",
+            "ask for an ACL on the group: Describe to see it, Read to set its positions, Delete to delete it",
+        ),
         E::ClusterAuthorizationFailed => {
             ("our user may not do this with the cluster", "ask for an ACL on the cluster: Describe or DescribeConfigs")
         }
@@ -120,6 +134,26 @@ fn forbidden(error: ResponseError) -> Meaning {
         _ => ("a policy of the broker forbids it", ""),
     };
     (Kind::Forbidden, cause, next)
+}
+
+fn not_to_be_changed(error: ResponseError) -> Meaning {
+    use ResponseError as E;
+    let (cause, next) = match error {
+        E::TopicAlreadyExists => ("there is a topic of this name already", "choose another name, or change the one that is there"),
+        E::InvalidReplicationFactor => ("there cannot be so many replicas", "no more than there are brokers up"),
+        E::InvalidPartitions => ("there cannot be so many partitions", ""),
+        E::InvalidConfig => {
+            ("a setting has a name or a value that the broker does not know", "look at the settings in a topic's description")
+        }
+        E::TopicDeletionDisabled => ("the brokers delete no topics", "delete.topic.enable is off there"),
+        E::PreferredLeaderNotAvailable => {
+            ("the preferred replica is down or not in sync", "start its broker, and wait until it has caught up")
+        }
+        E::EligibleLeadersNotAvailable => ("no replica is there that could lead", "start a broker that holds one"),
+        E::GroupSubscribedToTopic => ("the group's members are subscribed to the topic", "stop the group's consumers first"),
+        _ => ("the group has active members", "stop the group's consumers first"),
+    };
+    (Kind::Rejected, cause, next)
 }
 
 fn not_found(error: ResponseError) -> Meaning {
@@ -179,7 +213,8 @@ mod tests {
         assert_eq!(
             fault.to_string(),
             "describe topic forbidden: not authorized: our user may not do this with the topic [TOPIC_AUTHORIZATION_FAILED (29)] \
-             (ask for an ACL: Describe to see it, Read to read it, Write to publish; a topic without Describe is missing from every list)"
+             (ask for an ACL: Describe to see it, Read to read it, Write to publish, Create, Delete, \
+             Alter or AlterConfigs to change it; a topic without Describe is missing from every list)"
         );
     }
 

@@ -3,13 +3,13 @@
 //! As in a tail, what is seen is what consumers are to see: aborted transactions are left out, and `latest` is the end of what
 //! finished transactions have written. What stands behind it is named in a note.
 
-use super::lane::Source;
+use super::lane::{Hands, Source};
 use super::link::cluster::Cluster;
 use super::link::fetch::{LEAST_BYTES, MOST_BYTES};
 use super::link::offsets::{At, Found, Wanted};
 use super::link::walk::Partition;
 use super::time_search;
-use crate::adapters::session::{Cost, History, Lane, Reading};
+use crate::adapters::session::{Cost, History, Lane, Reading, Scope, Sieve, SiftedLane, Sifting};
 use crate::config::profile::Integration;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::position::{Bound, Position, Range};
@@ -17,12 +17,22 @@ use async_trait::async_trait;
 use futures::stream::{self, StreamExt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
 
 const OP: &str = "read";
 /// Fetched bytes that all lanes of a reading hold together.
 const BUDGET: usize = 32 << 20;
 /// A lane's answers: the one being read and the one fetched ahead.
 const ANSWERS: usize = 2;
+/// The same for a search, which is there for its speed.
+const SEARCH_BUDGET: usize = 48 << 20;
+/// Connections that a search reads over: a broker works on one question of each at a time.
+const SEARCH_CONNECTIONS: usize = 3;
+/// Fetches under way at once.
+const FLIGHTS: usize = 16;
+/// How long a search waits for a leader that is gone: a broker may be restarting.
+const SEARCH_PATIENCE: Duration = Duration::from_secs(60);
 const ROUNDS: u32 = 5;
 /// Notes of one kind before the rest is only counted.
 const NOTES: usize = 3;
@@ -112,13 +122,29 @@ async fn search(source: &Source, topic: &Arc<str>, millis: i64, edges: &BTreeMap
     Ok(found)
 }
 
-#[async_trait]
-impl History for KafkaHistory {
-    fn cost(&self) -> Cost {
-        Cost::Nothing
+/// A range resolved: the offsets of each partition that has any part of it.
+struct Resolved {
+    topic: Arc<str>,
+    source: Source,
+    parts: Vec<(i32, std::ops::Range<i64>)>,
+    edges: BTreeMap<i32, Edges>,
+    /// Partitions that could not be asked.
+    failed: Vec<(i32, Fault)>,
+    notes: Vec<String>,
+}
+
+impl KafkaHistory {
+    fn source(&self) -> Source {
+        Source {
+            cluster: self.cluster.clone(),
+            lane: Arc::new(self.cluster.own_lane()),
+            most: LEAST_BYTES,
+            flights: Arc::new(Semaphore::new(FLIGHTS)),
+            patience: self.cluster.timeout(),
+        }
     }
 
-    async fn read(&self, channel: &str, range: Range) -> Result<Reading, Fault> {
+    async fn resolve(&self, channel: &str, range: Range, wanted: impl Fn(i32) -> bool) -> Result<Resolved, Fault> {
         let described = self.cluster.topic(channel).await?;
         let topic: Arc<str> = channel.into();
         let named = named_partitions(channel, range)?;
@@ -127,7 +153,7 @@ impl History for KafkaHistory {
             return Err(Fault::new(Kind::NotFound, OP, channel, cause));
         }
         let all = described.partitions.iter().map(|partition| partition.index);
-        let partitions: Vec<i32> = all.filter(|index| named.iter().all(|named| named == index)).collect();
+        let partitions: Vec<i32> = all.filter(|index| wanted(*index) && named.iter().all(|named| named == index)).collect();
         let mut edges = BTreeMap::new();
         let mut failed = Vec::new();
         for (index, found) in self.edges(&topic, &partitions).await {
@@ -142,15 +168,47 @@ impl History for KafkaHistory {
         {
             return Err(fault);
         }
-        let mut source = Source { cluster: self.cluster.clone(), lane: Arc::new(self.cluster.own_lane()), most: LEAST_BYTES };
+        let source = self.source();
         let (times, searched) = self.times(&source, &topic, range, &edges).await?;
-        let parts: Vec<_> = edges.iter().map(|(index, edges)| (*index, part(range, *index, edges, &times))).collect();
-        let parts: Vec<_> = parts.into_iter().filter(|(_, part)| !part.is_empty()).collect();
-        source.most = (BUDGET / ANSWERS / parts.len().max(1)).clamp(LEAST_BYTES, MOST_BYTES);
+        let parts = edges.iter().map(|(index, edges)| (*index, part(range, *index, edges, &times))).filter(|(_, part)| !part.is_empty());
+        let parts: Vec<_> = parts.collect();
         let mut notes = notes(range, &edges);
         if searched {
             notes.push("the time bounds were found approximately, by looking at messages: this cluster cannot look up times".to_owned());
         }
+        Ok(Resolved { topic, source, parts, edges, failed, notes })
+    }
+
+    /// Cuts the parts to the offsets and times of a condition. Of times only the earliest can be used: messages behind one that is too
+    /// late may be early again, and only where the cluster looks up times exactly.
+    async fn narrow(&self, resolved: &mut Resolved, scope: &Scope) -> Result<(), Fault> {
+        let earliest = *scope.times.start();
+        let mut first = BTreeMap::new();
+        if let (true, Some((index, part))) = (earliest > 0, resolved.parts.first()) {
+            let partition = Partition { topic: resolved.topic.clone(), index: *index };
+            if time_search::is_trusted(&self.cluster, &self.integration, &partition, part.end).await {
+                first = self.ask_times(&resolved.topic, earliest, &resolved.edges).await?;
+            }
+        }
+        for (index, part) in &mut resolved.parts {
+            let start = part.start.max(*scope.offsets.start()).max(first.get(index).copied().unwrap_or(part.start));
+            let end = part.end.min(scope.offsets.end().saturating_add(1));
+            *part = start..end.max(start);
+        }
+        resolved.parts.retain(|(_, part)| !part.is_empty());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl History for KafkaHistory {
+    fn cost(&self) -> Cost {
+        Cost::Nothing
+    }
+
+    async fn read(&self, channel: &str, range: Range) -> Result<Reading, Fault> {
+        let Resolved { topic, mut source, parts, failed, notes, .. } = self.resolve(channel, range, |_| true).await?;
+        source.most = (BUDGET / ANSWERS / parts.len().max(1)).clamp(LEAST_BYTES, MOST_BYTES);
         let lanes = parts.into_iter().map(|(index, part)| Lane {
             partition: Some(index),
             at_most: u64::try_from(part.end - part.start).unwrap_or(0),
@@ -162,6 +220,31 @@ impl History for KafkaHistory {
             batches: stream::once(async { Err(fault) }).boxed(),
         });
         Ok(Reading { lanes: lanes.chain(failed).collect(), notes })
+    }
+
+    async fn sift(&self, channel: &str, scope: &Scope, sieve: Arc<dyn Sieve>) -> Result<Sifting, Fault> {
+        let mut resolved = self.resolve(channel, scope.range, |index| scope.holds(index)).await?;
+        self.narrow(&mut resolved, scope).await?;
+        let Resolved { topic, mut source, parts, failed, notes, .. } = resolved;
+        source.most = (SEARCH_BUDGET / ANSWERS / parts.len().max(1)).clamp(LEAST_BYTES, MOST_BYTES);
+        source.patience = source.patience.max(SEARCH_PATIENCE);
+        let connections: Vec<_> = (0..SEARCH_CONNECTIONS).map(|_| Arc::new(self.cluster.own_lane())).collect();
+        let hands = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
+        let lanes = parts.into_iter().zip(connections.iter().cycle()).map(|((index, part), connection)| SiftedLane {
+            partition: Some(index),
+            at_most: u64::try_from(part.end - part.start).unwrap_or(0),
+            batches: Source { lane: connection.clone(), ..source.clone() }.sift(
+                Partition { topic: topic.clone(), index },
+                part,
+                Hands { sieve: sieve.clone(), count: hands.clone(), limit: scope.limit },
+            ),
+        });
+        let failed = failed.into_iter().map(|(index, fault)| SiftedLane {
+            partition: Some(index),
+            at_most: 0,
+            batches: stream::once(async { Err(fault) }).boxed(),
+        });
+        Ok(Sifting { lanes: lanes.chain(failed).collect(), notes })
     }
 }
 

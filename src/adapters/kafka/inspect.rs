@@ -1,6 +1,7 @@
 //! `Inspect` for Kafka: topics, their partitions, watermarks, sizes and settings.
 
 use super::faults;
+use super::link::acls::Rule;
 use super::link::cluster::Cluster;
 use super::link::describe::{Setting, Sizes};
 use super::link::metadata::{Partition, Topic};
@@ -125,14 +126,18 @@ impl Inspect for KafkaInspect {
             return Err(faults::refused("describe", channel, topic.error, None));
         }
         let names = [channel];
-        let (marks, sizes, settings) =
-            tokio::join!(self.marks(&topics, ROUNDS), self.cluster.sizes(Some(topic)), self.cluster.settings(&names, None),);
+        let (marks, sizes, settings, rules) = tokio::join!(
+            self.marks(&topics, ROUNDS),
+            self.cluster.sizes(Some(topic)),
+            self.cluster.settings(&names, None),
+            self.cluster.rules(channel),
+        );
         let settings = settings.and_then(|mut all| {
             all.remove(channel)
                 .unwrap_or_else(|| Err(Fault::new(Kind::Protocol, "read the settings of", channel, "the broker leaves them out")))
         });
         let described = self.channel(topic, &marks, &sizes, settings.as_deref().ok());
-        let tables = vec![partitions_table(topic, &marks, &sizes), settings_table(&settings)];
+        let tables = vec![partitions_table(topic, &marks, &sizes), settings_table(&settings), rules_table(&rules)];
         Ok(Description { channel: described, tables })
     }
 }
@@ -248,6 +253,22 @@ fn settings_table(settings: &Result<Vec<Setting>, Fault>) -> Table {
     Table { title: "settings", columns: vec!["setting", "value", "set by"], rows }
 }
 
+/// Who may do what with the topic, where the cluster tells; else why it does not.
+fn rules_table(rules: &Result<Vec<Rule>, Fault>) -> Table {
+    let row = |rule: &Rule| {
+        let may = if rule.allows { "may" } else { "may not" };
+        let cells = [rule.principal.as_str(), may, rule.operation, rule.host.as_str(), rule.of.as_str()];
+        cells.map(SafeText::new).into()
+    };
+    let alone = |text: SafeText| vec!["–".into(), text, SafeText::default(), SafeText::default(), SafeText::default()];
+    let rows = match rules {
+        Ok(rules) if rules.is_empty() => vec![alone("no rule names this topic".into())],
+        Ok(rules) => rules.iter().map(row).collect(),
+        Err(fault) => vec![alone(fault.cause.clone())],
+    };
+    Table { title: "access", columns: vec!["who", "may", "what", "from", "rule for"], rows }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -304,6 +325,16 @@ mod tests {
         let refused = Err(faults::refused("read the settings of", "orders", 29, None));
         let table = settings_table(&refused);
         assert!(table.rows[0][1].as_str().contains("TOPIC_AUTHORIZATION_FAILED"), "{table:?}");
+    }
+
+    #[test]
+    fn access_that_is_not_told_says_why() {
+        let shown = |rules: &Result<Vec<Rule>, Fault>| rules_table(rules).rows[0].iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert!(shown(&Err(faults::refused("read", "orders", 54, None)))[1].contains("no authorizer"));
+        assert!(shown(&Err(faults::refused("read", "orders", 31, None)))[1].contains("may not do this with the cluster"));
+        assert_eq!(shown(&Ok(Vec::new()))[1], "no rule names this topic");
+        let rule = Rule { principal: "User:bob".into(), operation: "Read", allows: false, host: "*".into(), of: "or…".into() };
+        assert_eq!(shown(&Ok(vec![rule])), ["User:bob", "may not", "Read", "*", "or…"]);
     }
 
     #[test]

@@ -6,12 +6,18 @@ use super::link::cursor::Cursor;
 use super::link::fetch::{Part, Patience, Verdict, Want};
 use super::link::offsets::{At, Wanted};
 use super::link::walk::{Damage, Partition, Step, Walk};
+use super::sift::{Scanned, scan};
+use crate::adapters::session::{Sieve, Sifted};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Message;
+use crate::domain::time::Timestamp;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
 const OP: &str = "read";
@@ -29,6 +35,10 @@ pub(super) struct Source {
     pub(super) lane: Arc<OwnLane>,
     /// Bytes asked for at once. A lane holds at most two answers.
     pub(super) most: usize,
+    /// Fetches that may be under way at once, of all lanes: what waits for others on a connection must not be taken for slow.
+    pub(super) flights: Arc<Semaphore>,
+    /// How long a lane tries when nothing can be got.
+    pub(super) patience: Duration,
 }
 
 /// A lane being read.
@@ -38,9 +48,30 @@ struct Reader {
     until: i64,
     walk: Option<Walk>,
     ahead: Option<Ahead>,
-    /// Since when nothing was got, and how often that was tried.
-    failing: Option<(Instant, u32)>,
+    /// Since when nothing was got, how often that was tried, and why.
+    failing: Option<(Instant, u32, Fault)>,
     over: bool,
+}
+
+/// A lane being searched.
+struct Sifter {
+    reader: Reader,
+    hands: Hands,
+    reached: Option<Timestamp>,
+    /// Faults met in what was given last.
+    met: VecDeque<Fault>,
+    /// Cancelled with the lane, so that nobody goes on looking for it.
+    over: CancellationToken,
+    _end: DropGuard,
+}
+
+/// Who looks through the answers of a search.
+pub(super) struct Hands {
+    pub(super) sieve: Arc<dyn Sieve>,
+    /// Answers that may be looked through at once, of all lanes.
+    pub(super) count: Arc<Semaphore>,
+    /// The lane ends when it has kept so many messages.
+    pub(super) limit: u64,
 }
 
 /// A fetch under way for a place not yet reached.
@@ -61,18 +92,86 @@ enum Got {
 impl Source {
     /// The messages of the offsets `range` of a partition.
     pub(super) fn stream(self, partition: Partition, range: std::ops::Range<i64>) -> BoxStream<'static, Result<Vec<Message>, Fault>> {
-        let cursor = Cursor::new(partition, range.start, self.most);
-        let reader = Reader { source: self, cursor, until: range.end, walk: None, ahead: None, failing: None, over: false };
+        let reader = self.reader(partition, range);
         stream::unfold(reader, |mut reader| async { reader.next().await.map(|item| (item, reader)) }).boxed()
+    }
+
+    /// What a sieve keeps of the offsets `range` of a partition.
+    pub(super) fn sift(self, partition: Partition, range: std::ops::Range<i64>, hands: Hands) -> BoxStream<'static, Result<Sifted, Fault>> {
+        let over = CancellationToken::new();
+        let end = over.clone().drop_guard();
+        let sifter = Sifter { reader: self.reader(partition, range), hands, reached: None, met: VecDeque::new(), over, _end: end };
+        stream::unfold(sifter, |mut sifter| async { sifter.next().await.map(|item| (item, sifter)) }).boxed()
+    }
+
+    fn reader(self, partition: Partition, range: std::ops::Range<i64>) -> Reader {
+        let cursor = Cursor::new(partition, range.start, self.most);
+        Reader { source: self, cursor, until: range.end, walk: None, ahead: None, failing: None, over: false }
     }
 
     /// Fetches one partition from whoever leads it now.
     pub(super) async fn fetch(&self, want: Want) -> Result<Part, Fault> {
+        let _flight = self.flights.acquire().await;
         let leader = self.cluster.leader(&want.partition.topic, want.partition.index).await?;
         let patience = Patience { wait: WAIT, most: want.most };
         let wants = [want];
         let part = self.cluster.fetch(leader, self.lane.lane(), &wants, patience).await?.pop();
         part.ok_or_else(|| Fault::new(Kind::Protocol, OP, wants[0].partition.to_string(), "the broker's answer left the partition out"))
+    }
+}
+
+impl Sifter {
+    async fn next(&mut self) -> Option<Result<Sifted, Fault>> {
+        if let Some(fault) = self.met.pop_front() {
+            return Some(Err(fault));
+        }
+        let reader = &mut self.reader;
+        if reader.over || reader.cursor.at >= reader.until {
+            return None;
+        }
+        match reader.get().await {
+            Got::Part(part) => {
+                reader.fetch_ahead(&part);
+                self.look_through(part).await.transpose()
+            }
+            Got::Passed(Some(fault)) => Some(Err(fault)),
+            Got::Passed(None) => {
+                let waits = reader.failing.as_ref().map(|(.., fault)| fault.clone());
+                Some(Ok(Sifted { reached: self.reached, waits, ..Sifted::default() }))
+            }
+            Got::Over(fault) => {
+                reader.over = true;
+                let Reader { cursor, until, .. } = reader;
+                let far = format!("{} was searched up to offset {} of {until}", cursor.partition, cursor.at);
+                let next = if fault.next.as_str().is_empty() { far } else { format!("{}; {far}", fault.next) };
+                Some(Err(fault.next(next)))
+            }
+        }
+    }
+
+    /// Looks through an answer on a thread that drives no connection.
+    async fn look_through(&mut self, part: Part) -> Result<Option<Sifted>, Fault> {
+        let before = self.reader.cursor.at;
+        let walk = self.reader.cursor.walk(part, self.reader.until);
+        let (sieve, reached, over) = (self.hands.sieve.clone(), self.reached, self.over.clone());
+        let (limit, hand) = (self.hands.limit, self.hands.count.clone().acquire_owned().await.ok());
+        let scanning = tokio::task::spawn_blocking(move || {
+            let _hand = hand;
+            scan(walk, &*sieve, reached, limit, &over)
+        });
+        let Ok(Scanned { walk, mut sifted, damages }) = scanning.await else {
+            self.reader.over = true;
+            return Err(Fault::new(Kind::Protocol, OP, self.reader.cursor.partition.to_string(), "looking through an answer failed"));
+        };
+        let cursor = &mut self.reader.cursor;
+        self.met.extend(damages.iter().filter_map(|damage| cursor.damaged(OP, damage)));
+        cursor.walked(&walk);
+        self.reached = sifted.reached;
+        self.hands.limit = self.hands.limit.saturating_sub(sifted.kept.len() as u64);
+        self.reader.over = self.hands.limit == 0;
+        sifted.behind = Some(cursor.at);
+        sifted.counts.passed = u64::try_from(cursor.at.min(self.reader.until) - before).unwrap_or(0);
+        Ok(Some(sifted))
     }
 }
 
@@ -145,11 +244,11 @@ impl Reader {
 
     /// After a failure that may pass: looks for the leader anew, for as long as one request may take.
     async fn again(&mut self, fault: Fault) -> Got {
-        let (since, tries) = *self.failing.get_or_insert((Instant::now(), 0));
-        if since.elapsed() > self.source.cluster.timeout() {
+        let (since, tries) = self.failing.as_ref().map_or((Instant::now(), 0), |(since, tries, _)| (*since, *tries));
+        if since.elapsed() > self.source.patience {
             return Got::Over(fault);
         }
-        self.failing = Some((since, tries + 1));
+        self.failing = Some((since, tries + 1, fault));
         self.source.cluster.moved(&self.cursor.partition.topic);
         tokio::time::sleep((PAUSE * 2_u32.saturating_pow(tries.min(4))).min(LONGEST_PAUSE)).await;
         Got::Passed(None)
@@ -160,7 +259,7 @@ impl Reader {
         let Partition { topic, index } = &self.cursor.partition;
         if part.high >= 0 && part.high <= self.cursor.at {
             let cause = format!("the partition ends at offset {} now: what stood behind it was cut off", part.high);
-            let fault = Fault::new(Kind::Lost, OP, format!("{topic} partition {index} @ {}", self.cursor.at), cause);
+            let fault = Fault::new(Kind::Lost, OP, self.cursor.partition.place(self.cursor.at), cause);
             return Got::Over(fault.next("an unclean leader election or a new topic of the same name does this: read the range again"));
         }
         let cause = format!("the broker sends nothing from offset {} on, though its log goes on to {}", self.cursor.at, part.high);
@@ -178,7 +277,7 @@ impl Reader {
             None => self.until,
         };
         let at = self.cursor.at;
-        let target = format!("{topic} partition {index} @ {at}");
+        let target = self.cursor.partition.place(at);
         if start <= at {
             let cause = "the offset does not exist any more: the log was cut off, or the topic was made anew";
             return Got::Over(Fault::new(Kind::Lost, OP, target, cause).next("read the range again"));

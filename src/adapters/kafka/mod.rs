@@ -3,18 +3,22 @@
 mod context;
 pub mod embedded;
 mod faults;
+mod groups;
 mod history;
 mod inspect;
 mod lane;
 mod link;
+mod manage;
 mod producer;
 mod publish;
 mod record;
 mod refusal;
 mod settings;
+mod sift;
 mod tail;
 mod tail_state;
 mod time_search;
+mod transact;
 
 use super::Adapter;
 use super::session::Session;
@@ -22,12 +26,15 @@ use super::wirelog::WireLog;
 use crate::config::profile::Integration;
 use crate::domain::channel::Caps;
 use crate::domain::fault::Fault;
+use groups::KafkaGroups;
 use history::KafkaHistory;
 use inspect::KafkaInspect;
 use link::cluster::Cluster;
+use manage::KafkaManage;
 use publish::Publisher;
 use std::sync::Arc;
 use tail::KafkaTail;
+use transact::Transactions;
 
 pub(super) const ADAPTER: Adapter = Adapter {
     name: "kafka",
@@ -42,8 +49,19 @@ async fn connect(integration: Integration, log: WireLog) -> Result<Session, Faul
     let integration = Arc::new(integration);
     let offers = Caps { tail: true, history: true, publish: true, ..Caps::default() };
     let inspect = Arc::new(KafkaInspect::new(cluster.clone(), integration.clone(), offers));
-    let publish = Publisher::new(&integration, inspect.clone(), log)?;
+    let publish = Publisher::new(&integration, inspect.clone(), log.clone())?;
+    let transact = Transactions::new(integration.clone(), log);
     let tail = KafkaTail::new(cluster.clone());
+    let groups = Arc::new(KafkaGroups::new(cluster.clone(), integration.clone()));
+    let manage = KafkaManage::connect(cluster.clone(), groups.clone()).await?;
     let history = KafkaHistory::new(cluster, integration);
-    Ok(Session { tail: Some(Arc::new(tail)), history: Some(Arc::new(history)), publish: Some(Arc::new(publish)), ..Session::new(inspect) })
+    Ok(Session {
+        tail: Some(Arc::new(tail)),
+        history: Some(Arc::new(history)),
+        groups: Some(groups),
+        publish: Some(Arc::new(publish)),
+        manage: Some(Arc::new(manage)),
+        transact: Some(Arc::new(transact)),
+        ..Session::new(inspect)
+    })
 }

@@ -1,23 +1,28 @@
 //! `Producer`: one librdkafka producer at work: the topics it has seen, its troubles, and an end that neither hangs nor loses messages.
 
 use super::context::{Context, Trouble};
-use super::refusal::{Sent, no_connection, no_topic};
+use super::record::Order;
+use super::refusal::{Sent, no_connection, no_topic, undelivered};
 use crate::adapters::token_source::TokenSource;
 use crate::domain::fault::{Fault, Kind};
+use crate::domain::message::Outgoing;
 use crate::domain::text::SafeText;
 use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{FutureProducer, Producer as _};
+use rdkafka::producer::future_producer::DeliveryFuture;
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// Long enough for one more attempt to connect (`reconnect.backoff.max.ms` is 2 s) when none was possible just before.
-const RECONNECT: Duration = Duration::from_secs(3);
+pub(super) const RECONNECT: Duration = Duration::from_secs(3);
+/// How long a full queue is left to empty itself before it is asked again.
+const QUEUE_PAUSE: Duration = Duration::from_millis(20);
 
 pub(super) struct Producer {
     pub(super) client: FutureProducer<Context>,
@@ -81,6 +86,34 @@ impl Producer {
         Ok(count)
     }
 
+    /// Queues a message; waits up to `timeout` while the queue is full.
+    pub(super) async fn hand_over(
+        &self,
+        topic: &str,
+        target: &SafeText,
+        message: &Outgoing,
+        order: Order,
+        timeout: Duration,
+    ) -> Result<DeliveryFuture, Fault> {
+        let mut record = FutureRecord::<[u8], [u8]> {
+            topic,
+            partition: order.partition,
+            payload: message.payload.as_deref(),
+            key: message.key.as_deref(),
+            timestamp: order.timestamp,
+            headers: order.headers,
+        };
+        let until = Instant::now() + timeout;
+        loop {
+            match self.client.send_result(record) {
+                Ok(delivery) => return Ok(delivery),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) if Instant::now() < until => record = back,
+                Err((error, _)) => return Err(undelivered(target, &error, &self.sent(super::record::size(message)))),
+            }
+            sleep(QUEUE_PAUSE).await;
+        }
+    }
+
     fn known(&self, topic: &str) -> Option<usize> {
         let mut state = self.locked();
         state.used = Instant::now();
@@ -97,8 +130,13 @@ impl Producer {
     }
 
     /// Whether no broker was left when last heard of.
-    fn is_cut_off(&self) -> bool {
+    pub(super) fn is_cut_off(&self) -> bool {
         self.troubles.borrow().as_ref().is_some_and(|trouble| trouble.hopeless)
+    }
+
+    /// Why there is no connection, as far as that is known.
+    pub(super) fn unconnected(&self, target: &SafeText, waited: Duration) -> Fault {
+        no_connection(target, self.troubles.borrow().as_ref(), waited)
     }
 
     /// Forgets a topic, so that it is looked up again.
@@ -167,7 +205,7 @@ async fn hopeless(troubles: &mut watch::Receiver<Option<Trouble>>) {
 }
 
 /// Runs a blocking call of librdkafka on a thread of its own: the runtime's blocking pool would make the program's end wait for it.
-async fn off_thread<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub(super) async fn off_thread<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (give, take) = oneshot::channel();
     thread::Builder::new()
         .name("kafka-call".to_owned())

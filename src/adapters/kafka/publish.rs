@@ -1,8 +1,9 @@
 //! Publishing over librdkafka: idempotent, confirmed by every replica, in order, and never silent about a doubt.
 
 use super::producer::{Producer, not_created};
+use super::record::{self, Order};
 use super::refusal::{not_sent, undelivered};
-use super::{record, refusal, settings};
+use super::{refusal, settings};
 use crate::adapters::session::{Inspect, Publish};
 use crate::adapters::token_source::{self, TokenSource};
 use crate::adapters::wirelog::WireLog;
@@ -18,8 +19,6 @@ use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::OwnedHeaders;
-use rdkafka::producer::FutureRecord;
 use rdkafka::producer::future_producer::DeliveryFuture;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -28,14 +27,13 @@ use tokio::time::{Instant, sleep};
 
 /// A producer that nobody used for so long is given up: it holds threads, connections and a handle for every topic it ever wrote to.
 const IDLE: Duration = Duration::from_secs(60);
-/// How long a full queue is left to empty itself before it is asked again.
-const QUEUE_PAUSE: Duration = Duration::from_millis(20);
 /// Bookkeeping of the client's own when a message has timed out there.
-const GRACE: Duration = Duration::from_secs(1);
+pub(super) const GRACE: Duration = Duration::from_secs(1);
 
-const PROFILE: &str = "profile";
+/// The compression that the profile says.
+pub(super) const PROFILE: &str = "profile";
 
-static SPEC: PublishSpec = PublishSpec {
+pub(super) static SPEC: PublishSpec = PublishSpec {
     key: true,
     headers: true,
     tombstone: true,
@@ -88,7 +86,7 @@ impl Publisher {
     /// Checks the settings; connects when the first message comes.
     pub(super) fn new(integration: &Integration, inspect: Arc<dyn Inspect>, log: WireLog) -> Result<Self, Fault> {
         let config = settings::producer(integration)?;
-        let given_up = ["message.timeout.ms", "delivery.timeout.ms"].iter().find_map(|name| config.get(name)?.parse().ok());
+        let patience = settings::message_timeout(&config) + GRACE;
         Ok(Self {
             integration: integration.name.clone(),
             peer: integration.endpoint.addresses.join(",").into(),
@@ -99,7 +97,7 @@ impl Publisher {
             },
             refusal: settings::beyond_librdkafka(integration),
             timeout: integration.timeout,
-            patience: Duration::from_millis(given_up.unwrap_or(30_000)) + GRACE,
+            patience,
             log,
             inspect,
             desk: Arc::default(),
@@ -136,7 +134,7 @@ impl Publisher {
             let cause = format!("there is no partition {partition}: the topic has {partitions}, counted from 0");
             return Err(not_sent(target, Kind::NotFound, &cause, ""));
         }
-        let delivery = self.hand_over(&producer, channel, target, message, order).await?;
+        let delivery = producer.hand_over(channel, target, message, order, self.timeout).await?;
         Ok((producer, delivery))
     }
 
@@ -165,33 +163,6 @@ impl Publisher {
             tokio::spawn(give_up_idle(Arc::downgrade(&self.desk)));
         }
         Ok(producer)
-    }
-
-    async fn hand_over(
-        &self,
-        producer: &Producer,
-        channel: &str,
-        target: &SafeText,
-        message: &Outgoing,
-        order: Order,
-    ) -> Result<DeliveryFuture, Fault> {
-        let mut record = FutureRecord::<[u8], [u8]> {
-            topic: channel,
-            partition: order.partition,
-            payload: message.payload.as_deref(),
-            key: message.key.as_deref(),
-            timestamp: order.timestamp,
-            headers: order.headers,
-        };
-        let until = Instant::now() + self.timeout;
-        loop {
-            match producer.client.send_result(record) {
-                Ok(delivery) => return Ok(delivery),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) if Instant::now() < until => record = back,
-                Err((error, _)) => return Err(undelivered(target, &error, &producer.sent(record::size(message)))),
-            }
-            sleep(QUEUE_PAUSE).await;
-        }
     }
 
     /// The fault of a message that came back.
@@ -246,29 +217,6 @@ impl Publish for Publisher {
         }
         let cause = format!("{waiting} messages were not confirmed; whether they were stored is unknown");
         Err(Fault::new(Kind::Timeout, refusal::OP, &*self.integration, cause))
-    }
-}
-
-/// What a message asks beside its bytes.
-struct Order {
-    partition: Option<i32>,
-    compression: String,
-    headers: Option<OwnedHeaders>,
-    timestamp: Option<i64>,
-}
-
-impl Order {
-    fn read(message: &Outgoing) -> Result<Self, String> {
-        for (id, value) in &message.options {
-            let field = SPEC.fields.iter().find(|field| field.id == *id).ok_or_else(|| format!("Kafka knows no option `{id}`"))?;
-            field.check(value)?;
-        }
-        Ok(Self {
-            partition: message.option("partition").and_then(|value| value.parse().ok()),
-            compression: message.option("compression").unwrap_or(PROFILE).to_owned(),
-            headers: record::headers(message)?,
-            timestamp: record::timestamp(message)?,
-        })
     }
 }
 

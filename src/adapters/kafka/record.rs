@@ -1,7 +1,55 @@
-//! One outgoing message in the shape that librdkafka takes, byte for byte, or the reason why it cannot be.
+//! A message in the shape that librdkafka takes or gives, byte for byte, or the reason why it cannot be.
 
-use crate::domain::message::Outgoing;
-use rdkafka::message::{Header, OwnedHeaders};
+use super::publish::{PROFILE, SPEC};
+use crate::domain::message::{Header as MessageHeader, Message, Outgoing, Stamp};
+use crate::domain::position::Position;
+use crate::domain::time::Timestamp;
+use bytes::Bytes;
+use rdkafka::message::{BorrowedMessage, Header, Headers, Message as _, OwnedHeaders, Timestamp as Stamped};
+use std::sync::Arc;
+
+/// What a message asks beside its bytes.
+pub(super) struct Order {
+    pub(super) partition: Option<i32>,
+    pub(super) compression: String,
+    pub(super) headers: Option<OwnedHeaders>,
+    pub(super) timestamp: Option<i64>,
+}
+
+impl Order {
+    pub(super) fn read(message: &Outgoing) -> Result<Self, String> {
+        for (id, value) in &message.options {
+            let field = SPEC.fields.iter().find(|field| field.id == *id).ok_or_else(|| format!("Kafka knows no option `{id}`"))?;
+            field.check(value)?;
+        }
+        Ok(Self {
+            partition: message.option("partition").and_then(|value| value.parse().ok()),
+            compression: message.option("compression").unwrap_or(PROFILE).to_owned(),
+            headers: headers(message)?,
+            timestamp: timestamp(message)?,
+        })
+    }
+}
+
+/// A message as a consumer of librdkafka gives it.
+pub(super) fn consumed(topic: Arc<str>, message: &BorrowedMessage<'_>) -> Message {
+    let copied = |bytes: Option<&[u8]>| bytes.map(Bytes::copy_from_slice);
+    let headers = message.headers().into_iter().flat_map(Headers::iter);
+    let (stamp, timestamp) = match message.timestamp() {
+        Stamped::NotAvailable => (Stamp::Created, None),
+        Stamped::CreateTime(time) => (Stamp::Created, Some(Timestamp(time))),
+        Stamped::LogAppendTime(time) => (Stamp::Stored, Some(Timestamp(time))),
+    };
+    Message {
+        channel: topic,
+        position: Position::Offset { partition: message.partition(), offset: message.offset() },
+        timestamp,
+        stamp,
+        key: copied(message.key()),
+        headers: headers.map(|header| MessageHeader { name: header.key.to_owned().into(), value: copied(header.value) }).collect(),
+        payload: copied(message.payload()),
+    }
+}
 
 /// Headers in order, duplicates and missing values kept; `None` if there are none.
 pub(super) fn headers(message: &Outgoing) -> Result<Option<OwnedHeaders>, String> {

@@ -38,6 +38,22 @@ const RESERVED: &[(&str, &str)] = &[
 /// Settings that say nothing to a plain publish: seed 1's producer names the id of its transactions, its consumer the Java client's batch.
 const NOT_FOR_US: &[&str] = &["transactional.id", "max.poll.records"];
 
+/// What a member of a group that consumes exactly once has to decide itself, whatever the profile tells other programs: positions move
+/// with transactions alone, only what is committed is read, and the generation of the group stands still while messages are held.
+const NOT_FOR_MEMBERS: &[&str] = &[
+    "transactional.id",
+    "max.poll.records",
+    "group.id",
+    "group.instance.id",
+    "group.protocol",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "isolation.level",
+];
+
+/// Kafka's own default: a transaction of a program that is gone is aborted by the broker after so long.
+const TRANSACTION_TIMEOUT_MS: u128 = 60_000;
+
 /// Names that librdkafka takes for the same setting: what the profile says by one must not meet our default under the other.
 const ALIASES: &[(&str, &str)] = &[
     ("acks", "request.required.acks"),
@@ -55,6 +71,71 @@ pub(crate) const LARGEST_MESSAGE: usize = 100_000_000;
 ///
 /// Fails with the line of the profile when librdkafka does not know a setting or its value.
 pub(crate) fn producer(integration: &Integration) -> Result<ClientConfig, Fault> {
+    let mut config = connection(integration);
+    for (name, value) in defaults(integration.timeout) {
+        config.set(name, value);
+    }
+    set_role(&mut config, integration, "producer", NOT_FOR_US)?;
+    Ok(config)
+}
+
+/// The settings of a producer with transactions of that name.
+pub(crate) fn transactional(integration: &Integration, name: &str) -> Result<ClientConfig, Fault> {
+    let mut config = producer(integration)?;
+    config.set("transactional.id", name);
+    let message = milliseconds(&config, &["message.timeout.ms", "delivery.timeout.ms"]).unwrap_or(30_000);
+    let transaction = milliseconds(&config, &["transaction.timeout.ms"]).unwrap_or_else(|| TRANSACTION_TIMEOUT_MS.max(message));
+    config.set("transaction.timeout.ms", transaction.to_string());
+    // Neither a message nor a request has any business outliving its transaction; librdkafka refuses to be set so.
+    config.remove("delivery.timeout.ms").set("message.timeout.ms", message.min(transaction).to_string());
+    let request = milliseconds(&config, &["socket.timeout.ms"]).unwrap_or(transaction);
+    config.set("socket.timeout.ms", request.min(transaction).to_string());
+    Ok(config)
+}
+
+/// How long a producer keeps trying to deliver a message.
+pub(crate) fn message_timeout(config: &ClientConfig) -> Duration {
+    let given = milliseconds(config, &["message.timeout.ms", "delivery.timeout.ms"]).unwrap_or(30_000);
+    Duration::from_millis(u64::try_from(given).unwrap_or(u64::MAX))
+}
+
+fn milliseconds(config: &ClientConfig, names: &[&str]) -> Option<u128> {
+    names.iter().find_map(|name| config.get(name)?.parse().ok())
+}
+
+/// The settings of a consumer that is the member `name` of a group, for consuming exactly once.
+///
+/// Static membership (KIP-345): a member that was killed and comes back has its partitions at once, and one that was taken for dead
+/// is fenced off by its name, even if it has forgotten its generation.
+pub(crate) fn member(integration: &Integration, group: &str, name: &str) -> Result<ClientConfig, Fault> {
+    let mut config = connection(integration);
+    for (name, value) in [
+        ("partition.assignment.strategy", "cooperative-sticky"),
+        ("auto.offset.reset", "earliest"),
+        ("allow.auto.create.topics", "false"),
+        ("check.crcs", "true"),
+        // A slow reader would be made four times slower by the second that librdkafka pauses when its queue is full.
+        ("fetch.queue.backoff.ms", "5"),
+        ("reconnect.backoff.max.ms", "2000"),
+    ] {
+        config.set(name, value);
+    }
+    set_role(&mut config, integration, "consumer", NOT_FOR_MEMBERS)?;
+    for (name, value) in [
+        ("group.id", group),
+        ("group.instance.id", name),
+        ("group.protocol", "classic"),
+        ("enable.auto.commit", "false"),
+        ("enable.auto.offset.store", "false"),
+        ("isolation.level", "read_committed"),
+    ] {
+        config.set(name, value);
+    }
+    Ok(config)
+}
+
+/// Where to connect to, and as whom.
+fn connection(integration: &Integration) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set_log_level(RDKafkaLogLevel::Warning);
     config.set("bootstrap.servers", integration.endpoint.addresses.join(","));
@@ -64,16 +145,13 @@ pub(crate) fn producer(integration: &Integration) -> Result<ClientConfig, Fault>
         set_tls(&mut config, tls);
     }
     set_auth(&mut config, &integration.auth);
-    for (name, value) in defaults(integration.timeout) {
-        config.set(name, value);
-    }
-    for (name, setting) in integration.settings_of("producer") {
-        if NOT_FOR_US.contains(&name) {
-            continue;
-        }
-        set_own(&mut config, integration, name, setting)?;
-    }
-    Ok(config)
+    config
+}
+
+/// What the profile says for a role, without the names that are not for us.
+fn set_role(config: &mut ClientConfig, integration: &Integration, role: &str, except: &[&str]) -> Result<(), Fault> {
+    let said = integration.settings_of(role);
+    said.into_iter().filter(|(name, _)| !except.contains(name)).try_for_each(|(name, setting)| set_own(config, integration, name, setting))
 }
 
 /// What the profile demands of TLS and librdkafka cannot do. Reading goes on without it, writing is refused.
@@ -209,6 +287,43 @@ mod tests {
             [("linger.ms", "20"), ("producer.linger.ms", "5"), ("consumer.linger.ms", "9"), ("producer.transactional.id", "grey")];
         let config = producer(&with(&settings)).expect("settings");
         assert_eq!((config.get("linger.ms"), config.get("transactional.id")), (Some("5"), None));
+    }
+
+    #[test]
+    fn a_transaction_outlives_its_messages() {
+        for (settings, message, transaction) in [
+            (&[][..], "30000", "60000"),
+            (&[("transaction.timeout.ms", "8000")], "8000", "8000"),
+            (&[("delivery.timeout.ms", "90000")], "90000", "90000"),
+        ] {
+            let config = transactional(&with(settings), "grey").expect("settings");
+            let found = ["message.timeout.ms", "transaction.timeout.ms", "transactional.id"].map(|name| config.get(name));
+            assert_eq!(found, [Some(message), Some(transaction), Some("grey")], "{settings:?}");
+            let made: Result<rdkafka::producer::BaseProducer, _> = config.create();
+            made.expect("librdkafka takes them");
+        }
+    }
+
+    #[test]
+    fn a_member_decides_itself_what_exactly_once_depends_on() {
+        let settings = [
+            ("consumer.enable.auto.commit", "true"),
+            ("consumer.group.id", "theirs"),
+            ("isolation.level", "read_uncommitted"),
+            ("consumer.auto.offset.reset", "latest"),
+            ("consumer.session.timeout.ms", "30000"),
+        ];
+        let config = member(&with(&settings), "ours", "worker-1").expect("settings");
+        for (name, value) in [
+            ("enable.auto.commit", "false"),
+            ("group.id", "ours"),
+            ("group.instance.id", "worker-1"),
+            ("isolation.level", "read_committed"),
+            ("auto.offset.reset", "latest"),
+            ("session.timeout.ms", "30000"),
+        ] {
+            assert_eq!(config.get(name), Some(value), "{name}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::link::walk::{Damage, Partition, Step};
 use super::{faults, tail_state::Line};
 use crate::adapters::session::{Cost, Tail, TailEvent};
 use crate::domain::fault::{Fault, Kind};
+use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, FuturesUnordered};
@@ -143,6 +144,7 @@ impl Reader {
             line.broken(fault);
         }
         let own = Arc::new(cluster.own_lane());
+        may_read(&cluster, &own, &topics, &places).await?;
         let (flights, busy) = (FuturesUnordered::new(), HashSet::new());
         Ok(Self { cluster, lane: own, topics, places, flights, busy, seeking: false, pause: PAUSE, turn: 0, line, events })
     }
@@ -400,10 +402,40 @@ impl Reader {
             self.line.lost(Some(fault), u64::try_from(start - at).ok());
         } else if at > end {
             place.cursor.jump(end);
-            let fault = lost(partition, at, "the log was cut off behind us, or the topic was made anew");
+            let cause = format!(
+                "the log ends at {end} now: an unclean leader election cut off {} offsets that were read already, or the topic was made \
+                 anew; what was written to these offsets since then is not known",
+                at - end
+            );
+            let fault = lost(partition, at, cause).next("read the partition's history from before the cut to see what stands there");
             self.line.lost(Some(fault), None);
         }
     }
+}
+
+/// Whether we may read these topics. Kafka tells their ends to whoever may describe them; only a fetch says more. One partition
+/// of each is asked, for what is not there yet.
+async fn may_read(cluster: &Cluster, lane: &OwnLane, topics: &[Arc<str>], places: &BTreeMap<Partition, Place>) -> Result<(), Fault> {
+    let mut wants: BTreeMap<i32, Vec<Want>> = BTreeMap::new();
+    for topic in topics {
+        let known = places.values().find_map(|place| match place.leader {
+            Leader::At(node) if place.cursor.partition.topic == *topic => Some((node, place.cursor.want())),
+            _ => None,
+        });
+        if let Some((node, want)) = known {
+            wants.entry(node).or_default().push(Want { most: 1, ..want });
+        }
+    }
+    let patience = Patience { wait: Duration::ZERO, most: 1 };
+    let asked = wants.into_iter().map(|(node, wants)| async move { cluster.fetch(node, lane.lane(), &wants, patience).await });
+    for fetched in futures::future::join_all(asked).await {
+        // A broker that does not answer now is the tail's own matter.
+        let parts = fetched.unwrap_or_default();
+        if let Some(part) = parts.iter().find(|part| part.verdict() == Verdict::Refused) {
+            return Err(part.refusal(OP));
+        }
+    }
+    Ok(())
 }
 
 /// Asks for the end of every partition of these topics.
@@ -426,8 +458,8 @@ fn leader(described: &[Arc<Topic>], partition: &Partition) -> Option<i32> {
     described.iter().find(|topic| topic.name == partition.topic)?.partition(partition.index)?.leader
 }
 
-fn lost(partition: &Partition, at: i64, cause: &str) -> Fault {
-    Fault::new(Kind::Lost, OP, format!("{partition} @ {at}"), cause)
+fn lost(partition: &Partition, at: i64, cause: impl Into<SafeText>) -> Fault {
+    Fault::new(Kind::Lost, OP, partition.place(at), cause)
 }
 
 impl Place {

@@ -1,9 +1,12 @@
 //! A whole system in memory, for tests and faults: logs with partitions that can be listed, tailed, read and written, and that can
 //! refuse, hang, dawdle, break off, forget and rot on command. Its clock is tokio's, so that a paused clock makes it deterministic.
 
+mod groups;
+mod manage;
 mod read;
 mod state;
 mod tail;
+mod transact;
 mod write;
 
 use super::Adapter;
@@ -86,7 +89,15 @@ impl Memory {
     /// A session with every handle, as a connected adapter gives it.
     pub fn session(&self) -> Session {
         let handle = Arc::new(self.clone());
-        Session { tail: Some(handle.clone()), history: Some(handle.clone()), publish: Some(handle.clone()), ..Session::new(handle) }
+        Session {
+            tail: Some(handle.clone()),
+            history: Some(handle.clone()),
+            groups: Some(handle.clone()),
+            publish: Some(handle.clone()),
+            manage: Some(handle.clone()),
+            transact: Some(handle.clone()),
+            ..Session::new(handle)
+        }
     }
 
     /// Stores a message at once, whatever the trouble, creating the channel (one partition) if there is none.

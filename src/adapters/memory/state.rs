@@ -1,6 +1,7 @@
 //! What the system in memory holds: logs, damages and the clock.
 
 use super::Trouble;
+use super::groups::StoredGroup;
 use crate::config::profile::Integration;
 use crate::domain::channel::{Attribute, Caps, Channel};
 use crate::domain::fault::{Fault, Kind};
@@ -21,6 +22,12 @@ pub(super) struct State {
     pub(super) trouble: Option<Trouble>,
     pub(super) forbidden: BTreeSet<Arc<str>>,
     pub(super) damaged: BTreeSet<(Arc<str>, i32, i64)>,
+    pub(super) groups: BTreeMap<Arc<str>, StoredGroup>,
+    pub(super) forbidden_groups: BTreeSet<Arc<str>>,
+    /// Where an open transaction begins in a partition.
+    pub(super) open: BTreeMap<(Arc<str>, i32), i64>,
+    /// How often each name of transactions was begun: only the last one may go on.
+    pub(super) names: BTreeMap<String, u64>,
     born: Instant,
     /// Messages stored so far; spreads those without a key.
     count: usize,
@@ -72,6 +79,10 @@ impl State {
             trouble: None,
             forbidden: BTreeSet::new(),
             damaged: BTreeSet::new(),
+            groups: BTreeMap::new(),
+            forbidden_groups: BTreeSet::new(),
+            open: BTreeMap::new(),
+            names: BTreeMap::new(),
             born: Instant::now(),
             count: 0,
         }
@@ -83,6 +94,10 @@ impl State {
 
     pub(super) fn create(&mut self, channel: &str, partitions: usize) {
         self.channels.entry(channel.into()).or_insert_with(|| vec![Part::default(); partitions.max(1)]);
+    }
+
+    pub(super) fn delete(&mut self, channel: &str) {
+        self.channels.remove(channel);
     }
 
     /// Stores a message; a channel or partition that does not exist is made up to it.

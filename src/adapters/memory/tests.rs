@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::adapters::session::TailEvent;
+use crate::domain::figure::Amount;
+use crate::domain::group::Member;
+use crate::domain::operation::Request;
 use crate::domain::position::{Bound, Range};
 use crate::domain::receipt::Receipt;
 use futures::StreamExt;
@@ -116,4 +119,49 @@ async fn a_damaged_message_ends_a_lane_and_is_passed_over_by_a_tail() {
     assert!(matches!(tail.next().await, Some(TailEvent::Interrupted(fault)) if fault.kind == Kind::Protocol));
     assert_eq!(tail.next().await, Some(TailEvent::Resumed { lost: Some(0) }));
     assert!(matches!(tail.next().await, Some(TailEvent::Messages(messages)) if payloads(&messages) == ["m2"]));
+}
+
+#[tokio::test]
+async fn a_change_is_planned_carried_out_once_and_taken_back() {
+    let memory = Memory::new();
+    for n in 0..5 {
+        memory.publish_now("orders", text(&format!("m{n}")));
+    }
+    memory.commit("payments", "orders", 0, 4);
+    let manage = memory.session().manage.expect("manage");
+    let spec = |id: &str| *manage.operations().iter().find(|spec| spec.id == id).expect(id);
+    let request = |id: &str, address: &str, arguments: &[(&str, &str)]| Request {
+        spec: spec(id),
+        address: address.parse().expect("an address"),
+        arguments: arguments.iter().map(|(id, value)| ((*id).to_owned(), (*value).to_owned())).collect(),
+    };
+    let committed = || memory.committed("payments").into_values().collect::<Vec<_>>();
+
+    let change = manage.plan(request("group.reset", "memory/group:payments", &[("to", "earliest")])).await.expect("a plan");
+    assert_eq!((change.touches, committed()), (Amount::AtMost(4), vec![4]), "a plan changes nothing");
+    manage.carry_out(&change).await.expect("carried out");
+    assert_eq!(committed(), [0]);
+    let fault = manage.carry_out(&change).await.expect_err("it stands elsewhere by now");
+    assert!(fault.cause.as_str().contains("moved since the plan"), "{fault}");
+    let back = manage.plan(change.undo.expect("can be taken back")).await.expect("a plan");
+    let member = |id: &str| Member { id: id.into(), client: "c".into(), host: "h".into(), assignment: Vec::new() };
+    memory.join("payments", member("a"));
+    memory.join("payments", member("b"));
+    assert!(manage.carry_out(&back).await.expect_err("members").cause.as_str().contains("2 members are active"));
+    memory.leave("payments", "a");
+    memory.leave("payments", "b");
+    manage.carry_out(&back).await.expect("carried out");
+    assert_eq!(committed(), [4]);
+
+    let purge = manage.plan(request("topic.purge", "memory/orders", &[("before", "@3")])).await.expect("a plan");
+    assert_eq!((purge.touches, purge.undo.is_none()), (Amount::Exactly(3), true));
+    manage.carry_out(&purge).await.expect("carried out");
+    assert_eq!(payloads(&memory.stored("orders")), ["m3", "m4"]);
+
+    let create = manage.plan(request("topic.create", "memory/new", &[("partitions", "3")])).await.expect("a plan");
+    manage.carry_out(&create).await.expect("carried out");
+    assert_eq!(memory.session().inspect.describe("new").await.expect("there").channel.parts, Some(3));
+    let delete = manage.plan(create.undo.expect("can be taken back")).await.expect("a plan");
+    manage.carry_out(&delete).await.expect("carried out");
+    assert_eq!(memory.session().inspect.describe("new").await.expect_err("gone").kind, Kind::NotFound);
 }

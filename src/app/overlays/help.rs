@@ -19,7 +19,7 @@ pub fn rows(model: &Model) -> Vec<Row> {
     if !matches!(model.screen, Screen::Welcome | Screen::Publish) {
         groups.push(("Moving", vec![Scope::Moving]));
     }
-    if matches!(model.screen, Screen::Channels | Screen::Traffic) {
+    if matches!(model.screen, Screen::Channels | Screen::Traffic | Screen::Groups) {
         groups.push(("Copy (y)", vec![Scope::CopyMenu]));
         groups.push(("Actions (x)", vec![Scope::ActionMenu]));
     }
@@ -47,6 +47,7 @@ pub fn name(screen: Screen) -> &'static str {
         Screen::Overview => "Overview",
         Screen::Channels => "Channels",
         Screen::Traffic => "Traffic",
+        Screen::Groups => "Groups",
         Screen::Publish => "Publish",
         Screen::WireLog => "Wire log",
         Screen::Notices => "Notices",

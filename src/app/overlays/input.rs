@@ -2,6 +2,7 @@
 
 use crate::app::Model;
 use crate::app::editor::Editor;
+use crate::app::overlays::Overlay;
 use crate::domain::position::{Bound, Range};
 use crate::domain::query::{Candidate, Query, complete};
 use crate::domain::time::Timestamp;
@@ -28,6 +29,10 @@ pub enum Ask {
     Range,
     /// The file to export to.
     Export,
+    /// The file that a channel is saved to before it is destroyed.
+    ExportFirst,
+    /// The profile's name, to arm it.
+    Arm,
 }
 
 /// A question with an input.
@@ -35,11 +40,13 @@ pub struct Prompt {
     pub ask: Ask,
     pub editor: Editor,
     pub error: Option<String>,
+    /// What it stands over.
+    pub behind: Option<Box<Overlay>>,
 }
 
 impl Prompt {
     pub(crate) fn new(ask: Ask, text: &str) -> Self {
-        Self { ask, editor: Editor::line(text), error: None }
+        Self { ask, editor: Editor::line(text), error: None, behind: None }
     }
 }
 
@@ -49,6 +56,8 @@ impl Ask {
             Self::Url => "Connect by URL",
             Self::Range => "Read history from",
             Self::Export => "Export to a file",
+            Self::ExportFirst => "Export the whole channel first",
+            Self::Arm => "Arm this profile",
         }
     }
 
@@ -56,7 +65,8 @@ impl Ask {
         match self {
             Self::Url => "kafka://host:9092",
             Self::Range => "earliest · end-500 · 3h ago · yesterday 14:00 · @12345 · 3@1042, then perhaps: until now",
-            Self::Export => "one message a line, as `mqdeck tail --json` writes them",
+            Self::Arm => "type the profile's name, as it stands in the first row",
+            Self::Export | Self::ExportFirst => "one message a line, as `mqdeck tail --json` writes them",
         }
     }
 }

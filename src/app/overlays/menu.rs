@@ -1,7 +1,13 @@
-//! Menus: the commands of one scope, each with its key, or why it cannot be done.
+//! Menus: the commands of one scope, each with its key, or why it cannot be done; in the action menu also what the adapters offer for
+//! the selection.
 
 use crate::app::Model;
+use crate::app::available;
 use crate::app::commands::{COMMANDS, Command, Reason, Scope};
+use crate::app::model::Screen;
+use crate::app::screens::{channels, groups};
+use crate::domain::address::Address;
+use crate::domain::operation::{OperationSpec, Target};
 
 /// An open menu.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,12 +16,57 @@ pub struct Menu {
     pub selected: usize,
 }
 
+/// One row of a menu.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub item: Item,
+    /// Operations are chosen by a number: their names are the adapters'.
+    pub number: Option<u32>,
+    pub available: Result<(), Reason>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Item {
+    Command(&'static Command),
+    Operation(&'static OperationSpec, Address),
+}
+
 /// The rows of a menu: what means nothing here is left out.
-pub fn rows(model: &Model, scope: Scope) -> Vec<(&'static Command, Result<(), Reason>)> {
-    COMMANDS
-        .iter()
-        .filter(|command| command.scope == scope)
-        .map(|command| (command, (command.available)(model)))
-        .filter(|(_, available)| *available != Err(Reason::Absent))
-        .collect()
+pub fn rows(model: &Model, scope: Scope) -> Vec<Row> {
+    let commands = COMMANDS.iter().filter(|command| command.scope == scope);
+    let commands = commands.map(|command| Row { item: Item::Command(command), number: None, available: (command.available)(model) });
+    let mut rows: Vec<Row> = commands.filter(|row| row.available != Err(Reason::Absent)).collect();
+    if scope == Scope::ActionMenu {
+        rows.extend(operations(model));
+    }
+    rows
+}
+
+/// What can be done to the selection, in the order of the adapters: to what is selected first, then to its integration.
+pub fn operations(model: &Model) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (target, address) in subjects(model) {
+        let offered = model.integration(&address.integration).and_then(|integration| integration.operations).unwrap_or_default();
+        for spec in offered.iter().filter(|spec| spec.on == target) {
+            let available = available::operation(model, spec, &address);
+            rows.push(Row { item: Item::Operation(spec, address.clone()), number: Some(rows.len() as u32 + 1), available });
+        }
+    }
+    rows
+}
+
+/// What the selection of this screen is.
+fn subjects(model: &Model) -> Vec<(Target, Address)> {
+    let system = |name: &str| (Target::Integration, Address::new(name, ""));
+    match model.screen {
+        Screen::Overview => model.overview.list.selected().map(|name| system(name)).into_iter().collect(),
+        Screen::Channels => {
+            let selected = channels::selected(model);
+            let channel = selected.map(|(i, c)| (Target::Channel, Address::new(&i.name, &c.name)));
+            let here = selected.map(|(i, _)| &i.name).or(model.channels.only.as_ref());
+            channel.into_iter().chain(here.map(|name| system(name))).collect()
+        }
+        Screen::Groups => groups::target(model).map(|address| (Target::Group, address)).into_iter().collect(),
+        _ => Vec::new(),
+    }
 }

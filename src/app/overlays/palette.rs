@@ -5,7 +5,9 @@ use crate::app::editor::Editor;
 use crate::app::keymap;
 use crate::app::matching::Pattern;
 use crate::app::model::{Model, Screen};
+use crate::app::overlays::menu;
 use crate::domain::address::Address;
+use crate::domain::operation::OperationSpec;
 use crate::domain::text::SafeText;
 use std::sync::Arc;
 
@@ -39,6 +41,7 @@ pub enum Target {
     Command(&'static Command),
     Screen(Screen),
     Channel(Address),
+    Operation(&'static OperationSpec, Address),
     Profile(Arc<str>),
 }
 
@@ -47,6 +50,7 @@ impl Target {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Command(_) => "",
+            Self::Operation(..) => "action",
             Self::Screen(_) => "screen",
             Self::Channel(_) => "channel",
             Self::Profile(_) => "profile",
@@ -59,6 +63,7 @@ pub const SCREENS: &[(Screen, &str)] = &[
     (Screen::Overview, "Overview"),
     (Screen::Channels, "Channels"),
     (Screen::Traffic, "Traffic"),
+    (Screen::Groups, "Groups"),
     (Screen::Profiles, "Profiles"),
     (Screen::WireLog, "Wire log"),
     (Screen::Notices, "Notices"),
@@ -86,11 +91,29 @@ pub(crate) fn search(model: &Model, kind: Kind, text: &str) -> Vec<Entry> {
     found.into_iter().map(|(.., entry)| entry).collect()
 }
 
+/// What the adapters offer for the selection.
+fn operations(model: &Model) -> impl Iterator<Item = Entry> {
+    menu::operations(model).into_iter().filter_map(|row| {
+        let menu::Item::Operation(spec, address) = row.item else { return None };
+        let refused = match row.available {
+            Ok(()) => None,
+            Err(Reason::Absent) => return None,
+            Err(Reason::Refused(reason)) => Some(SafeText::new(&reason)),
+        };
+        Some(Entry { label: format!("{} {address}", spec.title).into(), target: Target::Operation(spec, address), refused })
+    })
+}
+
 fn commands(model: &Model) -> Vec<Entry> {
     let here = keymap::screen_scope(model.screen);
     COMMANDS
         .iter()
-        .filter(|command| !matches!(command.scope, Scope::Moving | Scope::Confirm) && command.id != "palette")
+        .filter(|command| {
+            !matches!(
+                command.scope,
+                Scope::Moving | Scope::Confirm | Scope::Form | Scope::Plan | Scope::Typed | Scope::Closed | Scope::Outcome
+            ) && command.id != "palette"
+        })
         .filter_map(|command| {
             let elsewhere =
                 !matches!(command.scope, Scope::Global | Scope::Always | Scope::ActionMenu | Scope::CopyMenu) && command.scope != here;
@@ -104,6 +127,7 @@ fn commands(model: &Model) -> Vec<Entry> {
             };
             Some(Entry { label: title(command).into(), target: Target::Command(command), refused })
         })
+        .chain(operations(model))
         .collect()
 }
 

@@ -79,6 +79,7 @@ pub enum Cell {
     Size,
     Rate,
     Spark,
+    Groups,
     Retention,
     DeadLetters,
 }
@@ -112,6 +113,9 @@ pub fn columns(model: &Model) -> (Vec<Cell>, Vec<Column>) {
     }
     columns.push((Cell::Rate, Column::right("in/s", 7, 1)));
     columns.push((Cell::Spark, Column::left("", 8, 8, 3)));
+    if model.integrations().iter().any(|i| i.groups.listed_at.is_some()) {
+        columns.push((Cell::Groups, Column::right("groups", 8, 4)));
+    }
     if state.known.retention {
         columns.push((Cell::Retention, Column::right("retention", 9, 5)));
     }

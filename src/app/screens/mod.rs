@@ -1,6 +1,7 @@
 //! The state of each screen, and what its keys do.
 
 pub mod channels;
+pub mod groups;
 pub mod notices;
 pub mod overview;
 pub mod profiles;

@@ -21,7 +21,8 @@ pub const COLUMNS: &[Column] = &[
     Column::left("state", 12, 14, 0),
     Column::right("in/s", 7, 0),
     Column::left("", 8, 8, 2),
-    Column::right("channels", 8, 1),
+    Column::right("lag", 11, 1),
+    Column::right("channels", 8, 3),
     Column::right("latency", 8, 2),
     Column::left("endpoint", 20, 60, 4).grow(2),
 ];

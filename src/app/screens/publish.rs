@@ -1,17 +1,21 @@
 //! The publish form: key, headers, value and the system's own fields; then the plan, which alone is sent.
 
+use crate::app::changes::{self, Origin};
 use crate::app::editor::Editor;
 use crate::app::effect::{EditPurpose, Effect, TaskId};
+use crate::app::fields::Fields;
 use crate::app::headers;
 use crate::app::model::{Model, Screen};
-use crate::app::overlays::Overlay;
-use crate::app::overlays::confirm::Confirm;
+use crate::app::overlays::plan::PlanView;
 use crate::domain::address::Address;
 use crate::domain::message::Outgoing;
-use crate::domain::operation::{Field, Input, Plan, PublishSpec};
+use crate::domain::operation::{Plan, PublishSpec};
 use crate::domain::text::is_hidden;
+use crate::domain::time::parse_moment;
 use crate::domain::view::MessageView;
 use bytes::Bytes;
+use crossterm::event::KeyEvent;
+use jiff::Zoned;
 
 /// The form.
 pub struct Form {
@@ -22,7 +26,9 @@ pub struct Form {
     pub key: Option<Editor>,
     pub headers: Editor,
     pub value: Body,
-    pub fields: Vec<Editor>,
+    pub fields: Fields,
+    /// When the message is to be stamped; empty for the moment of sending.
+    pub timestamp: Editor,
     pub focus: Part,
     /// What is wrong, and in which part.
     pub error: Option<(Part, String)>,
@@ -47,6 +53,7 @@ pub enum Part {
     Key,
     Value,
     Headers,
+    Timestamp,
     /// One of the system's own fields.
     Field(usize),
 }
@@ -61,7 +68,8 @@ impl Form {
             key: None,
             headers: Editor::lines_of(""),
             value: Body::Text(Box::new(Editor::lines_of(""))),
-            fields: spec.fields.iter().map(|_| Editor::line("")).collect(),
+            fields: Fields::new(spec.fields),
+            timestamp: Editor::line(""),
             focus: Part::Value,
             error: None,
             sending: None,
@@ -76,7 +84,7 @@ impl Form {
 
     /// Enter goes on to the next field where there is only one line.
     pub(crate) fn focus_is_line(&self) -> bool {
-        matches!(self.focus, Part::Key | Part::Field(_))
+        matches!(self.focus, Part::Key | Part::Timestamp | Part::Field(_))
     }
 
     /// A form that sends this message again, byte for byte.
@@ -102,6 +110,9 @@ impl Form {
         }
         parts.push(Part::Value);
         parts.extend((0..self.fields.len()).map(Part::Field));
+        if self.spec.timestamp {
+            parts.push(Part::Timestamp);
+        }
         parts
     }
 
@@ -121,7 +132,16 @@ impl Form {
                 Body::Text(editor) => Some(editor),
                 _ => None,
             },
-            Part::Field(i) => self.fields.get_mut(i),
+            Part::Timestamp => Some(&mut self.timestamp),
+            Part::Field(i) => self.fields.editor(i),
+        }
+    }
+
+    /// Takes a key in; false if it means nothing there.
+    pub(crate) fn key(&mut self, key: KeyEvent) -> bool {
+        match self.focus {
+            Part::Field(at) => self.fields.key(at, key),
+            _ => self.editor().is_some_and(|editor| editor.key(key)),
         }
     }
 
@@ -151,19 +171,18 @@ impl Form {
     }
 
     /// The message that the form describes.
-    pub(crate) fn outgoing(&self) -> Result<Outgoing, (Part, String)> {
+    pub(crate) fn outgoing(&self, now: Option<&Zoned>) -> Result<Outgoing, (Part, String)> {
         let key = self.key.as_ref().map(|key| headers::read(&key.text())).transpose().map_err(|e| (Part::Key, e))?;
         let headers = headers::from_text(&self.headers.text()).map_err(|(line, e)| (Part::Headers, format!("line {}: {e}", line + 1)))?;
-        let mut options = Vec::new();
-        for (i, (field, editor)) in self.spec.fields.iter().zip(&self.fields).enumerate() {
-            let text = editor.text();
-            let text = text.trim();
-            if !text.is_empty() {
-                field.check(text).map_err(|e| (Part::Field(i), e))?;
-                options.push((field.id, text.to_owned()));
-            }
-        }
-        Ok(Outgoing { key, headers, payload: self.value.bytes(), timestamp: None, options })
+        let options = self.fields.values().map_err(|(at, error)| (Part::Field(at), error))?;
+        let moment = self.timestamp.text();
+        let moment = Some(moment.trim()).filter(|text| !text.is_empty());
+        let timestamp = moment
+            .zip(now)
+            .map(|(text, now)| parse_moment(text, now))
+            .transpose()
+            .map_err(|e| (Part::Timestamp, format!("timestamp: {e}")))?;
+        Ok(Outgoing { key, headers, payload: self.value.bytes(), timestamp, options })
     }
 }
 
@@ -187,15 +206,6 @@ impl Body {
     }
 }
 
-/// What the input of a field takes, in a few words.
-pub fn hint(field: &Field) -> String {
-    match field.input {
-        Input::Text => field.help.to_owned(),
-        Input::Number { min, max } => format!("{} ({min} to {max})", field.help),
-        Input::Choice(words) => format!("{} ({})", field.help, words.join(", ")),
-    }
-}
-
 /// Opens the form.
 pub(crate) fn open(model: &mut Model, form: Form) {
     model.form = Some(form);
@@ -204,15 +214,16 @@ pub(crate) fn open(model: &mut Model, form: Form) {
 
 /// Checks the form and asks for the plan to be confirmed.
 pub(crate) fn review(model: &mut Model) {
+    let now = model.now.zoned(&model.zone);
     let Some(form) = &mut model.form else { return };
     if form.sending.is_some() {
         return;
     }
-    match form.outgoing() {
+    match form.outgoing(now.as_ref()) {
         Ok(message) => {
             form.error = None;
             let plan = Plan::Publish { address: form.address.clone(), messages: vec![message] };
-            model.overlay = Some(Overlay::Confirm(Confirm::Plan(plan)));
+            changes::propose(model, PlanView::new(plan, Origin::New, None));
         }
         Err((part, error)) => {
             form.focus = part;

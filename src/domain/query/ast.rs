@@ -2,6 +2,7 @@
 
 use super::super::position::Bound;
 use super::super::time::Timestamp;
+use super::jq::Program;
 use super::pattern::Pattern;
 use std::fmt;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub enum Expr {
     /// A word alone: key or value contains it, or matches it.
     Anywhere(Pattern),
     Test(Field, Predicate),
+    /// A jq program on the decoded payload.
+    Jq(Program),
 }
 
 /// What is looked at.
@@ -87,6 +90,17 @@ pub enum Literal {
     Moment(Timestamp),
 }
 
+impl Expr {
+    pub(super) fn has_program(&self) -> bool {
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts.iter().any(Self::has_program),
+            Self::Not(inner) => inner.has_program(),
+            Self::Jq(_) => true,
+            Self::Anywhere(_) | Self::Test(..) => false,
+        }
+    }
+}
+
 impl Field {
     /// Every field that a query knows, by the word that starts it.
     pub const NAMES: [&str; 12] =
@@ -130,6 +144,7 @@ impl fmt::Display for Expr {
             Self::Anywhere(pattern) if pattern.is_regex() => pattern.fmt(f),
             Self::Anywhere(pattern) => quote(f, &pattern.source),
             Self::Test(field, predicate) => write!(f, "{field} {predicate}"),
+            Self::Jq(program) => program.fmt(f),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Whether a condition holds for a record.
 
-use super::super::message::Header;
+use super::super::message::HeaderTest;
 use super::super::time::Timestamp;
 use super::super::value::Value;
 use super::ast::{Comparison, Expr, Field, Literal, Predicate, Step};
@@ -9,6 +9,7 @@ use super::pattern::Pattern;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 
 /// The payload cannot be decoded, and the answer depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,30 @@ impl fmt::Display for Undecodable {
 
 impl std::error::Error for Undecodable {}
 
+/// Why there is no answer. Where a condition meets both, the greater one is told.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Undecided {
+    /// The payload cannot be decoded.
+    Undecodable,
+    /// A jq program failed; what it said.
+    Failed(Arc<str>),
+}
+
+impl From<Undecodable> for Undecided {
+    fn from(Undecodable: Undecodable) -> Self {
+        Self::Undecodable
+    }
+}
+
+impl fmt::Display for Undecided {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Undecodable => Undecodable.fmt(f),
+            Self::Failed(said) => write!(f, "jq: {said}"),
+        }
+    }
+}
+
 /// What a query looks at. Everything is borrowed; `value` and `key_value` decode when they are first asked.
 pub trait Record {
     fn topic(&self) -> &str;
@@ -32,12 +57,22 @@ pub trait Record {
     /// Bytes of key, headers and payload.
     fn size(&self) -> usize;
     fn key(&self) -> Option<&[u8]>;
-    fn headers(&self) -> &[Header];
+    /// Whether a test of name and value holds for one of the headers, asked in their order.
+    fn any_header(&self, test: &mut HeaderTest<'_>) -> bool;
     fn payload(&self) -> Option<&[u8]>;
     /// The decoded payload; `None` if there is none.
     fn value(&self) -> Result<Option<&Value>, Undecodable>;
     /// The key as a tree, if it is one.
     fn key_value(&self) -> Option<&Value>;
+    /// Whether a test holds for one of the places that a path leads to in the decoded payload. To be overridden where that can be
+    /// told without building a tree.
+    fn any_at(&self, steps: &[Step], test: &mut dyn FnMut(&Node<'_>) -> bool) -> Result<bool, Undecodable> {
+        Ok(self.value()?.is_some_and(|value| value.any_at(steps, &mut |found| test(&Node::Tree(found)))))
+    }
+    /// True only if the payload can be decoded, and every name and scalar in it stands in its bytes as it is printed.
+    fn is_plain(&self) -> bool {
+        false
+    }
     /// Why a dead letter died; `None` for every other message.
     fn failure(&self) -> Option<Failure<'_>> {
         None
@@ -54,30 +89,32 @@ pub struct Failure<'a> {
 }
 
 /// Evaluates with three truths, so that the order of `and` and `or` never changes an answer.
-pub(super) fn holds(expr: &Expr, record: &impl Record) -> Result<bool, Undecodable> {
+pub(super) fn holds(expr: &Expr, record: &impl Record) -> Result<bool, Undecided> {
     match expr {
         Expr::And(parts) => any(parts.iter(), |part| holds(part, record).map(|truth| !truth)).map(|truth| !truth),
         Expr::Or(parts) => any(parts.iter(), |part| holds(part, record)),
         Expr::Not(inner) => holds(inner, record).map(|truth| !truth),
         Expr::Anywhere(pattern) => {
             let search = |node: &Node<'_>| node.contains(pattern);
-            if key_text(record, &search) { Ok(true) } else { value_text(record, &search) }
+            if key_text(record, &search) { Ok(true) } else { Ok(value_text(record, Some(pattern), &search)?) }
         }
-        Expr::Test(field, predicate) => test(field, predicate, record),
+        Expr::Test(field, predicate) => Ok(test(field, predicate, record)?),
+        Expr::Jq(program) => program.holds(record),
     }
 }
 
 /// True if one is true, else an error if one is an error.
-fn any<T>(items: impl Iterator<Item = T>, mut each: impl FnMut(T) -> Result<bool, Undecodable>) -> Result<bool, Undecodable> {
-    let mut answer = Ok(false);
+fn any<T>(items: impl Iterator<Item = T>, mut each: impl FnMut(T) -> Result<bool, Undecided>) -> Result<bool, Undecided> {
+    let mut error: Option<Undecided> = None;
     for item in items {
         match each(item) {
             Ok(true) => return Ok(true),
             Ok(false) => {}
-            Err(error) => answer = Err(error),
+            // The greater one, so that the order of the parts does not matter.
+            Err(met) => error = error.max(Some(met)),
         }
     }
-    answer
+    error.map_or(Ok(false), Err)
 }
 
 fn test(field: &Field, predicate: &Predicate, record: &impl Record) -> Result<bool, Undecodable> {
@@ -86,13 +123,12 @@ fn test(field: &Field, predicate: &Predicate, record: &impl Record) -> Result<bo
     let failure = || record.failure().unwrap_or_default();
     match field {
         Field::Key(steps) if steps.is_empty() => Ok(whole_key(predicate, record)),
-        Field::Key(steps) => Ok(record.key_value().is_some_and(|value| at(value, steps, &mut |found| predicate.on(&Node::Tree(found))))),
+        Field::Key(steps) => Ok(record.key_value().is_some_and(|value| value.any_at(steps, &mut |found| predicate.on(&Node::Tree(found))))),
         Field::Value(steps) if steps.is_empty() => whole_value(predicate, record),
-        Field::Value(steps) => Ok(record.value()?.is_some_and(|value| at(value, steps, &mut |found| predicate.on(&Node::Tree(found))))),
-        Field::Headers => Ok(record.headers().iter().any(|header| predicate.on_header(header))),
-        Field::Header(name) => {
-            let mut named = record.headers().iter().filter(|header| header.name == name.as_bytes());
-            Ok(named.any(|header| predicate.on(&header.value.as_deref().map_or(Node::Null, Node::of_bytes))))
+        Field::Value(steps) => record.any_at(steps, &mut |found| predicate.on(found)),
+        Field::Headers => Ok(record.any_header(&mut |name, value| predicate.on_header(name, value))),
+        Field::Header(wanted) => {
+            Ok(record.any_header(&mut |name, value| name == wanted.as_bytes() && predicate.on(&value.map_or(Node::Null, Node::of_bytes))))
         }
         Field::Topic => text(Some(record.topic())),
         Field::Partition => number(record.partition().map(|n| n.to_string())),
@@ -115,8 +151,9 @@ fn whole_value(predicate: &Predicate, record: &impl Record) -> Result<bool, Unde
     match (record.payload(), predicate) {
         (None, _) => Ok(predicate.on_missing()),
         (Some(_), Predicate::Exists) => Ok(true),
-        _ if predicate.looks_into_text() => value_text(record, &|node| predicate.on(node)),
-        _ => Ok(record.value()?.is_some_and(|value| predicate.on(&Node::Tree(value)))),
+        (_, Predicate::Contains(pattern) | Predicate::Matches(pattern)) => value_text(record, Some(pattern), &|node| predicate.on(node)),
+        _ if predicate.looks_into_text() => value_text(record, None, &|node| predicate.on(node)),
+        _ => record.any_at(&[], &mut |value| predicate.on(value)),
     }
 }
 
@@ -125,27 +162,37 @@ fn key_text(record: &impl Record, search: &dyn Fn(&Node<'_>) -> bool) -> bool {
     record.key().is_some_and(|bytes| search(&Node::Bytes(bytes)) || record.key_value().is_some_and(|value| search(&Node::Tree(value))))
 }
 
-/// Whether a search succeeds in the raw payload or in what it decodes to.
-fn value_text(record: &impl Record, search: &dyn Fn(&Node<'_>) -> bool) -> Result<bool, Undecodable> {
+/// Whether a search, for a pattern wherever it stands or of another kind, succeeds in the raw payload or in what it decodes to.
+fn value_text(record: &impl Record, pattern: Option<&Pattern>, search: &dyn Fn(&Node<'_>) -> bool) -> Result<bool, Undecodable> {
     match record.payload() {
         None => Ok(false),
         Some(bytes) if search(&Node::Bytes(bytes)) => Ok(true),
-        Some(_) => Ok(record.value()?.is_some_and(|value| search(&Node::Tree(value)))),
+        // What is not in the bytes is in none of their parts.
+        Some(_) if pattern.is_some_and(Pattern::is_free) && record.is_plain() => Ok(false),
+        Some(_) => record.any_at(&[], &mut |value| search(value)),
     }
 }
 
-/// Whether `each` is true for one of the places that a path leads to.
-fn at(value: &Value, steps: &[Step], each: &mut impl FnMut(&Value) -> bool) -> bool {
-    let Some((step, rest)) = steps.split_first() else { return each(value) };
-    match (step, value) {
-        (Step::Key(key), Value::Object(entries)) => entries.iter().filter(|(name, _)| name == key).any(|(_, value)| at(value, rest, each)),
-        (Step::Index(index), Value::Array(items)) => items.get(*index).is_some_and(|value| at(value, rest, each)),
-        _ => false,
+impl Value {
+    /// Whether `each` is true for one of the places that a path leads to.
+    pub fn any_at(&self, steps: &[Step], each: &mut impl FnMut(&Self) -> bool) -> bool {
+        let Some((step, rest)) = steps.split_first() else { return each(self) };
+        match (step, self) {
+            (Step::Key(key), Self::Object(entries)) => {
+                entries.iter().filter(|(name, _)| name == key).any(|(_, value)| value.any_at(rest, each))
+            }
+            (Step::Index(index), Self::Array(items)) => items.get(*index).is_some_and(|value| value.any_at(rest, each)),
+            _ => false,
+        }
     }
 }
+
+/// What a text is searched for.
+type Wanted<'a> = &'a dyn Fn(&[u8]) -> bool;
 
 /// One thing that a predicate looks at.
-enum Node<'a> {
+pub enum Node<'a> {
+    /// Nothing at all, as the value of a header may be.
     Null,
     Text(Cow<'a, str>),
     Number(Cow<'a, str>),
@@ -153,6 +200,8 @@ enum Node<'a> {
     /// Bytes that are no text.
     Bytes(&'a [u8]),
     Tree(&'a Value),
+    /// An array or object of which no tree was built: says whether a search is true for a name or scalar in it, as it is printed.
+    Within(&'a dyn Fn(Wanted<'_>) -> bool),
 }
 
 impl<'a> Node<'a> {
@@ -179,13 +228,14 @@ impl<'a> Node<'a> {
     }
 
     /// Whether `search` is true for what is printed of this: the whole of a scalar, and if asked every name and scalar of a tree.
-    fn printed(&self, deep: bool, search: &dyn Fn(&[u8]) -> bool) -> bool {
+    fn printed(&self, deep: bool, search: Wanted<'_>) -> bool {
         match self {
             // A header without a value has no text.
             Self::Null => false,
             Self::Text(text) | Self::Number(text) => search(text.as_bytes()),
             Self::Moment(time) => search(time.to_string().as_bytes()),
             Self::Bytes(bytes) => search(bytes),
+            Self::Within(any) => deep && any(search),
             Self::Tree(Value::Array(items)) => deep && items.iter().any(|item| Node::Tree(item).printed(deep, search)),
             Self::Tree(Value::Object(entries)) => {
                 deep && entries.iter().any(|(name, value)| search(name.as_bytes()) || Node::Tree(value).printed(deep, search))
@@ -230,8 +280,8 @@ impl Predicate {
         }
     }
 
-    fn on_header(&self, header: &Header) -> bool {
-        self.on(&Node::of_bytes(&header.name)) || header.value.as_deref().is_some_and(|value| self.on(&Node::of_bytes(value)))
+    fn on_header(&self, name: &[u8], value: Option<&[u8]>) -> bool {
+        self.on(&Node::of_bytes(name)) || value.is_some_and(|value| self.on(&Node::of_bytes(value)))
     }
 
     fn looks_into_text(&self) -> bool {

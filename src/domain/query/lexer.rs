@@ -9,7 +9,7 @@ const LONGEST: usize = 20_000;
 const SYMBOLS: [&str; 19] = ["==", "!=", "<=", ">=", "<>", "&&", "||", "=~", "!~", "(", ")", "[", "]", ",", "<", ">", "=", "!", "&"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::domain) enum Kind {
     /// A run of characters that are none of the others: fields, operators in words, numbers, words to search for.
     Word(String),
     /// In quotes, escapes resolved.
@@ -23,28 +23,29 @@ pub(super) enum Kind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Token {
-    pub(super) kind: Kind,
+pub(in crate::domain) struct Token {
+    pub(in crate::domain) kind: Kind,
     /// Bytes of the query.
-    pub(super) span: Range<usize>,
+    pub(in crate::domain) span: Range<usize>,
 }
 
 /// The column of a byte offset, in characters from 0.
-pub(super) fn column(text: &str, offset: usize) -> usize {
+pub(in crate::domain) fn column(text: &str, offset: usize) -> usize {
     text[..offset].chars().count()
 }
 
 /// All tokens, an `End` last.
-pub(super) fn tokens(text: &str) -> Result<Vec<Token>, QueryError> {
+pub(in crate::domain) fn tokens(text: &str) -> Result<Vec<Token>, QueryError> {
     if text.len() > LONGEST {
         return Err(QueryError::new(0, format!("the query is longer than {LONGEST} bytes")));
     }
-    let mut lexer = Lexer { text, at: 0 };
-    let mut tokens = Vec::new();
+    let mut lexer = Lexer { text, at: 0, verbatim: false };
+    let mut tokens: Vec<Token> = Vec::new();
     loop {
         let rest = lexer.rest();
         lexer.at += rest.len() - rest.trim_start().len();
         let start = lexer.at;
+        lexer.verbatim = matches!(tokens.last(), Some(Token { kind: Kind::Word(word), .. }) if word.eq_ignore_ascii_case("jq"));
         let kind = lexer.token()?;
         let end = kind == Kind::End;
         tokens.push(Token { kind, span: start..lexer.at });
@@ -57,6 +58,8 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, QueryError> {
 struct Lexer<'a> {
     text: &'a str,
     at: usize,
+    /// A text here is a program: backslashes are its own, except before the quote that would end it.
+    verbatim: bool,
 }
 
 impl<'a> Lexer<'a> {
@@ -96,6 +99,11 @@ impl<'a> Lexer<'a> {
                     self.at = start + offset + 1;
                     return Ok(out);
                 }
+                '\\' if self.verbatim => match chars.next() {
+                    Some((_, c)) if c == quote => out.push(c),
+                    Some((_, c)) => out.extend(['\\', c]),
+                    None => break,
+                },
                 '\\' => {
                     let escape = chars.next().map(|(_, c)| c);
                     match escape {

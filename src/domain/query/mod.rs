@@ -16,13 +16,16 @@
 //! - `contains` and `matches` on `value` look at the raw payload, and at every decoded name and scalar as it is printed; on a place
 //!   in it, at the names and scalars there. `starts with` and `ends with` look at the raw payload, and at a scalar as it is printed.
 //! - Any case (`contains~`, `/re/i`, words without a capital) is Unicode simple folding.
-//! - Only a payload that cannot be decoded is an error, and only where the answer depends on it: `true or error` is true, `false and error` false.
+//! - `jq '…'` is true if one of the program's outputs is neither `false` nor `null`.
+//! - Only a payload that cannot be decoded and an error of a jq program are errors, and only where the answer depends on them: `true or error`
+//!   is true, `false and error` false.
 
 mod ast;
 mod complete;
 mod decimal;
 mod eval;
-mod lexer;
+mod jq;
+pub(in crate::domain) mod lexer;
 mod parser;
 mod pattern;
 mod reach;
@@ -32,7 +35,8 @@ mod tests;
 
 pub use ast::{Comparison, Expr, Field, Literal, Predicate, Query, Step};
 pub use complete::{Candidate, complete};
-pub use eval::{Failure, Record, Undecodable};
+pub use eval::{Failure, Node, Record, Undecided, Undecodable};
+pub use jq::Program;
 pub use pattern::Pattern;
 pub use reach::{Needle, Place, Reach};
 
@@ -51,11 +55,11 @@ pub struct QueryError {
 }
 
 impl QueryError {
-    fn new(column: usize, message: impl Into<String>) -> Self {
+    pub(in crate::domain) fn new(column: usize, message: impl Into<String>) -> Self {
         Self { column, message: message.into(), hint: None }
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(in crate::domain) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -85,8 +89,13 @@ impl Query {
     }
 
     /// Whether the condition holds for a record. `from`, `until` and `limit` are for the reader.
-    pub fn matches(&self, record: &impl Record) -> Result<bool, Undecodable> {
+    pub fn matches(&self, record: &impl Record) -> Result<bool, Undecided> {
         self.condition.as_ref().map_or(Ok(true), |condition| eval::holds(condition, record))
+    }
+
+    /// Whether a jq program is part of the condition.
+    pub fn has_program(&self) -> bool {
+        self.condition.as_ref().is_some_and(Expr::has_program)
     }
 
     /// What of the channel has to be read at all.
@@ -94,7 +103,7 @@ impl Query {
         reach::reach(self)
     }
 
-    /// Texts that a matching record contains: one of each group. See [`Needle`] for where that may be relied on.
+    /// What a matching record contains: one of each group. See [`Needle`] for where that may be relied on.
     pub fn needles(&self) -> Vec<Vec<Needle>> {
         self.condition.as_ref().map_or_else(Vec::new, reach::needles)
     }

@@ -6,6 +6,7 @@ use super::super::time::parse_moment;
 use super::QueryError;
 use super::ast::{Comparison, Expr, Field, Literal, Predicate, Query, Step};
 use super::decimal::is_number;
+use super::jq::Program;
 use super::lexer::{Kind, Token, column, tokens};
 use super::pattern::Pattern;
 use jiff::Zoned;
@@ -210,7 +211,7 @@ impl Parser<'_> {
             Kind::Text(text) => anywhere(Pattern::word(&text))?,
             Kind::Regex { pattern, any_case } => anywhere(Pattern::regex(&pattern, any_case))?,
             Kind::Word(word) if is_keyword(&word, "jq") && matches!(self.tokens[self.at + 1].kind, Kind::Text(_)) => {
-                return Err(self.error("jq programs cannot be run in this build yet"));
+                return self.jq();
             }
             Kind::Word(word) if starts_with_field(&word) => return self.test(),
             Kind::Word(word) if RESERVED.iter().any(|reserved| is_keyword(&word, reserved)) => {
@@ -226,6 +227,21 @@ impl Parser<'_> {
         };
         self.advance();
         Ok(expr)
+    }
+
+    fn jq(&mut self) -> Result<Expr, QueryError> {
+        self.advance();
+        let Kind::Text(source) = self.kind().clone() else { return Err(self.error("a jq program in quotes was expected")) };
+        let start = self.token().span.start;
+        let program = Program::compile(&source).map_err(|fault| {
+            // Every character of the program stands in the query as it is, only its quotes have a backslash before them.
+            let before = &source[..fault.offset];
+            let quote = self.text[start..].chars().next();
+            let escapes = before.chars().filter(|c| Some(*c) == quote).count();
+            QueryError::new(column(self.text, start) + 1 + before.chars().count() + escapes, fault.message)
+        })?;
+        self.advance();
+        Ok(Expr::Jq(program))
     }
 
     /// A word that is no field but is followed by an operator was meant as one.

@@ -16,6 +16,7 @@ pub struct Pattern {
     pub any_case: bool,
     kind: Kind,
     matcher: Matcher,
+    free: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl Pattern {
         } else {
             Matcher::Finder(Box::new(Finder::new(source.as_bytes()).into_owned()))
         };
-        Ok(Self { source: source.to_owned(), any_case, kind: Kind::Text, matcher })
+        Ok(Self { source: source.to_owned(), any_case, kind: Kind::Text, matcher, free: true })
     }
 
     /// A word alone: any case unless it has a capital.
@@ -49,12 +50,17 @@ impl Pattern {
     /// A regex in the syntax of the `regex` crate.
     pub fn regex(source: &str, any_case: bool) -> Result<Self, String> {
         let matcher = Matcher::Regex(compile(source, any_case)?);
-        Ok(Self { source: source.to_owned(), any_case, kind: Kind::Regex, matcher })
+        Ok(Self { source: source.to_owned(), any_case, kind: Kind::Regex, matcher, free: is_free(source) })
     }
 
     /// Whether it is a regex rather than a text.
     pub fn is_regex(&self) -> bool {
         self.kind == Kind::Regex
+    }
+
+    /// Whether what is found in a part is found in the whole as well: it does not look at what stands around. True only if that is sure.
+    pub fn is_free(&self) -> bool {
+        self.free
     }
 
     /// Whether it is found in these bytes.
@@ -64,6 +70,19 @@ impl Pattern {
             Matcher::Regex(regex) => regex.is_match(bytes),
         }
     }
+}
+
+/// Whether a regex has no anchor and no boundary in it. Any `^`, `$` or escape that could be one counts, also where it is meant otherwise.
+fn is_free(source: &str) -> bool {
+    let mut chars = source.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, chars.peek()) {
+            ('^' | '$', _) | ('\\', Some('b' | 'B' | 'A' | 'z' | '<' | '>')) => return false,
+            ('\\', _) => _ = chars.next(),
+            _ => {}
+        }
+    }
+    true
 }
 
 fn compile(source: &str, any_case: bool) -> Result<Regex, String> {

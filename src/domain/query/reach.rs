@@ -2,7 +2,8 @@
 
 use super::super::position::Bound;
 use super::super::time::Timestamp;
-use super::ast::{Comparison, Expr, Field, Literal, Predicate, Query};
+use super::ast::{Comparison, Expr, Field, Literal, Predicate, Query, Step};
+use super::pattern::Pattern;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
@@ -21,16 +22,15 @@ pub struct Reach {
     pub limit: Option<u64>,
 }
 
-/// A text that stands in a matching record.
+/// Something that is found in a matching record.
 ///
 /// It stands there in the raw bytes only if key or payload are text, or JSON without a backslash: escapes, numbers of binary formats and
 /// base64 of bytes are printed otherwise than they are stored. Everything else must be decoded before it is skipped.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Needle {
     pub place: Place,
-    pub text: String,
-    /// Unicode simple folding.
-    pub any_case: bool,
+    /// Free: it can be searched for in more than its place.
+    pub pattern: Pattern,
 }
 
 /// Where a needle stands.
@@ -88,7 +88,7 @@ fn of(expr: &Expr) -> Reach {
         Expr::Test(Field::Timestamp, predicate) => Reach { times: bounds(predicate), ..everything },
         Expr::Test(Field::Offset, predicate) => Reach { offsets: bounds(predicate), ..everything },
         Expr::Test(Field::Partition, predicate) => Reach { partitions: partitions(predicate), ..everything },
-        Expr::Not(_) | Expr::Anywhere(_) | Expr::Test(..) => everything,
+        Expr::Not(_) | Expr::Anywhere(_) | Expr::Test(..) | Expr::Jq(_) => everything,
     }
 }
 
@@ -140,9 +140,9 @@ pub(super) fn needles(expr: &Expr) -> Vec<Vec<Needle>> {
             let firsts: Option<Vec<Vec<Needle>>> = parts.iter().map(|part| needles(part).into_iter().next()).collect();
             firsts.map(|groups| vec![groups.concat()]).unwrap_or_default()
         }
-        Expr::Anywhere(pattern) if !pattern.is_regex() => needle(Place::KeyOrPayload, &pattern.source, pattern.any_case),
+        Expr::Anywhere(pattern) => needle(Place::KeyOrPayload, Some(pattern.clone())),
         Expr::Test(field, predicate) => of_test(field, predicate),
-        Expr::Not(_) | Expr::Anywhere(_) => Vec::new(),
+        Expr::Not(_) | Expr::Jq(_) => Vec::new(),
     }
 }
 
@@ -153,25 +153,29 @@ fn of_test(field: &Field, predicate: &Predicate) -> Vec<Vec<Needle>> {
         Field::Headers | Field::Header(_) => Place::Headers,
         _ => return Vec::new(),
     };
-    match predicate {
-        Predicate::Contains(pattern) => needle(place, &pattern.source, pattern.any_case),
-        Predicate::StartsWith(text) | Predicate::EndsWith(text) | Predicate::Compare(Comparison::Equal, Literal::Text(text)) => {
-            needle(place, text, false)
-        }
+    let exact = |text: &str| needle(place, Pattern::text(text, false).ok());
+    let mut groups = match predicate {
+        Predicate::Contains(pattern) | Predicate::Matches(pattern) => needle(place, Some(pattern.clone())),
+        Predicate::StartsWith(text) | Predicate::EndsWith(text) | Predicate::Compare(Comparison::Equal, Literal::Text(text)) => exact(text),
         Predicate::In(literals) => {
-            let texts =
-                literals.iter().map(|literal| if let Literal::Text(text) = literal { needle(place, text, false).pop() } else { None });
+            let texts = literals.iter().map(|literal| if let Literal::Text(text) = literal { exact(text).pop() } else { None });
             let groups: Option<Vec<Vec<Needle>>> = texts.collect();
             groups.map(|groups| vec![groups.concat()]).unwrap_or_default()
         }
         _ => Vec::new(),
+    };
+    // Whatever is asked of a place in a tree, the names that lead to it are there.
+    if let Field::Key(steps) | Field::Value(steps) = field {
+        groups.extend(steps.iter().flat_map(|step| match step {
+            Step::Key(name) => needle(place, Pattern::text(name, false).ok()),
+            Step::Index(_) => Vec::new(),
+        }));
     }
+    groups
 }
 
-/// An empty text stands everywhere and says nothing.
-fn needle(place: Place, text: &str, any_case: bool) -> Vec<Vec<Needle>> {
-    if text.is_empty() {
-        return Vec::new();
-    }
-    vec![vec![Needle { place, text: text.to_owned(), any_case }]]
+/// An empty text stands everywhere and says nothing, and a pattern that looks around itself cannot be searched for in more than its place.
+fn needle(place: Place, pattern: Option<Pattern>) -> Vec<Vec<Needle>> {
+    let useful = pattern.filter(|pattern| pattern.is_free() && !pattern.is_in(b""));
+    useful.map(|pattern| vec![vec![Needle { place, pattern }]]).unwrap_or_default()
 }

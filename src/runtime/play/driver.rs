@@ -33,7 +33,7 @@ pub async fn play(
     frames: &Path,
 ) -> anyhow::Result<Vec<PathBuf>> {
     let (lanes, inbox) = lanes::lanes();
-    let core = Core::new(lanes, opener, tape.width, tape.height, !matches!(first, First::Nothing));
+    let core = Core::new(lanes, opener, tape.width, tape.height, !matches!(first, First::Nothing), false);
     let mut player = Player { core, inbox, theme, area: Rect::new(0, 0, tape.width, tape.height) };
     player.core.start(first);
     let written = player.steps(tape, palette, frames).await;

@@ -3,7 +3,8 @@
 use super::{enter, keys};
 use crate::app::commands::{Reason, Scope};
 use crate::app::model::Model;
-use crate::app::overlays::menu::{self, Menu};
+use crate::app::overlays::menu::{self, Item, Menu};
+use crate::domain::operation::Risk;
 use crate::ui::theme::Role;
 use crate::ui::widgets::panel;
 use crate::ui::widgets::text::Canvas;
@@ -14,15 +15,29 @@ pub(super) fn draw(canvas: &mut Canvas, model: &Model, menu: Menu) {
     let title = if menu.scope == Scope::CopyMenu { "Copy" } else { "Actions" };
     let hint = format!("{} or its key   Esc close", enter(canvas));
     let inside = panel::open(canvas, 72, rows.len() as u16, title, &hint);
-    for (at, (command, available)) in rows.iter().enumerate().take(usize::from(inside.height)) {
+    for (at, row) in rows.iter().enumerate().take(usize::from(inside.height)) {
         let y = inside.y + at as u16;
-        canvas.put(inside.x + 2, y, 3, &keys(canvas, command), Role::Key);
-        let role = if available.is_ok() { Role::Text } else { Role::Dim };
-        let used = canvas.put(inside.x + 6, y, inside.width.saturating_sub(6), command.title, role);
-        if let Err(Reason::Refused(reason)) = available {
-            let room = inside.width.saturating_sub(used + 9);
-            canvas.put_right(inside.right(), y, room, reason, Role::Dim);
-        }
+        let (key, title, help) = match &row.item {
+            Item::Command(command) => (keys(canvas, command), command.title.to_owned(), ""),
+            // A tenth has no digit: it is chosen by its row.
+            Item::Operation(spec, _) => {
+                let number = row.number.filter(|number| *number < 10).map_or_else(String::new, |number| number.to_string());
+                (number, format!("{}…", spec.title), spec.help)
+            }
+        };
+        canvas.put(inside.x + 2, y, 3, &key, Role::Key);
+        let destroys = matches!(&row.item, Item::Operation(spec, _) if spec.risk == Risk::Destroy);
+        let role = match row.available {
+            Ok(()) if destroys => Role::Destructive,
+            Ok(()) => Role::Text,
+            Err(_) => Role::Dim,
+        };
+        let used = canvas.put(inside.x + 6, y, inside.width.saturating_sub(6), &title, role);
+        let beside = match &row.available {
+            Err(Reason::Refused(reason)) => reason,
+            _ => help,
+        };
+        canvas.put_right(inside.right(), y, inside.width.saturating_sub(used + 9), beside, Role::Dim);
         if at == menu.selected {
             canvas.put(inside.x, y, 1, canvas.glyphs().pointer, Role::Strong);
             canvas.overlay(Rect::new(inside.x, y, inside.width, 1), Role::Selected);

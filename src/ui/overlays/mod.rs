@@ -1,10 +1,13 @@
 //! What stands over a screen, drawn.
 
 mod confirm;
+mod form;
 mod help;
 mod input;
 mod menu;
+mod outcome;
 mod palette;
+mod plan;
 
 use super::widgets::text::Canvas;
 use crate::app::commands::{Command, key_name};
@@ -25,10 +28,16 @@ pub fn draw(canvas: &mut Canvas, model: &Model) -> Option<Position> {
             None
         }
         Overlay::Confirm(confirm) => {
-            confirm::draw(canvas, model, confirm);
+            confirm::draw(canvas, confirm);
             None
         }
         Overlay::Prompt(prompt) => Some(input::draw(canvas, prompt)),
+        Overlay::Form(form) => form::draw(canvas, model, form),
+        Overlay::Plan(view) => plan::draw(canvas, model, view),
+        Overlay::Outcome(offset) => {
+            outcome::draw(canvas, model, *offset);
+            None
+        }
     }
 }
 

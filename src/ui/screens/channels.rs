@@ -9,9 +9,10 @@ use crate::domain::figure;
 use crate::ui::theme::Role;
 use crate::ui::widgets;
 use crate::ui::widgets::chrome::Crumbs;
+use crate::ui::widgets::grid;
 use crate::ui::widgets::message;
 use crate::ui::widgets::table::{self, Cell, Gutter, Table};
-use crate::ui::widgets::text::{Canvas, Cut, width};
+use crate::ui::widgets::text::{Canvas, Cut};
 use ratatui::layout::Rect;
 
 pub fn crumbs(model: &Model) -> Crumbs<'_> {
@@ -92,9 +93,21 @@ fn cell<'a>(integration: &'a Integration, channel: &'a Channel, at: usize, kind:
         Kind::Size => unknown_or(channel.bytes.number().map(|_| channel.bytes.show(figure::bytes))),
         Kind::Rate => unknown_or(channel.rate_in.map(figure::rate)),
         Kind::Spark => Cell::new(spark.to_owned()).role(Role::Dim),
+        Kind::Groups => readers(integration, &channel.name),
         Kind::Retention => retention(channel).map_or_else(Cell::unknown, |text| Cell::new(text.as_str())),
         Kind::DeadLetters => channel.dead_letters_to.as_ref().map_or_else(Cell::unknown, |to| Cell::name(to.as_str())),
     }
+}
+
+/// How many groups have a position or a member in a channel: at least so many where some could not be listed or asked.
+fn readers<'a>(integration: &Integration, channel: &str) -> Cell<'a> {
+    let groups = &integration.groups;
+    if groups.listed_at.is_none() {
+        return Cell::unknown();
+    }
+    let count = groups.readers.get(channel).copied().unwrap_or(0);
+    let all = groups.gaps.is_empty() && groups.groups.iter().all(|group| group.group.fault.is_none());
+    if all { Cell::new(count.to_string()) } else { Cell::new(format!("≥ {count}")) }
 }
 
 fn nothing(canvas: &mut Canvas, model: &Model, area: Rect) {
@@ -138,7 +151,7 @@ fn description(canvas: &mut Canvas, model: &Model, area: Rect, pane: &Describe) 
         Some(Err(fault)) => message::fault(canvas, area, "This channel could not be described.", fault, "Esc closes"),
         Some(Ok(description)) => {
             let rows = rows(pane, description);
-            let widths = table_widths(description, area.width);
+            let widths: Vec<Vec<u16>> = description.tables.iter().map(|table| grid::widths(table, area.width)).collect();
             for (at, row) in rows.iter().skip(pane.offset).take(usize::from(area.height)).enumerate() {
                 draw_row(canvas, area, area.y + at as u16, row, &widths);
             }
@@ -174,24 +187,6 @@ fn rows<'a>(pane: &Describe, description: &'a Description) -> Vec<Row<'a>> {
     rows
 }
 
-/// Widths of the columns of each table: as wide as their widest cell; where that is too much, the widest give way.
-fn table_widths(description: &Description, room: u16) -> Vec<Vec<u16>> {
-    let of_table = |table: &crate::domain::channel::Table| {
-        let room = usize::from(room).saturating_sub(4 + 2 * table.columns.len());
-        let widest =
-            |column: usize| table.rows.iter().filter_map(|row| row.get(column)).map(|cell| width(cell.as_str())).max().unwrap_or(0);
-        let mut widths: Vec<u16> = (0..table.columns.len()).map(|c| widest(c).max(width(table.columns[c]))).collect();
-        while widths.iter().map(|w| usize::from(*w)).sum::<usize>() > room {
-            match widths.iter_mut().max().filter(|w| **w > 4) {
-                Some(widest) => *widest -= 1,
-                None => break,
-            }
-        }
-        widths
-    };
-    description.tables.iter().map(of_table).collect()
-}
-
 fn draw_row(canvas: &mut Canvas, area: Rect, y: u16, row: &Row, widths: &[Vec<u16>]) {
     let x = area.x + 2;
     let room = area.width.saturating_sub(3);
@@ -202,15 +197,9 @@ fn draw_row(canvas: &mut Canvas, area: Rect, y: u16, row: &Row, widths: &[Vec<u1
             canvas.put(x, y, 20.min(room), name, Role::Dim);
             canvas.put_cut(x + 22, y, room.saturating_sub(22), value, *role, Cut::Middle);
         }
-        Row::Heading(table, columns) => cells(canvas, x, y, &widths[*table], columns.iter().copied(), Role::Heading),
-        Row::Cells(table, row) => cells(canvas, x, y, &widths[*table], row.iter().map(crate::domain::text::SafeText::as_str), Role::Text),
-    }
-}
-
-fn cells<'a>(canvas: &mut Canvas, x: u16, y: u16, widths: &[u16], cells: impl Iterator<Item = &'a str>, role: Role) {
-    let mut left = x;
-    for (cell, width) in cells.zip(widths) {
-        canvas.put_cut(left, y, *width, cell, role, Cut::Middle);
-        left += width + 2;
+        Row::Heading(table, columns) => grid::cells(canvas, x, y, &widths[*table], columns.iter().copied(), Role::Heading),
+        Row::Cells(table, row) => {
+            grid::cells(canvas, x, y, &widths[*table], row.iter().map(crate::domain::text::SafeText::as_str), Role::Text);
+        }
     }
 }

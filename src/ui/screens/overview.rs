@@ -5,7 +5,7 @@ use crate::app::model::Model;
 use crate::app::screens::overview::COLUMNS;
 use crate::domain::figure;
 use crate::domain::health::Link;
-use crate::ui::theme::Role;
+use crate::ui::theme::{Glyphs, Role};
 use crate::ui::widgets::chrome::Crumbs;
 use crate::ui::widgets::message;
 use crate::ui::widgets::state;
@@ -41,6 +41,7 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
         return message::say(canvas, area, None, &title, &[("Esc clears the filter.", Role::Dim)]);
     }
     let list = &model.overview.list;
+    let glyphs = canvas.glyphs();
     let faults = faults(model);
     let height = area.height.saturating_sub((faults.len() * 2).min(usize::from(area.height / 3)) as u16 + u16::from(!faults.is_empty()));
     let table = Table::new(Rect { height, ..area }, COLUMNS);
@@ -50,7 +51,7 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
         let (glyph, role, words) = state::of(integration, model.now, canvas.glyphs());
         let gutter = Gutter { selected: list.row() == Some(at), marked: false, state: Some((glyph, role)) };
         let spark = table::spark(canvas, &integration.spark);
-        table.row(canvas, at - list.offset(), gutter, |column| cell(integration, column, &words, role, &spark));
+        table.row(canvas, at - list.offset(), gutter, |column| cell(integration, column, &words, (role, glyphs), &spark));
     }
     let below = (area.y + 2 + model.overview.rows.len() as u16).min(area.y + height);
     let mut y = below;
@@ -82,7 +83,7 @@ fn faults(model: &Model) -> Vec<(&Integration, String, String)> {
         .collect()
 }
 
-fn cell<'a>(integration: &'a Integration, column: usize, words: &str, role: Role, spark: &str) -> Cell<'a> {
+fn cell<'a>(integration: &'a Integration, column: usize, words: &str, (role, glyphs): (Role, &Glyphs), spark: &str) -> Cell<'a> {
     let known = integration.listed_at.is_some();
     let stale = if known && !matches!(integration.link, Link::Up { .. }) { Role::Dim } else { Role::Text };
     match column {
@@ -91,9 +92,10 @@ fn cell<'a>(integration: &'a Integration, column: usize, words: &str, role: Role
         2 => Cell::new(words.to_owned()).role(role),
         3 => integration.rate_in.map_or_else(Cell::unknown, |rate| Cell::new(figure::rate(rate)).role(stale)),
         4 => Cell::new(spark.to_owned()).role(Role::Dim),
-        5 if known => Cell::new(figure::count(integration.channels.iter().filter(|c| !c.internal).count() as u64)).role(stale),
-        6 => integration.latency.map_or_else(Cell::unknown, |latency| Cell::new(latency_text(latency))),
-        7 => Cell::name(integration.endpoint.as_str()).role(Role::Dim),
+        5 => super::groups::total(integration, glyphs),
+        6 if known => Cell::new(figure::count(integration.channels.iter().filter(|c| !c.internal).count() as u64)).role(stale),
+        7 => integration.latency.map_or_else(Cell::unknown, |latency| Cell::new(latency_text(latency))),
+        8 => Cell::name(integration.endpoint.as_str()).role(Role::Dim),
         _ => Cell::unknown(),
     }
 }

@@ -1,12 +1,12 @@
 //! The publish form, drawn.
 
 use crate::app::model::Model;
-use crate::app::screens::publish::{Body, Form, Part, hint};
+use crate::app::screens::publish::{Body, Form, Part};
 use crate::domain::figure;
 use crate::ui::theme::Role;
 use crate::ui::widgets::chrome::Crumbs;
-use crate::ui::widgets::input;
 use crate::ui::widgets::text::{Canvas, Cut};
+use crate::ui::widgets::{field, input};
 use ratatui::layout::{Position, Rect};
 
 /// Where labels end.
@@ -28,7 +28,7 @@ pub fn crumbs<'a>(model: &'a Model, address: &'a str) -> Crumbs<'a> {
 pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) -> Option<Position> {
     let form = model.form.as_ref()?;
     let parts = form.parts();
-    let lines = form.fields.len() as u16 + u16::from(form.spec.key);
+    let lines = form.fields.len() as u16 + u16::from(form.spec.key) + u16::from(form.spec.timestamp);
     let headers = if form.spec.headers { 1 + (form.headers.lines().len() as u16).clamp(1, (area.height / 4).max(1)) } else { 0 };
     let error = if form.error.is_some() { 2 } else { 0 };
     let value = area.height.saturating_sub(lines + headers + error + 3).max(1);
@@ -62,6 +62,7 @@ fn draw_part(canvas: &mut Canvas, form: &Form, part: Part, row: Rect) -> Option<
         Part::Key => "key",
         Part::Headers => "headers",
         Part::Value => "value",
+        Part::Timestamp => "timestamp",
         Part::Field(i) => form.spec.fields[i].title,
     };
     if focused {
@@ -72,7 +73,7 @@ fn draw_part(canvas: &mut Canvas, form: &Form, part: Part, row: Rect) -> Option<
     match part {
         Part::Key => match &form.key {
             None => missing(canvas, inside, "– no key; type one, or ^N for an empty one"),
-            Some(editor) => one_line(canvas, inside, editor, focused, "empty; ^N for no key at all"),
+            Some(editor) => field::line(canvas, inside, editor, focused, "empty; ^N for no key at all"),
         },
         Part::Headers => {
             if form.headers.is_empty() && !focused {
@@ -82,21 +83,9 @@ fn draw_part(canvas: &mut Canvas, form: &Form, part: Part, row: Rect) -> Option<
             }
         }
         Part::Value => body(canvas, &form.value, inside, focused),
-        Part::Field(i) => one_line(canvas, inside, &form.fields[i], focused, &hint(&form.spec.fields[i])),
+        Part::Timestamp => field::line(canvas, inside, &form.timestamp, focused, "the moment of sending; or `3h ago`, 2026-02-05T10:00Z"),
+        Part::Field(i) => field::draw(canvas, inside, &form.fields, i, focused),
     }
-}
-
-fn one_line(canvas: &mut Canvas, area: Rect, editor: &crate::app::editor::Editor, focused: bool, hint: &str) -> Option<Position> {
-    if editor.is_empty() {
-        let beside = if focused { 2 } else { 0 };
-        canvas.put(area.x + beside, area.y, area.width.saturating_sub(beside), hint, Role::Dim);
-        if !focused {
-            return None;
-        }
-        return Some(input::line(canvas, Rect { width: 1, height: 1, ..area }, editor, true));
-    }
-    let at = input::line(canvas, Rect { height: 1, ..area }, editor, focused);
-    focused.then_some(at)
 }
 
 fn missing(canvas: &mut Canvas, area: Rect, text: &str) -> Option<Position> {

@@ -122,6 +122,8 @@ pub fn banner(canvas: &mut Canvas, model: &Model, area: Rect, cursor: Option<Pos
         let next = if fault.next.as_str().is_empty() { String::new() } else { format!(" → {}", fault.next) };
         let text = format!("No messages for {}, trying again: {}{next}", figure::age(model.now.since(*since)), fault.cause);
         canvas.put(area.x + 3, area.y, end.saturating_sub(area.x + 3), &text, Role::Text);
+    } else if let Some(said) = model.traffic.said.as_ref().filter(|_| !model.traffic.is_live()) {
+        canvas.put(area.x + 1, area.y, end.saturating_sub(area.x + 1), said.as_str(), Role::Dim);
     }
 }
 

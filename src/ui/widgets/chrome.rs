@@ -2,6 +2,7 @@
 
 use super::input;
 use super::text::{Canvas, Cut, width};
+use crate::app::changes::armed_for;
 use crate::app::commands::{Action, Key, key_name};
 use crate::app::event::Level;
 use crate::app::jobs::Job;
@@ -51,8 +52,12 @@ pub fn environment(canvas: &mut Canvas, model: &Model, area: Rect) {
     if let Some(tenant) = &model.channels.tenant {
         words.push(format!("tenant {tenant}"));
     }
-    if profile.opened.read_only {
+    if profile.opened.safety.is_read_only() {
         words.push("READ-ONLY".to_owned());
+    } else if let Some(left) = armed_for(model) {
+        words.push(format!("ARMED {:02}:{:02}", left.as_secs() / 60, left.as_secs() % 60));
+    } else if profile.opened.safety.production {
+        words.push("READ-ONLY until armed".to_owned());
     }
     if profile.opened.unverified_tls {
         words.push(format!("{} TLS NOT VERIFIED", glyphs.watch));
@@ -159,6 +164,10 @@ pub fn jobs(canvas: &mut Canvas, model: &Model, area: Rect) {
 
 /// `204/≤ 312  8/s  ETA 14 s`.
 fn progress(job: &Job) -> String {
+    // Nothing counted yet, and nobody knows how much there is.
+    if job.done == 0 && job.total.is_none() {
+        return "under way".to_owned();
+    }
     let mut text = figure::count(job.done);
     if let Some(total) = job.total {
         text.push_str(&format!(" of ≤ {}", figure::count(total)));

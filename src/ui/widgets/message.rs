@@ -1,7 +1,7 @@
 //! What a body says when it has no rows: what is so, why, and what to do.
 
-use super::text::{Canvas, width};
-use crate::app::screens::traffic::detail::wrap;
+use super::text::Canvas;
+use crate::app::wrap::words;
 use crate::domain::fault::Fault;
 use crate::ui::theme::Role;
 use ratatui::layout::Rect;
@@ -47,29 +47,4 @@ pub fn waiting(canvas: &mut Canvas, area: Rect, what: &str, since: Duration) {
     let long = if since >= Duration::from_secs(2) { crate::domain::figure::age(since) } else { String::new() };
     let line = if long.is_empty() || long == "now" { String::new() } else { format!("since {long}") };
     say(canvas, area, Some(glyph), what, &[(line.as_str(), Role::Dim)]);
-}
-
-/// Text broken between words where possible.
-fn words(text: &str, room: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    for word in text.split(' ') {
-        let joined = usize::from(width(&line)) + 1 + usize::from(width(word));
-        if !line.is_empty() && joined > room {
-            lines.push(std::mem::take(&mut line));
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        if usize::from(width(word)) > room {
-            let mut pieces = wrap(word, room.max(1));
-            let last = pieces.pop().unwrap_or_default();
-            lines.extend(pieces.into_iter().map(str::to_owned));
-            line.push_str(last);
-        } else {
-            line.push_str(word);
-        }
-    }
-    lines.push(line);
-    lines
 }

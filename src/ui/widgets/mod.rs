@@ -1,6 +1,8 @@
 //! The pieces that screens are drawn with.
 
 pub mod chrome;
+pub mod field;
+pub mod grid;
 pub mod input;
 pub mod message;
 pub mod panel;

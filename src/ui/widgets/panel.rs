@@ -1,18 +1,15 @@
 //! The ground of what stands over a screen.
 
 use super::text::Canvas;
+use crate::app::layout;
 use crate::ui::theme::Role;
 use ratatui::layout::Rect;
 
 /// A panel in the middle of the upper half, at most so wide and high, with a title and a hint under a thin line; returns its inside.
 pub fn open(canvas: &mut Canvas, width: u16, height: u16, title: &str, hint: &str) -> Rect {
     let screen = canvas.area();
-    // Slivers of the screen beside it would only disturb.
-    let width = if width + 16 > screen.width { screen.width } else { width };
-    let height = (height + 4).min(screen.height.saturating_sub(3));
-    let x = (screen.width - width) / 2;
-    let y = 2 + (screen.height.saturating_sub(height + 3)) / 4;
-    let area = Rect::new(x, y, width, height);
+    let (area, inside) = layout::panel(screen.width, screen.height, width, height);
+    let Rect { x, y, width, .. } = area;
     canvas.clear(area, Role::Panel);
     let room = width.saturating_sub(4);
     let used = canvas.put(x + 2, y, room, &format!(" {title} "), Role::Strong);
@@ -22,5 +19,5 @@ pub fn open(canvas: &mut Canvas, width: u16, height: u16, title: &str, hint: &st
     let used = canvas.put_right(area.right() - 2, below, room, &format!(" {hint} "), Role::Dim);
     canvas.line(x, below, width.saturating_sub(2 + used));
     canvas.line(area.right() - 2, below, 2);
-    Rect::new(x + 2, y + 2, width.saturating_sub(4), height.saturating_sub(4))
+    inside
 }

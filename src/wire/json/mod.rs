@@ -1,11 +1,13 @@
 //! JSON: bytes ↔ `Value` without losing a digit, the order of keys or a duplicate key.
 
+mod lazy;
 mod reader;
 mod writer;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use lazy::{any_at, any_at_valid};
 pub use reader::{JsonError, MAX_DEPTH, Quoted, Reader, Token};
 pub use writer::{compact, pretty, push_text};
 

@@ -79,6 +79,11 @@ impl<'a> Reader<'a> {
         self.at
     }
 
+    /// How many arrays and objects are open.
+    pub fn depth(&self) -> u32 {
+        self.depth
+    }
+
     /// Whether one whole value has been read.
     pub fn is_complete(&self) -> bool {
         self.expect == Expect::Nothing
@@ -258,6 +263,11 @@ impl<'a> Reader<'a> {
 }
 
 impl<'a> Quoted<'a> {
+    /// Whether it means other characters than those that stand there.
+    pub fn is_escaped(self) -> bool {
+        self.escaped
+    }
+
     /// The text that is meant. A surrogate without its other half (RFC 8259 section 8.2) stands as U+FFFD; the number of those comes second.
     pub fn resolve(self) -> (Cow<'a, str>, usize) {
         if !self.escaped {

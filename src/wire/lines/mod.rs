@@ -2,6 +2,7 @@
 //!
 //! Fields: `address position timestamp key key_encoding headers value encoding wire size`, and `raw` where it is needed.
 //!
+//! - `position` is `null` where the system keeps no messages, and there is nothing to come back to.
 //! - `value` is the decoded payload: JSON with its digits and the order of its keys (`encoding` `json`), text (`text`), or bytes (`base64`).
 //! - A missing key, header value or payload is `null` with an encoding of `null`; an empty one is `""`.
 //! - `raw` is base64 of the payload. It is written where `value` alone would not give the same bytes again: MessagePack, a registry's

@@ -57,6 +57,13 @@ fn a_line_has_the_documented_fields() {
 }
 
 #[test]
+fn a_message_that_is_kept_nowhere_has_no_position() {
+    let mut message = message(Some(b"x"));
+    message.position = Position::Arrival(7);
+    assert!(line(&message).contains(r#""position":null,"#));
+}
+
+#[test]
 fn value_and_raw_say_what_the_payload_was() {
     for (payload, end) in [
         (None, r#""value":null,"encoding":null,"wire":null,"size":0}"#),

@@ -2,6 +2,7 @@
 
 use crate::domain::address::Address;
 use crate::domain::message::{Header, Message};
+use crate::domain::position::Position;
 use crate::domain::text::{escape_json, is_hidden};
 use crate::domain::time::Timestamp;
 use crate::wire::detect::{Format, choose, read_as};
@@ -13,7 +14,10 @@ use base64::engine::general_purpose::STANDARD;
 pub fn write(address: &Address, message: &Message, prefer: &[Format]) -> String {
     let mut line = Line(String::from("{"));
     line.text("address", &address.to_string());
-    line.text("position", &message.position.to_string());
+    match message.position {
+        Position::Arrival(_) => line.field("position", "null"),
+        position => line.text("position", &position.to_string()),
+    }
     line.field("timestamp", &message.timestamp.map_or_else(null, timestamp));
     let (key, encoding) = bytes(message.key.as_deref());
     line.field("key", &key);

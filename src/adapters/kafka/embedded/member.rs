@@ -28,6 +28,8 @@ impl Member {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
+            // A member that stands still is to stay one.
+            .set("max.poll.interval.ms", "86400000")
             .set("queued.min.messages", "1000")
             .set("fetch.wait.max.ms", "100");
         let failed = |error: rdkafka::error::KafkaError| fault(&error.to_string());

@@ -3,6 +3,7 @@
 use super::super::faults;
 use super::api::Ask;
 use super::connection::{Dial, HostPort};
+use super::coordinator::Coordinators;
 use super::metadata::{Known, Topic};
 use super::pool::{Lane, Lease, Pool};
 use super::sasl::Login;
@@ -13,6 +14,7 @@ use crate::domain::fault::{Fault, Kind};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{MetadataRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -32,6 +34,7 @@ struct Inner {
     timeout: Duration,
     pool: Pool,
     known: RwLock<Known>,
+    coordinators: Coordinators,
     lanes: AtomicU32,
     /// Held while a topic is asked for, so that many who miss it ask once.
     asking: tokio::sync::Mutex<()>,
@@ -66,6 +69,7 @@ impl Cluster {
             tls: integration.endpoint.tls.as_ref().map(TlsDial::new).transpose()?,
             login: Login::new(&integration.auth),
             log,
+            met: std::sync::Mutex::default(),
         };
         let pool = Pool::new(Arc::new(dial));
         let inner = Inner {
@@ -73,6 +77,7 @@ impl Cluster {
             timeout: integration.timeout,
             pool,
             known: RwLock::default(),
+            coordinators: Coordinators::default(),
             lanes: AtomicU32::new(0),
             asking: tokio::sync::Mutex::default(),
         };
@@ -104,14 +109,53 @@ impl Cluster {
         }
     }
 
+    /// Asks one broker for something that must not be done twice. Where no answer comes, it is not known whether it was done.
+    pub(crate) async fn call_once<A: Ask>(&self, node: i32, lane: Lane, request: &A) -> Result<A::Answer, Fault> {
+        let address = self.address(node).await?;
+        let lease = self.lease(node, &address, lane).await?;
+        lease.connection.call(request).await.map_err(|fault| {
+            if !fault.kind.is_transient() {
+                return fault;
+            }
+            let cause = format!("{}; it is not known whether it was done", fault.cause);
+            Fault::new(fault.kind, fault.op, fault.target, cause).next("look before you try again")
+        })
+    }
+
+    /// Whether the brokers know a request, by the first that answers.
+    pub(crate) async fn offers<A: Ask>(&self) -> Result<bool, Fault> {
+        let nodes = self.brokers();
+        let node = nodes.first().copied().unwrap_or(-1);
+        let address = self.address(node).await?;
+        Ok(self.lease(node, &address, Lane::Control).await?.connection.version(A::KEY, A::SPOKEN).is_some())
+    }
+
+    /// As [`Cluster::call`], on a task of its own: for answers so large that reading several of them keeps more than one core busy.
+    pub(crate) async fn call_apart<A: Ask + 'static>(&self, node: i32, lane: Lane, request: A) -> Result<A::Answer, Fault>
+    where
+        A::Answer: 'static,
+    {
+        let cluster = self.clone();
+        // Dropping the set ends the task.
+        let mut asked = tokio::task::JoinSet::new();
+        asked.spawn(async move { cluster.call(node, lane, &request).await });
+        let answer = asked.join_next().await.and_then(Result::ok);
+        answer.unwrap_or_else(|| Err(Fault::new(Kind::Protocol, A::OP, format!("broker {node}"), "reading the answer failed")))
+    }
+
     /// Asks any broker: one that a connection is open to, else another, else a bootstrap address.
     pub(crate) async fn call_any<A: Ask>(&self, request: &A) -> Result<A::Answer, Fault> {
-        let candidates = self.candidates();
+        self.call_any_on(Lane::Control, request).await
+    }
+
+    /// As [`Cluster::call_any`], on another lane: for what takes a broker long.
+    pub(crate) async fn call_any_on<A: Ask>(&self, lane: Lane, request: &A) -> Result<A::Answer, Fault> {
+        let candidates = self.candidates(lane);
         let patience = self.patience(candidates.len());
         let mut failed: Vec<(HostPort, Fault)> = Vec::new();
         for address in candidates {
-            let answer = match self.0.pool.lease(&address, Lane::Control, patience).await {
-                Ok(lease) => self.call_leased(lease, &address, patience, request).await,
+            let answer = match self.0.pool.lease(&address, lane, patience).await {
+                Ok(lease) => self.call_leased(lease, &address, lane, patience, request).await,
                 Err(fault) => Err(fault),
             };
             match answer {
@@ -128,6 +172,20 @@ impl Cluster {
     /// a topic that is missing or forbidden is there with its error code. Each says what our user may do with it.
     pub(crate) async fn refresh(&self, topics: Option<&[&str]>) -> Result<Vec<Arc<Topic>>, Fault> {
         self.ask_metadata(topics, true).await
+    }
+
+    /// Makes sure that these topics are known, asking for all that are not in one request. Returns those that cannot be described,
+    /// each with its error code.
+    pub(crate) async fn learn(&self, topics: &[&str]) -> Result<HashMap<Arc<str>, i16>, Fault> {
+        let unknown: Vec<&str> = {
+            let known = self.known();
+            topics.iter().filter(|name| known.topic(name).is_none()).copied().collect()
+        };
+        if unknown.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let told = self.ask_metadata(Some(&unknown), false).await?;
+        Ok(told.iter().filter(|topic| topic.error != 0).map(|topic| (Arc::clone(&topic.name), topic.error)).collect())
     }
 
     /// A topic as it was last described; asked for if it is not known. Fails if it is missing or forbidden.
@@ -180,6 +238,11 @@ impl Cluster {
     pub(crate) fn own_lane(&self) -> OwnLane {
         let number = self.0.lanes.fetch_add(1, Ordering::Relaxed);
         OwnLane { cluster: self.clone(), lane: Lane::Fetch(number) }
+    }
+
+    /// What is remembered of the groups' coordinators.
+    pub(super) fn remembered(&self) -> &Coordinators {
+        &self.0.coordinators
     }
 
     async fn ask_metadata(&self, topics: Option<&[&str]>, rights: bool) -> Result<Vec<Arc<Topic>>, Fault> {
@@ -237,14 +300,14 @@ impl Cluster {
     }
 
     /// Every address worth asking, the best first.
-    fn candidates(&self) -> Vec<HostPort> {
+    fn candidates(&self, lane: Lane) -> Vec<HostPort> {
         let mut candidates: Vec<_> = self.known().brokers.values().cloned().collect();
         for address in &self.0.bootstrap {
             if !candidates.contains(address) {
                 candidates.push(address.clone());
             }
         }
-        candidates.sort_by_cached_key(|address| self.0.pool.standing(address, Lane::Control));
+        candidates.sort_by_cached_key(|address| self.0.pool.standing(address, lane));
         candidates
     }
 
@@ -254,10 +317,17 @@ impl Cluster {
         share.max(Duration::from_secs(2)).min(self.0.timeout)
     }
 
-    async fn call_leased<A: Ask>(&self, lease: Lease, address: &HostPort, patience: Duration, request: &A) -> Result<A::Answer, Fault> {
+    async fn call_leased<A: Ask>(
+        &self,
+        lease: Lease,
+        address: &HostPort,
+        lane: Lane,
+        patience: Duration,
+        request: &A,
+    ) -> Result<A::Answer, Fault> {
         match lease.connection.call(request).await {
             Err(fault) if fault.kind == Kind::Unreachable && !lease.fresh => {
-                self.0.pool.lease(address, Lane::Control, patience).await?.connection.call(request).await
+                self.0.pool.lease(address, lane, patience).await?.connection.call(request).await
             }
             answer => answer,
         }

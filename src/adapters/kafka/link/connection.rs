@@ -10,6 +10,7 @@ use crate::domain::figure;
 use crate::domain::text::SafeText;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest};
 use kafka_protocol::protocol::{StrBytes, VersionRange};
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -43,6 +44,14 @@ pub(crate) struct Dial {
     pub(crate) tls: Option<TlsDial>,
     pub(crate) login: Option<Login>,
     pub(crate) log: WireLog,
+    /// Who has proven to be a broker that is spoken to rightly.
+    pub(crate) met: Mutex<HashSet<HostPort>>,
+}
+
+impl Dial {
+    fn met(&self, address: &HostPort) -> bool {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).contains(address)
+    }
 }
 
 /// A connection that is ready for questions. Dropping it closes it.
@@ -76,11 +85,12 @@ impl Connection {
         let (reader, writer) = streams(dial, address, peer).await?;
         let said = if dial.tls.is_some() { "connected, TLS" } else { "connected" };
         dial.log.record(peer, "connect", said, asked.elapsed());
-        let shared = Shared::new(peer.clone(), dial.tls.is_some(), dial.login.is_some());
+        let shared = Shared::new(peer.clone(), dial.tls.is_some(), dial.login.is_some(), dial.met(address));
         let close = shared.over.clone().drop_guard();
         let mut wire = Wire::start(reader, writer, Arc::clone(&shared));
         let versions = Arc::new(hello(dial, &mut wire).await?);
         shared.trust();
+        dial.met.lock().unwrap_or_else(PoisonError::into_inner).insert(address.clone());
         let session = login(dial, &versions, &mut wire).await?;
         let (questions, queue) = mpsc::channel(QUEUED);
         tokio::spawn(write(wire, queue, session, Arc::clone(dial), Arc::clone(&versions)));

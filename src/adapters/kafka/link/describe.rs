@@ -5,7 +5,7 @@ use super::api::Ask;
 use super::cluster::Cluster;
 use super::metadata::Topic;
 use super::pool::Lane;
-use crate::domain::fault::Fault;
+use crate::domain::fault::{Fault, Kind};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult};
 use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
@@ -14,7 +14,9 @@ use kafka_protocol::protocol::StrBytes;
 use std::collections::HashMap;
 
 /// A resource of `DescribeConfigs` that is a topic.
-const TOPIC: i8 = 2;
+pub(super) const TOPIC: i8 = 2;
+/// One that is a broker.
+const BROKER: i8 = 4;
 
 /// Bytes on disk by topic and partition: those of the largest replica, because one that is catching up holds less.
 #[derive(Debug, Default)]
@@ -27,6 +29,8 @@ pub(crate) struct Setting {
     /// `None` where the broker keeps it to itself, as it does with what is sensitive.
     pub(crate) value: Option<String>,
     pub(crate) source: Source,
+    /// What holds as soon as the topic itself says nothing; only where it was asked for.
+    pub(crate) fallback: Option<String>,
 }
 
 /// Who set a setting.
@@ -104,6 +108,31 @@ impl Cluster {
         let answer = self.call_any(&request).await?;
         Ok(answer.results.into_iter().map(|result| (result.resource_name.to_string(), settings(result))).collect())
     }
+
+    /// Every setting of a topic, with what would hold without its own.
+    pub(crate) async fn settings_of(&self, topic: &str) -> Result<Vec<Setting>, Fault> {
+        let resource = DescribeConfigsResource::default()
+            .with_resource_type(TOPIC)
+            .with_resource_name(StrBytes::from_string(topic.to_owned()))
+            .with_configuration_keys(None);
+        let request = DescribeConfigsRequest::default().with_resources(vec![resource]).with_include_synonyms(true);
+        let answer = self.call_any(&request).await?;
+        let left_out = || Fault::new(Kind::Protocol, DescribeConfigsRequest::OP, topic, "the broker leaves them out");
+        settings(answer.results.into_iter().next().ok_or_else(left_out)?)
+    }
+
+    /// A setting of a broker, as the first that is known has it; `None` if it has none of that name or keeps it to itself.
+    pub(crate) async fn broker_setting(&self, name: &'static str) -> Result<Option<String>, Fault> {
+        let Some(node) = self.brokers().first().copied() else { return Ok(None) };
+        let resource = DescribeConfigsResource::default()
+            .with_resource_type(BROKER)
+            .with_resource_name(StrBytes::from_string(node.to_string()))
+            .with_configuration_keys(Some(vec![StrBytes::from_static_str(name)]));
+        let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
+        let answer = self.call(node, Lane::Control, &request).await?;
+        let told = answer.results.into_iter().next().map_or_else(|| Ok(Vec::new()), settings)?;
+        Ok(told.into_iter().find(|setting| setting.name == name).and_then(|setting| setting.value))
+    }
 }
 
 fn topic_name(name: &str) -> TopicName {
@@ -129,7 +158,9 @@ fn setting(config: DescribeConfigsResourceResult) -> Setting {
         _ => Source::Broker,
     };
     let value = config.value.filter(|_| !config.is_sensitive).map(|value| value.to_string());
-    Setting { name: config.name.to_string(), value, source }
+    // Kafka names them in the order in which they hold: the topic's own first, if it has one.
+    let fallback = config.synonyms.into_iter().find(|synonym| synonym.source != 1).and_then(|synonym| synonym.value);
+    Setting { name: config.name.to_string(), value, source, fallback: fallback.map(|value| value.to_string()) }
 }
 
 #[cfg(test)]

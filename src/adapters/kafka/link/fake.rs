@@ -85,14 +85,18 @@ async fn serve(mut stream: TcpStream, connection: usize, does: &(dyn Fn(&Asked) 
 
 /// `ApiVersions` v0 to v2: Kafka as it was in 2018 (2.0), as far as the link asks.
 pub(super) fn old_versions() -> Bytes {
+    offers(&[(18, 0, 2), (3, 0, 6), (2, 0, 3), (1, 0, 8), (17, 0, 1), (36, 0, 0), (32, 0, 2), (35, 0, 1)])
+}
+
+/// `ApiVersions` v0 to v2 with these requests: key, lowest and highest version.
+pub(super) fn offers(offered: &[(i16, i16, i16)]) -> Bytes {
     let mut body = BytesMut::new();
     body.put_i16(0);
-    let offered = [(18, 0, 2), (3, 0, 6), (2, 0, 3), (1, 0, 8), (17, 0, 1), (36, 0, 0), (32, 0, 2), (35, 0, 1)];
     body.put_i32(offered.len() as i32);
     for (key, min, max) in offered {
-        body.put_i16(key);
-        body.put_i16(min);
-        body.put_i16(max);
+        body.put_i16(*key);
+        body.put_i16(*min);
+        body.put_i16(*max);
     }
     body.freeze()
 }
@@ -130,5 +134,12 @@ pub(super) fn metadata(node: i32, address: &HostPort, throttle: i32) -> Bytes {
 
 /// How the tests dial.
 pub(super) fn dial(timeout: Duration) -> Arc<Dial> {
-    Arc::new(Dial { client_id: StrBytes::from_static_str("test"), timeout, tls: None, login: None, log: WireLog::default() })
+    Arc::new(Dial {
+        client_id: StrBytes::from_static_str("test"),
+        timeout,
+        tls: None,
+        login: None,
+        log: WireLog::default(),
+        met: std::sync::Mutex::default(),
+    })
 }

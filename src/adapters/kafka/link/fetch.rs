@@ -110,7 +110,24 @@ impl Cluster {
     /// Fetches from the leader of all these partitions. A broker fills an answer in the order of the wants: turn them, so that
     /// a busy one does not starve the others.
     pub(crate) async fn fetch(&self, leader: i32, lane: Lane, wants: &[Want], patience: Patience) -> Result<Vec<Part>, Fault> {
-        let answer = self.call(leader, lane, &request(wants, patience)).await?;
+        self.fetch_as(READ_COMMITTED, leader, lane, wants, patience).await
+    }
+
+    /// As [`Cluster::fetch`], but what unfinished and aborted transactions wrote comes as well.
+    pub(crate) async fn fetch_all(&self, leader: i32, lane: Lane, wants: &[Want], patience: Patience) -> Result<Vec<Part>, Fault> {
+        self.fetch_as(READ_UNCOMMITTED, leader, lane, wants, patience).await
+    }
+
+    async fn fetch_as(&self, isolation: i8, leader: i32, lane: Lane, wants: &[Want], patience: Patience) -> Result<Vec<Part>, Fault> {
+        let request = request(wants, patience).with_isolation_level(isolation);
+        let answer = loop {
+            let answer = self.call(leader, lane, &request).await?;
+            // A client over its quota gets an answer that names no partition at all, and is to be silent for a while (KIP-219);
+            // the connection sees to the silence before it asks again.
+            if !answer.responses.is_empty() || answer.throttle_time_ms <= 0 || answer.error_code != 0 {
+                break answer;
+            }
+        };
         if answer.error_code != 0 {
             return Err(faults::refused(FetchRequest::OP, format!("broker {leader}"), answer.error_code, None));
         }
@@ -161,12 +178,12 @@ fn request(wants: &[Want], patience: Patience) -> FetchRequest {
         .with_max_wait_ms(i32::try_from(patience.wait.as_millis()).unwrap_or(i32::MAX))
         .with_min_bytes(1)
         .with_max_bytes(wire_size(patience.most))
-        .with_isolation_level(READ_COMMITTED)
         .with_session_id(0)
         .with_session_epoch(-1)
         .with_topics(topics)
 }
 
+const READ_UNCOMMITTED: i8 = 0;
 const READ_COMMITTED: i8 = 1;
 
 fn wire_size(bytes: usize) -> i32 {

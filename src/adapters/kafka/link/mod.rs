@@ -7,19 +7,29 @@
 //!                                      & lane   timeouts
 //! ```
 
+pub(crate) mod acls;
+mod administer;
 pub(crate) mod api;
 mod batch;
+pub(crate) mod change;
 pub(crate) mod cluster;
 mod codec;
 mod connection;
+pub(crate) mod coordinator;
 pub(crate) mod cursor;
 pub(crate) mod describe;
 #[cfg(test)]
 mod fake;
 pub(crate) mod fetch;
+pub(crate) mod find_coordinator;
+#[cfg(test)]
+mod fuzz;
+mod group_change;
+pub(crate) mod group_describe;
+pub(crate) mod group_offsets;
 pub(crate) mod metadata;
 pub(crate) mod offsets;
-mod pool;
+pub(crate) mod pool;
 mod record;
 #[cfg(test)]
 mod sample;

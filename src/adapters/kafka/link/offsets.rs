@@ -2,6 +2,7 @@
 
 use super::super::faults;
 use super::cluster::Cluster;
+use super::metadata::Topic;
 use super::pool::Lane;
 use crate::domain::fault::{Fault, Kind};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -45,9 +46,14 @@ const CHUNK: usize = 20_000;
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Cluster {
-    /// Looks up offsets, in the order of the questions. Where a leader has moved, it is asked for again and followed, `rounds`
+    /// Looks up offsets, in the order of the questions; those about one topic should stand together. Where a leader has moved, it is asked for again and followed, `rounds`
     /// times at most; 1 takes the metadata as it is. A partition that fails has its own fault, and the rest goes on.
     pub(crate) async fn offsets(&self, wanted: &[Wanted], rounds: u32) -> Vec<Result<Found, Fault>> {
+        self.offsets_on(Lane::Control, wanted, rounds).await
+    }
+
+    /// As [`Cluster::offsets`], on another lane: for what takes a broker long.
+    pub(crate) async fn offsets_on(&self, lane: Lane, wanted: &[Wanted], rounds: u32) -> Vec<Result<Found, Fault>> {
         let mut found: Vec<Option<Result<Found, Fault>>> = vec![None; wanted.len()];
         for round in 1..=rounds.max(1) {
             let open: Vec<usize> = (0..wanted.len()).filter(|at| found.get(*at).is_none_or(Option::is_none)).collect();
@@ -55,7 +61,7 @@ impl Cluster {
                 break;
             }
             let last = round >= rounds;
-            for (at, answer) in self.ask_leaders(wanted, open).await {
+            for (at, answer) in self.ask_leaders(lane, wanted, open).await {
                 match answer {
                     Err((_, Again::Yes)) if !last => self.moved(&wanted[at].topic),
                     answer => found[at] = Some(answer.map_err(|(fault, _)| fault)),
@@ -69,17 +75,18 @@ impl Cluster {
         found.into_iter().enumerate().map(|(at, found)| found.unwrap_or_else(|| unasked(at))).collect()
     }
 
-    async fn ask_leaders(&self, wanted: &[Wanted], open: Vec<usize>) -> Vec<(usize, Answer)> {
+    async fn ask_leaders(&self, lane: Lane, wanted: &[Wanted], open: Vec<usize>) -> Vec<(usize, Answer)> {
         let mut answers = Vec::with_capacity(open.len());
         let mut by_request: BTreeMap<(i32, i64, bool), Vec<usize>> = BTreeMap::new();
-        let mut faults: HashMap<&str, Fault> = HashMap::new();
+        // Questions about one topic stand together: what is known of it is looked up once for all.
+        let mut topic: Option<(_, Result<Arc<Topic>, Failed>)> = None;
         for at in open {
             let question = &wanted[at];
-            let leader = match faults.get(&*question.topic) {
-                Some(fault) => Err((fault.clone(), Again::No)),
-                None => self.leader_now(&question.topic, question.partition).await,
-            };
-            match leader {
+            if topic.as_ref().is_none_or(|(name, _)| *name != &question.topic) {
+                topic = Some((&question.topic, self.topic_now(&question.topic).await));
+            }
+            let Some((_, described)) = &topic else { continue };
+            match described.as_ref().map_err(Clone::clone).and_then(|topic| leader_now(topic, question.partition)) {
                 Ok(leader) => {
                     let (timestamp, committed) = question.at.on_the_wire();
                     // Times differ from partition to partition; starts and ends may not share a request, because a partition
@@ -87,43 +94,40 @@ impl Cluster {
                     let kind = if timestamp < 0 { timestamp } else { 0 };
                     by_request.entry((leader, kind, committed)).or_default().push(at);
                 }
-                Err((fault, again)) => {
-                    if again == Again::No {
-                        faults.insert(&question.topic, fault.clone());
-                    }
-                    answers.push((at, Err((fault, again))));
-                }
+                Err(failed) => answers.push((at, Err(failed))),
             }
         }
-        let requests = by_request
-            .iter()
-            .flat_map(|((leader, _, committed), at)| at.chunks(CHUNK).map(|chunk| self.ask_leader(*leader, *committed, wanted, chunk)));
+        let requests = by_request.iter().flat_map(|((leader, _, committed), at)| {
+            at.chunks(CHUNK).map(|chunk| self.ask_leader(lane, *leader, *committed, wanted, chunk))
+        });
         answers.extend(futures::future::join_all(requests).await.into_iter().flatten());
         answers
     }
 
-    async fn leader_now(&self, topic: &str, partition: i32) -> Result<i32, (Fault, Again)> {
-        let described = self.topic(topic).await.map_err(|fault| {
+    async fn topic_now(&self, topic: &str) -> Result<Arc<Topic>, Failed> {
+        self.topic(topic).await.map_err(|fault| {
             let again = if fault.kind.is_transient() { Again::Yes } else { Again::No };
             (fault, again)
-        })?;
-        match described.partition(partition) {
-            Some(found) => {
-                found.leader.ok_or_else(|| (faults::refused(OP, target(topic, partition), LEADER_NOT_AVAILABLE, None), Again::Yes))
-            }
-            None => Err((Fault::new(Kind::NotFound, OP, target(topic, partition), "there is no such partition"), Again::Yes)),
-        }
+        })
     }
 
-    async fn ask_leader(&self, leader: i32, committed: bool, wanted: &[Wanted], chunk: &[usize]) -> Vec<(usize, Answer)> {
-        let request = request(committed, wanted, chunk);
-        match self.call(leader, Lane::Control, &request).await {
+    async fn ask_leader(&self, lane: Lane, leader: i32, committed: bool, wanted: &[Wanted], chunk: &[usize]) -> Vec<(usize, Answer)> {
+        match self.call_apart(leader, lane, request(committed, wanted, chunk)).await {
             Ok(answer) => read(&answer, wanted, chunk),
             Err(fault) => {
                 let again = if fault.kind.is_transient() { Again::Yes } else { Again::No };
                 chunk.iter().map(|at| (*at, Err((fault.clone(), again)))).collect()
             }
         }
+    }
+}
+
+fn leader_now(topic: &Topic, partition: i32) -> Result<i32, Failed> {
+    match topic.partition(partition) {
+        Some(found) => {
+            found.leader.ok_or_else(|| (faults::refused(OP, target(&topic.name, partition), LEADER_NOT_AVAILABLE, None), Again::Yes))
+        }
+        None => Err((Fault::new(Kind::NotFound, OP, target(&topic.name, partition), "there is no such partition"), Again::Yes)),
     }
 }
 
@@ -137,7 +141,8 @@ enum Again {
     No,
 }
 
-type Answer = Result<Found, (Fault, Again)>;
+type Failed = (Fault, Again);
+type Answer = Result<Found, Failed>;
 
 impl At {
     fn on_the_wire(self) -> (i64, bool) {
@@ -156,32 +161,44 @@ fn target(topic: &str, partition: i32) -> String {
 
 fn request(committed: bool, wanted: &[Wanted], chunk: &[usize]) -> ListOffsetsRequest {
     let mut topics: Vec<ListOffsetsTopic> = Vec::new();
-    let mut places: HashMap<&str, usize> = HashMap::new();
-    for question in chunk.iter().map(|at| &wanted[*at]) {
-        let place = *places.entry(&question.topic).or_insert_with(|| {
-            topics.push(ListOffsetsTopic::default().with_name(TopicName(StrBytes::from_string(question.topic.to_string()))));
-            topics.len() - 1
-        });
-        let partition = ListOffsetsPartition::default()
-            .with_partition_index(question.partition)
-            .with_current_leader_epoch(-1)
-            .with_timestamp(question.at.on_the_wire().0);
-        topics[place].partitions.push(partition);
+    for questions in runs(wanted, chunk) {
+        let name = TopicName(StrBytes::from_string(wanted[questions[0]].topic.to_string()));
+        let partition = |at: &usize| {
+            ListOffsetsPartition::default()
+                .with_partition_index(wanted[*at].partition)
+                .with_current_leader_epoch(-1)
+                .with_timestamp(wanted[*at].at.on_the_wire().0)
+        };
+        topics.push(ListOffsetsTopic::default().with_name(name).with_partitions(questions.iter().map(partition).collect()));
     }
     ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_isolation_level(i8::from(committed)).with_topics(topics)
 }
 
 fn read(answer: &ListOffsetsResponse, wanted: &[Wanted], chunk: &[usize]) -> Vec<(usize, Answer)> {
-    let mut told: HashMap<(&str, i32), &ListOffsetsPartitionResponse> = HashMap::with_capacity(chunk.len());
+    // Brokers answer in an order of their own. Names are looked up once a topic, not once a partition: of those there are many.
+    let mut told: HashMap<&str, Vec<&ListOffsetsPartitionResponse>> = HashMap::with_capacity(answer.topics.len());
     for topic in &answer.topics {
-        told.extend(topic.partitions.iter().map(|partition| ((topic.name.as_str(), partition.partition_index), partition)));
+        told.entry(topic.name.as_str()).or_default().extend(&topic.partitions);
     }
-    let answers = chunk.iter().filter_map(|at| {
-        let question = &wanted[*at];
-        let told = told.get(&(&*question.topic, question.partition))?;
-        Some((*at, answer_of(question, told)))
-    });
-    answers.collect()
+    for partitions in told.values_mut() {
+        partitions.sort_unstable_by_key(|partition| partition.partition_index);
+    }
+    let mut answers = Vec::with_capacity(chunk.len());
+    for questions in runs(wanted, chunk) {
+        let Some(partitions) = told.get(&*wanted[questions[0]].topic) else { continue };
+        for at in questions {
+            let place = partitions.binary_search_by_key(&wanted[*at].partition, |partition| partition.partition_index);
+            if let Ok(place) = place {
+                answers.push((*at, answer_of(&wanted[*at], partitions[place])));
+            }
+        }
+    }
+    answers
+}
+
+/// The questions of a chunk, in runs of one topic.
+fn runs<'a>(wanted: &'a [Wanted], chunk: &'a [usize]) -> impl Iterator<Item = &'a [usize]> {
+    chunk.chunk_by(|one, other| wanted[*one].topic == wanted[*other].topic)
 }
 
 fn answer_of(question: &Wanted, told: &ListOffsetsPartitionResponse) -> Answer {
@@ -206,8 +223,8 @@ mod tests {
     }
 
     #[test]
-    fn one_request_names_each_topic_once_and_each_partition_under_it() {
-        let wanted: Vec<_> = [("a", 0), ("b", 0), ("a", 1)].map(|(topic, partition)| wanted(topic, partition, At::Start)).into();
+    fn one_request_names_a_topic_once_for_questions_that_stand_together() {
+        let wanted: Vec<_> = [("a", 0), ("a", 1), ("b", 0)].map(|(topic, partition)| wanted(topic, partition, At::Start)).into();
         let request = request(false, &wanted, &[0, 1, 2]);
         let shape: Vec<_> = request.topics.iter().map(|topic| (topic.name.as_str(), topic.partitions.len())).collect();
         assert_eq!(shape, [("a", 2), ("b", 1)]);

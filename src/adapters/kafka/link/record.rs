@@ -1,5 +1,6 @@
 //! The records inside a batch (format 2): walked in place, nothing allocated and nothing copied.
 
+use crate::domain::message;
 use std::fmt;
 
 /// One record, borrowed from the bytes of its batch.
@@ -132,6 +133,12 @@ impl<'a> Headers<'a> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
         let mut cursor = Cursor { rest: self.bytes };
         (0..self.count).map_while(move |_| cursor.header().ok())
+    }
+}
+
+impl message::Headers for Headers<'_> {
+    fn any(&self, test: &mut message::HeaderTest<'_>) -> bool {
+        self.iter().any(|(name, value)| test(name, value))
     }
 }
 

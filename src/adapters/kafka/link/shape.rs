@@ -31,6 +31,8 @@ pub(crate) enum Of {
     Values(usize),
     /// An array of strings.
     Texts,
+    /// A struct of its own, which is never null.
+    Struct(&'static [Field]),
     /// An array of structs.
     Structs(&'static [Field]),
 }
@@ -94,6 +96,7 @@ impl Walk<'_> {
                 let count = self.count()?;
                 (0..count).try_for_each(|_| self.text())
             }
+            Of::Struct(fields) => self.fields(fields),
             Of::Structs(fields) => {
                 let count = self.count()?;
                 (0..count).try_for_each(|_| self.fields(fields))

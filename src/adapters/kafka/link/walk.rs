@@ -82,6 +82,16 @@ impl Walk {
         self
     }
 
+    /// What is walked.
+    pub(crate) fn partition(&self) -> &Partition {
+        &self.partition
+    }
+
+    /// Whether an offset is asked for: a batch may hold others.
+    pub(crate) fn wants(&self, offset: i64) -> bool {
+        (self.from..self.until).contains(&offset)
+    }
+
     /// The offset to fetch next, once the walk is at its end.
     pub(crate) fn next_offset(&self) -> i64 {
         self.next
@@ -178,6 +188,11 @@ impl Walk {
 }
 
 impl Open {
+    /// Its records from the first one on.
+    pub(crate) fn records(&self) -> Records<'_> {
+        Records::new(&self.bytes, self.header.count)
+    }
+
     /// A record of this batch as a message that shares the batch's bytes.
     pub(crate) fn message(&self, partition: &Partition, offset: i64, record: &Record<'_>) -> Message {
         let share = |slice: &[u8]| self.bytes.slice_ref(slice);
@@ -236,6 +251,13 @@ impl Aborted {
     }
 }
 
+impl Partition {
+    /// A place in it, as positions are written everywhere: `orders#0@1042`.
+    pub(crate) fn place(&self, offset: i64) -> String {
+        format!("{}#{}@{offset}", self.topic, self.index)
+    }
+}
+
 impl fmt::Display for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} partition {}", self.topic, self.index)
@@ -251,7 +273,7 @@ impl Damage {
     /// What to tell the operator.
     pub(crate) fn fault(&self, op: &'static str, partition: &Partition) -> Fault {
         let index = partition.index;
-        let target = format!("{partition} @ {}", self.base_offset);
+        let target = partition.place(self.base_offset);
         let next = match (&self.cause, self.resume) {
             (Cause::OldFormat(_), _) => "an old log: rewrite it with a newer broker, or read it with a client of its time".to_owned(),
             (_, Some(resume)) => format!(

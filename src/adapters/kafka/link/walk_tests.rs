@@ -155,7 +155,7 @@ fn damage_at_the_end_of_an_answer_goes_on_where_the_header_says_if_that_fits() {
     assert_eq!(damages[0].resume, Some(4));
     assert_eq!(walk.next_offset(), 4);
     let fault = damages[0].fault("read", &partition());
-    assert_eq!((fault.kind, fault.target.as_str()), (Kind::Protocol, "orders partition 3 @ 2"));
+    assert_eq!((fault.kind, fault.target.as_str()), (Kind::Protocol, "orders#3@2"));
     assert!(fault.cause.as_str().contains("CRC-32C"), "{fault}");
     assert!(fault.next.as_str().starts_with("reading goes on at offset 4"), "{fault}");
 }

@@ -39,12 +39,14 @@ pub(crate) struct Shared {
     cap: AtomicUsize,
     tls: bool,
     login: bool,
+    /// Whether an earlier connection to the same address went well.
+    met: bool,
     /// Whether any question beyond the first ones was answered.
     pub(crate) proven: AtomicBool,
 }
 
 impl Shared {
-    pub(crate) fn new(peer: SafeText, tls: bool, login: bool) -> Arc<Self> {
+    pub(crate) fn new(peer: SafeText, tls: bool, login: bool, met: bool) -> Arc<Self> {
         Arc::new(Self {
             peer,
             over: CancellationToken::new(),
@@ -52,6 +54,7 @@ impl Shared {
             cap: AtomicUsize::new(FIRST_FRAME_CAP),
             tls,
             login,
+            met,
             proven: AtomicBool::new(false),
         })
     }
@@ -90,7 +93,9 @@ impl Shared {
         }
         if !self.trusted() {
             let fault = Fault::new(Kind::Unreachable, "connect to", self.peer.clone(), "the peer closed the connection without an answer");
-            return fault.next(if self.tls {
+            return fault.next(if self.met {
+                "it answered here before: it may be starting or stopping, which passes"
+            } else if self.tls {
                 "it may demand a client certificate, be starting, or be no Kafka broker"
             } else {
                 "usually the port expects TLS: add a tls block or use the broker's plain port; a broker that is starting does the same"
@@ -269,10 +274,10 @@ mod tests {
     const CLIENT: StrBytes = StrBytes::from_static_str("mqdeck");
 
     /// Sends one question to a peer that answers with these bytes and closes.
-    async fn peer_says(bytes: &'static [u8], trusted: bool) -> Result<Bytes, Fault> {
+    async fn peer_says(bytes: &'static [u8], trusted: bool, met: bool) -> Result<Bytes, Fault> {
         let (ours, mut theirs) = tokio::io::duplex(4096);
         let (reader, writer) = tokio::io::split(ours);
-        let shared = Shared::new("peer:1".into(), false, false);
+        let shared = Shared::new("peer:1".into(), false, false, met);
         if trusted {
             shared.trust();
         }
@@ -296,27 +301,35 @@ mod tests {
             (b"\x00\x00\x00\x10\x00", Kind::Unreachable, "closed the connection without an answer"),
             (b"\x00\x00\x00\x08\x00\x00\x00\x09abcd", Kind::Protocol, "belongs to another question"),
         ] {
-            let fault = peer_says(bytes, false).await.expect_err("no answer");
+            let fault = peer_says(bytes, false, false).await.expect_err("no answer");
             assert_eq!(fault.kind, kind, "{fault}");
             assert!(fault.cause.as_str().contains(cause), "{fault}");
         }
     }
 
     #[tokio::test]
+    async fn a_broker_that_answered_before_is_not_taken_for_a_tls_port() {
+        for (met, hint) in [(false, "expects TLS"), (true, "answered here before")] {
+            let fault = peer_says(b"", false, met).await.expect_err("hung up");
+            assert!(fault.next.as_str().contains(hint), "{fault}");
+        }
+    }
+
+    #[tokio::test]
     async fn an_answer_is_matched_to_its_question() {
-        let body = peer_says(b"\x00\x00\x00\x06\x00\x00\x00\x00\x00\x07", false).await.expect("an answer");
+        let body = peer_says(b"\x00\x00\x00\x06\x00\x00\x00\x00\x00\x07", false, false).await.expect("an answer");
         assert_eq!(&body[..], b"\x00\x00\x00\x00\x00\x07");
     }
 
     #[tokio::test]
     async fn a_broker_is_not_asked_for_more_than_the_cap() {
-        let fault = peer_says(b"\x7f\xff\xff\xff", true).await.expect_err("too large");
+        let fault = peer_says(b"\x7f\xff\xff\xff", true, false).await.expect_err("too large");
         assert!(fault.cause.as_str().contains("2.15 GB is larger"), "{fault}");
     }
 
     #[tokio::test]
     async fn a_broker_that_hangs_up_at_the_first_request_wants_a_log_in() {
-        let fault = peer_says(b"", true).await.expect_err("hung up");
+        let fault = peer_says(b"", true, false).await.expect_err("hung up");
         assert!(fault.next.as_str().contains("auth block"), "{fault}");
     }
 }

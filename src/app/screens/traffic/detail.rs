@@ -154,7 +154,11 @@ impl Build<'_> {
             || "no time".to_owned(),
             |t| t.zoned(zone).map_or_else(|| t.to_string(), |z| z.strftime("%Y-%m-%d %H:%M:%S%.3f %Z").to_string()),
         );
-        let by = if view.message.stamp == Stamp::Stored { ", stamped by the broker" } else { "" };
+        let by = match view.message.stamp {
+            Stamp::Created => "",
+            Stamp::Stored => ", stamped by the broker",
+            Stamp::Seen => ", when it was seen here",
+        };
         self.push(Part::Fact, 0, "time", 9, &format!("{when}{by}"));
         self.push(Part::Fact, 0, "size", 9, &figure::bytes(view.size as u64));
         match &view.message.key {

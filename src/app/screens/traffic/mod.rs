@@ -75,6 +75,8 @@ pub struct Traffic {
     pub filter_errors: u64,
     /// History: an upper bound of the messages in the range.
     pub at_most: Option<u64>,
+    /// How far a search through history is, or its closing report.
+    pub said: Option<SafeText>,
     pub notes: Vec<SafeText>,
     pub interrupted: Option<(Fault, Timestamp)>,
     /// The query that is in force.
@@ -84,12 +86,12 @@ pub struct Traffic {
     pub focus: Focus,
     /// A message that is being fetched whole.
     pub(crate) fetching: Option<TaskId>,
-    rate: Rate,
+    pub(in crate::app) rate: Rate,
 }
 
 /// Messages a second over the last seconds.
 #[derive(Clone, Copy, Debug, Default)]
-struct Rate {
+pub(in crate::app) struct Rate {
     /// A moment with the count it had, then the current second's.
     base: Option<(Timestamp, u64)>,
     shown: f64,
@@ -253,6 +255,7 @@ pub(crate) fn history(model: &mut Model, task: TaskId, update: HistoryUpdate) {
     traffic.matched = update.matched;
     traffic.filter_errors = update.filter_errors;
     traffic.at_most = update.at_most.or(traffic.at_most);
+    traffic.said = update.said.or(traffic.said.take());
     traffic.window.extend(update.views);
     traffic.notes.extend(update.notes);
     traffic.notes.extend(update.faults.iter().map(|fault| SafeText::from(fault.to_string())));
@@ -296,10 +299,11 @@ pub(crate) fn start(model: &mut Model, source: Source) {
             model.effect(Effect::StartTail { task, addresses, filter });
         }
         (Source::History { range, text }, Some(address)) => {
-            let (address, range) = (address.clone(), *range);
-            let title = format!("read {address} from {text}");
+            let (addresses, range) = (model.traffic.addresses.clone(), *range);
+            let more = if addresses.len() > 1 { format!(" and {} more", addresses.len() - 1) } else { String::new() };
+            let title = format!("read {address}{more} from {text}");
             model.jobs.push(Job::new(task, title.into(), now));
-            model.effect(Effect::ReadHistory { task, address, range, limit: HISTORY_LIMIT, filter });
+            model.effect(Effect::ReadHistory { task, addresses, range, limit: HISTORY_LIMIT, filter });
         }
         _ => model.traffic.task = None,
     }

@@ -108,7 +108,13 @@ fn errors_stand_under_the_character_where_they_are() {
         ("a limit 1 b", 10, "`and`, `or`, `limit` was expected, not `b`", ""),
         ("key == \"\\q\"", 8, "unknown escape: write \\\\, \\\", \\', \\n, \\r, \\t or \\u0041", ""),
         ("key == \"\\ud800\"", 8, "after `\\u` four hex digits of a character were expected", ""),
-        ("a and jq '.total > 100'", 6, "jq programs cannot be run in this build yet", ""),
+        ("a and jq '.total >'", 18, "in jq, term was expected", ""),
+        ("a and jq '.a | nothing'", 15, "jq has no filter `nothing` here", ""),
+        ("jq '\\'é\\' $x'", 4, "in jq, token was expected", ""),
+        ("jq 'input'", 4, "jq has no filter `input` here", ""),
+        ("jq 'env.HOME'", 4, "jq has no filter `env` here", ""),
+        ("jq '$ENV.HOME'", 4, "jq has no variable `$ENV` here", ""),
+        ("jq 'include \"a\"; .'", 4, "jq programs cannot load files here", ""),
     ] {
         let error = Query::parse(text, &now()).expect_err(text);
         assert_eq!(error.column, column, "{text}: {error}");
@@ -151,21 +157,27 @@ fn bounds_are_found_where_they_hold_for_every_match() {
 fn needles_are_found_where_a_match_must_have_them() {
     let needles = |text: &str| {
         let groups = parse(text).needles();
-        let shown = |n: &Needle| format!("{:?} {}{}", n.place, n.text, if n.any_case { "~" } else { "" });
+        let shown = |n: &Needle| format!("{:?} {}{}", n.place, n.pattern.source, if n.pattern.any_case { "~" } else { "" });
         groups.iter().map(|group| group.iter().map(shown).collect::<Vec<_>>().join(" | ")).collect::<Vec<_>>()
     };
     for (text, expected) in [
         ("error Timeout", &["KeyOrPayload error~", "KeyOrPayload Timeout"][..]),
-        ("value.a == \"x\" and key starts with \"k\"", &["Payload x", "Key k"]),
+        ("value.a == \"x\" and key starts with \"k\"", &["Payload x", "Payload a", "Key k"]),
         ("value.a == \"x\" or headers.h contains~ \"y\"", &["Payload x | Headers y~"]),
         ("value.a == \"x\" or partition == 1", &[]),
-        ("value.a in (\"x\", \"y\")", &["Payload x | Payload y"]),
-        ("value.a in (\"x\", 1)", &[]),
-        ("value.a == 1", &[]),
-        ("value.a != \"x\"", &[]),
+        ("value.a in (\"x\", \"y\")", &["Payload x | Payload y", "Payload a"]),
+        ("value.a in (\"x\", 1)", &["Payload a"]),
+        ("value.a[0].\"b c\" > 1", &["Payload a", "Payload b c"]),
+        ("value.a != \"x\"", &["Payload a"]),
+        ("value == 1", &[]),
         ("not value.a == \"x\"", &[]),
-        ("value matches /x/", &[]),
+        ("value matches /x+y/", &["Payload x+y"]),
+        ("/x|y/i", &["KeyOrPayload x|y~"]),
+        ("value matches /^x/", &[]),
+        ("value matches /x*/", &[]),
+        ("/\\bx/", &[]),
         ("value contains \"\"", &[]),
+        ("jq '.a' and x", &["KeyOrPayload x~"]),
     ] {
         assert_eq!(needles(text), expected, "{text}");
     }

@@ -1,7 +1,7 @@
 //! The rules of the query language, rule by rule; here the records that the tests ask about.
 
 use super::*;
-use crate::domain::message::Header;
+use crate::domain::message::{Header, HeaderTest};
 use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
 use bytes::Bytes;
@@ -89,8 +89,8 @@ impl Record for Fake {
     fn key(&self) -> Option<&[u8]> {
         self.key
     }
-    fn headers(&self) -> &[Header] {
-        &self.headers
+    fn any_header(&self, test: &mut HeaderTest<'_>) -> bool {
+        self.headers.iter().any(|header| test(&header.name, header.value.as_deref()))
     }
     fn payload(&self) -> Option<&[u8]> {
         self.payload.as_deref()

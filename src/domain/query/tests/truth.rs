@@ -3,7 +3,7 @@
 use super::*;
 
 /// Checks a query, and that its opposite is its exact complement.
-fn check(record: &Fake, query: &str, expected: Result<bool, Undecodable>) {
+fn check(record: &Fake, query: &str, expected: Result<bool, Undecided>) {
     assert_eq!(parse(query).matches(record), expected, "{query}");
     assert_eq!(parse(&format!("not ({query})")).matches(record), expected.map(|truth| !truth), "not ({query})");
 }
@@ -234,12 +234,12 @@ fn dead_letters_have_fields_of_their_own() {
 fn only_an_undecodable_payload_that_matters_is_an_error() {
     let damaged = binary();
     for (query, expected) in [
-        ("value.a == 1", Err(Undecodable)),
-        ("value == \"x\"", Err(Undecodable)),
-        ("value contains \"zzz\"", Err(Undecodable)),
+        ("value.a == 1", Err(Undecided::Undecodable)),
+        ("value == \"x\"", Err(Undecided::Undecodable)),
+        ("value contains \"zzz\"", Err(Undecided::Undecodable)),
         ("value contains \"abc\"", Ok(true)),
         ("value exists", Ok(true)),
-        ("zzz", Err(Undecodable)),
+        ("zzz", Err(Undecided::Undecodable)),
         ("abc", Ok(true)),
         ("order-1", Ok(true)),
         ("key == \"order-1\"", Ok(true)),
@@ -247,9 +247,68 @@ fn only_an_undecodable_payload_that_matters_is_an_error() {
         ("partition == 3 or value.a == 1", Ok(true)),
         ("value.a == 1 and partition == 4", Ok(false)),
         ("partition == 4 and value.a == 1", Ok(false)),
-        ("value.a == 1 and partition == 3", Err(Undecodable)),
-        ("value.a == 1 or partition == 4", Err(Undecodable)),
+        ("value.a == 1 and partition == 3", Err(Undecided::Undecodable)),
+        ("value.a == 1 or partition == 4", Err(Undecided::Undecodable)),
     ] {
         check(&damaged, query, expected);
     }
+}
+
+#[test]
+fn a_jq_program_holds_if_an_output_is_neither_false_nor_null() {
+    all(
+        &json(ORDER),
+        &[
+            ("jq '.order.total > 100'", true),
+            ("jq '.order.total > 101'", false),
+            ("jq '.order.items[].sku == \"b\"'", true),
+            ("jq 'empty'", false),
+            ("jq 'null, false, 0'", true),
+            ("jq '.missing.deeper'", false),
+            ("jq '[.order.items[].sku | test(\"^[A-Z]-\\\\d$\")] | any'", true),
+            (r#"jq '.text == "Größe \"L\""'"#, true),
+            ("jq '$partition == 3 and $offset == 1042 and $topic == \"orders.created\"'", true),
+            ("jq '$key == \"order-1\" and $headers.env == \"blue\"'", true),
+            ("partition == 3 and jq '.code == 404'", true),
+        ],
+    );
+    all(&tombstone(), &[("jq '. == null'", true), ("jq '$key == null'", true)]);
+    check(&binary(), "jq 'true'", Err(Undecided::Undecodable));
+}
+
+#[test]
+fn integers_of_a_program_are_exact_and_decimals_keep_their_digits_until_they_are_compared() {
+    all(
+        &json(ORDER),
+        &[
+            ("jq '.big == 9007199254740993'", true),
+            ("jq '.big == 9007199254740992'", false),
+            ("jq '.big + 1 == 9007199254740994'", true),
+            ("jq '.order.total | tostring == \"100.5\"'", true),
+            ("jq '.order.total == 100.50000000000000000001'", true),
+        ],
+    );
+}
+
+#[test]
+fn what_goes_wrong_in_a_program_is_an_error_with_what_it_said() {
+    let said = |query: &str| match parse(query).matches(&json(ORDER)) {
+        Err(Undecided::Failed(said)) => said.to_string(),
+        other => panic!("{query}: {other:?}"),
+    };
+    for (query, expected) in [
+        ("jq '.text.a'", "cannot index"),
+        ("jq 'error(\"mine\")'", "mine"),
+        ("jq 'def f: f; f'", "does not come to an end"),
+        ("jq 'last(repeat(1))'", "does not come to an end"),
+        ("jq '[range(1000000000)] | length'", "does not come to an end"),
+        ("jq '[limit(1000000000; repeat(1))]'", "does not come to an end"),
+        ("jq 'def f: 1 + f; f'", "recurses too deep"),
+        ("jq 'def f: [f]; f'", "recurses too deep"),
+    ] {
+        assert!(said(query).contains(expected), "{query}: {}", said(query));
+    }
+    assert_eq!(parse("jq '.text.a' or partition == 3").matches(&json(ORDER)), Ok(true));
+    assert_eq!(parse("jq '.text.a' and partition == 4").matches(&json(ORDER)), Ok(false));
+    check(&json(ORDER), "jq '[range(3)] == [0,1,2] and [range(5; 0; -2)] == [5,3,1] and [range(2; 4)] == [2,3]'", Ok(true));
 }

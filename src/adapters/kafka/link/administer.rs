@@ -1,0 +1,218 @@
+//! The questions that change topics: made, deleted, given partitions, set otherwise, their leaders elected, their messages deleted.
+
+use super::api::{Ask, checked, counted, millis, shared};
+use super::shape::{Of, Shape, always, since};
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::{
+    ApiKey, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteRecordsRequest,
+    DeleteRecordsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest, ElectLeadersResponse,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+};
+use kafka_protocol::protocol::{Encodable, Message, VersionRange};
+use std::time::Duration;
+
+/// How long a broker may take, as requests say it.
+fn patience(timeout_ms: i32) -> Duration {
+    millis(timeout_ms)
+}
+
+/// `2 topics`, `2 topics, 1 refused`.
+fn outcome(one: &str, codes: impl Iterator<Item = i16>) -> String {
+    let (mut all, mut refused) = (0, 0);
+    for code in codes {
+        all += 1;
+        refused += usize::from(code != 0);
+    }
+    if refused == 0 { counted(all, one) } else { format!("{}, {refused} refused", counted(all, one)) }
+}
+
+impl Ask for CreateTopicsRequest {
+    const KEY: ApiKey = ApiKey::CreateTopics;
+    const OP: &'static str = "create topic";
+    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, CreateTopicsResponse::VERSIONS);
+    type Answer = CreateTopicsResponse;
+
+    fn decode(body: Bytes, version: i16) -> Result<CreateTopicsResponse, anyhow::Error> {
+        const CONFIG: Of = Of::Structs(&[always(Of::Text), always(Of::Text), always(Of::Fixed(3))]);
+        const TOPIC: Of = Of::Structs(&[
+            always(Of::Text),
+            since(7, Of::Fixed(16)),
+            always(Of::Fixed(2)),
+            always(Of::Text),
+            since(5, Of::Fixed(4 + 2)),
+            since(5, CONFIG),
+        ]);
+        const SHAPE: Shape = Shape { flexible: 5, fields: &[always(Of::Fixed(4)), always(TOPIC)] };
+        checked(&SHAPE, body, version)
+    }
+
+    fn throttle(answer: &CreateTopicsResponse) -> Duration {
+        millis(answer.throttle_time_ms)
+    }
+
+    fn waits(&self) -> Duration {
+        patience(self.timeout_ms)
+    }
+
+    fn about(&self) -> String {
+        format!("{}{}", counted(self.topics.len(), "topic"), if self.validate_only { ", only checked" } else { "" })
+    }
+
+    fn said(answer: &CreateTopicsResponse) -> String {
+        outcome("topic", answer.topics.iter().map(|topic| topic.error_code))
+    }
+}
+
+impl Ask for DeleteTopicsRequest {
+    const KEY: ApiKey = ApiKey::DeleteTopics;
+    const OP: &'static str = "delete topic";
+    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, DeleteTopicsResponse::VERSIONS);
+    type Answer = DeleteTopicsResponse;
+
+    fn write(&self, frame: &mut BytesMut, version: i16) -> Result<(), anyhow::Error> {
+        // Topics are named by their ids since version 6 (KIP-516).
+        let mut request = self.clone();
+        if version >= 6 {
+            request.topic_names.clear();
+        } else {
+            request.topics.clear();
+        }
+        request.encode(frame, version)
+    }
+
+    fn decode(body: Bytes, version: i16) -> Result<DeleteTopicsResponse, anyhow::Error> {
+        const TOPIC: Of = Of::Structs(&[always(Of::Text), since(6, Of::Fixed(16)), always(Of::Fixed(2)), since(5, Of::Text)]);
+        const SHAPE: Shape = Shape { flexible: 4, fields: &[always(Of::Fixed(4)), always(TOPIC)] };
+        checked(&SHAPE, body, version)
+    }
+
+    fn throttle(answer: &DeleteTopicsResponse) -> Duration {
+        millis(answer.throttle_time_ms)
+    }
+
+    fn waits(&self) -> Duration {
+        patience(self.timeout_ms)
+    }
+
+    fn about(&self) -> String {
+        counted(self.topics.len(), "topic")
+    }
+
+    fn said(answer: &DeleteTopicsResponse) -> String {
+        outcome("topic", answer.responses.iter().map(|topic| topic.error_code))
+    }
+}
+
+impl Ask for CreatePartitionsRequest {
+    const KEY: ApiKey = ApiKey::CreatePartitions;
+    const OP: &'static str = "add partitions to";
+    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, CreatePartitionsResponse::VERSIONS);
+    type Answer = CreatePartitionsResponse;
+
+    fn decode(body: Bytes, version: i16) -> Result<CreatePartitionsResponse, anyhow::Error> {
+        const RESULT: Of = Of::Structs(&[always(Of::Text), always(Of::Fixed(2)), always(Of::Text)]);
+        const SHAPE: Shape = Shape { flexible: 2, fields: &[always(Of::Fixed(4)), always(RESULT)] };
+        checked(&SHAPE, body, version)
+    }
+
+    fn throttle(answer: &CreatePartitionsResponse) -> Duration {
+        millis(answer.throttle_time_ms)
+    }
+
+    fn waits(&self) -> Duration {
+        patience(self.timeout_ms)
+    }
+
+    fn about(&self) -> String {
+        format!("{}{}", counted(self.topics.len(), "topic"), if self.validate_only { ", only checked" } else { "" })
+    }
+
+    fn said(answer: &CreatePartitionsResponse) -> String {
+        outcome("topic", answer.results.iter().map(|topic| topic.error_code))
+    }
+}
+
+impl Ask for IncrementalAlterConfigsRequest {
+    const KEY: ApiKey = ApiKey::IncrementalAlterConfigs;
+    const OP: &'static str = "change the settings of";
+    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, IncrementalAlterConfigsResponse::VERSIONS);
+    type Answer = IncrementalAlterConfigsResponse;
+
+    fn decode(body: Bytes, version: i16) -> Result<IncrementalAlterConfigsResponse, anyhow::Error> {
+        const RESULT: Of = Of::Structs(&[always(Of::Fixed(2)), always(Of::Text), always(Of::Fixed(1)), always(Of::Text)]);
+        const SHAPE: Shape = Shape { flexible: 1, fields: &[always(Of::Fixed(4)), always(RESULT)] };
+        checked(&SHAPE, body, version)
+    }
+
+    fn throttle(answer: &IncrementalAlterConfigsResponse) -> Duration {
+        millis(answer.throttle_time_ms)
+    }
+
+    fn about(&self) -> String {
+        let settings = self.resources.iter().map(|resource| resource.configs.len()).sum();
+        format!("{}{}", counted(settings, "setting"), if self.validate_only { ", only checked" } else { "" })
+    }
+
+    fn said(answer: &IncrementalAlterConfigsResponse) -> String {
+        outcome("topic", answer.responses.iter().map(|topic| topic.error_code))
+    }
+}
+
+impl Ask for ElectLeadersRequest {
+    const KEY: ApiKey = ApiKey::ElectLeaders;
+    const OP: &'static str = "elect leaders of";
+    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, ElectLeadersResponse::VERSIONS);
+    type Answer = ElectLeadersResponse;
+
+    fn decode(body: Bytes, version: i16) -> Result<ElectLeadersResponse, anyhow::Error> {
+        const PARTITION: Of = Of::Structs(&[always(Of::Fixed(4 + 2)), always(Of::Text)]);
+        const TOPIC: Of = Of::Structs(&[always(Of::Text), always(PARTITION)]);
+        const SHAPE: Shape = Shape { flexible: 2, fields: &[always(Of::Fixed(4)), since(1, Of::Fixed(2)), always(TOPIC)] };
+        checked(&SHAPE, body, version)
+    }
+
+    fn throttle(answer: &ElectLeadersResponse) -> Duration {
+        millis(answer.throttle_time_ms)
+    }
+
+    fn waits(&self) -> Duration {
+        patience(self.timeout_ms)
+    }
+
+    fn about(&self) -> String {
+        counted(self.topic_partitions.iter().flatten().map(|topic| topic.partitions.len()).sum(), "partition")
+    }
+
+    fn said(answer: &ElectLeadersResponse) -> String {
+        outcome("partition", answer.replica_election_results.iter().flat_map(|topic| &topic.partition_result).map(|part| part.error_code))
+    }
+}
+
+impl Ask for DeleteRecordsRequest {
+    const KEY: ApiKey = ApiKey::DeleteRecords;
+    const OP: &'static str = "delete messages of";
+    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, DeleteRecordsResponse::VERSIONS);
+    type Answer = DeleteRecordsResponse;
+
+    fn decode(body: Bytes, version: i16) -> Result<DeleteRecordsResponse, anyhow::Error> {
+        const TOPIC: Of = Of::Structs(&[always(Of::Text), always(Of::Structs(&[always(Of::Fixed(4 + 8 + 2))]))]);
+        const SHAPE: Shape = Shape { flexible: 2, fields: &[always(Of::Fixed(4)), always(TOPIC)] };
+        checked(&SHAPE, body, version)
+    }
+
+    fn throttle(answer: &DeleteRecordsResponse) -> Duration {
+        millis(answer.throttle_time_ms)
+    }
+
+    fn waits(&self) -> Duration {
+        patience(self.timeout_ms)
+    }
+
+    fn about(&self) -> String {
+        counted(self.topics.iter().map(|topic| topic.partitions.len()).sum(), "partition")
+    }
+
+    fn said(answer: &DeleteRecordsResponse) -> String {
+        outcome("partition", answer.topics.iter().flat_map(|topic| &topic.partitions).map(|part| part.error_code))
+    }
+}

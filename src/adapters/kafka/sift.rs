@@ -1,0 +1,61 @@
+//! Looking through one fetched answer for a search: batch by batch, record by record, where the bytes lie.
+
+use super::link::walk::{Damage, Open, Walk};
+use crate::adapters::session::{Sieve, Sifted};
+use crate::domain::message::RawMessage;
+use crate::domain::position::Position;
+use crate::domain::time::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+/// What one answer came to.
+pub(super) struct Scanned {
+    /// The walk at its end.
+    pub(super) walk: Walk,
+    pub(super) sifted: Sifted,
+    /// Batches that were passed over.
+    pub(super) damages: Vec<Damage>,
+}
+
+/// Walks an answer to its end, or until `limit` messages are kept or nobody waits for it any more. `reached` is the latest timestamp of
+/// the lane so far.
+pub(super) fn scan(mut walk: Walk, sieve: &dyn Sieve, reached: Option<Timestamp>, limit: u64, over: &CancellationToken) -> Scanned {
+    let enough = |sifted: &Sifted| sifted.kept.len() as u64 >= limit || over.is_cancelled();
+    let mut sifted = Sifted { reached, ..Sifted::default() };
+    let mut damages = Vec::new();
+    while let Some(batch) = walk.next_batch() {
+        let looked_at = match batch {
+            Ok(open) => look(&walk, &open, sieve, &mut sifted, &enough),
+            Err(damage) => Err(damage),
+        };
+        damages.extend(looked_at.err());
+        if enough(&sifted) {
+            break;
+        }
+    }
+    Scanned { walk, sifted, damages }
+}
+
+fn look(walk: &Walk, open: &Open, sieve: &dyn Sieve, sifted: &mut Sifted, enough: &impl Fn(&Sifted) -> bool) -> Result<(), Damage> {
+    let glance = sieve.glance(&open.bytes);
+    let partition = walk.partition();
+    for record in open.records() {
+        let record = record.map_err(|malformed| open.damage(malformed))?;
+        let offset = open.header.offset_of(&record);
+        if !walk.wants(offset) {
+            continue;
+        }
+        let raw = RawMessage {
+            channel: &partition.topic,
+            position: Position::Offset { partition: partition.index, offset },
+            timestamp: open.header.timestamp_of(&record).0,
+            key: record.key,
+            headers: &record.headers,
+            payload: record.value,
+        };
+        sifted.take(sieve, glance, &raw, || open.message(partition, offset, &record).detached());
+        if enough(sifted) {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,327 @@
+//! `Tail` for Redis: XREAD for streams; pushed messages for pub/sub channels, patterns and changes of keys.
+
+use super::Redis;
+use super::entry::Id;
+use super::link::{Own, Push};
+use super::name::{Name, is_pattern};
+use super::value;
+use crate::adapters::session::{Cost, Tail, TailEvent};
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::message::{Message, Stamp};
+use crate::domain::position::Position;
+use crate::domain::time::Timestamp;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt};
+use redis::{AsyncConnectionConfig, PushInfo, PushKind, cmd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+const OP: &str = "tail";
+/// Entries asked for at once, and messages handed on at once.
+const BATCH: usize = 1_000;
+/// How long the server waits for an entry before it says that there is none, in milliseconds. A dead connection is seen this soon.
+const BLOCK: u64 = 1_000;
+/// Pushed messages that wait to be taken; what comes on top is dropped and counted.
+const WAITING: usize = 65_536;
+/// Events on their way to who listens.
+const EVENTS: usize = 4;
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+#[async_trait]
+impl Tail for Redis {
+    fn cost(&self) -> Cost {
+        Cost::Nothing
+    }
+
+    async fn tail(&self, channels: &[Arc<str>]) -> Result<BoxStream<'static, TailEvent>, Fault> {
+        let (mut streams, mut pushed) = (Vec::new(), Vec::new());
+        for channel in channels {
+            match self.resolve(OP, channel).await? {
+                Name::Stream(name) => streams.push(self.cursor(&name).await?),
+                Name::Channel(name) => pushed.push(Subscription { pattern: is_pattern(&name), topic: name, keys: false }),
+                Name::Key(pattern) => {
+                    self.notifications_on(channel).await?;
+                    let topic = format!("__keyspace@{}__:{pattern}", self.link.db);
+                    pushed.push(Subscription { pattern: true, topic, keys: true });
+                }
+            }
+        }
+        let (events, listener) = mpsc::channel(EVENTS);
+        let mut tasks = Vec::new();
+        if !streams.is_empty() {
+            let own = self.blocking().await?;
+            let reader = Streams { redis: self.clone(), cursors: streams, events: events.clone() };
+            tasks.push(AbortOnDropHandle::new(tokio::spawn(reader.run(own))));
+        }
+        if !pushed.is_empty() {
+            let mut reader = Pushed::new(self.clone(), pushed, events);
+            let own = reader.subscribe().await?;
+            tasks.push(AbortOnDropHandle::new(tokio::spawn(reader.run(own))));
+        }
+        let stream = futures::stream::unfold((listener, tasks), |(mut listener, tasks)| async {
+            listener.recv().await.map(|event| (event, (listener, tasks)))
+        });
+        Ok(stream.boxed())
+    }
+}
+
+/// Where the tail of a stream stands.
+struct Cursor {
+    name: String,
+    channel: Arc<str>,
+    last: Id,
+    /// Entries ever added up to `last`, where the server counts them.
+    added: Option<u64>,
+}
+
+struct Streams {
+    redis: Redis,
+    cursors: Vec<Cursor>,
+    events: mpsc::Sender<TailEvent>,
+}
+
+impl Redis {
+    /// The end of a stream now; a stream that is not there yet begins at its beginning.
+    async fn cursor(&self, name: &str) -> Result<Cursor, Fault> {
+        let channel = Name::Stream(name.to_owned()).text().into();
+        match self.edges(OP, name).await {
+            Ok(edges) => Ok(Cursor { name: name.to_owned(), channel, last: edges.last, added: edges.added }),
+            Err(fault) if fault.kind == Kind::NotFound => Ok(Cursor { name: name.to_owned(), channel, last: Id::FIRST, added: Some(0) }),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// A connection for requests that wait.
+    async fn blocking(&self) -> Result<Own, Fault> {
+        let patience = Duration::from_millis(BLOCK) + self.integration.timeout;
+        self.link.own(AsyncConnectionConfig::new().set_response_timeout(Some(patience))).await
+    }
+
+    /// Refuses where the server says that it does not tell of changed keys; where it does not say, silence has to be taken for quiet.
+    async fn notifications_on(&self, channel: &str) -> Result<(), Fault> {
+        let said = self.link.call(cmd("CONFIG").arg("GET").arg("notify-keyspace-events"), OP, channel).await;
+        let Some(flags) = said.ok().map(value::pairs).and_then(|mut pairs| pairs.pop()).and_then(|(_, flags)| value::text(&flags)) else {
+            return Ok(());
+        };
+        if flags.contains('K') {
+            return Ok(());
+        }
+        Err(Fault::new(Kind::Rejected, OP, channel, "the server does not tell of changed keys (notify-keyspace-events)")
+            .next("an administrator can switch it on: CONFIG SET notify-keyspace-events KEA"))
+    }
+}
+
+impl Streams {
+    async fn run(mut self, mut own: Own) {
+        loop {
+            let Err(fault) = self.read(&own).await else { return };
+            if self.events.send(TailEvent::Interrupted(fault)).await.is_err() {
+                return;
+            }
+            let mut wait = FIRST_WAIT;
+            let lost = loop {
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+                if self.events.is_closed() {
+                    return;
+                }
+                let Ok(opened) = self.redis.blocking().await else { continue };
+                own = opened;
+                let Ok(lost) = self.lost().await else { continue };
+                break lost;
+            };
+            if self.events.send(TailEvent::Resumed { lost }).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Reads until the connection fails; `Ok` when nobody listens any more.
+    async fn read(&mut self, own: &Own) -> Result<(), Fault> {
+        loop {
+            let mut command = cmd("XREAD");
+            command.arg("COUNT").arg(BATCH).arg("BLOCK").arg(BLOCK).arg("STREAMS");
+            for cursor in &self.cursors {
+                command.arg(&cursor.name);
+            }
+            for cursor in &self.cursors {
+                command.arg(cursor.last.to_string());
+            }
+            let answer = own.call(&command, OP, "").await?;
+            // RESP3 answers with a map, and with nil when nothing came.
+            for (name, entries) in value::pairs(answer) {
+                let Some(cursor) = self.cursors.iter_mut().find(|cursor| cursor.name == name) else { continue };
+                let mut messages = Vec::new();
+                for entry in value::items(entries) {
+                    let (id, message) = self.redis.form.message(&cursor.channel, entry)?;
+                    cursor.last = id;
+                    messages.push(message);
+                }
+                cursor.added = cursor.added.map(|added| added + messages.len() as u64);
+                if self.events.send(TailEvent::Messages(messages)).await.is_err() {
+                    return Ok(());
+                }
+            }
+            if self.events.is_closed() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Entries that were added behind the cursors and trimmed or deleted before they could be read; `None` where the server does not
+    /// count what was added.
+    async fn lost(&mut self) -> Result<Option<u64>, Fault> {
+        let mut lost = Some(0);
+        for cursor in &mut self.cursors {
+            let edges = match self.redis.edges(OP, &cursor.name).await {
+                Ok(edges) => edges,
+                Err(fault) if fault.kind == Kind::NotFound => continue,
+                Err(fault) => return Err(fault),
+            };
+            // A server that lost its newest entries in a crash stands behind us.
+            cursor.last = cursor.last.min(edges.last);
+            let gone = edges.added.zip(cursor.added).map(|(now, then)| now.saturating_sub(edges.length).saturating_sub(then));
+            lost = lost.zip(gone).map(|(sum, gone)| sum + gone);
+        }
+        Ok(lost)
+    }
+}
+
+struct Subscription {
+    topic: String,
+    pattern: bool,
+    /// The messages are changes of keys.
+    keys: bool,
+}
+
+/// What the server pushes, on its way through a bounded queue.
+struct Pushed {
+    redis: Redis,
+    subscriptions: Vec<Subscription>,
+    events: mpsc::Sender<TailEvent>,
+    arrived: mpsc::Receiver<PushInfo>,
+    into: mpsc::Sender<PushInfo>,
+    dropped: Arc<AtomicU64>,
+    seen: u64,
+}
+
+impl Pushed {
+    fn new(redis: Redis, subscriptions: Vec<Subscription>, events: mpsc::Sender<TailEvent>) -> Self {
+        let (into, arrived) = mpsc::channel(WAITING);
+        Self { redis, subscriptions, events, arrived, into, dropped: Arc::default(), seen: 0 }
+    }
+
+    /// Opens a connection and subscribes.
+    async fn subscribe(&mut self) -> Result<Own, Fault> {
+        let (into, dropped) = (self.into.clone(), self.dropped.clone());
+        let push = Push(move |info: PushInfo| {
+            let counts = matches!(info.kind, PushKind::Message | PushKind::PMessage);
+            if into.try_send(info).is_err() && counts {
+                dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.redis.integration.timeout)).set_push_sender(push);
+        let own = self.redis.link.own(config).await?;
+        for subscription in &self.subscriptions {
+            let word = if subscription.pattern { "PSUBSCRIBE" } else { "SUBSCRIBE" };
+            own.call(cmd(word).arg(&subscription.topic), OP, &subscription.topic).await?;
+        }
+        Ok(own)
+    }
+
+    async fn run(mut self, mut own: Own) {
+        loop {
+            let fault = match self.listen(&own).await {
+                Ok(()) => return,
+                Err(fault) => fault,
+            };
+            if self.events.send(TailEvent::Interrupted(fault)).await.is_err() {
+                return;
+            }
+            let mut wait = FIRST_WAIT;
+            own = loop {
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+                if self.events.is_closed() {
+                    return;
+                }
+                if let Ok(own) = self.subscribe().await {
+                    break own;
+                }
+            };
+            // Nobody keeps what was published while we were away.
+            if self.events.send(TailEvent::Resumed { lost: None }).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Hands on what comes until the connection fails; `Ok` when nobody listens any more. A quiet connection is asked whether it lives.
+    async fn listen(&mut self, own: &Own) -> Result<(), Fault> {
+        let mut batch = Vec::new();
+        loop {
+            let check = Duration::from_millis(BLOCK);
+            match tokio::time::timeout(check, self.arrived.recv_many(&mut batch, BATCH)).await {
+                Ok(_) => {}
+                Err(_) if self.events.is_closed() => return Ok(()),
+                Err(_) => {
+                    own.call(&cmd("PING"), OP, "").await?;
+                    continue;
+                }
+            }
+            let mut messages = Vec::with_capacity(batch.len());
+            let mut gone = false;
+            for info in batch.drain(..) {
+                gone |= info.kind == PushKind::Disconnection;
+                messages.extend(self.message(info));
+            }
+            if !messages.is_empty() && self.events.send(TailEvent::Messages(messages)).await.is_err() {
+                return Ok(());
+            }
+            let dropped = self.dropped.swap(0, Ordering::Relaxed);
+            if dropped > 0 && self.events.send(TailEvent::Resumed { lost: Some(dropped) }).await.is_err() {
+                return Ok(());
+            }
+            if gone {
+                let cause = "the server closed the connection";
+                return Err(Fault::new(Kind::Unreachable, OP, "redis", cause).next("it is opened again"));
+            }
+        }
+    }
+
+    fn message(&mut self, info: PushInfo) -> Option<Message> {
+        let pattern = match info.kind {
+            PushKind::Message => false,
+            PushKind::PMessage => true,
+            _ => return None,
+        };
+        let mut parts = info.data.into_iter().skip(usize::from(pattern));
+        let (topic, payload) = (value::text(&parts.next()?)?, value::bytes(parts.next()?)?);
+        self.seen += 1;
+        let key = self.key(&topic);
+        let name = key.map_or_else(|| Name::Channel(topic.clone()), |key| Name::Key(key.to_owned()));
+        Some(Message {
+            channel: name.text().into(),
+            position: Position::Arrival(self.seen),
+            timestamp: Some(Timestamp(jiff::Timestamp::now().as_millisecond())),
+            stamp: Stamp::Seen,
+            key: key.map(|key| Bytes::from(key.to_owned())),
+            headers: Vec::new(),
+            payload: Some(payload),
+        })
+    }
+
+    /// The key that a keyspace notification tells of.
+    fn key<'a>(&self, topic: &'a str) -> Option<&'a str> {
+        self.subscriptions
+            .iter()
+            .any(|s| s.keys)
+            .then(|| topic.strip_prefix("__keyspace@")?.split_once("__:").map(|(_, key)| key))
+            .flatten()
+    }
+}

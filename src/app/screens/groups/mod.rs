@@ -1,0 +1,287 @@
+//! Groups: how far each is behind, whether that becomes better, and why; one group with its partitions and members.
+
+mod open;
+mod watched;
+
+pub use open::{Open, PartKey, part_columns, selected_partition};
+pub(crate) use open::{close, follow, show};
+pub use watched::Watched;
+
+use crate::app::act::quoted;
+use crate::app::clock::PATIENCE;
+use crate::app::columns::Column;
+use crate::app::commands::Action;
+use crate::app::effect::Effect;
+use crate::app::integration::Integration;
+use crate::app::layout;
+use crate::app::list::List;
+use crate::app::matching::Pattern;
+use crate::app::model::{Model, Screen};
+use crate::app::screens::traffic::{self, Source};
+use crate::domain::address::Address;
+use crate::domain::fault::Fault;
+use crate::domain::group::Mark;
+use crate::domain::health::Link;
+use crate::domain::lag::{Board, GroupLag};
+use crate::domain::position::{Bound, Position, Range};
+use crate::domain::text::escape_json;
+use crate::domain::time::Timestamp;
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+/// Tells groups apart: integration, then name.
+pub type Key = (Arc<str>, Arc<str>);
+
+/// The Groups screen's own state.
+#[derive(Default)]
+pub struct Groups {
+    /// Only the groups that have a position or a member in this channel.
+    pub reading: Option<Address>,
+    pub filter: String,
+    pub list: List<Key>,
+    /// Integration and group of each row shown.
+    pub rows: Vec<(usize, usize)>,
+    /// Groups in all, hidden ones included.
+    pub total: usize,
+    /// The group that is looked at in full.
+    pub open: Option<Open>,
+    pub(crate) asked_at: Option<Timestamp>,
+    /// What `FocusGroups` said last.
+    pub(crate) focus: (bool, Vec<Key>),
+}
+
+/// The columns of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cell {
+    Integration,
+    Name,
+    State,
+    Members,
+    Lag,
+    Behind,
+    Trend,
+    Eta,
+    Verdict,
+}
+
+/// The columns, for one integration or several.
+pub fn columns(model: &Model) -> (Vec<Cell>, Vec<Column>) {
+    let several = model.integrations().iter().filter(|i| !i.groups.unsupported).count() > 1;
+    // Why comes before who and how many, where there is room for it.
+    let reason = if layout::is_wide(model) { 40 } else { 18 };
+    let mut columns = Vec::new();
+    if several {
+        columns.push((Cell::Integration, Column::left("integration", 11, 16, 6).grow(0)));
+    }
+    columns.extend([
+        (Cell::Name, Column::left("group", 16, 48, 0).grow(4)),
+        (Cell::State, Column::left("state", 8, 11, 5).grow(0)),
+        (Cell::Members, Column::right("members", 7, 4)),
+        (Cell::Lag, Column::right("lag", 11, 0)),
+        (Cell::Behind, Column::right("behind", 10, 2)),
+        (Cell::Trend, Column::left("trend", 8, 8, 3).grow(0)),
+        (Cell::Eta, Column::right("ETA", 9, 1)),
+        (Cell::Verdict, Column::left("verdict", reason, 90, 0).grow(10)),
+    ]);
+    columns.into_iter().unzip()
+}
+
+impl Groups {
+    /// Since when something of this screen is waited for.
+    pub fn waiting_since(&self) -> impl Iterator<Item = Timestamp> {
+        self.asked_at.into_iter().chain(self.open.as_ref().and_then(Open::waiting_since))
+    }
+}
+
+/// What is copied of the selection, and what it is called.
+pub(crate) fn copied(model: &Model, action: Action) -> Option<(String, &'static str)> {
+    let address = target(model)?;
+    match action {
+        Action::CopyAddress => Some((address.to_string(), "address")),
+        Action::CopyCommand => Some((format!("mqdeck lag {}", quoted(&format!("{}/{}", address.integration, address.channel))), "command")),
+        Action::CopyJson => {
+            let integration = model.integration(&address.integration)?;
+            let at = integration.groups.groups.binary_search_by(|g| g.group.name.cmp(&address.channel)).ok()?;
+            let group = &integration.groups.groups[at];
+            let json = serde_json::json!({
+                "integration": &*address.integration, "group": &*address.channel, "state": group.group.state.word(),
+                "members": group.group.members, "lag": group.lag.number(), "verdict": group.verdict.id(), "reason": group.reason.as_str(),
+                "eta_seconds": group.eta.seconds(),
+            });
+            Some((escape_json(&json.to_string()), "group"))
+        }
+        _ => None,
+    }
+}
+
+/// Takes in a look at an integration's groups.
+pub(crate) fn looked(model: &mut Model, integration: &str, result: Result<Option<Box<Board>>, Fault>) {
+    let now = model.now;
+    let Some(found) = model.integration_mut(integration) else { return };
+    if !found.groups.looked(result, now) {
+        return;
+    }
+    model.groups.asked_at = None;
+    rebuild(model);
+    if matches!(model.screen, Screen::Groups | Screen::Overview | Screen::Channels) {
+        model.touch();
+    }
+}
+
+/// Finds the rows to show, in their order: the worst verdict first, then the greatest lag.
+pub(crate) fn rebuild(model: &mut Model) {
+    let Some(profile) = &model.profile else { return };
+    let state = &mut model.groups;
+    let pattern = Pattern::new(&state.filter);
+    state.rows.clear();
+    state.total = 0;
+    for (i, integration) in profile.integrations.iter().enumerate() {
+        if state.reading.as_ref().is_some_and(|reading| reading.integration != integration.name) {
+            continue;
+        }
+        for (g, group) in integration.groups.groups.iter().enumerate() {
+            let reading = state.reading.as_ref().map(Address::within);
+            if reading.is_some_and(|reading| !group.channels.contains(&reading)) {
+                continue;
+            }
+            state.total += 1;
+            let words = || format!("{} {}", integration.groups.shown[g].label, group.verdict.words());
+            if state.filter.is_empty() || pattern.score(&words()).is_some() {
+                state.rows.push((i, g));
+            }
+        }
+    }
+    let group = |(i, g): (usize, usize)| &profile.integrations[i].groups.groups[g];
+    state.rows.sort_by_key(|row| (Reverse(group(*row).verdict), Reverse(group(*row).lag.number())));
+}
+
+/// The identity of a row.
+pub(crate) fn key_at(model: &Model, row: usize) -> Key {
+    let (i, g) = model.groups.rows[row];
+    let integration = &model.integrations()[i];
+    (integration.name.clone(), integration.groups.groups[g].group.name.clone())
+}
+
+/// The group in a row, with its integration and its place there.
+pub fn row(model: &Model, row: usize) -> Option<(&Integration, usize)> {
+    let (i, g) = *model.groups.rows.get(row)?;
+    Some((model.integrations().get(i)?, g))
+}
+
+/// The selected group.
+pub fn selected(model: &Model) -> Option<(&Integration, &GroupLag)> {
+    let (integration, g) = row(model, model.groups.list.row()?)?;
+    Some((integration, integration.groups.groups.get(g)?))
+}
+
+/// What an operation on the selection is done to: `events/group:payments`.
+pub fn target(model: &Model) -> Option<Address> {
+    let (integration, name) = match &model.groups.open {
+        Some(open) => (open.integration.clone(), open.group.clone()),
+        None => selected(model).map(|(integration, group)| (integration.name.clone(), group.group.name.clone()))?,
+    };
+    Some(Address { integration, kind: Some("group"), channel: name })
+}
+
+/// Where the next message of the selection stands: of the selected partition, or of the group's worst.
+pub fn mark(model: &Model) -> Option<(Arc<str>, Mark)> {
+    if let Some(open) = &model.groups.open {
+        let partition = selected_partition(model)?;
+        return Some((open.integration.clone(), partition.next()?));
+    }
+    let (integration, group) = selected(model)?;
+    Some((integration.name.clone(), group.worst.clone()?))
+}
+
+/// Reads the messages from there on.
+pub(crate) fn messages(model: &mut Model) {
+    let Some((integration, mark)) = mark(model) else { return };
+    let start = Position::Offset { partition: mark.partition, offset: mark.offset };
+    traffic::stop(model);
+    model.traffic = traffic::Traffic::default();
+    model.traffic.addresses = vec![Address::new(&integration, &mark.channel)];
+    model.go(Screen::Traffic);
+    let range = Range { start: Bound::At(start), end: Bound::Latest };
+    traffic::start(model, Source::History { range, text: start.to_string() });
+}
+
+/// Goes to the list, of all groups or of those that read a channel.
+pub(crate) fn open(model: &mut Model, reading: Option<Address>) {
+    if model.groups.reading != reading {
+        model.groups.reading = reading;
+        model.groups.filter.clear();
+        model.groups.list.clear();
+        close(model);
+    }
+    model.go(Screen::Groups);
+    if model.integrations().iter().all(|i| i.groups.listed_at.is_none()) {
+        model.groups.asked_at = Some(model.now);
+    }
+    rebuild(model);
+}
+
+/// After every event: says which rows are on the screen, if those are others than before.
+pub(crate) fn focus(model: &mut Model) {
+    let near = matches!(model.screen, Screen::Groups | Screen::Overview | Screen::Channels);
+    let mut rows: Vec<Key> = Vec::new();
+    if model.screen == Screen::Groups && model.groups.open.is_none() {
+        let page = model.page();
+        let from = model.groups.list.offset();
+        rows = (from..model.groups.rows.len()).take(page).map(|row| key_at(model, row)).collect();
+        // Their order does not matter for what is asked.
+        rows.sort();
+    }
+    if model.profile.is_some() && model.groups.focus != (near, rows.clone()) {
+        model.groups.focus = (near, rows.clone());
+        model.effect(Effect::FocusGroups { near, rows });
+    }
+}
+
+/// What the body says when there are no rows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Emptiness<'a> {
+    /// Too early to say anything.
+    Quiet,
+    Loading,
+    /// Nothing was ever read, because of this.
+    Failed(&'a Fault),
+    /// No system of this profile has groups.
+    Unsupported,
+    Filtered {
+        total: usize,
+    },
+    /// There are none.
+    Nothing,
+}
+
+/// Why the list has no rows.
+pub fn emptiness(model: &Model) -> Emptiness<'_> {
+    if model.groups.total > 0 {
+        return Emptiness::Filtered { total: model.groups.total };
+    }
+    let here: Vec<&Integration> = model.integrations().iter().filter(|i| !i.groups.unsupported).collect();
+    if here.is_empty() {
+        return Emptiness::Unsupported;
+    }
+    let fault = here.iter().filter(|i| i.groups.listed_at.is_none()).find_map(|i| match (&i.link, &i.groups.fault) {
+        (_, Some(fault)) | (Link::Down { fault, .. }, None) => Some(fault),
+        _ => None,
+    });
+    match fault {
+        Some(fault) => Emptiness::Failed(fault),
+        None if here.iter().all(|i| i.groups.listed_at.is_some()) => Emptiness::Nothing,
+        None if model.groups.asked_at.is_some_and(|at| model.now.since(at) < PATIENCE) => Emptiness::Quiet,
+        None => Emptiness::Loading,
+    }
+}
+
+/// Whether the partitions have the screen.
+pub fn is_open(model: &Model) -> bool {
+    model.screen == Screen::Groups && model.groups.open.is_some()
+}
+
+/// Rows that the partitions of the open group may take: members stand below them.
+pub fn part_page(model: &Model) -> usize {
+    let body = layout::areas(model).map_or(1, |areas| usize::from(areas.list.height));
+    body.saturating_sub(open::HEAD + open::members_rows(model, body) + 1).max(1)
+}

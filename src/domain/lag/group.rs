@@ -1,0 +1,184 @@
+//! A whole group judged: the worst of its partitions, with one line of reason.
+
+use super::judge::{Facts, Figures, PartitionLag, is_moving, judge, words};
+use super::track::Track;
+use super::{Eta, Rules, Verdict};
+use crate::domain::figure::Amount;
+use crate::domain::group::{Group, Mark, Standing};
+use crate::domain::text::SafeText;
+use crate::domain::time::Timestamp;
+use std::sync::Arc;
+
+/// A group with its verdict.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupLag {
+    pub group: Group,
+    /// All partitions together; a lower bound if some are not known.
+    pub lag: Amount,
+    pub verdict: Verdict,
+    pub reason: SafeText,
+    /// That of the partition that takes longest.
+    pub eta: Eta,
+    pub rate_out: Option<f64>,
+    pub rate_in: Option<f64>,
+    pub partitions: usize,
+    /// The channels that it has a position or a member in, each once, in order.
+    pub channels: Vec<Arc<str>>,
+    /// The next message of the partition that the verdict comes from: of several, the one with the greatest lag.
+    pub worst: Option<Mark>,
+    pub skew: Option<Skew>,
+}
+
+/// One partition that holds most of the lag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skew {
+    pub channel: Arc<str>,
+    pub partition: i32,
+    /// Percent of the group's lag.
+    pub share: u8,
+}
+
+/// A partition is said to hold most of the lag from this share on, if an even share would be half of it at most.
+const SKEWED: u64 = 60;
+/// Less lag than this is not worth a word about how it is spread.
+const SKEW_FROM: u64 = 100;
+
+/// Judges a group by its partitions and their past; `past` finds the track of a standing by its place in the list.
+pub fn judge_group<'t>(
+    group: &Group,
+    standings: &[Standing],
+    past: impl Fn(usize) -> &'t Track,
+    now: Timestamp,
+    rules: &Rules,
+) -> (GroupLag, Vec<PartitionLag>) {
+    let facts = Facts {
+        state: group.state,
+        owners_known: standings.iter().any(|standing| standing.owner.is_some()),
+        moving: (0..standings.len()).any(|at| is_moving(past(at), now, rules)),
+    };
+    let partitions: Vec<PartitionLag> =
+        standings.iter().enumerate().map(|(at, standing)| judge(past(at), standing, facts, now, rules)).collect();
+    (sum_up(group, &partitions), partitions)
+}
+
+fn sum_up(group: &Group, partitions: &[PartitionLag]) -> GroupLag {
+    let lag = total(partitions);
+    let verdict = partitions.iter().map(|p| p.verdict).max();
+    let worst = partitions.iter().filter(|p| Some(p.verdict) == verdict).max_by_key(|p| p.standing.lag.number());
+    let mut channels: Vec<Arc<str>> = partitions.iter().map(|p| p.standing.channel.clone()).collect();
+    channels.sort();
+    channels.dedup();
+    let rate = |each: fn(&PartitionLag) -> Option<f64>| partitions.iter().filter_map(each).reduce(|a, b| a + b);
+    let (verdict, reason) = match (&group.fault, verdict) {
+        (Some(fault), None) => (Verdict::Unknown, format!("{}: {}", fault.kind.word(), fault.cause)),
+        (_, Some(verdict)) => (verdict, reason(verdict, partitions)),
+        (None, None) => (Verdict::NoCommits, words(Verdict::NoCommits, &Figures::default())),
+    };
+    GroupLag {
+        group: group.clone(),
+        lag,
+        verdict,
+        reason: reason.into(),
+        eta: partitions.iter().filter(|p| p.verdict != Verdict::NoCommits).map(|p| p.eta).reduce(Eta::worse).unwrap_or_default(),
+        rate_out: rate(|p| p.rate_out),
+        rate_in: rate(|p| p.rate_in),
+        partitions: partitions.len(),
+        channels,
+        worst: worst.and_then(mark),
+        skew: skew(partitions, lag),
+    }
+}
+
+/// The next message to be read in a partition.
+fn mark(partition: &PartitionLag) -> Option<Mark> {
+    let standing = &partition.standing;
+    let offset = standing.committed?.max(standing.start.unwrap_or(0));
+    Some(Mark { channel: standing.channel.clone(), partition: standing.partition?, offset })
+}
+
+impl PartitionLag {
+    /// The next message to be read here, where something waits.
+    pub fn next(&self) -> Option<Mark> {
+        self.standing.lag.number().filter(|lag| *lag > 0)?;
+        mark(self)
+    }
+
+    /// How long the next message has been waiting: nothing at the end, `None` if its time is not known.
+    pub fn behind(&self, now: Timestamp) -> Option<std::time::Duration> {
+        match self.standing.lag.number() {
+            Some(0) => Some(std::time::Duration::ZERO),
+            _ => self.stamp.map(|stamp| now.since(stamp)),
+        }
+    }
+}
+
+fn total(partitions: &[PartitionLag]) -> Amount {
+    // Where nothing was committed there is no lag to be added, and none that is missing.
+    let mut counted = partitions.iter().filter(|p| p.verdict != Verdict::NoCommits).map(|p| p.standing.lag).peekable();
+    if counted.peek().is_none() {
+        return Amount::Unknown;
+    }
+    let (mut sum, mut some, mut exact, mut at_most) = (0_u64, false, true, false);
+    for lag in counted {
+        match lag {
+            Amount::Unknown => exact = false,
+            Amount::Exactly(n) | Amount::AtMost(n) | Amount::AtLeast(n) => {
+                some = true;
+                exact &= !matches!(lag, Amount::AtLeast(_));
+                at_most |= matches!(lag, Amount::AtMost(_));
+                sum = sum.saturating_add(n);
+            }
+        }
+    }
+    match (some, exact, at_most) {
+        (false, ..) => Amount::Unknown,
+        (true, false, _) => Amount::AtLeast(sum),
+        (true, true, true) => Amount::AtMost(sum),
+        (true, true, false) => Amount::Exactly(sum),
+    }
+}
+
+/// The reason of the worst verdict, with the figures of all partitions that share it.
+fn reason(verdict: Verdict, partitions: &[PartitionLag]) -> String {
+    let sharing: Vec<&PartitionLag> = partitions.iter().filter(|p| p.verdict == verdict).collect();
+    let mut all = Figures { at_end: true, unowned: true, held: true, ..Figures::default() };
+    for figures in sharing.iter().map(|p| &p.figures) {
+        let add = |sum: Option<f64>, one: Option<f64>| sum.map_or(one, |sum| Some(sum + one.unwrap_or(0.0)));
+        all.out = add(all.out, figures.out);
+        all.into = add(all.into, figures.into);
+        all.still = all.still.max(figures.still);
+        all.lost += figures.lost;
+        all.loss_in = all.loss_in.into_iter().chain(figures.loss_in).min();
+        all.back += figures.back;
+        all.back_since = all.back_since.max(figures.back_since);
+        all.unowned &= figures.unowned;
+        all.at_end &= figures.at_end;
+        all.held &= figures.held;
+        if all.cause.is_empty() {
+            all.cause.clone_from(&figures.cause);
+        }
+    }
+    let text = words(verdict, &all);
+    let of = partitions.iter().filter(|p| p.verdict != Verdict::NoCommits).count();
+    match (verdict, sharing.as_slice()) {
+        (Verdict::KeepsUp | Verdict::NoCommits, _) => text,
+        (_, [one]) if of > 1 => match one.standing.partition {
+            Some(partition) => format!("{text} (partition {partition} of {})", one.standing.channel),
+            None => format!("{text} ({})", one.standing.channel),
+        },
+        (_, several) if several.len() < of => format!("{text} ({} of {of} partitions)", several.len()),
+        _ => text,
+    }
+}
+
+fn skew(partitions: &[PartitionLag], total: Amount) -> Option<Skew> {
+    let total = total.number().filter(|total| *total >= SKEW_FROM)?;
+    let most = partitions.iter().max_by_key(|p| p.standing.lag.number())?;
+    let share = u64::try_from(u128::from(most.standing.lag.number()?) * 100 / u128::from(total)).ok()?;
+    let even = 100 / partitions.len().max(1) as u64;
+    (share >= SKEWED && share >= even * 2).then_some(Skew {
+        channel: most.standing.channel.clone(),
+        partition: most.standing.partition?,
+        share: share.min(100) as u8,
+    })
+}

@@ -1,0 +1,219 @@
+//! One partition judged.
+
+use super::track::{Speed, Track};
+use super::{Eta, Rules, Verdict};
+use crate::domain::figure;
+use crate::domain::group::{Standing, State};
+use crate::domain::text::SafeText;
+use crate::domain::time::Timestamp;
+use std::time::Duration;
+
+/// What is known of the group beside the partition's own past.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts {
+    pub state: State,
+    /// The system tells for some partition of this group which member reads it.
+    pub owners_known: bool,
+    /// Some position of this group moved lately: it is alive, whatever its state says (consumers that assign partitions to
+    /// themselves look like an empty group).
+    pub moving: bool,
+}
+
+/// One partition with its verdict.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartitionLag {
+    pub standing: Standing,
+    pub verdict: Verdict,
+    pub reason: SafeText,
+    pub eta: Eta,
+    /// Messages a second committed, and produced; `None` while it was not watched for long enough.
+    pub rate_out: Option<f64>,
+    pub rate_in: Option<f64>,
+    /// When the message that is next was made, if that was asked; `None` beside a lag of 0 means that there is none.
+    pub stamp: Option<Timestamp>,
+    /// How long until the next unread message is deleted, where that can be told.
+    pub loss_in: Option<Duration>,
+    pub(super) figures: Figures,
+}
+
+/// The numbers that reasons are made of; those of several partitions add up.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Figures {
+    pub(super) out: Option<f64>,
+    pub(super) into: Option<f64>,
+    pub(super) still: Duration,
+    pub(super) lost: u64,
+    pub(super) loss_in: Option<Duration>,
+    pub(super) back: u64,
+    pub(super) back_since: Duration,
+    /// There are members, only not here.
+    pub(super) unowned: bool,
+    pub(super) cause: String,
+    pub(super) at_end: bool,
+    /// It has read up to an open transaction; readers of committed messages get no further.
+    pub(super) held: bool,
+}
+
+/// Judges one partition by its past. The first rule that holds decides.
+pub fn judge(track: &Track, standing: &Standing, facts: Facts, now: Timestamp, rules: &Rules) -> PartitionLag {
+    let speed = track.speed(rules);
+    let mut figures = Figures {
+        out: speed.map(|s| s.out),
+        into: speed.map(|s| s.into),
+        still: track.still_since().map_or(Duration::ZERO, |since| now.since(since)),
+        ..Figures::default()
+    };
+    let verdict = decide(track, standing, facts, now, rules, &mut figures);
+    let reason = words(verdict, &figures).into();
+    PartitionLag {
+        standing: standing.clone(),
+        verdict,
+        reason,
+        eta: eta(verdict, standing, speed),
+        rate_out: figures.out,
+        rate_in: figures.into,
+        stamp: None,
+        loss_in: figures.loss_in,
+        figures,
+    }
+}
+
+fn decide(track: &Track, standing: &Standing, facts: Facts, now: Timestamp, rules: &Rules, figures: &mut Figures) -> Verdict {
+    if let Some(fault) = &standing.fault {
+        figures.cause = format!("{}: {}", fault.kind.word(), fault.cause);
+        return Verdict::Unknown;
+    }
+    let Some(lag) = standing.lag.number() else {
+        if standing.committed.is_none() {
+            return Verdict::NoCommits;
+        }
+        "the end is not known".clone_into(&mut figures.cause);
+        return Verdict::Unknown;
+    };
+    if let (Some(committed), Some(end)) = (standing.committed, standing.end)
+        && committed > end
+    {
+        figures.cause = format!("its position {committed} lies behind the end {end}: was the channel made anew?");
+        return Verdict::Unknown;
+    }
+    figures.lost = match (standing.committed, standing.start) {
+        (Some(committed), Some(start)) => u64::try_from(start - committed).unwrap_or(0),
+        _ => 0,
+    };
+    if lag == 0 && figures.lost == 0 {
+        figures.at_end = true;
+        return Verdict::KeepsUp;
+    }
+    figures.unowned = facts.owners_known && standing.owner.is_none();
+    let nobody = matches!(facts.state, State::Empty | State::Dead) || figures.unowned;
+    let moving = is_moving(track, now, rules) || facts.moving && !figures.unowned;
+    if nobody && !moving {
+        return Verdict::Stopped;
+    }
+    if figures.lost > 0 {
+        return Verdict::Losing;
+    }
+    figures.loss_in = loss_in(track, standing, figures.out);
+    if figures.loss_in.is_some_and(|time| time <= rules.danger) {
+        return Verdict::Losing;
+    }
+    if let Some(rewind) = track.rewind.filter(|rewind| now.since(rewind.at) < window(rules)) {
+        figures.back = u64::try_from(rewind.from - rewind.to).unwrap_or(0);
+        figures.back_since = now.since(rewind.at);
+        return Verdict::Rewound;
+    }
+    figures.held = standing.held_at.is_some() && standing.committed >= standing.held_at;
+    if figures.held && figures.still < rules.still {
+        return Verdict::KeepsUp;
+    }
+    by_speed(track, lag, now, rules, figures)
+}
+
+fn by_speed(track: &Track, lag: u64, now: Timestamp, rules: &Rules, figures: &mut Figures) -> Verdict {
+    if track.at_end.is_some_and(|at| now.since(at) <= rules.fresh) {
+        return Verdict::KeepsUp;
+    }
+    let patience = rules.still.max(track.gap.unwrap_or_default().saturating_mul(3));
+    if figures.still >= patience {
+        return Verdict::Stalled;
+    }
+    let Some(speed) = track.speed(rules) else {
+        let watched = track.since.map_or(Duration::ZERO, |since| now.since(since));
+        figures.cause = format!("watched for {} only", figure::duration(watched));
+        return Verdict::Unknown;
+    };
+    if speed.out > 0.0 && lag as f64 <= speed.into.max(speed.out) * rules.fresh.as_secs_f64() {
+        return Verdict::KeepsUp;
+    }
+    if speed.out <= 0.0 && speed.into <= 0.0 {
+        figures.cause = format!("nothing moved for {} yet", figure::duration(figures.still));
+        return Verdict::Unknown;
+    }
+    // A difference that one commit more or less would make is none, nor is a twentieth of what came.
+    let gap = track.gap.unwrap_or_default().min(speed.span / 4).max(speed.span / 20).as_secs_f64();
+    let noise = (speed.into * gap).max(1.0);
+    if speed.growth < -noise { Verdict::Draining } else { Verdict::FallingBehind }
+}
+
+/// Whether the position moved within the window.
+pub(super) fn is_moving(track: &Track, now: Timestamp, rules: &Rules) -> bool {
+    track.moved.is_some_and(|moved| now.since(moved) < window(rules).max(track.gap.unwrap_or_default().saturating_mul(3)))
+}
+
+fn window(rules: &Rules) -> Duration {
+    rules.spacing.saturating_mul(u32::try_from(rules.kept).unwrap_or(u32::MAX))
+}
+
+/// When the log's start reaches the position, if it is nearer with every message deleted.
+fn loss_in(track: &Track, standing: &Standing, out: Option<f64>) -> Option<Duration> {
+    let margin = standing.committed?.checked_sub(standing.start?)?;
+    let nearer = track.deleted_per_second()? - out.unwrap_or(0.0);
+    (nearer > 0.0).then(|| Duration::from_secs_f64((margin as f64 / nearer).min(1e9)))
+}
+
+fn eta(verdict: Verdict, standing: &Standing, speed: Option<Speed>) -> Eta {
+    let Some(lag) = standing.lag.number() else { return Eta::Unknown };
+    if lag == 0 {
+        return Eta::In(Duration::ZERO);
+    }
+    let within = |seconds: f64| Eta::In(Duration::from_secs_f64(seconds.clamp(0.0, 1e9)));
+    match (verdict, speed) {
+        (Verdict::Stopped | Verdict::Stalled, _) => Eta::Never,
+        // What waits now is done in this time; there will be something new by then.
+        (Verdict::KeepsUp, Some(speed)) if speed.out > 0.0 => within(lag as f64 / speed.out),
+        (Verdict::KeepsUp | Verdict::Unknown | Verdict::NoCommits, _) | (_, None) => Eta::Unknown,
+        (_, Some(speed)) if speed.growth < 0.0 => within(lag as f64 * speed.span.as_secs_f64() / -speed.growth),
+        (_, Some(_)) => Eta::Never,
+    }
+}
+
+/// Why, in a few words.
+pub(super) fn words(verdict: Verdict, figures: &Figures) -> String {
+    let rates = || match (figures.into, figures.out) {
+        (Some(into), Some(out)) => format!("in {}/s, out {}/s", figure::rate(into), figure::rate(out)),
+        _ => String::new(),
+    };
+    let into = || figures.into.filter(|rate| *rate > 0.0).map_or(String::new(), |rate| format!(", in {}/s", figure::rate(rate)));
+    match verdict {
+        Verdict::NoCommits => "nothing was ever committed".to_owned(),
+        Verdict::KeepsUp if figures.at_end => "at the end".to_owned(),
+        Verdict::KeepsUp if figures.held => "at an open transaction".to_owned(),
+        Verdict::KeepsUp if figures.out.is_none_or(|out| out <= 0.0) => "was at the end a moment ago".to_owned(),
+        Verdict::KeepsUp | Verdict::Draining | Verdict::FallingBehind => rates(),
+        Verdict::Unknown => figures.cause.clone(),
+        Verdict::Rewound => {
+            format!("went back by {}, {} ago", figure::count(figures.back), figure::age(figures.back_since)).replace("now ago", "just now")
+        }
+        Verdict::Stopped => {
+            let lost = if figures.lost > 0 { format!(", {} deleted unread", figure::count(figures.lost)) } else { String::new() };
+            format!("{}{}{lost}", if figures.unowned { "no member reads it" } else { "no member" }, into())
+        }
+        Verdict::Stalled if figures.held => format!("waits for an open transaction for {}{}", figure::age(figures.still), into()),
+        Verdict::Stalled => format!("no commit moved for {}{}", figure::age(figures.still), into()),
+        Verdict::Losing if figures.lost > 0 => format!("{} messages were deleted unread", figure::count(figures.lost)),
+        Verdict::Losing => {
+            let left = figures.loss_in.map_or_else(|| "soon".to_owned(), |time| format!("in {}", figure::duration(time)));
+            format!("the next unread messages are deleted {left}")
+        }
+    }
+}

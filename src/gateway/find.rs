@@ -1,0 +1,289 @@
+//! `find`: a search through history. Every partition is looked through at once, matches come in the order in which a reading of all
+//! messages would give them, and at every moment it is known what was looked at so far.
+
+use super::Gateway;
+use super::filter::{Filter, Prefilter, Wanted};
+use crate::adapters::session::{Kept, Path, Scope, Sifted, Sifting, Tally};
+use crate::domain::address::Address;
+use crate::domain::fault::Fault;
+use crate::domain::figure;
+use crate::domain::message::Message;
+use crate::domain::position::{Bound, Range};
+use crate::domain::query::Query;
+use crate::domain::time::Timestamp;
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, FuturesUnordered};
+use futures::{FutureExt, StreamExt};
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Matches that a lane may hold while it waits for slower ones.
+const HELD: usize = 2_000;
+/// The same in bytes, for all lanes together.
+const HELD_BYTES: usize = 16 << 20;
+
+/// What is to be found, and where.
+#[derive(Clone, Debug)]
+pub struct Search {
+    pub addresses: Vec<Address>,
+    pub filter: Filter,
+    pub range: Range,
+    /// The search ends with this many messages, the first ones in the order of time.
+    pub limit: Option<u64>,
+    pub wanted: Wanted,
+}
+
+impl Search {
+    /// A search of these channels as the query itself says it.
+    pub fn new(addresses: Vec<Address>, filter: Filter) -> Self {
+        let Query { from, until, limit, .. } = filter.query;
+        let range = Range { start: from.unwrap_or(Bound::Earliest), end: until.unwrap_or(Bound::Latest) };
+        Self { addresses, filter, range, limit, wanted: Wanted::Matches }
+    }
+
+    fn scope(&self) -> Scope {
+        let reach = self.filter.query.reach();
+        Scope {
+            range: self.range,
+            offsets: reach.offsets,
+            times: reach.times,
+            partitions: reach.partitions,
+            limit: self.limit.unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl Gateway {
+    /// Starts a search: resolves where it begins and ends in every partition. Dropping it ends it at once.
+    pub async fn find(&self, search: Search) -> Result<Finding, Fault> {
+        let scope = search.scope();
+        let sieve = Arc::new(Prefilter::new(search.filter, search.wanted));
+        let mut siftings = Vec::with_capacity(search.addresses.len());
+        for address in search.addresses {
+            let channel = self.named(&address)?;
+            let history = self.history(&address.integration).await?;
+            let sifting = history.sift(&channel, &scope, sieve.clone()).await?;
+            siftings.push((address.integration, channel, sifting));
+        }
+        Ok(Finding::new(siftings, sieve, search.limit))
+    }
+}
+
+/// A search at work.
+pub struct Finding {
+    lanes: Vec<Lane>,
+    /// The lanes whose next items are waited for.
+    asked: FuturesUnordered<BoxFuture<'static, Answer>>,
+    sieve: Arc<Prefilter>,
+    limit: u64,
+    held_bytes: usize,
+    began: Instant,
+    report: Report,
+    /// What the reader should know before the first message.
+    pub notes: Vec<String>,
+}
+
+type Batches = BoxStream<'static, Result<Sifted, Fault>>;
+
+/// The number of a lane, its next item, and what comes behind it.
+type Answer = (usize, Option<Result<Sifted, Fault>>, Batches);
+
+struct Lane {
+    integration: Arc<str>,
+    channel: Arc<str>,
+    partition: Option<i32>,
+    /// `None` while its next item is waited for, and at its end.
+    idle: Option<Batches>,
+    ended: bool,
+    held: VecDeque<Kept>,
+    reached: Option<Timestamp>,
+}
+
+/// What happened since the last update.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Messages with their integrations, in the order of time.
+    pub messages: Vec<(Arc<str>, Message)>,
+    /// What could not be read. A lane may go on behind it; the others do in any case.
+    pub faults: Vec<Fault>,
+    /// Why reading waits just now, if it does.
+    pub waits: Option<Fault>,
+}
+
+/// What a search has done so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    pub counts: Tally,
+    /// Messages that were handed on: fewer than matched while lanes wait for each other, or where a limit ended the search.
+    pub given: u64,
+    /// Upper bound of the messages to look at.
+    pub at_most: u64,
+    pub faults: u64,
+    pub elapsed: Duration,
+    /// Whether everything was looked at, as far as it could be read, or as much as the limit needed.
+    pub complete: bool,
+    /// What the first failure of a jq program said.
+    pub said: Option<Arc<str>>,
+    /// The number of the place behind everything that was looked at, by channel and partition.
+    pub read: HashMap<(Arc<str>, i32), i64>,
+}
+
+impl Finding {
+    fn new(siftings: Vec<(Arc<str>, Arc<str>, Sifting)>, sieve: Arc<Prefilter>, limit: Option<u64>) -> Self {
+        let (mut lanes, mut notes, mut at_most) = (Vec::new(), Vec::new(), 0);
+        for (integration, channel, sifting) in siftings {
+            notes.extend(sifting.notes);
+            lanes.extend(sifting.lanes.into_iter().map(|lane| {
+                at_most += lane.at_most;
+                Lane {
+                    integration: integration.clone(),
+                    channel: channel.clone(),
+                    partition: lane.partition,
+                    idle: Some(lane.batches),
+                    ended: false,
+                    held: VecDeque::new(),
+                    reached: None,
+                }
+            }));
+        }
+        let report = Report { at_most, ..Report::default() };
+        let (limit, began) = (limit.unwrap_or(u64::MAX), Instant::now());
+        Self { lanes, asked: FuturesUnordered::new(), sieve, limit, held_bytes: 0, began, report, notes }
+    }
+
+    /// What was done so far.
+    pub fn report(&self) -> Report {
+        Report { elapsed: self.began.elapsed(), said: self.sieve.said(), ..self.report.clone() }
+    }
+
+    /// What happened next: messages, or only progress. `None` when the search has come to its end.
+    pub async fn next(&mut self) -> Option<Found> {
+        if self.report.complete {
+            return None;
+        }
+        let mut found = Found::default();
+        if self.report.given < self.limit {
+            self.ask();
+            if let Some(answer) = self.asked.next().await {
+                self.take(answer, &mut found);
+            }
+            self.give(&mut found.messages);
+        }
+        if self.report.given >= self.limit || self.lanes.iter().all(|lane| lane.ended && lane.held.is_empty()) {
+            self.report.complete = true;
+            self.asked.clear();
+            self.lanes.clear();
+        }
+        Some(found)
+    }
+
+    /// Asks every lane for more that does not hold enough already. One that holds nothing is always asked: others wait for it.
+    fn ask(&mut self) {
+        let most = usize::try_from(self.limit - self.report.given).unwrap_or(usize::MAX).min(HELD);
+        let room = self.held_bytes < HELD_BYTES;
+        for (number, lane) in self.lanes.iter_mut().enumerate() {
+            if (lane.held.is_empty() || (room && lane.held.len() < most))
+                && let Some(mut batches) = lane.idle.take()
+            {
+                self.asked.push(async move { (number, batches.next().await, batches) }.boxed());
+            }
+        }
+    }
+
+    fn take(&mut self, (number, item, batches): Answer, found: &mut Found) {
+        let lane = &mut self.lanes[number];
+        match item {
+            Some(Ok(sifted)) => {
+                self.report.counts.add(&sifted.counts);
+                if let Some(behind) = sifted.behind {
+                    self.report.read.insert((lane.channel.clone(), lane.partition.unwrap_or(0)), behind);
+                }
+                lane.reached = sifted.reached;
+                found.waits = sifted.waits;
+                self.held_bytes += sifted.kept.iter().map(|kept| kept.message.size()).sum::<usize>();
+                lane.held.extend(sifted.kept);
+            }
+            Some(Err(fault)) => {
+                self.report.faults += 1;
+                found.faults.push(fault);
+            }
+            None => {
+                lane.ended = true;
+                return;
+            }
+        }
+        lane.idle = Some(batches);
+    }
+
+    /// Gives what no lane can have anything before any more.
+    ///
+    /// Merged by timestamp, a message comes after all that precede it in its lane; so its place is the latest timestamp up to it, and
+    /// among equal ones the first lane comes first.
+    fn give(&mut self, messages: &mut Vec<(Arc<str>, Message)>) {
+        while self.report.given < self.limit {
+            let heads = self.lanes.iter().enumerate().filter_map(|(number, lane)| lane.held.front().map(|kept| (kept.reached, number)));
+            let Some(first) = heads.min() else { return };
+            let behind = |(number, lane): (usize, &Lane)| lane.ended || !lane.held.is_empty() || (lane.reached, number) > first;
+            if !self.lanes.iter().enumerate().all(behind) {
+                return;
+            }
+            let lane = &mut self.lanes[first.1];
+            if let Some(kept) = lane.held.pop_front() {
+                self.held_bytes -= kept.message.size();
+                self.report.given += 1;
+                messages.push((lane.integration.clone(), kept.message));
+            }
+        }
+    }
+}
+
+impl Report {
+    /// How much of the range was passed, from 0 to 1; `None` if the range is empty.
+    pub fn progress(&self) -> Option<f64> {
+        (self.at_most > 0).then(|| (self.counts.passed as f64 / self.at_most as f64).min(1.0))
+    }
+
+    /// How long it will go on at the speed so far; `None` before anything is known.
+    pub fn eta(&self) -> Option<Duration> {
+        let done = self.progress().filter(|done| *done > 0.0)?;
+        Some(self.elapsed.mul_f64((1.0 - done) / done))
+    }
+
+    /// Messages and bytes a second.
+    pub fn rates(&self) -> (f64, f64) {
+        let seconds = self.elapsed.as_secs_f64().max(1e-6);
+        (self.counts.scanned as f64 / seconds, self.counts.bytes as f64 / seconds)
+    }
+
+    /// How far it is: `42 %  2,100,000 scanned  17 matched  4.8 M/s  ETA 3 s`.
+    pub fn progress_line(&self) -> String {
+        let percent = self.progress().map_or_else(|| "–".to_owned(), |done| format!("{:.0} %", done * 100.0));
+        let eta = self.eta().map_or_else(|| "–".to_owned(), figure::duration);
+        let Tally { scanned, matched, .. } = self.counts;
+        let (rate, _) = self.rates();
+        format!("{percent}  {} scanned  {} matched  {}/s  ETA {eta}", figure::count(scanned), figure::count(matched), figure::rate(rate))
+    }
+}
+
+/// The closing report in one sentence.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tally { scanned, matched, undecodable, failed, bytes, paths, .. } = self.counts;
+        let (rate, byte_rate) = self.rates();
+        write!(f, "scanned {}, matched {}", figure::grouped(scanned), figure::grouped(matched))?;
+        if self.complete && self.given < matched {
+            write!(f, " (the first {} given)", figure::grouped(self.given))?;
+        }
+        write!(f, ", undecodable {}, filter errors {}", figure::grouped(undecodable), figure::grouped(failed))?;
+        if let Some(said) = self.said.as_ref() {
+            write!(f, " ({})", crate::domain::text::SafeText::new(said))?;
+        }
+        write!(f, "; {} in {:.2} s", figure::bytes(bytes), self.elapsed.as_secs_f64())?;
+        write!(f, ", {} messages/s, {}/s", figure::rate(rate), figure::bytes(byte_rate as u64))?;
+        let ways = Path::ALL.into_iter().zip(paths).filter(|(_, count)| *count > 0);
+        let ways: Vec<_> = ways.map(|(path, count)| format!("{} {}", path.words(), figure::grouped(count))).collect();
+        if ways.is_empty() { Ok(()) } else { write!(f, "; {}", ways.join(", ")) }
+    }
+}

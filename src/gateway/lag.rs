@@ -1,0 +1,215 @@
+//! Groups and their lag, looked at again and again: what was seen of every position is kept, in bounded memory, and judged.
+
+use super::{Gateway, cannot};
+use crate::adapters::session::Groups;
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::group::{Group, Mark, Standing};
+use crate::domain::lag::{Behind, Board, GroupLag, GroupView, PartitionLag, Rules, Track, judge_group};
+use crate::domain::time::Timestamp;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Times asked for at once, at most.
+pub const STAMPS: usize = 1_000;
+/// Partitions of one group whose times are asked for a list, those with the greatest lag first.
+const STAMPS_OF_A_ROW: usize = 64;
+/// Times remembered; those not asked for of late are forgotten first.
+const REMEMBERED: usize = 20_000;
+
+/// What was seen, by integration.
+pub(super) struct Pasts {
+    /// Time that never goes back, whatever happens to the clock.
+    epoch: (Timestamp, Instant),
+    rules: Rules,
+    by_integration: HashMap<Arc<str>, Past>,
+}
+
+#[derive(Default)]
+struct Past {
+    groups: HashMap<Arc<str>, Vec<Watched>>,
+    stamps: HashMap<Mark, Timestamp>,
+}
+
+struct Watched {
+    channel: Arc<str>,
+    partition: Option<i32>,
+    track: Track,
+}
+
+impl Default for Pasts {
+    fn default() -> Self {
+        let epoch = (Timestamp(jiff::Timestamp::now().as_millisecond()), Instant::now());
+        Self { epoch, rules: Rules::default(), by_integration: HashMap::new() }
+    }
+}
+
+impl Pasts {
+    fn now(&self) -> Timestamp {
+        let (wall, began) = self.epoch;
+        Timestamp(wall.0.saturating_add(i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    fn of(&mut self, integration: &str) -> &mut Past {
+        if !self.by_integration.contains_key(integration) {
+            self.by_integration.insert(integration.into(), Past::default());
+        }
+        self.by_integration.entry(integration.into()).or_default()
+    }
+
+    /// Takes in one look at a group, and judges it.
+    fn take(&mut self, integration: &str, group: &Group, standings: Result<Vec<Standing>, Fault>) -> (GroupLag, Vec<PartitionLag>) {
+        let (now, rules) = (self.now(), self.rules);
+        let standings = match standings {
+            Ok(standings) => standings,
+            Err(fault) => {
+                let group = Group { fault: Some(fault), ..group.clone() };
+                let nothing = Track::default();
+                return judge_group(&group, &[], |_| &nothing, now, &rules);
+            }
+        };
+        let past = self.of(integration).groups.entry(group.name.clone()).or_default();
+        align(past, &standings);
+        for (watched, standing) in past.iter_mut().zip(&standings) {
+            watched.track.push(now, standing, &rules);
+        }
+        judge_group(group, &standings, |at| &past[at].track, now, &rules)
+    }
+}
+
+/// Puts the tracks into the order of the standings; what is no longer there is forgotten, what is new begins.
+fn align(past: &mut Vec<Watched>, standings: &[Standing]) {
+    let same = |watched: &Watched, standing: &Standing| watched.channel == standing.channel && watched.partition == standing.partition;
+    if past.len() == standings.len() && past.iter().zip(standings).all(|(watched, standing)| same(watched, standing)) {
+        return;
+    }
+    let mut before: HashMap<(Arc<str>, Option<i32>), Track> =
+        past.drain(..).map(|watched| ((watched.channel, watched.partition), watched.track)).collect();
+    past.extend(standings.iter().map(|standing| {
+        let key = (standing.channel.clone(), standing.partition);
+        let track = before.remove(&key).unwrap_or_default();
+        Watched { channel: key.0, partition: key.1, track }
+    }));
+}
+
+impl Gateway {
+    fn pasts(&self) -> MutexGuard<'_, Pasts> {
+        self.pasts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What knows the groups of an integration; `None` where a system has none.
+    async fn groups_of(&self, integration: &str) -> Result<Option<Arc<dyn Groups>>, Fault> {
+        Ok(self.session(integration).await?.groups)
+    }
+
+    /// Looks at every group of an integration; `None` where its system has no groups.
+    pub async fn lags(&self, integration: &str) -> Result<Option<Board>, Fault> {
+        let Some(table) = self.lag_table(integration).await? else { return Ok(None) };
+        let (groups, gaps) = table;
+        Ok(Some(Board { groups: groups.into_iter().map(|(group, _)| group).collect(), gaps }))
+    }
+
+    /// As [`Gateway::lags`], with every partition of every group.
+    pub async fn lag_table(&self, integration: &str) -> Result<Option<LagTable>, Fault> {
+        let Some(handle) = self.groups_of(integration).await? else { return Ok(None) };
+        let listing = handle.groups().await?;
+        let names: Vec<Arc<str>> = listing.groups.iter().map(|group| group.name.clone()).collect();
+        let standings = handle.standings(&names).await?;
+        let mut pasts = self.pasts();
+        let listed: HashSet<&Arc<str>> = names.iter().collect();
+        if listing.gaps.is_empty() {
+            pasts.of(integration).groups.retain(|name, _| listed.contains(name));
+        }
+        let judged = listing.groups.iter().zip(standings).map(|(group, standings)| pasts.take(integration, group, standings)).collect();
+        Ok(Some((judged, listing.gaps)))
+    }
+
+    /// Looks at one group: its partitions with the time that each is behind, and its members.
+    pub async fn lag_of(&self, integration: &str, group: &str) -> Result<GroupView, Fault> {
+        let handle = self.groups_of(integration).await?.ok_or_else(|| cannot("look at groups of", integration, "groups"))?;
+        let name: [Arc<str>; 1] = [group.into()];
+        let (description, standings) = tokio::join!(handle.describe(group), handle.standings(&name));
+        let description = description?;
+        let standings = standings?.pop().unwrap_or_else(|| {
+            Err(Fault::new(Kind::Protocol, "look at group", format!("{integration}/{group}"), "the system gave no answer for this group"))
+        })?;
+        let (lag, mut partitions) = self.pasts().take(integration, &description.group, Ok(standings));
+        self.stamp(integration, &mut partitions.iter_mut().collect::<Vec<_>>()).await?;
+        Ok(GroupView { lag, partitions, members: description.members })
+    }
+
+    /// Fills in when the next message of each partition was made, for the first [`STAMPS`] that are behind; how many were left out.
+    pub async fn stamp(&self, integration: &str, partitions: &mut [&mut PartitionLag]) -> Result<usize, Fault> {
+        let mut marks: Vec<Mark> = partitions.iter().filter_map(|partition| partition.next()).collect();
+        let left_out = marks.len().saturating_sub(STAMPS);
+        marks.truncate(STAMPS);
+        let known = self.stamps(integration, &marks).await?;
+        for partition in partitions {
+            partition.stamp = partition.next().and_then(|mark| known.get(&mark).copied());
+        }
+        Ok(left_out)
+    }
+
+    /// How long these groups are behind, by what was seen at the last look.
+    pub async fn behind(&self, integration: &str, groups: &[Arc<str>]) -> Result<Vec<(Arc<str>, Behind)>, Fault> {
+        let (rows, now) = {
+            let mut pasts = self.pasts();
+            let now = pasts.now();
+            let past = pasts.of(integration);
+            let rows: Vec<_> = groups.iter().map(|group| (group.clone(), next_of(past.groups.get(group)))).collect();
+            (rows, now)
+        };
+        let mut marks: Vec<Mark> = rows.iter().flat_map(|(_, next)| next.iter().flatten().take(STAMPS_OF_A_ROW).cloned()).collect();
+        marks.truncate(STAMPS);
+        let known = self.stamps(integration, &marks).await?;
+        let behind = |next: Option<Vec<Mark>>| {
+            let Some(next) = next else { return Behind::default() };
+            if next.is_empty() {
+                return Behind { time: Some(Duration::ZERO), whole: true };
+            }
+            let times: Vec<Timestamp> = next.iter().filter_map(|mark| known.get(mark).copied()).collect();
+            Behind { time: times.iter().min().map(|oldest| now.since(*oldest)), whole: times.len() == next.len() }
+        };
+        Ok(rows.into_iter().map(|(name, next)| (name, behind(next))).collect())
+    }
+
+    /// The times of the messages at these marks, as far as they could be told. A mark that was asked for once is not asked for again.
+    async fn stamps(&self, integration: &str, marks: &[Mark]) -> Result<HashMap<Mark, Timestamp>, Fault> {
+        let mut known: HashMap<Mark, Timestamp> = {
+            let mut pasts = self.pasts();
+            let stamps = &pasts.of(integration).stamps;
+            marks.iter().filter_map(|mark| Some((mark.clone(), *stamps.get(mark)?))).collect()
+        };
+        let ask: Vec<Mark> = marks.iter().filter(|mark| !known.contains_key(mark)).cloned().collect();
+        if ask.is_empty() {
+            return Ok(known);
+        }
+        let Some(handle) = self.groups_of(integration).await? else { return Ok(known) };
+        let answers = handle.stamps(&ask).await;
+        let new: HashMap<Mark, Timestamp> = ask.into_iter().zip(answers).filter_map(|(mark, answer)| Some((mark, answer.ok()??))).collect();
+        let mut pasts = self.pasts();
+        let stamps = &mut pasts.of(integration).stamps;
+        if stamps.len() + new.len() > REMEMBERED {
+            stamps.clone_from(&known);
+        }
+        stamps.extend(new.iter().map(|(mark, stamp)| (mark.clone(), *stamp)));
+        known.extend(new);
+        Ok(known)
+    }
+}
+
+/// Every group with its partitions, and what could not be listed.
+pub type LagTable = (Vec<(GroupLag, Vec<PartitionLag>)>, Vec<Fault>);
+
+/// The next messages of the partitions that are behind, the one with the greatest lag first; `None` if the group was never seen.
+fn next_of(past: Option<&Vec<Watched>>) -> Option<Vec<Mark>> {
+    let mut next: Vec<(u64, Mark)> = past?
+        .iter()
+        .filter_map(|watched| {
+            let (offset, lag) = watched.track.next().filter(|(_, lag)| *lag > 0)?;
+            Some((lag, Mark { channel: watched.channel.clone(), partition: watched.partition?, offset }))
+        })
+        .collect();
+    next.sort_by_key(|(lag, _)| std::cmp::Reverse(*lag));
+    Some(next.into_iter().map(|(_, mark)| mark).collect())
+}

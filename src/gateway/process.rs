@@ -1,0 +1,202 @@
+//! `process`: consume, process, publish, exactly once. Seed 1's transactional pattern as a loop that survives rebalances, the loss of
+//! brokers and its own death: what a transaction consumed and published takes effect together, or comes again.
+
+use super::{Gateway, cannot};
+use crate::adapters::session::{Source, Transact, Transaction};
+use crate::domain::address::Address;
+use crate::domain::fault::Fault;
+use crate::domain::message::{Message, Outgoing};
+use crate::domain::operation::PUBLISH;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+/// How long an empty source is listened to before the loop looks whether it should stop.
+const LISTEN: Duration = Duration::from_millis(200);
+
+/// What is to be processed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    pub integration: String,
+    /// The name of the transactions and of the member: each process that works at the same time needs one of its own, and the same one
+    /// again after a restart.
+    pub name: String,
+    pub source: Source,
+    /// A transaction ends after so many messages,
+    pub most: usize,
+    /// or so long after its first one, whatever comes first.
+    pub within: Duration,
+}
+
+/// How far a job is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Processed {
+    /// Messages consumed by transactions that were committed.
+    pub consumed: u64,
+    /// Messages published by them.
+    pub published: u64,
+    pub commits: u64,
+    /// Transactions that came to nothing; what they had consumed came again.
+    pub aborts: u64,
+    /// Why the last one did.
+    pub trouble: Option<Fault>,
+}
+
+impl Gateway {
+    /// Consumes channels as a member of a group, has each message turned into what is to be published, and ends with what was done
+    /// when `stop` is cancelled; the transaction under way is finished first. Dropping the future aborts it.
+    ///
+    /// The fault is for what waiting does not mend: we were fenced off, something is forbidden or missing, or `work` failed; then
+    /// nothing of the last transaction took effect. `work` may be called more than once for a message, and what it returns counts
+    /// once: it must have no other effects. `progress` says meanwhile how far it is.
+    pub async fn process<W, F>(
+        &self,
+        job: &Job,
+        mut work: W,
+        stop: CancellationToken,
+        progress: &watch::Sender<Processed>,
+    ) -> Result<(), Fault>
+    where
+        W: FnMut(Message) -> F,
+        F: Future<Output = Result<Vec<(Arc<str>, Outgoing)>, Fault>>,
+    {
+        for channel in &job.source.channels {
+            self.permit(PUBLISH.risk, &Address::new(&job.integration, channel))?;
+        }
+        tracing::info!(target: "audit", operation = "process", integration = job.integration, name = job.name, group = %job.source.group, "intent");
+        let outcome = self.keep_processing(job, &mut work, &stop, progress).await;
+        let done = progress.borrow().clone();
+        let failed = outcome.as_ref().err().map(ToString::to_string);
+        tracing::info!(target: "audit", operation = "process", name = job.name, done.consumed, done.published, done.commits, done.aborts, failed, "outcome");
+        outcome
+    }
+
+    /// Begins sessions until one ends as it should.
+    async fn keep_processing<W, F>(
+        &self,
+        job: &Job,
+        work: &mut W,
+        stop: &CancellationToken,
+        progress: &watch::Sender<Processed>,
+    ) -> Result<(), Fault>
+    where
+        W: FnMut(Message) -> F,
+        F: Future<Output = Result<Vec<(Arc<str>, Outgoing)>, Fault>>,
+    {
+        let reconnect = self.supervised(&job.integration)?.integration.reconnect.clone();
+        let mut wait = reconnect.delay;
+        while !stop.is_cancelled() {
+            let commits = progress.borrow().commits;
+            let ended = match self.transact(&job.integration).await {
+                Ok(transact) => work_on(&*transact, job, work, stop, progress).await,
+                Err(fault) => Err(fault),
+            };
+            let Err(fault) = ended else { return Ok(()) };
+            if !fault.kind.is_transient() {
+                return Err(fault);
+            }
+            progress.send_modify(|done| done.trouble = Some(fault));
+            if progress.borrow().commits > commits {
+                wait = reconnect.delay;
+            }
+            tokio::select! {
+                () = sleep(wait) => wait = (wait * 2).min(reconnect.max_delay),
+                () = stop.cancelled() => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn transact(&self, integration: &str) -> Result<Arc<dyn Transact>, Fault> {
+        // Begun when it was permitted, it goes on: it must not stop in the middle because a time is over.
+        self.whole_session(integration).await?.transact.ok_or_else(|| cannot("process", integration, "transactions"))
+    }
+}
+
+/// One session: transaction after transaction.
+async fn work_on<W, F>(
+    transact: &dyn Transact,
+    job: &Job,
+    work: &mut W,
+    stop: &CancellationToken,
+    progress: &watch::Sender<Processed>,
+) -> Result<(), Fault>
+where
+    W: FnMut(Message) -> F,
+    F: Future<Output = Result<Vec<(Arc<str>, Outgoing)>, Fault>>,
+{
+    let mut session = transact.begin(&job.name, Some(job.source.clone())).await?;
+    while !stop.is_cancelled() {
+        let fault = match transaction(&mut *session, job, work, stop).await {
+            Ok(Some((consumed, published))) => {
+                progress.send_modify(|done| {
+                    done.consumed += consumed;
+                    done.published += published;
+                    done.commits += 1;
+                });
+                continue;
+            }
+            Ok(None) => continue,
+            Err(failed) => failed,
+        };
+        session.abort().await?;
+        let (again, fault) = match fault {
+            Failed::Ours(fault) => (false, fault),
+            // What the group gave to others, or what a broker did not take in time, comes again.
+            Failed::System(fault) => (fault.kind.is_transient(), fault),
+        };
+        progress.send_modify(|done| {
+            done.aborts += 1;
+            done.trouble = Some(fault.clone());
+        });
+        if !again {
+            return Err(fault);
+        }
+    }
+    session.end().await
+}
+
+enum Failed {
+    /// `work` itself, or what it wanted published.
+    Ours(Fault),
+    System(Fault),
+}
+
+/// One transaction; `None` if nothing came.
+async fn transaction<W, F>(
+    session: &mut dyn Transaction,
+    job: &Job,
+    work: &mut W,
+    stop: &CancellationToken,
+) -> Result<Option<(u64, u64)>, Failed>
+where
+    W: FnMut(Message) -> F,
+    F: Future<Output = Result<Vec<(Arc<str>, Outgoing)>, Fault>>,
+{
+    let (mut consumed, mut published, mut until) = (0, 0, None::<Instant>);
+    while consumed < job.most {
+        let wait = until.map_or(LISTEN, |until| until.saturating_duration_since(Instant::now()));
+        let messages = session.take(job.most - consumed, wait).await.map_err(Failed::System)?;
+        if messages.is_empty() && consumed == 0 {
+            return Ok(None);
+        }
+        until.get_or_insert_with(|| Instant::now() + job.within);
+        for message in messages {
+            for (channel, outgoing) in work(message).await.map_err(Failed::Ours)? {
+                session
+                    .publish(&channel, outgoing)
+                    .await
+                    .map_err(|fault| if fault.kind.is_transient() { Failed::System(fault) } else { Failed::Ours(fault) })?;
+                published += 1;
+            }
+            consumed += 1;
+        }
+        if stop.is_cancelled() || until.is_some_and(|until| until <= Instant::now()) {
+            break;
+        }
+    }
+    session.commit().await.map_err(Failed::System)?;
+    Ok(Some((consumed as u64, published)))
+}

@@ -1,0 +1,20 @@
+//! What became of the last change, drawn.
+
+use super::plan::scrolled;
+use crate::app::layout::PLAN_WIDTH;
+use crate::app::model::Model;
+use crate::app::overlays::outcome;
+use crate::app::overlays::plan::{self, FOOT};
+use crate::ui::widgets::panel;
+use crate::ui::widgets::text::Canvas;
+use ratatui::layout::Rect;
+
+pub(super) fn draw(canvas: &mut Canvas, model: &Model, offset: usize) {
+    let Some(last) = &model.changes.last else { return };
+    let (_, width) = plan::page(model, 0);
+    let rows = outcome::rows(last, width);
+    let height = u16::try_from(rows.len()).unwrap_or(u16::MAX).saturating_add(FOOT);
+    let title = format!("{} {}: what became of it", last.change.request.spec.title, last.change.request.address);
+    let inside = panel::open(canvas, PLAN_WIDTH, height, &title, "Esc close");
+    scrolled(canvas, Rect { height: inside.height.saturating_sub(FOOT), ..inside }, &rows, offset);
+}

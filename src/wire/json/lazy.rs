@@ -1,0 +1,139 @@
+//! JSON read only as far as a path asks: one pass over the tokens, no tree, nothing copied but texts with escapes.
+
+use super::reader::{JsonError, Quoted, Reader, Token};
+use crate::domain::query::{Node, Step};
+use crate::domain::value::Value;
+use std::borrow::Cow;
+
+/// Whether a test holds for one of the places that a path leads to. All of the text is read, because what is wrong at its end is not JSON
+/// either; an error says so, whatever the test said before.
+pub fn any_at(text: &str, steps: &[Step], test: &mut dyn FnMut(&Node<'_>) -> bool) -> Result<bool, JsonError> {
+    let mut search = Search { text, reader: Reader::new(text), test, found: false, stop: false };
+    search.value(steps)?;
+    while search.reader.token()?.is_some() {}
+    Ok(search.found)
+}
+
+/// The same in a text that is known to be JSON; what stands behind the first place that passes is not read.
+pub fn any_at_valid(text: &str, steps: &[Step], test: &mut dyn FnMut(&Node<'_>) -> bool) -> bool {
+    let mut search = Search { text, reader: Reader::new(text), test, found: false, stop: true };
+    // An error would be one of the text, which has none.
+    search.value(steps).is_ok() && search.found
+}
+
+struct Search<'a, 't> {
+    text: &'a str,
+    reader: Reader<'a>,
+    test: &'t mut dyn FnMut(&Node<'_>) -> bool,
+    found: bool,
+    /// Whether the first success ends the search.
+    stop: bool,
+}
+
+impl<'a> Search<'a, '_> {
+    fn over(&self) -> bool {
+        self.stop && self.found
+    }
+
+    /// Searches the value that comes next.
+    fn value(&mut self, steps: &[Step]) -> Result<(), JsonError> {
+        match self.reader.token()? {
+            Some(token) => self.from(token, steps),
+            None => Ok(()),
+        }
+    }
+
+    /// Searches the value that starts with this token, and goes behind it.
+    fn from(&mut self, token: Token<'a>, steps: &[Step]) -> Result<(), JsonError> {
+        let Some((step, rest)) = steps.split_first() else { return self.test(token) };
+        match (token, step) {
+            (Token::BeginObject, Step::Key(name)) => {
+                while let Some(Token::Key(key)) = self.reader.token()? {
+                    if is(key, name) {
+                        self.value(rest)?;
+                    } else {
+                        self.skip_next()?;
+                    }
+                    if self.over() {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+            (Token::BeginArray, Step::Index(wanted)) => {
+                let mut index = 0;
+                while let Some(item) = self.reader.token()?.filter(|token| *token != Token::EndArray) {
+                    if index == *wanted {
+                        self.from(item, rest)?;
+                    } else {
+                        self.skip(item)?;
+                    }
+                    if self.over() {
+                        break;
+                    }
+                    index += 1;
+                }
+                Ok(())
+            }
+            (token, _) => self.skip(token),
+        }
+    }
+
+    fn test(&mut self, token: Token<'a>) -> Result<(), JsonError> {
+        // After a success only the grammar is of interest.
+        if self.found {
+            return self.skip(token);
+        }
+        self.found = match token {
+            Token::Text(text) => (self.test)(&Node::Text(text.resolve().0)),
+            Token::Number(digits) => (self.test)(&Node::Number(Cow::Borrowed(digits))),
+            Token::Bool(truth) => (self.test)(&Node::Tree(&Value::Bool(truth))),
+            Token::Null => (self.test)(&Node::Tree(&Value::Null)),
+            Token::BeginObject | Token::BeginArray => {
+                let start = self.reader.position() - 1;
+                self.skip(token)?;
+                let part = &self.text[start..self.reader.position()];
+                (self.test)(&Node::Within(&|search| any_within(part, search)))
+            }
+            Token::EndObject | Token::EndArray | Token::Key(_) => false,
+        };
+        Ok(())
+    }
+
+    fn skip_next(&mut self) -> Result<(), JsonError> {
+        self.reader.token()?.map_or(Ok(()), |token| self.skip(token))
+    }
+
+    /// Goes behind the value that started with this token.
+    fn skip(&mut self, token: Token<'a>) -> Result<(), JsonError> {
+        if matches!(token, Token::BeginObject | Token::BeginArray) {
+            let depth = self.reader.depth();
+            while self.reader.depth() >= depth {
+                self.reader.token()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is(key: Quoted<'_>, name: &str) -> bool {
+    if key.is_escaped() { key.resolve().0 == name } else { key.raw == name }
+}
+
+/// Whether a search is true for a name or a scalar, as it is printed, in a text that is known to be JSON.
+fn any_within(text: &str, search: &dyn Fn(&[u8]) -> bool) -> bool {
+    let mut reader = Reader::new(text);
+    while let Ok(Some(token)) = reader.token() {
+        let found = match token {
+            Token::Key(text) | Token::Text(text) => search(text.resolve().0.as_bytes()),
+            Token::Number(digits) => search(digits.as_bytes()),
+            Token::Bool(truth) => search(if truth { b"true" } else { b"false" }),
+            Token::Null => search(b"null"),
+            Token::BeginObject | Token::EndObject | Token::BeginArray | Token::EndArray => false,
+        };
+        if found {
+            return true;
+        }
+    }
+    false
+}
