@@ -16,6 +16,10 @@ variable "kafka" {
   description = "where the broker of docker-compose.yml listens"
 }
 
+variable "nats" {
+  default = "localhost:4222"
+}
+
 variable "password" {
   default   = "not-a-secret-here" # in your own profile: password = "${env.KAFKA_PASSWORD}"
   sensitive = true
@@ -28,12 +32,21 @@ safety {
   arm_for    = "5m"      # so long it stays armed, an hour at most
 }
 
-# ── The broker of docker-compose.yml ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── The systems of docker-compose.yml ────────────────────────────────────────────────────────────────────────────────────────────────────
 integration "kafka" {
   type = "kafka"
 
   endpoint {
     address = var.kafka # "host", "host:port", "kafka://host:port"; the port is 9092 unless said
+  }
+}
+
+# Subjects, JetStream's streams and consumers, services: nats.hcl beside this file has every way to log in.
+integration "nats" {
+  type = "nats"
+
+  endpoint {
+    address = var.nats # "host", "host:port", "nats://host:port"; the port is 4222 unless said
   }
 }
 

@@ -92,10 +92,11 @@ async fn every_failure_of_tls_has_its_own_cause() {
         (&mutual, tls(&mutual, "CA", None), Kind::Unauthorized, "certificate"),
         (&mutual, tls(&mutual, "CA", Some("STRANGER")), Kind::Unauthorized, "certificate"),
         (&mutual, tls(&mutual, "OTHER_CA", Some("CLIENT")), Kind::Unauthorized, "authority that is not trusted"),
-        (&mutual, None, Kind::Unauthorized, "nothing but TLS"),
+        // A server that demands TLS gets it, checked against the system's authorities.
+        (&mutual, None, Kind::Unauthorized, "authority that is not trusted"),
         (&expired, tls(&expired, "CA", None), Kind::Unauthorized, "expired"),
         (&wrong_host, tls(&wrong_host, "CA", None), Kind::Unauthorized, "it is for broker.example"),
-        (plain, tls(&mutual, "CA", None), Kind::Protocol, "does not speak TLS"),
+        (plain, tls(&mutual, "CA", None), Kind::Protocol, "not TLS"),
     ] {
         let mut integration = nats.integration();
         integration.endpoint.tls = tls;
@@ -177,7 +178,7 @@ async fn subjects_are_tailed_by_patterns_and_become_known() {
     let subjects: Vec<&str> = tail.messages.iter().map(|m| m.channel.strip_prefix(&format!("{root}.")).expect("ours")).collect();
     assert_eq!(subjects, ["a", "b", "c.d"], "each once, in order");
     let headers: Vec<_> = tail.messages[0].headers.iter().map(|h| (&h.name[..], h.value.as_deref().expect("a value"))).collect();
-    assert_eq!(headers, [(&b"b"[..], &b"1"[..]), (b"a", b"2"), (b"b", b"3")], "headers in order with duplicates");
+    assert_eq!(headers, [(&b"a"[..], &b"2"[..]), (b"b", b"1"), (b"b", b"3")], "headers by name, duplicates in their order");
     let listed = session.inspect.channels().await.expect("a list");
     let row = listed.iter().find(|channel| *channel.name == *format!("{root}.c.d")).expect("a subject that was seen");
     assert_eq!((row.kind, row.can.words(), row.depth), ("subject", vec!["tail", "publish"], Amount::Unknown));
@@ -207,7 +208,7 @@ async fn another_clients_streams_and_consumers_are_told_and_read() {
     let group: Arc<str> = format!("{stream}/python").into();
     let groups = session.groups.as_ref().expect("groups");
     let listed = groups.groups().await.expect("a list");
-    assert!(listed.iter().any(|found| found.name == group && found.kind.as_str() == "pull"), "{listed:?}");
+    assert!(listed.groups.iter().any(|found| found.name == group && found.kind.as_str() == "pull"), "{listed:?}");
     let standings = groups.standings(std::slice::from_ref(&group)).await.expect("standings");
     let standing = &standings[0].as_ref().expect("a standing")[0];
     assert_eq!((&*standing.channel, standing.committed, standing.end), (&*channel, Some(2), Some(1_201)));

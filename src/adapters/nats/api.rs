@@ -2,10 +2,10 @@
 //!
 //! Answers are read leniently: a server of 2.9 leaves out what a server of 2.12 tells.
 
-use super::headers;
-use super::link::Link;
+use super::link::{Link, is_nobody};
 use super::model::{ConsumerInfo, StreamInfo};
 use crate::domain::fault::{Fault, Kind};
+use async_nats::HeaderMap;
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -36,8 +36,9 @@ impl Api {
     pub(super) async fn call<T: DeserializeOwned>(&self, op: &'static str, target: &str, call: &str, body: &Value) -> Result<T, Fault> {
         let payload = if body.is_null() { String::new() } else { body.to_string() };
         let subject = format!("$JS.API.{call}");
-        let msg = self.link.request(op, &subject, None, payload.as_bytes()).await.map_err(|fault| aimed(fault, target))?;
-        if msg.headers.as_ref().is_some_and(|block| headers::read(block).status == Some(503)) {
+        let answer = self.link.request(op, &subject, HeaderMap::new(), payload.into()).await;
+        let msg = answer.map_err(|fault| aimed(fault, target))?;
+        if is_nobody(&msg) {
             return Err(no_jetstream(op, target));
         }
         let answer: Value = serde_json::from_slice(&msg.payload)
@@ -128,7 +129,7 @@ pub(super) fn refused(op: &'static str, target: &str, error: &Value) -> Fault {
         10_070 | 10_071 | 10_164 => fault(Kind::Rejected, "somebody else was first: look at the stream again"),
         10_077 => fault(Kind::Rejected, "the stream is full and discards what is new: purge it, or raise its limits"),
         10_023 | 10_028 | 10_047 | 10_002 => fault(Kind::Rejected, "raise the account's limits, or make room"),
-        10_099 | 10_100 | 10_101 => fault(Kind::Rejected, "a work queue gives each message to one consumer alone"),
+        10_099..=10_101 => fault(Kind::Rejected, "a work queue gives each message to one consumer alone"),
         _ => fault(
             match error.code {
                 404 => Kind::NotFound,

@@ -1,65 +1,50 @@
-//! Connecting: TCP, the server's `INFO`, TLS, the log-in, and what each failure means.
+//! Connecting: the client's options made of a profile, and what its failures to connect mean.
 
-use super::wire::{self, Op};
-use crate::adapters::tls::{self, TlsDial};
+use super::link::PULSE;
+use super::told::Told;
+use crate::adapters::tls;
 use crate::adapters::token_source::{self, TokenSource};
 use crate::adapters::wirelog::WireLog;
-use crate::config::profile::{Auth, Integration, Seed};
+use crate::config::profile::{Auth, Integration, Reconnect, Seed, Tls};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
+use async_nats::{AuthError, Client, ConnectError, ConnectErrorKind, ConnectOptions, ServerAddr};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::BytesMut;
-use serde::Deserialize;
-use serde_json::json;
+use std::error::Error;
 use std::io;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 const OP: &str = "connect to";
-
-pub(super) type Reader = Box<dyn AsyncRead + Send + Unpin>;
-pub(super) type Writer = Box<dyn AsyncWrite + Send + Unpin>;
-
-/// What a server says of itself. What an old one leaves out has its default.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Info {
-    pub(super) server_name: String,
-    pub(super) version: String,
-    pub(super) cluster: String,
-    pub(super) max_payload: usize,
-    pub(super) headers: bool,
-    pub(super) jetstream: bool,
-    pub(super) connect_urls: Vec<String>,
-    nonce: String,
-    tls_required: bool,
-    tls_available: bool,
-}
+/// Messages of one subscription that may wait for its reader, which takes them at once: room for the moments in which it is not run.
+pub(super) const WAITING: usize = 128 << 10;
+/// Commands that may wait for the connection: more than any caller has under way at once, so that they are taken in the order made.
+const QUEUED: usize = 8_192;
+/// A connection that is lost is tried again after this at first, and after twice the time each time, up to the longest pause: a
+/// cluster elects a leader within seconds.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The client tries for ever, even if nobody needs the connection any more: then it does so rarely, and stops when it has come back.
+const UNUSED_PAUSE: Duration = Duration::from_secs(60);
 
 /// How every server of a cluster is reached.
 pub(super) struct Dial {
-    pub(super) addresses: Vec<String>,
     pub(super) timeout: Duration,
     pub(super) log: WireLog,
+    /// The addresses, as faults name them.
+    pub(super) peer: SafeText,
     /// What answers are sent to; users that may not subscribe to `_INBOX.>` are given another prefix.
     pub(super) inbox_prefix: String,
-    tls: Option<TlsDial>,
+    addresses: Vec<ServerAddr>,
+    tls: Option<rustls::ClientConfig>,
+    tls_required: bool,
     /// TLS before the server's first word (`handshake_first`).
     tls_first: bool,
     auth: Auth,
     tokens: Option<Arc<dyn TokenSource>>,
-}
-
-/// A connection that is logged in.
-pub(super) struct Opened {
-    pub(super) reader: Reader,
-    pub(super) writer: Writer,
-    pub(super) peer: SafeText,
-    pub(super) info: Info,
-    /// What was read behind the answer to the log-in.
-    pub(super) left: BytesMut,
+    reconnect: Reconnect,
 }
 
 impl Dial {
@@ -76,155 +61,149 @@ impl Dial {
             Auth::Token(source) => Some(token_source::from_profile(source)),
             _ => None,
         };
+        let tls = match &integration.endpoint.tls {
+            Some(tls) => Some(tls::client_config(tls)?),
+            // A server may demand TLS without being asked: then it is checked against the system's authorities.
+            None => tls::client_config(&Tls::default()).ok(),
+        };
+        let peer = SafeText::from(integration.endpoint.addresses.join(","));
         Ok(Self {
-            addresses: integration.endpoint.addresses.clone(),
             timeout: integration.timeout,
             log,
             inbox_prefix: setting("inbox_prefix").unwrap_or("_INBOX").trim_end_matches('.').to_owned(),
-            tls: integration.endpoint.tls.as_ref().map(TlsDial::new).transpose()?,
+            addresses: integration.endpoint.addresses.iter().map(|address| server(address)).collect::<Result<_, _>>()?,
+            peer,
+            tls,
+            tls_required: integration.endpoint.tls.is_some(),
             tls_first: setting("tls_first") == Some("true"),
             auth: integration.auth.clone(),
             tokens,
+            reconnect: integration.reconnect.clone(),
         })
     }
 
-    /// Connects to one address and logs in.
-    pub(super) async fn open(&self, address: &str) -> Result<Opened, Fault> {
-        let peer = SafeText::new(address);
+    /// Connects to the first server that answers and logs in. `used` is alive as long as the connection is needed.
+    pub(super) async fn connect(&self, told: &Arc<Told>, used: Weak<()>) -> Result<Client, Fault> {
         let asked = Instant::now();
-        let opened = tokio::time::timeout(self.timeout, self.establish(address, &peer)).await.unwrap_or_else(|_| {
-            let cause = format!("no answer within {} s", self.timeout.as_secs_f32());
-            Err(Fault::new(Kind::Timeout, OP, peer.clone(), cause)
-                .next("check the address; a server that wants TLS first is silent too: tls_first = true in the config block"))
-        });
+        let options = self.options(told, used)?;
+        let opened = options.connect(self.addresses.clone()).await.map_err(|error| self.meaning(&error, told));
         let said = match &opened {
-            Ok(opened) => {
-                format!("{} {}{}", opened.info.server_name, opened.info.version, if self.tls.is_some() { ", TLS" } else { "" })
+            Ok(client) => {
+                let info = client.server_info();
+                format!("{} {}{}", info.server_name, info.version, if self.tls_required || info.tls_required { ", TLS" } else { "" })
             }
             Err(fault) => fault.cause.to_string(),
         };
-        self.log.record(&peer, "connect", said, asked.elapsed());
+        self.log.record(&self.peer, "connect", said, asked.elapsed());
         opened
     }
 
-    async fn establish(&self, address: &str, peer: &SafeText) -> Result<Opened, Fault> {
-        let (host, port) = split(address, peer)?;
-        let mut stream = tls::tcp(host, port, peer).await?;
-        let mut buffer = BytesMut::with_capacity(16 << 10);
-        let mut info = if self.tls_first { Info::default() } else { hello(&mut stream, &mut buffer, peer).await? };
-        let (mut reader, mut writer): (Reader, Writer) = match &self.tls {
-            None if info.tls_required => {
-                return Err(Fault::new(Kind::Unauthorized, OP, peer.clone(), "the server speaks nothing but TLS")
-                    .next("write tls:// before the address, or a tls block"));
-            }
-            None => {
-                let (reader, writer) = stream.into_split();
-                (Box::new(reader), Box::new(writer))
-            }
-            Some(_) if !self.tls_first && !info.tls_required && !info.tls_available => {
-                return Err(Fault::new(Kind::Protocol, OP, peer.clone(), "the server does not speak TLS")
-                    .next("remove the tls block, or use the server's TLS port"));
-            }
-            Some(tls) => {
-                let (reader, writer) = tokio::io::split(tls.handshake(stream, host, peer).await?);
-                (Box::new(reader), Box::new(writer))
-            }
-        };
+    fn options(&self, told: &Arc<Told>, used: Weak<()>) -> Result<ConnectOptions, Fault> {
+        let listener = told.clone();
+        let reconnect = self.reconnect.clone();
+        let connected = told.clone();
+        let mut options = self
+            .login(told)?
+            .name("mqdeck")
+            .connection_timeout(self.timeout)
+            .ping_interval(PULSE)
+            .subscription_capacity(WAITING)
+            .client_capacity(QUEUED)
+            .event_callback(move |event| {
+                listener.event(event);
+                std::future::ready(())
+            })
+            .reconnect_delay_callback(move |attempts| match used.strong_count() {
+                _ if !connected.was_up() => Duration::ZERO,
+                0 => UNUSED_PAUSE,
+                _ => pause(&reconnect, attempts),
+            });
+        if let Some(tls) = &self.tls {
+            options = options.tls_client_config(tls.clone());
+        }
         if self.tls_first {
-            info = hello(&mut reader, &mut buffer, peer).await?;
+            options = options.tls_first();
         }
-        let words = format!("CONNECT {}\r\nPING\r\n", self.login(&info, peer).await?);
-        let sent = async {
-            writer.write_all(words.as_bytes()).await?;
-            writer.flush().await
-        };
-        sent.await.map_err(|error| broken(&error, peer))?;
-        self.welcome(&mut reader, &mut buffer, peer).await?;
-        Ok(Opened { reader, writer, peer: peer.clone(), info, left: buffer })
+        Ok(options.require_tls(self.tls_required))
     }
 
-    /// The arguments of `CONNECT`.
-    async fn login(&self, info: &Info, peer: &SafeText) -> Result<serde_json::Value, Fault> {
-        let mut words = json!({
-            "verbose": false, "pedantic": false, "headers": true, "no_responders": true, "echo": true, "protocol": 1,
-            "lang": "rust", "name": "mqdeck", "version": env!("CARGO_PKG_VERSION"), "tls_required": self.tls.is_some(),
-        });
-        match &self.auth {
-            Auth::None => {}
+    /// Options that log in as the profile says.
+    fn login(&self, told: &Arc<Told>) -> Result<ConnectOptions, Fault> {
+        let options = ConnectOptions::new();
+        Ok(match &self.auth {
+            Auth::None => options,
             // A user without a password in a URL is a token, as in every NATS client.
-            Auth::Basic { username, password } if password.expose().is_empty() => words["auth_token"] = json!(username),
-            Auth::Basic { username, password } => {
-                words["user"] = json!(username);
-                words["pass"] = json!(password.expose());
-            }
-            Auth::Token(_) => {
-                if let Some(tokens) = &self.tokens {
-                    words["auth_token"] = json!(tokens.token().await?.secret.expose());
-                }
-            }
-            Auth::Nkey(seed) => {
-                let seed = match seed {
-                    Seed::Fixed(secret) => secret.expose().to_owned(),
-                    Seed::File(path) => read(path)?,
-                };
-                let pair = key_pair(seed.trim(), peer)?;
-                words["nkey"] = json!(pair.public_key());
-                words["sig"] = json!(sign(&pair, info, peer)?);
-            }
-            Auth::Creds(path) => {
-                let text = read(path)?;
-                let (Some(jwt), Some(seed)) = (section(&text, "NATS USER JWT"), section(&text, "USER NKEY SEED")) else {
-                    return Err(Fault::new(Kind::Usage, "read", path.display().to_string(), "there is no user's JWT and seed in it")
-                        .next("`nsc generate creds` writes such files"));
-                };
-                words["jwt"] = json!(jwt);
-                words["sig"] = json!(sign(&key_pair(seed, peer)?, info, peer)?);
-            }
+            Auth::Basic { username, password } if password.expose().is_empty() => options.token(username.clone()),
+            Auth::Basic { username, password } => options.user_and_password(username.clone(), password.expose().to_owned()),
+            Auth::Token(_) => self.tokens.clone().map_or(options, |tokens| fresh(tokens, told.clone())),
+            Auth::Nkey(Seed::Fixed(seed)) => options.nkey(seed.expose().trim().to_owned()),
+            Auth::Nkey(Seed::File(path)) => options.nkey(read(path)?.trim().to_owned()),
+            Auth::Creds(path) => options.credentials(&read(path)?).map_err(|error| {
+                Fault::new(Kind::Usage, "read", path.display().to_string(), error.to_string())
+                    .next("`nsc generate creds` writes such files")
+            })?,
             Auth::Scram { .. } => {
-                return Err(
-                    Fault::new(Kind::Usage, OP, peer.clone(), "NATS has no SCRAM").next("auth types: password, token, nkey, creds, mtls")
-                );
+                return Err(Fault::new(Kind::Usage, OP, self.peer.clone(), "NATS has no SCRAM")
+                    .next("auth types: password, token, nkey, creds, mtls"));
             }
-        }
-        Ok(words)
+        })
     }
 
-    /// Waits for the answer to the log-in.
-    async fn welcome(&self, reader: &mut Reader, buffer: &mut BytesMut, peer: &SafeText) -> Result<(), Fault> {
-        loop {
-            for op in wire::take(buffer).map_err(|cause| Fault::new(Kind::Protocol, OP, peer.clone(), cause))? {
-                match op {
-                    Op::Pong => return Ok(()),
-                    Op::Err(said) => return Err(self.refused(&said, peer)),
-                    Op::Info(_) | Op::Msg(_) | Op::Ping => {}
-                }
-            }
-            match reader.read_buf(buffer).await {
-                Ok(0) => return Err(self.hung_up(peer)),
-                Ok(_) => {}
-                // TLS 1.3: the server judges our certificate after we took the handshake for done.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(self.hung_up(peer)),
-                Err(error) => return Err(broken(&error, peer)),
-            }
+    /// What the client's failure to connect means.
+    fn meaning(&self, error: &ConnectError, told: &Told) -> Fault {
+        let source = error.source();
+        let said = source.map_or_else(|| error.to_string(), ToString::to_string);
+        let fault = |kind, cause: String| Fault::new(kind, OP, self.peer.clone(), cause);
+        match error.kind() {
+            ConnectErrorKind::AuthorizationViolation => self.refused("Authorization Violation"),
+            // Our own side failed before anything was sent.
+            ConnectErrorKind::Authentication => told.token_fault().unwrap_or_else(|| {
+                fault(Kind::Usage, "the seed of the nkey cannot be read".to_owned()).next("a user's seed begins with SU")
+            }),
+            ConnectErrorKind::Dns => tls::unresolved(&self.hosts(), source.unwrap_or(error), &self.peer),
+            ConnectErrorKind::TimedOut => fault(Kind::Timeout, format!("no answer within {} s", self.timeout.as_secs_f32()))
+                .next("check the address; a server that wants TLS first is silent too: tls_first = true in the config block"),
+            _ => match source.and_then(|source| source.downcast_ref::<io::Error>()) {
+                Some(error) => self.broken(error),
+                None if said.contains("broken pipe") || said.contains("got nothing") => self.hung_up(),
+                // The server's own word: it takes no more connections.
+                None => self.refused(said.trim_start_matches("nats: ")),
+            },
         }
     }
 
-    fn hung_up(&self, peer: &SafeText) -> Fault {
-        let fault = Fault::new(Kind::Unreachable, OP, peer.clone(), "the server closed the connection while we logged in");
-        match self.tls {
-            Some(_) => fault.next("with TLS that is often a client certificate that is missing or not trusted: client_cert, client_key"),
-            None => fault.next("the server may be shutting down or take no more connections: look at its log"),
+    fn broken(&self, error: &io::Error) -> Fault {
+        let strange = |cause: String| {
+            Fault::new(Kind::Protocol, OP, self.peer.clone(), cause)
+                .next("is this a NATS server's client port (4222 unless it was changed)?")
+        };
+        match error.kind() {
+            _ if error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>) => {
+                tls::meaning(error, &self.peer).unwrap_or_else(|| strange(error.to_string()))
+            }
+            io::ErrorKind::InvalidInput => strange(error.to_string()),
+            io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => self.hung_up(),
+            _ => tls::no_connection(error, &self.peer),
+        }
+    }
+
+    fn hung_up(&self) -> Fault {
+        let fault = Fault::new(Kind::Unreachable, OP, self.peer.clone(), "the server closed the connection while we logged in");
+        if self.tls_required {
+            fault.next("with TLS that is often a client certificate that is missing or not trusted: client_cert, client_key")
+        } else {
+            fault.next("the server may be shutting down or take no more connections: look at its log")
         }
     }
 
     /// What the server's refusal means. It says the same of every wrong log-in.
-    pub(super) fn refused(&self, said: &str, peer: &SafeText) -> Fault {
+    pub(super) fn refused(&self, said: &str) -> Fault {
         let lower = said.to_ascii_lowercase();
         if lower.contains("maximum connections") || lower.contains("maximum account") {
-            return Fault::new(Kind::Rejected, OP, peer.clone(), format!("the server takes no more connections: {said}"));
+            return Fault::new(Kind::Rejected, OP, self.peer.clone(), format!("the server takes no more connections: {said}"));
         }
-        if lower.contains("secure connection") || lower.contains("tls") {
-            return Fault::new(Kind::Unauthorized, OP, peer.clone(), said).next("write tls:// before the address, or a tls block");
+        if !lower.contains("auth") {
+            return Fault::new(Kind::Rejected, OP, self.peer.clone(), format!("the server says: {said}"));
         }
         let next = match &self.auth {
             Auth::None => "the server wants a log-in: write an auth block of type password, token, nkey or creds".to_owned(),
@@ -234,73 +213,55 @@ impl Dial {
             Auth::Scram { .. } => String::new(),
             Auth::Creds(path) => expired(path).unwrap_or_else(|| "the user may be expired, revoked or of another operator".to_owned()),
         };
-        Fault::new(Kind::Unauthorized, OP, peer.clone(), format!("the server does not accept our log-in: {said}")).next(next)
+        Fault::new(Kind::Unauthorized, OP, self.peer.clone(), format!("the server does not accept our log-in: {said}")).next(next)
+    }
+
+    fn hosts(&self) -> String {
+        self.addresses.iter().map(ServerAddr::host).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// Reads the server's first word.
-async fn hello(reader: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut, peer: &SafeText) -> Result<Info, Fault> {
-    let strange = |cause: String| {
-        Fault::new(Kind::Protocol, OP, peer.clone(), cause).next("is this a NATS server's client port (4222 unless it was changed)?")
-    };
-    loop {
-        match wire::take(buffer).map_err(strange)?.into_iter().next() {
-            Some(Op::Info(json)) => {
-                return serde_json::from_slice(&json).map_err(|error| strange(format!("its INFO is not JSON: {error}")));
-            }
-            Some(Op::Err(said)) => return Err(Fault::new(Kind::Rejected, OP, peer.clone(), said)),
-            Some(_) => return Err(strange("the server does not begin with INFO".to_owned())),
-            None => {}
+fn server(address: &str) -> Result<ServerAddr, Fault> {
+    address.parse().map_err(|error: io::Error| Fault::new(Kind::Usage, OP, address, error.to_string()).next("write host:port"))
+}
+
+/// How long to wait before the connection is tried again.
+fn pause(reconnect: &Reconnect, attempts: usize) -> Duration {
+    let doubled = FIRST_PAUSE.saturating_mul(1 << attempts.saturating_sub(1).min(10));
+    doubled.min(reconnect.max_delay).min(LONGEST_PAUSE)
+}
+
+/// Asks for a token each time the client connects: the one before may have ended.
+fn fresh(tokens: Arc<dyn TokenSource>, told: Arc<Told>) -> ConnectOptions {
+    ConnectOptions::with_auth_callback(move |_nonce| {
+        let (tokens, told) = (tokens.clone(), told.clone());
+        // The client wants an answer that may be looked at from several threads; a task's handle may.
+        let asked = tokio::spawn(async move { tokens.token().await });
+        async move {
+            let token = asked.await.map_err(|_| AuthError::new("the program is ending"))?;
+            let token = token.map_err(|fault| {
+                let said = AuthError::new(fault.cause.as_str());
+                told.no_token(fault);
+                said
+            })?;
+            let mut auth = async_nats::Auth::new();
+            auth.token = Some(token.secret.expose().to_owned());
+            Ok(auth)
         }
-        if reader.read_buf(buffer).await.map_err(|error| broken(&error, peer))? == 0 {
-            return Err(strange("the connection was closed before the server said INFO".to_owned()));
-        }
-    }
+    })
 }
 
-/// What a failed read or write means.
-pub(super) fn broken(error: &io::Error, peer: &SafeText) -> Fault {
-    tls::meaning(error, peer)
-        .unwrap_or_else(|| Fault::new(Kind::Unreachable, "talk to", peer.clone(), error.to_string()).next("it is tried again"))
-}
-
-fn split<'a>(address: &'a str, peer: &SafeText) -> Result<(&'a str, u16), Fault> {
-    let parts = address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-    let (host, port) = parts.ok_or_else(|| Fault::new(Kind::Usage, OP, peer.clone(), "this is not host:port"))?;
-    Ok((host.trim_start_matches('[').trim_end_matches(']'), port))
-}
-
-fn read(path: &std::path::Path) -> Result<String, Fault> {
+fn read(path: &Path) -> Result<String, Fault> {
     std::fs::read_to_string(path).map_err(|error| {
         Fault::new(Kind::Usage, "read", path.display().to_string(), error.to_string()).next("the auth block names this file")
     })
 }
 
-fn key_pair(seed: &str, peer: &SafeText) -> Result<nkeys::KeyPair, Fault> {
-    nkeys::KeyPair::from_seed(seed)
-        .map_err(|_| Fault::new(Kind::Usage, OP, peer.clone(), "the seed of the nkey cannot be read").next("a user's seed begins with SU"))
-}
-
-fn sign(pair: &nkeys::KeyPair, info: &Info, peer: &SafeText) -> Result<String, Fault> {
-    if info.nonce.is_empty() {
-        return Err(Fault::new(Kind::Rejected, OP, peer.clone(), "the server gives nothing to sign: it does not use key pairs")
-            .next("use another type of auth"));
-    }
-    let signed = pair.sign(info.nonce.as_bytes());
-    signed.map(|signed| URL_SAFE_NO_PAD.encode(signed)).map_err(|_| Fault::new(Kind::Usage, OP, peer.clone(), "the seed cannot sign"))
-}
-
-/// The text between `-----BEGIN name-----` and the next line of hyphens.
-fn section<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let mut lines = text.lines().map(str::trim);
-    lines.by_ref().find(|line| line.trim_matches('-').trim() == format!("BEGIN {name}"))?;
-    lines.find(|line| !line.is_empty()).filter(|line| !line.starts_with("--"))
-}
-
-/// Says when the user's JWT ended, if it did.
-fn expired(path: &std::path::Path) -> Option<String> {
+/// Says when the user's JWT in a creds file ended, if it did.
+fn expired(path: &Path) -> Option<String> {
     let text = std::fs::read_to_string(path).ok()?;
-    let claims = URL_SAFE_NO_PAD.decode(section(&text, "NATS USER JWT")?.split('.').nth(1)?).ok()?;
+    let jwt = text.lines().map(str::trim).find(|line| line.starts_with("ey"))?;
+    let claims = URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1)?).ok()?;
     let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
     let end = jiff::Timestamp::from_second(claims.get("exp")?.as_i64()?).ok()?;
     (end <= jiff::Timestamp::now()).then(|| format!("the user's JWT expired on {end}: it has to be issued anew"))
@@ -311,10 +272,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_creds_file_has_a_jwt_and_a_seed() {
-        let text = "-----BEGIN NATS USER JWT-----\neyJ.eyJ.x\n------END NATS USER JWT------\n\n*** secret ***\n\n-----BEGIN USER NKEY SEED-----\nSUAB\n------END USER NKEY SEED------\n";
-        assert_eq!((section(text, "NATS USER JWT"), section(text, "USER NKEY SEED")), (Some("eyJ.eyJ.x"), Some("SUAB")));
-        assert_eq!(section("nothing", "NATS USER JWT"), None);
-        assert_eq!(section("-----BEGIN NATS USER JWT-----\n------END NATS USER JWT------\n", "NATS USER JWT"), None);
+    fn pauses_grow_to_a_second_and_no_further() {
+        let reconnect = Reconnect::default();
+        let pauses: Vec<u128> = [1, 2, 3, 6, 7, 60].map(|attempts| pause(&reconnect, attempts).as_millis()).into();
+        assert_eq!(pauses, [50, 100, 200, 1_000, 1_000, 1_000]);
+        let soon = Reconnect { max_delay: Duration::from_millis(120), ..reconnect };
+        assert_eq!(pause(&soon, 9), Duration::from_millis(120));
+    }
+
+    #[test]
+    fn an_expired_user_is_told_by_its_file() {
+        let claims = URL_SAFE_NO_PAD.encode(br#"{"exp":1609459200}"#);
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let text = format!("-----BEGIN NATS USER JWT-----\neyJh.{claims}.x\n------END NATS USER JWT------\n");
+        std::fs::write(file.path(), text).expect("written");
+        assert!(expired(file.path()).expect("expired").contains("2021-01-01"), "{:?}", expired(file.path()));
     }
 }

@@ -9,7 +9,7 @@ use crate::adapters::session::Groups;
 use crate::domain::channel::Attribute;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::{self, Amount};
-use crate::domain::group::{Group, GroupDescription, Mark, Stamped, Standing, State};
+use crate::domain::group::{Group, GroupDescription, Listing, Mark, Stamped, Standing, State};
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream;
@@ -33,7 +33,7 @@ impl NatsGroups {
 
 #[async_trait]
 impl Groups for NatsGroups {
-    async fn groups(&self) -> Result<Vec<Group>, Fault> {
+    async fn groups(&self) -> Result<Listing, Fault> {
         let streams = match self.api.streams(LIST).await {
             Ok(streams) => streams,
             // Without JetStream there are none.
@@ -42,17 +42,17 @@ impl Groups for NatsGroups {
         };
         let names = streams.iter().filter(|info| info.state.consumer_count > 0).map(|info| info.name().to_owned()).collect();
         let lists = self.api.consumers_of(LIST, names).await;
-        let mut groups = Vec::new();
+        let mut listing = Listing::default();
         for list in lists {
             match list {
-                Ok(consumers) => groups.extend(consumers.iter().map(group)),
+                Ok(consumers) => listing.groups.extend(consumers.iter().map(group)),
                 // Deleted since the streams were listed.
                 Err(fault) if fault.kind == Kind::NotFound => {}
-                Err(fault) => return Err(fault),
+                Err(fault) => listing.gaps.push(fault),
             }
         }
-        groups.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(groups)
+        listing.groups.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(listing)
     }
 
     async fn standings(&self, groups: &[Arc<str>]) -> Result<Vec<Result<Vec<Standing>, Fault>>, Fault> {
@@ -152,6 +152,7 @@ fn standing(info: &ConsumerInfo, stream: Option<&Result<StreamInfo, Fault>>) -> 
         committed: (info.delivered.stream_seq > 0).then(|| at(floor + 1)).flatten(),
         start: known.and_then(|stream| at(stream.first())),
         end: known.and_then(|stream| at(stream.end())),
+        held_at: None,
         // What the server counts: it knows the filter and the holes.
         lag: Amount::Exactly(info.num_pending),
         pending: Some(info.num_ack_pending),

@@ -6,18 +6,19 @@
 use super::Shared;
 use super::api::Api;
 use super::headers;
-use super::link::{Link, Said, Subscription};
+use super::link::{Link, Said, Subscription, is_nobody};
 use super::model::ConsumerInfo;
 use super::names::Name;
-use super::wire::Msg;
 use crate::adapters::session::{Hold, Holding};
 use crate::domain::delivery::{Delivery, Effect, Settlement, Ticket, Verb};
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::message::{Message, Stamp};
+use crate::domain::message::{Header, Message, Stamp};
 use crate::domain::operation::{Field, Input};
 use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
+use async_nats::{HeaderMap, Message as Msg};
 use async_trait::async_trait;
+use bytes::Bytes;
 use serde_json::json;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -107,11 +108,11 @@ impl Hold for NatsHold {
 
     async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
         let info = self.consumer(channel).await?;
-        let link = Link::open(self.shared.dial.clone(), &self.shared.integration).await?;
+        let link = Link::open(self.shared.dial.clone()).await?;
         // Messages come under the subjects they were published to, so that they need a subscription of their own.
         let inbox = link.own_subject();
         Ok(Box::new(NatsHolding {
-            subscription: link.subscribe(OP, &inbox).await?,
+            subscription: link.subscribe(OP, &inbox, None).await?,
             inbox,
             api: Api { link },
             channel: format!("stream:{}", info.stream_name).into(),
@@ -168,7 +169,7 @@ impl NatsHolding {
         }
         let expires = u64::try_from(EXPIRES.as_nanos()).unwrap_or(u64::MAX);
         let body = json!({ "batch": room, "expires": expires }).to_string();
-        self.api.link.publish(OP, &self.next, Some(&self.inbox), None, body.as_bytes()).await?;
+        self.api.link.publish(OP, &self.next, Some(&self.inbox), HeaderMap::new(), body.into()).await?;
         // The server says when the request is over; a moment later we ask again all the same.
         Ok(Asked { left: room, until: Instant::now() + EXPIRES + Duration::from_secs(1) })
     }
@@ -202,33 +203,35 @@ impl NatsHolding {
     /// One message, or nothing when the request is used up. May be given up at any moment: nothing is lost by that.
     async fn step(&mut self) -> Result<Option<Delivery>, Fault> {
         let Some(msg) = self.message().await? else { return Ok(None) };
-        let block = msg.headers.as_ref().map(headers::read).unwrap_or_default();
-        let Some(status) = block.status else {
+        let Some(status) = headers::status(&msg) else {
             if let Some(asked) = &mut self.asked {
                 asked.left = asked.left.saturating_sub(1);
             }
             self.asked.take_if(|asked| asked.left == 0);
-            return self.delivery(&msg, block).map(Some);
+            let list = headers::of(&msg);
+            return self.delivery(&msg, list).map(Some);
         };
         // 100 is a heartbeat; everything else ends the request.
         if status == 100 {
             return Ok(None);
         }
         self.asked = None;
+        let reason = msg.description.unwrap_or_default();
         let gone = |cause: &str| Err(Fault::new(Kind::NotFound, OP, self.target.as_str(), cause.to_owned()));
         match status {
             404 | 408 => Ok(None),
-            409 if block.reason.contains("Leadership Change") || block.reason.contains("Shutdown") => Ok(None),
-            409 if block.reason.contains("Deleted") => gone("the consumer was deleted"),
+            409 if reason.contains("Leadership Change") || reason.contains("Shutdown") => Ok(None),
+            409 if reason.contains("Deleted") => gone("the consumer was deleted"),
             503 => gone("the consumer does not answer: it may be deleted"),
-            _ => Err(Fault::new(Kind::Rejected, OP, self.target.as_str(), format!("the server answers {status} {}", block.reason))),
+            _ => Err(Fault::new(Kind::Rejected, OP, self.target.as_str(), format!("the server answers {status} {reason}"))),
         }
     }
 
-    fn delivery(&mut self, msg: &Msg, block: headers::Headers) -> Result<Delivery, Fault> {
-        let reply = msg.reply.as_deref().map(|reply| String::from_utf8_lossy(reply).into_owned());
-        let (reply, told) = reply
-            .and_then(|reply| Some((reply.clone(), Told::of(&reply)?)))
+    fn delivery(&mut self, msg: &Msg, headers: Vec<Header>) -> Result<Delivery, Fault> {
+        let (reply, told) = msg
+            .reply
+            .as_deref()
+            .and_then(|reply| Some((reply.to_owned(), Told::of(reply)?)))
             .ok_or_else(|| Fault::new(Kind::Protocol, OP, self.target.as_str(), "a message came that cannot be acknowledged"))?;
         self.tickets += 1;
         self.held.insert(self.tickets, Held { reply, since: Instant::now() });
@@ -239,8 +242,8 @@ impl NatsHolding {
                 position: Position::Sequence(told.seq),
                 timestamp: told.time,
                 stamp: Stamp::Stored,
-                key: Some(msg.subject.clone()),
-                headers: block.list,
+                key: Some(Bytes::copy_from_slice(msg.subject.as_bytes())),
+                headers,
                 payload: Some(msg.payload.clone()),
             },
             deliveries: Some(told.deliveries),
@@ -250,11 +253,11 @@ impl NatsHolding {
 
     /// Sends a decision and waits until the server has it.
     async fn decide(&self, reply: &str, word: &str) -> Result<(), Fault> {
-        let answer = self.api.link.request(SETTLE, reply, None, word.as_bytes()).await?;
-        match answer.headers.as_ref().and_then(|block| headers::read(block).status) {
-            Some(503) => Err(Fault::new(Kind::Lost, SETTLE, self.target.as_str(), "the consumer is gone, and the message with it")),
-            _ => Ok(()),
+        let answer = self.api.link.request(SETTLE, reply, HeaderMap::new(), word.to_owned().into()).await?;
+        if is_nobody(&answer) {
+            return Err(Fault::new(Kind::Lost, SETTLE, self.target.as_str(), "the consumer is gone, and the message with it"));
         }
+        Ok(())
     }
 }
 
@@ -310,8 +313,8 @@ impl Holding for NatsHolding {
             }
         }
         while let Some(msg) = self.waiting.pop_front() {
-            if msg.headers.as_ref().is_none_or(|block| headers::read(block).status.is_none()) {
-                self.delivery(&msg, headers::Headers::default())?;
+            if msg.status.is_none() {
+                self.delivery(&msg, Vec::new())?;
             }
         }
         let held: Vec<Held> = std::mem::take(&mut self.held).into_values().collect();

@@ -1,7 +1,6 @@
 //! What is there: streams and consumers as JetStream tells them, services as they answer, subjects as far as they are known.
 
 use super::Shared;
-use super::link::Standing;
 use super::model::{Cluster, ConsumerInfo, StreamInfo, text};
 use super::names::Name;
 use super::services::{self, Instance};
@@ -25,8 +24,8 @@ const LISTED_MOST: usize = 200;
 /// Subjects of a stream that its description counts.
 const COUNTED: usize = 200;
 
-const OF_STREAM: Caps = Caps { tail: true, history: true, publish: true, peek: false, hold: false };
-const OF_SUBJECT: Caps = Caps { tail: true, history: false, publish: true, peek: false, hold: false };
+const OF_STREAM: Caps = Caps { tail: true, history: true, publish: true, peek: false, hold: false, call: false };
+const OF_SUBJECT: Caps = Caps { tail: true, history: false, publish: true, peek: false, hold: false, call: false };
 
 /// The services found, and when.
 type Found = Option<(Instant, BTreeMap<String, Vec<Instance>>)>;
@@ -172,9 +171,6 @@ impl NatsInspect {
 impl Inspect for NatsInspect {
     async fn ping(&self) -> Result<Duration, Fault> {
         let asked = Instant::now();
-        if let Standing::Down(fault) = self.shared.api.link.standing() {
-            return Err(fault);
-        }
         self.shared.api.link.ping("check").await?;
         Ok(asked.elapsed())
     }

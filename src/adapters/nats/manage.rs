@@ -156,6 +156,7 @@ impl Manage for NatsManage {
         let steps = serde_json::to_string(&steps).map_err(|error| Fault::new(Kind::Usage, request.spec.id, "", error.to_string()))?;
         let rows = outline.rows.into_iter().map(|(what, value)| vec![what.into(), SafeText::from(value)]).collect();
         Ok(Change {
+            risk: request.spec.risk,
             summary: outline.summary.into(),
             tables: vec![Table { title: "now", columns: vec!["what", "value"], rows }],
             touches: outline.touches,

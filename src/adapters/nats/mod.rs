@@ -1,9 +1,10 @@
-//! NATS and JetStream, over a link of our own.
+//! NATS and JetStream, over the client `async-nats`.
 //!
 //! A bare channel name is a subject; streams, consumers and services are said by their kind (`names.rs`). Nothing that looks makes a
 //! consumer: streams are read by their sequences.
 
 mod api;
+mod call;
 mod dial;
 mod groups;
 mod headers;
@@ -20,7 +21,7 @@ mod seen;
 mod services;
 mod stored;
 mod tail;
-mod wire;
+mod told;
 
 use super::Adapter;
 use super::session::Session;
@@ -51,7 +52,7 @@ struct Shared {
 
 async fn connect(integration: Integration, log: WireLog) -> Result<Session, Fault> {
     let dial = Arc::new(Dial::new(&integration, log)?);
-    let link = Link::open(dial.clone(), &integration).await?;
+    let link = Link::open(dial.clone()).await?;
     let shared = Shared { api: Api { link }, dial, integration: Arc::new(integration), seen: seen::Seen::default() };
     let inspect = Arc::new(inspect::NatsInspect::new(shared.clone()));
     Ok(Session {
@@ -60,6 +61,7 @@ async fn connect(integration: Integration, log: WireLog) -> Result<Session, Faul
         groups: Some(Arc::new(groups::NatsGroups::new(shared.api.clone()))),
         publish: Some(Arc::new(publish::NatsPublish::new(shared.clone()))),
         hold: Some(Arc::new(hold::NatsHold::new(shared.clone()))),
+        call: Some(Arc::new(call::NatsCall::new(shared.clone()))),
         manage: Some(Arc::new(manage::NatsManage::new(shared.api.clone()))),
         ..Session::new(inspect)
     })

@@ -3,6 +3,7 @@
 use super::Shared;
 use super::api::refused;
 use super::headers;
+use super::link::is_nobody;
 use super::names::{Name, covers, is_pattern, is_subject};
 use crate::adapters::session::Publish;
 use crate::domain::fault::{Fault, Kind};
@@ -10,6 +11,7 @@ use crate::domain::message::{Header, Outgoing};
 use crate::domain::operation::{Field, Input, PublishSpec};
 use crate::domain::position::Position;
 use crate::domain::receipt::Receipt;
+use async_nats::HeaderMap;
 use async_trait::async_trait;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -65,8 +67,8 @@ impl NatsPublish {
         if reply.is_some_and(|reply| !is_subject(reply) || is_pattern(reply)) {
             return Err(wrong("the reply subject is no subject"));
         }
-        let block = block(subject, &message.headers)?;
-        self.shared.api.link.publish(OP, subject, reply, block.as_deref(), &payload(subject, message)?).await?;
+        let headers = map(subject, &message.headers)?;
+        self.shared.api.link.publish(OP, subject, reply, headers, payload(subject, message)?).await?;
         // The server answered behind the message: it has taken it, and refused nothing. Whether anybody listens it does not say.
         Ok(Receipt::Accepted)
     }
@@ -85,7 +87,8 @@ impl NatsPublish {
                     );
                 }
             },
-            None => self.subject_of(channel, stream).await?,
+            // In one go, so that calls keep their order.
+            None => tokio::task::unconstrained(self.subject_of(channel, stream)).await?,
         };
         let mut list = message.headers.clone();
         list.retain(|header| !header.name.eq_ignore_ascii_case(b"Nats-Expected-Stream"));
@@ -96,10 +99,9 @@ impl NatsPublish {
         if let Some(last) = message.option("expected").filter(|last| !last.is_empty()) {
             list.push(named("Nats-Expected-Last-Sequence", last));
         }
-        let block = block(channel, &list)?;
-        let answer = self.shared.api.link.request(OP, &subject, block.as_deref(), &payload(channel, message)?).await;
+        let answer = self.shared.api.link.request(OP, &subject, map(channel, &list)?, payload(channel, message)?).await;
         let msg = answer.map_err(|fault| unanswered(fault, channel))?;
-        if msg.headers.as_ref().is_some_and(|block| headers::read(block).status == Some(503)) {
+        if is_nobody(&msg) {
             return Err(self.nobody(channel, stream, &subject).await);
         }
         acknowledged(channel, stream, &subject, &msg.payload)
@@ -120,12 +122,6 @@ impl NatsPublish {
 
     /// The subject of a stream that has only one.
     async fn subject_of(&self, channel: &str, stream: &str) -> Result<String, Fault> {
-        // Without waiting where it is known, so that calls keep their order.
-        if let Ok(subjects) = self.subjects.try_lock()
-            && let Some(subject) = subjects.get(stream)
-        {
-            return Ok(subject.clone());
-        }
         let mut subjects = self.subjects.lock().await;
         if let Some(subject) = subjects.get(stream) {
             return Ok(subject.clone());
@@ -167,11 +163,11 @@ fn named(name: &'static str, value: &str) -> Header {
     Header { name: name.into(), value: Some(value.to_owned().into()) }
 }
 
-fn block(target: &str, list: &[Header]) -> Result<Option<Vec<u8>>, Fault> {
-    headers::write(list).map_err(|cause| Fault::new(Kind::Rejected, OP, target, cause))
+pub(super) fn map(target: &str, list: &[Header]) -> Result<HeaderMap, Fault> {
+    headers::map(list).map_err(|cause| Fault::new(Kind::Rejected, OP, target, cause))
 }
 
-fn payload(target: &str, message: &Outgoing) -> Result<bytes::Bytes, Fault> {
+pub(super) fn payload(target: &str, message: &Outgoing) -> Result<bytes::Bytes, Fault> {
     message
         .payload
         .clone()

@@ -1,8 +1,9 @@
 //! Services that answer `$SRV` (ADR-32): who they are, asked of all at once.
 
-use super::headers;
-use super::link::Link;
+use super::link::{Link, is_nobody};
 use crate::domain::fault::{Fault, Kind};
+use async_nats::HeaderMap;
+use bytes::Bytes;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -37,9 +38,8 @@ pub(super) struct Endpoint {
 pub(super) async fn discover(link: &Link, name: Option<&str>) -> Result<BTreeMap<String, Vec<Instance>>, Fault> {
     const OP: &str = "discover services of";
     let subject = name.map_or_else(|| "$SRV.INFO".to_owned(), |name| format!("$SRV.INFO.{name}"));
-    let mut inbox = link.inbox(OP, MOST).await?;
     let asked = Instant::now();
-    link.publish(OP, &subject, Some(&inbox.subject), None, b"").await?;
+    let mut inbox = link.ask(OP, &subject, HeaderMap::new(), Bytes::new(), MOST).await?;
     let mut found: BTreeMap<String, Vec<Instance>> = BTreeMap::new();
     let mut limit = WAIT;
     loop {
@@ -48,7 +48,7 @@ pub(super) async fn discover(link: &Link, name: Option<&str>) -> Result<BTreeMap
             Err(fault) if fault.kind == Kind::Timeout => break,
             Err(fault) => return Err(fault),
         };
-        if msg.headers.as_ref().is_some_and(|block| headers::read(block).status == Some(503)) {
+        if is_nobody(&msg) {
             break;
         }
         // Whoever subscribes to everything may answer anything.

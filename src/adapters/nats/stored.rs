@@ -3,12 +3,12 @@
 
 use super::api::{Api, no_jetstream};
 use super::headers;
-use super::link::Link;
-use super::wire::Msg;
+use super::link::{Link, is_nobody};
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::message::{Message, Stamp};
+use crate::domain::message::{Header, Message, Stamp};
 use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
+use async_nats::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -69,17 +69,28 @@ impl Stored {
         }
         let mut messages = Vec::new();
         if self.direct && !self.single.load(Ordering::Relaxed) {
-            messages = self.batch(op, seq, end).await?;
+            match self.batch(op, seq, end).await {
+                Ok(batch) => messages = batch,
+                // Headers that are no UTF-8 make the client drop the connection. The other way they come as base64 in JSON; if it
+                // was the server that went, that fails as well.
+                Err(fault) if fault.kind == Kind::Unreachable => return self.singly(op, seq, end).await,
+                Err(fault) => return Err(fault),
+            }
         }
         if messages.is_empty() {
             // A replica may be behind, and singles know holes: the leader decides.
-            let Some(first) = self.next(op, seq).await? else { return Ok(Vec::new()) };
-            let from = number(&first) + 1;
-            messages.push(first);
-            if !self.direct || self.single.load(Ordering::Relaxed) {
-                messages.extend(self.abreast(op, from, end).await?);
-            }
+            return self.singly(op, seq, end).await;
         }
+        messages.retain(|message| number(message) < end);
+        Ok(messages)
+    }
+
+    /// The same, from the leader and one by one.
+    async fn singly(&self, op: &'static str, seq: u64, end: u64) -> Result<Vec<Message>, Fault> {
+        let Some(first) = self.next(op, seq).await? else { return Ok(Vec::new()) };
+        let from = number(&first) + 1;
+        let mut messages = vec![first];
+        messages.extend(self.abreast(op, from, end).await?);
         messages.retain(|message| number(message) < end);
         Ok(messages)
     }
@@ -112,7 +123,7 @@ impl Stored {
     async fn get(&self, op: &'static str, body: &Value) -> Result<Option<Message>, Fault> {
         let got = self.api.call::<Got>(op, &self.channel, &format!("STREAM.MSG.GET.{}", self.stream), body).await;
         match got {
-            Ok(got) => self.decoded(op, got.message).map(Some),
+            Ok(got) => self.decoded(op, &got.message).map(Some),
             // 10059 is a missing stream, and stays a fault.
             Err(fault) if fault.kind == Kind::NotFound && !fault.cause.as_str().contains("10059") => Ok(None),
             Err(fault) => Err(fault),
@@ -135,23 +146,22 @@ impl Stored {
         let body = json!({ "seq": seq, "next_by_subj": ">", "batch": most, "max_bytes": BATCH_BYTES }).to_string();
         let subject = format!("$JS.API.DIRECT.GET.{}", self.stream);
         let asked = Instant::now();
-        let mut inbox = link.inbox(op, most as usize + 1).await?;
-        link.publish(op, &subject, Some(&inbox.subject), None, body.as_bytes()).await?;
+        let mut inbox = link.ask(op, &subject, HeaderMap::new(), body.into(), most as usize + 1).await?;
         let mut messages = Vec::new();
         loop {
             let msg = inbox.next(op, &self.channel, link.dial().timeout).await?;
-            let block = msg.headers.as_ref().map(headers::read).unwrap_or_default();
-            match block.status {
-                Some(204 | 404) => break,
-                Some(503) => return Err(no_jetstream(op, &self.channel)),
-                Some(408 | 413 | 429) => break,
+            match headers::status(&msg) {
+                Some(204 | 404 | 408 | 413 | 429) => break,
+                _ if is_nobody(&msg) => return Err(no_jetstream(op, &self.channel)),
                 Some(status) => {
-                    return Err(Fault::new(Kind::Rejected, op, &*self.channel, format!("the server answers {status} {}", block.reason)));
+                    let reason = msg.description.unwrap_or_default();
+                    return Err(Fault::new(Kind::Rejected, op, &*self.channel, format!("the server answers {status} {reason}")));
                 }
                 None => {}
             }
-            let batched = block.get("Nats-Num-Pending").is_some();
-            messages.push(self.direct_message(op, &msg, block)?);
+            let list = headers::of(&msg);
+            let batched = headers::get(&list, "Nats-Num-Pending").is_some();
+            messages.push(self.direct_message(op, msg.payload, list)?);
             if !batched {
                 self.single.store(true, Ordering::Relaxed);
                 break;
@@ -162,7 +172,7 @@ impl Stored {
         Ok(messages)
     }
 
-    fn decoded(&self, op: &'static str, raw: Raw) -> Result<Message, Fault> {
+    fn decoded(&self, op: &'static str, raw: &Raw) -> Result<Message, Fault> {
         let damaged =
             |what: &str| Fault::new(Kind::Protocol, op, format!("{}#{}", self.channel, raw.seq), format!("its {what} cannot be read"));
         let bytes = |text: &str, what: &str| STANDARD.decode(text).map(Bytes::from).map_err(|_| damaged(what));
@@ -173,21 +183,21 @@ impl Stored {
             timestamp: time(&raw.time),
             stamp: Stamp::Stored,
             key: Some(raw.subject.clone().into()),
-            headers: headers::read(&block).list,
+            headers: headers::block(&block),
             payload: Some(bytes(&raw.data, "payload")?),
         })
     }
 
-    fn direct_message(&self, op: &'static str, msg: &Msg, mut block: headers::Headers) -> Result<Message, Fault> {
+    fn direct_message(&self, op: &'static str, payload: Bytes, mut list: Vec<Header>) -> Result<Message, Fault> {
         let wrong = |what: &str| Fault::new(Kind::Protocol, op, &*self.channel, format!("a direct answer without {what}"));
-        let seq = block.get("Nats-Sequence").and_then(|seq| seq.parse().ok()).ok_or_else(|| wrong("Nats-Sequence"))?;
-        let subject = block.get("Nats-Subject").ok_or_else(|| wrong("Nats-Subject"))?.to_owned();
-        let timestamp = block.get("Nats-Time-Stamp").and_then(time);
+        let seq = headers::get(&list, "Nats-Sequence").and_then(|seq| seq.parse().ok()).ok_or_else(|| wrong("Nats-Sequence"))?;
+        let subject = headers::get(&list, "Nats-Subject").ok_or_else(|| wrong("Nats-Subject"))?.to_owned();
+        let timestamp = headers::get(&list, "Nats-Time-Stamp").and_then(time);
         for name in ADDED {
             // A message may have one of these of its own (it was republished): the server's stands behind it.
-            let added = block.list.iter().rposition(|header| header.name.eq_ignore_ascii_case(name.as_bytes()));
+            let added = list.iter().rposition(|header| header.name.eq_ignore_ascii_case(name.as_bytes()));
             if let Some(at) = added {
-                block.list.remove(at);
+                list.remove(at);
             }
         }
         Ok(Message {
@@ -196,8 +206,8 @@ impl Stored {
             timestamp,
             stamp: Stamp::Stored,
             key: Some(subject.into()),
-            headers: block.list,
-            payload: Some(msg.payload.clone()),
+            headers: list,
+            payload: Some(payload),
         })
     }
 }

@@ -6,20 +6,20 @@
 use super::Shared;
 use super::api::Api;
 use super::headers;
-use super::link::{Link, Said};
+use super::link::{Link, Said, Subscription};
 use super::names::{Name, covers};
 use super::seen::Seen;
 use super::stored::{Stored, number};
-use super::wire::Msg;
 use crate::adapters::session::{Cost, Tail, TailEvent};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Message, Stamp};
 use crate::domain::position::Position;
+use crate::domain::time::Timestamp;
+use async_nats::Subject;
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,6 +31,10 @@ const OP: &str = "tail";
 const QUEUED: usize = 16;
 /// How long to wait before a stream is asked again that had nothing new.
 const IDLE: Duration = Duration::from_millis(200);
+/// Bytes that may wait for a slow reader; what comes beyond is dropped, counted and told.
+const BUDGET: usize = 32 << 20;
+/// What a message takes beside its bytes.
+const ALLOWANCE: usize = 256;
 /// Subjects whose names are kept for the next message.
 const NAMES: usize = 4_096;
 
@@ -64,14 +68,21 @@ impl Tail for NatsTail {
                 }
             }
         }
-        let link = Link::open(self.shared.dial.clone(), &self.shared.integration).await?;
+        let link = Link::open(self.shared.dial.clone()).await?;
         let (events, queue) = mpsc::channel(QUEUED);
         let mut tasks = Vec::new();
         let arrivals = Arc::new(AtomicU64::new(1));
         for subject in widest(&subjects) {
-            let subscription = link.subscribe(OP, subject).await?;
-            let reader =
-                Subjects { names: HashMap::new(), arrivals: arrivals.clone(), seen: self.shared.seen.clone(), events: events.clone() };
+            let subscription = link.subscribe(OP, subject, None).await?;
+            let reader = Subjects {
+                names: HashSet::new(),
+                arrivals: arrivals.clone(),
+                seen: self.shared.seen.clone(),
+                events: events.clone(),
+                batch: Vec::new(),
+                bytes: 0,
+                lost: 0,
+            };
             tasks.push(AbortOnDropHandle::new(tokio::spawn(reader.run(subscription))));
         }
         let api = Api { link };
@@ -106,70 +117,116 @@ fn widest<'a>(subjects: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// Reads one subscription.
+///
+/// The client's queue is emptied at once, whatever the reader of the tail does: only then is what is dropped a matter of bytes, and
+/// not of messages of any size.
 struct Subjects {
     /// Names that came before: most messages have one of few subjects.
-    names: HashMap<Bytes, Arc<str>>,
+    names: HashSet<Arc<str>>,
     arrivals: Arc<AtomicU64>,
     seen: Seen,
     events: mpsc::Sender<TailEvent>,
+    /// What the reader has not taken yet.
+    batch: Vec<Message>,
+    /// What the batch holds, with an allowance for each message.
+    bytes: usize,
+    lost: u64,
 }
 
 impl Subjects {
-    async fn run(mut self, mut subscription: super::link::Subscription) {
-        while let Some(said) = subscription.next().await {
-            let event = match said {
-                Said::Messages(batch) => TailEvent::Messages(self.messages(batch)),
-                Said::Dropped(lost) => TailEvent::Resumed { lost: Some(lost) },
-                Said::Down(fault) => TailEvent::Interrupted(fault),
-                // What was published meanwhile went past us, and nobody counted it.
-                Said::Up => TailEvent::Resumed { lost: None },
-            };
-            if self.events.send(event).await.is_err() {
-                return;
+    async fn run(mut self, mut subscription: Subscription) {
+        let events = self.events.clone();
+        loop {
+            tokio::select! {
+                biased;
+                room = events.reserve(), if self.lost > 0 || !self.batch.is_empty() => match (room, self.owed()) {
+                    (Ok(room), Some(event)) => room.send(event),
+                    _ => return,
+                },
+                said = subscription.next() => {
+                    let event = match said {
+                        Some(Said::Messages(batch)) => {
+                            self.take(batch);
+                            continue;
+                        }
+                        Some(Said::Dropped(lost)) => {
+                            self.lost += lost;
+                            continue;
+                        }
+                        Some(Said::Down(fault)) => TailEvent::Interrupted(fault),
+                        // What was published meanwhile went past us, and nobody counted it.
+                        Some(Said::Up) => TailEvent::Resumed { lost: None },
+                        None => return,
+                    };
+                    // Behind what came before it.
+                    while let Some(owed) = self.owed() {
+                        if events.send(owed).await.is_err() {
+                            return;
+                        }
+                    }
+                    if events.send(event).await.is_err() {
+                        return;
+                    }
+                }
             }
         }
     }
 
-    fn messages(&mut self, batch: Vec<Msg>) -> Vec<Message> {
+    /// What is to be told next of what waits. What was lost goes first: it is over, and the messages may wait.
+    fn owed(&mut self) -> Option<TailEvent> {
+        if self.lost > 0 {
+            return Some(TailEvent::Resumed { lost: Some(std::mem::take(&mut self.lost)) });
+        }
+        self.bytes = 0;
+        (!self.batch.is_empty()).then(|| TailEvent::Messages(std::mem::take(&mut self.batch)))
+    }
+
+    fn take(&mut self, batch: Vec<async_nats::Message>) {
         let mut number = self.arrivals.fetch_add(batch.len() as u64, Ordering::Relaxed);
-        let mut messages: Vec<Message> = Vec::with_capacity(batch.len());
+        let now = Some(Timestamp(jiff::Timestamp::now().as_millisecond()));
         let mut counted = 0;
+        let mut last: Option<Arc<str>> = None;
         for msg in batch {
-            let channel = match messages.last() {
-                Some(last) if last.channel.as_bytes() == &msg.subject[..] => last.channel.clone(),
-                last => {
-                    if let Some(last) = last {
-                        self.seen.count(&last.channel, counted);
-                        counted = 0;
+            let channel = match &last {
+                Some(last) if **last == *msg.subject => last.clone(),
+                _ => {
+                    let name = self.name(&msg.subject);
+                    if let Some(before) = last.replace(name.clone()) {
+                        self.seen.count(&before, std::mem::take(&mut counted));
                     }
-                    self.name(&msg.subject)
+                    name
                 }
             };
             counted += 1;
-            messages.push(Message {
+            number += 1;
+            let size = ALLOWANCE + msg.length;
+            if self.bytes + size > BUDGET && !self.batch.is_empty() {
+                self.lost += 1;
+                continue;
+            }
+            self.bytes += size;
+            self.batch.push(Message {
                 channel,
-                position: Position::Arrival(number),
-                timestamp: None,
-                stamp: Stamp::Created,
+                position: Position::Arrival(number - 1),
+                timestamp: now,
+                stamp: Stamp::Seen,
                 key: None,
-                headers: msg.headers.as_ref().map(|block| headers::read(block).list).unwrap_or_default(),
+                headers: headers::of(&msg),
                 payload: Some(msg.payload),
             });
-            number += 1;
         }
-        if let Some(last) = messages.last() {
-            self.seen.count(&last.channel, counted);
+        if let Some(last) = last {
+            self.seen.count(&last, counted);
         }
-        messages
     }
 
-    fn name(&mut self, subject: &Bytes) -> Arc<str> {
-        if let Some(name) = self.names.get(subject) {
+    fn name(&mut self, subject: &Subject) -> Arc<str> {
+        if let Some(name) = self.names.get(subject.as_str()) {
             return name.clone();
         }
-        let name: Arc<str> = String::from_utf8_lossy(subject).into();
+        let name: Arc<str> = subject.as_str().into();
         if self.names.len() < NAMES {
-            self.names.insert(Bytes::copy_from_slice(subject), name.clone());
+            self.names.insert(name.clone());
         }
         name
     }
