@@ -13,6 +13,10 @@ mod logs;
 mod manage;
 #[cfg(feature = "nats")]
 mod nats;
+#[cfg(feature = "nats")]
+mod nats_core;
+#[cfg(feature = "nats")]
+mod nats_faults;
 mod publish;
 #[cfg(feature = "kafka")]
 mod random_topics;

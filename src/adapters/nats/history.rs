@@ -34,7 +34,7 @@ impl History for NatsHistory {
         let stream = match Name::of(OP, channel)? {
             Name::Stream(stream) | Name::Consumer { stream, .. } => stream,
             Name::Subject(subject) => return Err(no_history(&self.api, channel, subject).await),
-            Name::Service(_) => return Err(Fault::new(Kind::Usage, OP, channel, "a service has no history")),
+            Name::Service(_) | Name::Queue { .. } => return Err(Fault::new(Kind::Usage, OP, channel, "it keeps no messages")),
         };
         let info = self.api.stream(OP, stream).await?;
         let stored = Stored::new(self.api.clone(), stream, info.flag("allow_direct"));

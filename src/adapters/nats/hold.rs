@@ -9,6 +9,7 @@ use super::headers;
 use super::link::{Link, Said, Subscription, is_nobody};
 use super::model::ConsumerInfo;
 use super::names::Name;
+use super::queue::Taking;
 use crate::adapters::session::{Hold, Holding};
 use crate::domain::delivery::{Delivery, Effect, Settlement, Ticket, Verb};
 use crate::domain::fault::{Fault, Kind};
@@ -89,7 +90,7 @@ impl NatsHold {
                 };
                 Err(Fault::new(Kind::Usage, OP, channel, cause).next(next))
             }
-            Name::Subject(_) | Name::Service(_) => {
+            Name::Subject(_) | Name::Service(_) | Name::Queue { .. } => {
                 Err(Fault::new(Kind::Usage, OP, channel, "nothing is held for a subject").next("name a consumer: consumer:STREAM/CONSUMER"))
             }
         }
@@ -98,21 +99,30 @@ impl NatsHold {
 
 #[async_trait]
 impl Hold for NatsHold {
-    fn verbs(&self, _channel: &str) -> &'static [Verb] {
-        &VERBS
+    fn verbs(&self, channel: &str) -> &'static [Verb] {
+        match Name::of(OP, channel) {
+            Ok(Name::Queue { .. }) => &[],
+            _ => &VERBS,
+        }
     }
 
     async fn patience(&self, channel: &str) -> Result<Option<Duration>, Fault> {
-        Ok(super::groups::patience(&self.consumer(channel).await?))
+        match Name::of(OP, channel)? {
+            Name::Queue { .. } => Ok(None),
+            _ => Ok(super::groups::patience(&self.consumer(channel).await?)),
+        }
     }
 
     async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
+        if let Name::Queue { subject, group } = Name::of(OP, channel)? {
+            return Ok(Box::new(Taking::begin(&self.shared, subject, group, most).await?));
+        }
         let info = self.consumer(channel).await?;
         let link = Link::open(self.shared.dial.clone()).await?;
         // Messages come under the subjects they were published to, so that they need a subscription of their own.
         let inbox = link.own_subject();
         Ok(Box::new(NatsHolding {
-            subscription: link.subscribe(OP, &inbox, None).await?,
+            subscription: link.subscribe(OP, &inbox).await?,
             inbox,
             api: Api { link },
             channel: format!("stream:{}", info.stream_name).into(),

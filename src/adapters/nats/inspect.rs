@@ -3,6 +3,7 @@
 use super::Shared;
 use super::model::{Cluster, ConsumerInfo, StreamInfo, text};
 use super::names::Name;
+use super::queue::WARNING;
 use super::services::{self, Instance};
 use crate::adapters::session::Inspect;
 use crate::domain::channel::{Attribute, Caps, Channel, Description, Table};
@@ -23,6 +24,9 @@ const SERVICES_AGE: Duration = Duration::from_secs(30);
 const LISTED_MOST: usize = 200;
 /// Subjects of a stream that its description counts.
 const COUNTED: usize = 200;
+
+/// The attribute of a subject that a service answers on.
+const SERVED: &str = "served by";
 
 const OF_STREAM: Caps = Caps { tail: true, history: true, publish: true, peek: false, hold: false, call: false };
 const OF_SUBJECT: Caps = Caps { tail: true, history: false, publish: true, peek: false, hold: false, call: false };
@@ -82,9 +86,10 @@ impl NatsInspect {
         }
     }
 
-    /// A subject that a stream takes, or that a tail has seen.
+    /// A subject that a stream takes, that a service answers on, or that a tail has seen.
     fn subject(&self, name: &str, attributes: Vec<Attribute>) -> Channel {
-        Channel { attributes, ..self.channel(name, "subject", OF_SUBJECT) }
+        let call = attributes.iter().any(|attribute| attribute.name.as_str() == SERVED);
+        Channel { attributes, ..self.channel(name, "subject", Caps { call, ..OF_SUBJECT }) }
     }
 
     fn service(&self, name: &str, instances: &[Instance]) -> Channel {
@@ -93,7 +98,7 @@ impl NatsInspect {
         if !first.description.is_empty() {
             attributes.push(attribute("about", first.description));
         }
-        Channel { attributes, ..self.channel(&format!("service:{name}"), "service", Caps::default()) }
+        Channel { attributes, ..self.channel(&format!("service:{name}"), "service", Caps { call: true, ..Caps::default() }) }
     }
 
     /// The streams; those of a user that may not ask are one row that says so, none if there is no JetStream.
@@ -163,7 +168,10 @@ impl NatsInspect {
         let kept_by = Table { title: "kept by", columns: vec!["stream"], rows: rows.collect() };
         let seen = self.shared.seen.all().into_iter().find(|(name, _)| &**name == subject);
         let attributes = seen.map(|(_, count)| attribute("seen", figure::count(count))).into_iter().collect();
-        Ok(Description { channel: self.subject(subject, attributes), tables: vec![kept_by] })
+        let mut channel = self.subject(subject, attributes);
+        // Who serves a subject is not known; a stream that keeps it would answer in a service's place.
+        channel.can.call = kept_by.rows.is_empty();
+        Ok(Description { channel, tables: vec![kept_by] })
     }
 }
 
@@ -181,6 +189,15 @@ impl Inspect for NatsInspect {
         let mut subjects: BTreeMap<String, Vec<Attribute>> = BTreeMap::new();
         for (name, count) in self.shared.seen.all() {
             subjects.entry(name.to_string()).or_default().push(attribute("seen", figure::count(count)));
+        }
+        for (name, instances) in &services {
+            for subject in instances.iter().flat_map(|instance| &instance.endpoints).map(|endpoint| &endpoint.subject) {
+                let known = subjects.entry(subject.clone()).or_default();
+                let served = attribute(SERVED, format!("service:{name}"));
+                if !known.contains(&served) {
+                    known.push(served);
+                }
+            }
         }
         match streams? {
             Ok(streams) => {
@@ -212,6 +229,10 @@ impl Inspect for NatsInspect {
             Name::Consumer { stream, consumer } => self.describe_consumer(stream, consumer).await,
             Name::Service(name) => self.describe_service(name).await,
             Name::Subject(subject) => self.describe_subject(subject).await,
+            Name::Queue { .. } => {
+                let row = self.channel(channel, "queue", Caps { hold: true, ..Caps::default() });
+                Ok(Description { channel: Channel { attributes: vec![attribute("warning", WARNING)], ..row }, tables: Vec::new() })
+            }
         }
     }
 }

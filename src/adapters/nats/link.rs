@@ -118,6 +118,12 @@ impl Link {
         }
     }
 
+    /// Waits for the connection to be there; whether it is.
+    pub(super) async fn is_back(&self, limit: Duration) -> bool {
+        let mut standing = self.0.told.standing();
+        tokio::time::timeout(limit, standing.wait_for(|standing| standing.down.is_none())).await.is_ok_and(|standing| standing.is_ok())
+    }
+
     pub(super) fn dial(&self) -> &Arc<Dial> {
         &self.0.dial
     }
@@ -208,17 +214,29 @@ impl Link {
         self.echo(op, "NATS", &mut none).await
     }
 
-    /// Subscribes, and waits until the server has taken it. In a queue group each message goes to one of the members alone.
-    pub(super) async fn subscribe(&self, op: &'static str, subject: &str, queue: Option<&str>) -> Result<Subscription, Fault> {
+    /// Subscribes, and waits until the server has taken it.
+    pub(super) async fn subscribe(&self, op: &'static str, subject: &str) -> Result<Subscription, Fault> {
+        self.subscribed(op, subject, None).await
+    }
+
+    /// Joins a queue group, for so many messages and no more.
+    pub(super) async fn subscribe_for(&self, op: &'static str, subject: &str, group: &str, most: u64) -> Result<Subscription, Fault> {
+        self.subscribed(op, subject, Some((group, most))).await
+    }
+
+    async fn subscribed(&self, op: &'static str, subject: &str, queue: Option<(&str, u64)>) -> Result<Subscription, Fault> {
         self.info()?;
         let mut standing = self.0.told.standing();
         let known = standing.borrow_and_update().clone();
         let mut refusal = self.0.told.refusal(SUBSCRIBE, subject);
         let subscribed = match queue {
-            Some(queue) => self.0.client.queue_subscribe(subject.to_owned(), queue.to_owned()).await,
+            Some((group, _)) => self.0.client.queue_subscribe(subject.to_owned(), group.to_owned()).await,
             None => self.0.client.subscribe(subject.to_owned()).await,
         };
-        let subscriber = subscribed.map_err(|error| broken(op, subject, &error))?;
+        let mut subscriber = subscribed.map_err(|error| broken(op, subject, &error))?;
+        if let Some((_, most)) = queue {
+            subscriber.unsubscribe_after(most).await.map_err(|error| broken(op, subject, &error))?;
+        }
         self.prove(op, subject, &mut refusal).await?;
         Ok(Subscription { link: self.clone(), messages: subscriber.ready_chunks(CHUNK), standing, known, owed: Vec::new() })
     }

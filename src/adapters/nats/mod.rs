@@ -17,6 +17,7 @@ mod model;
 mod names;
 mod operations;
 mod publish;
+mod queue;
 mod seen;
 mod services;
 mod stored;

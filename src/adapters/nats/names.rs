@@ -1,11 +1,11 @@
 //! What a channel's name means here. A bare name is a subject, because every subject is there for whoever uses it; streams, services
-//! and consumers are said: `stream:ORDERS`, `service:billing`, `consumer:ORDERS/billing`.
+//! consumers and queue groups are said: `stream:ORDERS`, `service:billing`, `consumer:ORDERS/billing`, `queue:orders.>/workers`.
 
 use crate::domain::address::split_kind;
 use crate::domain::fault::{Fault, Kind};
 
 /// The kinds of channel, as the adapter's row says them.
-pub(super) const KINDS: &[&str] = &["subject", "stream", "consumer", "service"];
+pub(super) const KINDS: &[&str] = &["subject", "stream", "consumer", "service", "queue"];
 
 /// A channel by its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,11 @@ pub(super) enum Name<'a> {
         consumer: &'a str,
     },
     Service(&'a str),
+    /// A queue group of a subject: each message goes to one of its members.
+    Queue {
+        subject: &'a str,
+        group: &'a str,
+    },
 }
 
 impl<'a> Name<'a> {
@@ -31,6 +36,11 @@ impl<'a> Name<'a> {
             (Some("consumer"), name) => {
                 Self::consumer(name).ok_or_else(|| wrong("no consumer can have this name", "write consumer:STREAM/CONSUMER"))
             }
+            (Some("queue"), name) => name
+                .rsplit_once('/')
+                .filter(|(subject, group)| is_subject(subject) && is_name(group))
+                .map(|(subject, group)| Self::Queue { subject, group })
+                .ok_or_else(|| wrong("no queue group can have this name", "write queue:SUBJECT/GROUP")),
             (None | Some("subject"), subject) if is_subject(subject) => Ok(Self::Subject(subject)),
             (None | Some("subject"), _) => {
                 Err(wrong("no subject can have this name", "a subject has words with dots between them and no blanks: orders.created"))
@@ -92,10 +102,13 @@ mod tests {
             ("stream:ORDERS", Name::Stream("ORDERS")),
             ("consumer:ORDERS/billing", Name::Consumer { stream: "ORDERS", consumer: "billing" }),
             ("service:billing", Name::Service("billing")),
+            ("queue:orders.>/workers", Name::Queue { subject: "orders.>", group: "workers" }),
         ] {
             assert_eq!(Name::of("x", channel), Ok(name));
         }
-        for wrong in ["a..b", "a b", ">.a", "stream:a.b", "consumer:ORDERS", "consumer:ORDERS/a.b", "topic:orders", "a\u{7}b"] {
+        for wrong in
+            ["a..b", "a b", ">.a", "stream:a.b", "consumer:ORDERS", "consumer:ORDERS/a.b", "topic:orders", "queue:orders", "a\u{7}b"]
+        {
             assert_eq!(Name::of("x", wrong).expect_err(wrong).kind, Kind::NotFound);
         }
     }

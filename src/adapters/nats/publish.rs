@@ -152,6 +152,10 @@ impl Publish for NatsPublish {
             Name::Consumer { .. } => {
                 Err(Fault::new(Kind::Usage, OP, channel, "a consumer takes no messages").next("publish to its stream"))
             }
+            Name::Queue { subject, .. } => {
+                Err(Fault::new(Kind::Usage, OP, channel, "a queue group takes no messages")
+                    .next(format!("publish to its subject: {subject}")))
+            }
             Name::Service(_) => {
                 Err(Fault::new(Kind::Usage, OP, channel, "a service is asked, not published to").next("publish to one of its subjects"))
             }

@@ -18,12 +18,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Messages asked for at once by direct get (2.11 and later).
 const BATCH: u64 = 500;
 /// Bytes of one batch at most: the server's own limit for what may wait for a client is 64 MiB.
 const BATCH_BYTES: u64 = 4 << 20;
+/// How long a connection may be gone that only a message broke.
+const BACK: Duration = Duration::from_secs(1);
 /// Single messages asked for at once.
 const ABREAST: usize = 32;
 /// What the server writes behind a stored message's own headers when it gives it directly.
@@ -71,9 +73,10 @@ impl Stored {
         if self.direct && !self.single.load(Ordering::Relaxed) {
             match self.batch(op, seq, end).await {
                 Ok(batch) => messages = batch,
-                // Headers that are no UTF-8 make the client drop the connection. The other way they come as base64 in JSON; if it
-                // was the server that went, that fails as well.
-                Err(fault) if fault.kind == Kind::Unreachable => return self.singly(op, seq, end).await,
+                // Headers that are no UTF-8 make the client drop the connection. The other way they come as base64 in JSON.
+                Err(fault) if fault.kind == Kind::Unreachable && self.api.link.is_back(BACK).await => {
+                    return self.singly(op, seq, end).await;
+                }
                 Err(fault) => return Err(fault),
             }
         }

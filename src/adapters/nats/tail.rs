@@ -61,6 +61,10 @@ impl Tail for NatsTail {
                 Name::Subject(subject) => subjects.push(subject),
                 Name::Stream(stream) | Name::Consumer { stream, .. } if !streams.contains(&stream) => streams.push(stream),
                 Name::Stream(_) | Name::Consumer { .. } => {}
+                Name::Queue { subject, .. } => {
+                    return Err(Fault::new(Kind::Usage, OP, &**channel, super::queue::WARNING)
+                        .next(format!("tail {subject}, which takes nothing away; or receive from this channel")));
+                }
                 Name::Service(_) => {
                     return Err(
                         Fault::new(Kind::Usage, OP, &**channel, "a service has no messages of its own").next("tail one of its subjects")
@@ -73,7 +77,7 @@ impl Tail for NatsTail {
         let mut tasks = Vec::new();
         let arrivals = Arc::new(AtomicU64::new(1));
         for subject in widest(&subjects) {
-            let subscription = link.subscribe(OP, subject, None).await?;
+            let subscription = link.subscribe(OP, subject).await?;
             let reader = Subjects {
                 names: HashSet::new(),
                 arrivals: arrivals.clone(),
