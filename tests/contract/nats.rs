@@ -2,6 +2,7 @@
 
 use super::history::WHOLE;
 use crate::support::nats::{self, Nats};
+use crate::support::nats_operator::Operator;
 use crate::support::subjects::{Listener, connect, header, manage, read};
 use crate::support::{clients, unique};
 use mqdeck::adapters::session::Session;
@@ -77,6 +78,29 @@ async fn every_log_in_works_and_every_wrong_one_says_what_to_check() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn creds_files_log_in_as_long_as_their_user_is_valid() {
+    let operator = Operator::new();
+    let accounts = operator.accounts();
+    let Some(nats) = nats::own(&["--accounts", accounts.to_str().expect("UTF-8")]) else { return };
+    let as_user = |creds| Integration { auth: Auth::Creds(creds), ..nats.integration() };
+    let session = connect(as_user(operator.user("alice", None))).await.unwrap_or_else(|fault| panic!("{fault}"));
+    assert_eq!(publish(&session, "a", text("x")).await, Ok(Receipt::Accepted));
+    let empty = operator.accounts().with_extension("creds");
+    std::fs::write(&empty, "nothing").expect("written");
+    for (creds, kind, next) in [
+        (operator.user("bob", Some(1_700_000_001)), Kind::Unauthorized, "the user's JWT expired on 2023-11-14"),
+        (operator.accounts().with_extension("missing"), Kind::Usage, "the auth block names this file"),
+        (empty, Kind::Usage, "nsc generate creds"),
+    ] {
+        let fault = refused(as_user(creds)).await;
+        assert!(fault.kind == kind && fault.next.as_str().contains(next), "{next}: {fault}");
+    }
+    let other = Operator::new();
+    let fault = refused(as_user(other.user("mallory", None))).await;
+    assert!(fault.kind == Kind::Unauthorized && fault.next.as_str().contains("another operator"), "{fault}");
 }
 
 #[tokio::test]
@@ -346,4 +370,39 @@ async fn a_consumer_is_paused_resumed_and_deleted() {
     assert_eq!(told().await, Ok(false));
     manage(&session, &group, "delete-consumer", &[]).await;
     assert_eq!(told().await.expect_err("it is gone").kind, Kind::NotFound);
+}
+
+#[tokio::test]
+async fn messages_that_a_consumer_gave_up_are_told_by_a_stream_of_advisories() {
+    let Some(nats) = nats::own(&[]) else { return };
+    let Some(script) = clients::script("nats/produce.py", &[nats.address(), "WORK", "0"]) else { return };
+    clients::run(script);
+    let session = connect(nats.integration()).await.expect("connected");
+    manage(&session, "nats", "capture-advisories", &[]).await;
+    for n in 1..=2 {
+        publish(&session, "stream:WORK", keyed("WORK.a", &n.to_string())).await.unwrap_or_else(|fault| panic!("{fault}"));
+    }
+    let mut holding = session.hold.as_ref().expect("receiving").hold("consumer:WORK/python", 1).await.expect("a hold");
+    let mut next = async |effect, arguments: &[(&str, &str)]| {
+        let delivery = holding.next().await.expect("it goes on").unwrap_or_else(|fault| panic!("{fault}"));
+        let ticket = delivery.ticket.expect("a ticket");
+        holding.settle(ticket, &settle(effect, arguments)).await.unwrap_or_else(|fault| panic!("{fault}"));
+    };
+    next(Effect::Reject, &[("reason", "not JSON")]).await;
+    // The consumer gives a message five times; that there is no sixth is noticed when somebody asks for it.
+    for _ in 0..5 {
+        next(Effect::Requeue, &[]).await;
+    }
+    assert!(tokio::time::timeout(Duration::from_millis(500), holding.next()).await.is_err(), "nothing is left");
+    drop(holding);
+    let told: Vec<serde_json::Value> = read(&session, "stream:MQDECK_ADVISORIES", WHOLE)
+        .await
+        .unwrap_or_else(|fault| panic!("{fault}"))
+        .iter()
+        .map(|message| serde_json::from_slice(message.payload.as_deref().expect("a payload")).expect("JSON"))
+        .collect();
+    let brief: Vec<_> = told.iter().map(|a| (a["type"].as_str().unwrap_or(""), &a["stream_seq"], a["reason"].as_str())).collect();
+    assert_eq!(brief.len(), 2, "{brief:?}");
+    assert!(brief[0].0.ends_with("terminated") && *brief[0].1 == 1 && brief[0].2 == Some("not JSON"), "{brief:?}");
+    assert!(brief[1].0.ends_with("max_deliver") && *brief[1].1 == 2, "{brief:?}");
 }

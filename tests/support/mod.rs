@@ -8,6 +8,8 @@ pub(crate) mod commits;
 pub(crate) mod kafka;
 #[cfg(feature = "nats")]
 pub(crate) mod nats;
+#[cfg(feature = "nats")]
+pub(crate) mod nats_operator;
 #[cfg(feature = "kafka")]
 pub(crate) mod processor;
 pub(crate) mod program;
