@@ -92,6 +92,8 @@ impl Stored {
     async fn singly(&self, op: &'static str, seq: u64, end: u64) -> Result<Vec<Message>, Fault> {
         let Some(first) = self.next(op, seq).await? else { return Ok(Vec::new()) };
         let from = number(&first) + 1;
+        // Nobody has said where it ends: what is not there yet is not asked for.
+        let end = if end == u64::MAX { self.api.stream(op, &self.stream).await?.end() } else { end };
         let mut messages = vec![first];
         messages.extend(self.abreast(op, from, end).await?);
         messages.retain(|message| number(message) < end);
