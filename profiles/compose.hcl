@@ -20,6 +20,10 @@ variable "nats" {
   default = "localhost:4222"
 }
 
+variable "redis" {
+  default = "localhost:6379"
+}
+
 variable "password" {
   default   = "not-a-secret-here" # in your own profile: password = "${env.KAFKA_PASSWORD}"
   sensitive = true
@@ -47,6 +51,19 @@ integration "nats" {
 
   endpoint {
     address = var.nats # "host", "host:port", "nats://host:port"; the port is 4222 unless said
+  }
+}
+
+integration "redis" {
+  type = "redis"
+
+  endpoint {
+    address = var.redis # "redis://…", or "rediss://…" for TLS; of a cluster any servers, of sentinels theirs
+  }
+
+  config {
+    db            = 0
+    payload_field = "data" # the field of a stream's entries that carries the payload; without it the first of the usual ones is taken
   }
 }
 
@@ -258,5 +275,24 @@ integration "seed-1" {
       "queue.buffering.max.kbytes" = 65536
       "linger.ms"                  = 20 # goes before producer { linger_ms = 5 }
     }
+  }
+}
+
+integration "redis-by-sentinels" {
+  type = "redis"
+
+  endpoint {
+    addresses = ["sentinel1.invalid:26379", "sentinel2.invalid:26379"]
+  }
+
+  auth {
+    type     = "password"
+    username = "ops" # without it only a password is given, as for servers that know no users
+    password = var.password
+  }
+
+  config {
+    sentinel          = "main" # the name by which they watch the master
+    sentinel_password = var.password
   }
 }

@@ -15,10 +15,10 @@ mod manage;
 mod nats;
 #[cfg(feature = "nats")]
 mod nats_core;
-#[cfg(feature = "nats")]
-mod nats_faults;
 mod publish;
 #[cfg(feature = "kafka")]
 mod random_topics;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 mod tail;
 mod transact;

@@ -10,6 +10,8 @@ mod crash;
 mod damage;
 #[cfg(feature = "nats")]
 mod nats;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "kafka")]
 mod refusal;
 #[cfg(feature = "kafka")]

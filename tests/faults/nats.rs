@@ -1,12 +1,18 @@
-//! A server killed under a tail: it is told at once, the tail goes on, and what it missed is said.
+//! What NATS does to whoever reads it: servers that are killed, messages that the client cannot read, floods that nobody can.
 
-use crate::support::nats;
-use crate::support::subjects::{Listener, connect, manage};
+use crate::contract::history::WHOLE;
+use crate::support::nats::{self, Nats};
+use crate::support::subjects::{Listener, connect, header, manage, read};
+use futures::StreamExt;
 use mqdeck::adapters::session::{Session, TailEvent};
+use mqdeck::domain::fault::Kind;
 use mqdeck::domain::message::Outgoing;
 use mqdeck::domain::position::Position;
 use mqdeck::domain::receipt::Receipt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -95,4 +101,89 @@ async fn a_stream_whose_leader_is_killed_goes_on_without_loss() {
     assert!(resumptions(&tail).iter().all(|lost| *lost == Some(0)), "{:?}", tail.said);
     nats.restart();
     session.inspect.ping().await.unwrap_or_else(|fault| panic!("{fault}"));
+}
+
+/// A client of the protocol's bare bytes, for what no client would send.
+async fn raw(nats: &Nats, bytes: &[u8]) {
+    let mut stream = TcpStream::connect(nats.address()).await.expect("connected");
+    stream.write_all(b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true}\r\n").await.expect("written");
+    stream.write_all(bytes).await.expect("written");
+    stream.write_all(b"PING\r\n").await.expect("written");
+    let mut answer = Vec::new();
+    while !answer.windows(4).any(|word| word == b"PONG") {
+        assert_ne!(stream.read_buf(&mut answer).await.expect("an answer"), 0, "{}", String::from_utf8_lossy(&answer));
+    }
+}
+
+#[tokio::test]
+async fn headers_that_are_no_text_are_read_where_they_are_stored_and_cost_a_tail_its_connection() {
+    let Some(nats) = nats::own(&[]) else { return };
+    let session = connect(nats.integration()).await.expect("connected");
+    manage(&session, "nats", "create-stream", &[("name", "LATIN")]).await;
+    insist(&session, "stream:LATIN", "before").await;
+    let block = b"NATS/1.0\r\nname: J\xfcrgen\r\n\r\n";
+    let message = |subject: &str| {
+        let mut bytes = format!("HPUB {subject} {} {}\r\n", block.len(), block.len() + 1).into_bytes();
+        bytes.extend_from_slice(block);
+        bytes.extend_from_slice(b"x\r\n");
+        bytes
+    };
+    raw(&nats, &message("LATIN")).await;
+    insist(&session, "stream:LATIN", "after").await;
+    let messages = read(&session, "stream:LATIN", WHOLE).await.unwrap_or_else(|fault| panic!("{fault}"));
+    assert_eq!(messages.iter().filter_map(|m| m.payload.as_deref()).collect::<Vec<_>>(), [&b"before"[..], b"x", b"after"]);
+    assert_eq!(messages[1].headers, [header("name", Some(b"J\xfcrgen"))]);
+    let mut tail = Listener::start(&session, &["live".into()]).await;
+    raw(&nats, &message("live")).await;
+    tail.until("the tail again", SOON, |tail| resumptions(tail) == [None]).await;
+    assert_eq!(tail.said.iter().filter(|event| is_interruption(event)).count(), 1);
+    insist(&session, "live", "later").await;
+    tail.until("what comes after", SOON, |tail| tail.messages.len() == 1 && tail.messages[0].payload.as_deref() == Some(b"later")).await;
+}
+
+#[tokio::test]
+async fn a_flood_that_nobody_reads_is_bounded_and_every_message_of_it_is_accounted_for() {
+    const MESSAGES: usize = 400_000;
+    let Some(nats) = nats::own(&[]) else { return };
+    let session = connect(nats.integration()).await.expect("connected");
+    let mut events = session.tail.as_ref().expect("a tail").tail(&["flood".into()]).await.expect("it starts");
+    let payload = "x".repeat(200);
+    let frames = format!("PUB flood 200\r\n{payload}\r\n").repeat(MESSAGES / 100);
+    for _ in 0..100 {
+        raw(&nats, frames.as_bytes()).await;
+    }
+    // Only now somebody reads.
+    let (mut came, mut lost) = (0, 0);
+    let mut numbers = Vec::new();
+    while came + lost < MESSAGES as u64 {
+        match tokio::time::timeout(SOON, events.next()).await.unwrap_or_else(|_| panic!("{came} came, {lost} were lost")) {
+            Some(TailEvent::Messages(batch)) => {
+                came += batch.len() as u64;
+                numbers.extend(batch.iter().filter_map(|m| m.position.number()));
+            }
+            Some(TailEvent::Resumed { lost: Some(more) }) => lost += more,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(came + lost, MESSAGES as u64, "{came} came, {lost} were lost");
+    assert!(lost > 0, "what waits is bounded");
+    assert!(numbers.is_sorted(), "in the order of their coming");
+}
+
+#[tokio::test]
+async fn a_refused_publish_among_many_is_never_taken_for_accepted() {
+    let Some(nats) = nats::shared() else { return };
+    let session = connect(nats.as_user("reader")).await.expect("connected");
+    let session = Arc::new(session);
+    let sent = (0..500).map(|n| {
+        let session = session.clone();
+        tokio::spawn(async move {
+            let message = Outgoing { payload: Some("x".into()), ..Outgoing::default() };
+            session.publish.as_ref().expect("NATS takes messages").publish(&format!("denied.{}", n % 7), message).await
+        })
+    });
+    for done in futures::future::join_all(sent).await {
+        let fault = done.expect("it ends").expect_err("reader may not publish");
+        assert_eq!(fault.kind, Kind::Forbidden, "{fault}");
+    }
 }

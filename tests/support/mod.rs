@@ -13,6 +13,7 @@ pub(crate) mod nats_operator;
 #[cfg(feature = "kafka")]
 pub(crate) mod processor;
 pub(crate) mod program;
+pub(crate) mod server;
 pub(crate) mod subjects;
 pub(crate) mod terminal;
 #[cfg(feature = "kafka")]
@@ -20,27 +21,12 @@ pub(crate) mod topics;
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The repository.
 pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Runs a script of a system's recipe; its output, or the last line of what it complained about.
-pub(crate) fn recipe(system: &str, script: &str, arguments: &[&str]) -> Result<String, String> {
-    let path = root().join("tests/servers").join(system).join(script);
-    // Servers inherit what a script inherits: never our own pipes, which would stay open as long as they run.
-    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("recipe"));
-    let file = std::fs::File::create(&log).map_err(|e| e.to_string())?;
-    let errors = file.try_clone().map_err(|e| e.to_string())?;
-    let Output { status, .. } =
-        Command::new(path).args(arguments).stdin(Stdio::null()).stdout(file).stderr(errors).output().map_err(|e| e.to_string())?;
-    let said = std::fs::read_to_string(&log).map_err(|e| e.to_string())?;
-    std::fs::remove_file(&log).map_err(|e| e.to_string())?;
-    if status.success() { Ok(said) } else { Err(said.trim().lines().last().unwrap_or("no reason was given").to_owned()) }
 }
 
 /// A name that no other test and no other run uses: `orders.4711.3`.

@@ -309,9 +309,18 @@ impl Subscription {
     /// What it says next; `None` when the link has ended. May be given up at any moment.
     pub(super) async fn next(&mut self) -> Option<Said> {
         loop {
-            if !self.owed.is_empty() {
+            match self.owed.first() {
+                None => {}
+                // The client says that it is connected a moment before it subscribes again: an echo stands behind that.
+                Some(Said::Up) => match self.link.ping("tail").await {
+                    Ok(()) => return Some(self.owed.remove(0)),
+                    Err(fault) => {
+                        self.owed.clear();
+                        self.known.down = Some(fault);
+                    }
+                },
                 // What came before the connection ended comes first.
-                return Some(self.ready().unwrap_or_else(|| self.owed.remove(0)));
+                Some(_) => return Some(self.ready().unwrap_or_else(|| self.owed.remove(0))),
             }
             let slow = self.link.0.told.is_slow();
             tokio::select! {
@@ -347,7 +356,7 @@ impl Subscription {
         let again = now.epoch > self.known.epoch;
         match (&self.known.down, &now.down) {
             (None, Some(fault)) => self.owed.push(Said::Down(fault.clone())),
-            (Some(_), None) => self.owed.push(Said::Up),
+            (Some(_), None) if again => self.owed.push(Said::Up),
             // It went and came so fast that only the number of connections tells.
             (None, None) if again => {
                 let fault = Fault::new(Kind::Unreachable, "talk to", self.link.0.dial.peer.clone(), "the connection was lost");
