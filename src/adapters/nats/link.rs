@@ -313,11 +313,12 @@ impl Subscription {
                 None => {}
                 // The client says that it is connected a moment before it subscribes again: an echo stands behind that.
                 Some(Said::Up) => match self.link.ping("tail").await {
-                    Ok(()) => return Some(self.owed.remove(0)),
-                    Err(fault) => {
+                    // It went again before it was told.
+                    Err(fault) if self.standing.has_changed().unwrap_or(true) => {
                         self.owed.clear();
                         self.known.down = Some(fault);
                     }
+                    _ => return Some(self.owed.remove(0)),
                 },
                 // What came before the connection ended comes first.
                 Some(_) => return Some(self.ready().unwrap_or_else(|| self.owed.remove(0))),
