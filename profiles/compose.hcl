@@ -16,6 +16,10 @@ variable "kafka" {
   description = "where the broker of docker-compose.yml listens"
 }
 
+variable "nats" {
+  default = "localhost:4222"
+}
+
 variable "redis" {
   default = "localhost:6379"
 }
@@ -36,7 +40,7 @@ safety {
   arm_for    = "5m"      # so long it stays armed, an hour at most
 }
 
-# ── The broker of docker-compose.yml ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── The systems of docker-compose.yml ────────────────────────────────────────────────────────────────────────────────────────────────────
 integration "kafka" {
   type = "kafka"
 
@@ -45,7 +49,15 @@ integration "kafka" {
   }
 }
 
-# ── The Redis of docker-compose.yml ──────────────────────────────────────────────────────────────────────────────────────────────────────
+# Subjects, JetStream's streams and consumers, services: nats.hcl beside this file has every way to log in.
+integration "nats" {
+  type = "nats"
+
+  endpoint {
+    address = var.nats # "host", "host:port", "nats://host:port"; the port is 4222 unless said
+  }
+}
+
 integration "redis" {
   type = "redis"
 

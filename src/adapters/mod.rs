@@ -5,6 +5,8 @@ pub mod kafka;
 pub mod memory;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
+#[cfg(feature = "nats")]
+pub mod nats;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod session;
@@ -41,6 +43,8 @@ pub const ADAPTERS: &[Adapter] = &[
     kafka::ADAPTER,
     #[cfg(feature = "rabbitmq")]
     rabbitmq::ADAPTER,
+    #[cfg(feature = "nats")]
+    nats::ADAPTER,
     #[cfg(feature = "redis")]
     redis::ADAPTER,
     memory::ADAPTER,

@@ -8,8 +8,13 @@ mod inspect;
 mod kafka_groups;
 #[cfg(feature = "kafka")]
 mod kafka_link;
+mod logs;
 #[cfg(feature = "kafka")]
 mod manage;
+#[cfg(feature = "nats")]
+mod nats;
+#[cfg(feature = "nats")]
+mod nats_core;
 mod publish;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;

@@ -10,6 +10,8 @@ mod crash;
 mod damage;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
+#[cfg(feature = "nats")]
+mod nats;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "kafka")]

@@ -16,7 +16,7 @@ fn python() -> Option<&'static PathBuf> {
     });
     match found {
         Ok(python) => {
-            report("other languages' clients: confluent-kafka for Python");
+            report("other languages' clients: confluent-kafka and nats-py for Python");
             Some(python)
         }
         Err(why) => {

@@ -6,6 +6,10 @@ pub(crate) mod clients;
 pub(crate) mod commits;
 #[cfg(feature = "kafka")]
 pub(crate) mod kafka;
+#[cfg(feature = "nats")]
+pub(crate) mod nats;
+#[cfg(feature = "nats")]
+pub(crate) mod nats_operator;
 #[cfg(feature = "kafka")]
 pub(crate) mod processor;
 pub(crate) mod program;
