@@ -251,6 +251,7 @@ pub(super) fn confirm(model: &mut Model) {
     match plan {
         Plan::Publish { .. } => publish::send(model, plan),
         Plan::Change(change) => execute(model, change, origin),
+        Plan::Settle { .. } | Plan::Call { .. } => {}
     }
 }
 

@@ -10,9 +10,12 @@ mod lag;
 mod manage;
 mod manual;
 mod output;
+mod peek;
 mod play;
 pub mod profile;
 mod publish;
+mod receive;
+mod rpc;
 mod status;
 mod tail;
 
@@ -86,6 +89,12 @@ pub enum Command {
     Find(find::Find),
     /// Publishes a message, or one a line.
     Publish(publish::Publish),
+    /// Takes messages of a queue and decides on them: ack, requeue, reject. What is not decided on goes back.
+    Receive(receive::Receive),
+    /// Looks at the first messages of a queue; they stay there. What that does to them is said first.
+    Peek(peek::Peek),
+    /// Calls whoever answers on a channel.
+    Rpc(rpc::Rpc),
     /// Puts a group's positions elsewhere, and back.
     Groups(groups::Groups),
     /// What can be done to a system itself: topics made, set, emptied, deleted; groups reset and deleted.
@@ -112,6 +121,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Lag(lag) => lag.run(&connection).await,
         Command::Find(find) => find.run(&connection).await,
         Command::Publish(publish) => publish.run(&connection).await,
+        Command::Receive(receive) => receive.run(&connection).await,
+        Command::Peek(peek) => peek.run(&connection).await,
+        Command::Rpc(rpc) => rpc.run(&connection).await,
         Command::Groups(groups) => groups.run(&connection).await,
         Command::Manage(manage) => manage.run(&connection).await,
         Command::Profile(args) => profile(&args, &connection),
@@ -175,6 +187,20 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     let code = error.downcast_ref::<Fault>().map_or(1, |fault| fault.kind.exit_code());
     output::note(&error.to_string());
     ExitCode::from(code)
+}
+
+/// A length of time as it was typed.
+fn duration(op: &'static str, text: &str) -> Result<std::time::Duration, Fault> {
+    let wrong = |cause: String| usage(op, text, cause);
+    crate::domain::time::parse_duration(text).map_err(wrong)?.try_into().map_err(|_| wrong("it is negative".to_owned()))
+}
+
+/// `FIELD=VALUE` as it was typed.
+fn argument(op: &'static str, text: &str) -> Result<(String, String), Fault> {
+    match text.split_once('=') {
+        Some((id, value)) if !id.is_empty() => Ok((id.to_owned(), value.to_owned())),
+        _ => Err(usage(op, text, "a field is written FIELD=VALUE")),
+    }
 }
 
 /// A mistake on the command line.

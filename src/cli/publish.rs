@@ -83,19 +83,7 @@ impl Publish {
     }
 
     async fn payload(&self) -> Result<Option<Bytes>, Fault> {
-        let failed = |what: &str, e: std::io::Error| usage("read", what, e.to_string());
-        match self.data.as_deref() {
-            _ if self.tombstone => Ok(None),
-            None | Some("-") => {
-                let mut bytes = Vec::new();
-                tokio::io::stdin().read_to_end(&mut bytes).await.map_err(|e| failed("standard input", e))?;
-                Ok(Some(bytes.into()))
-            }
-            Some(data) => match data.strip_prefix('@') {
-                Some(path) => tokio::fs::read(path).await.map(|bytes| Some(bytes.into())).map_err(|e| failed(path, e)),
-                None => Ok(Some(data.to_owned().into())),
-            },
-        }
+        if self.tombstone { Ok(None) } else { payload(self.data.as_deref()).await.map(Some) }
     }
 
     fn time(&self) -> Result<Option<Timestamp>, Fault> {
@@ -218,7 +206,24 @@ impl Publish {
     }
 }
 
-fn header(text: &str) -> Header {
+/// The payload that `DATA`, `@FILE` or `-` names; without any of them, standard input.
+pub(super) async fn payload(data: Option<&str>) -> Result<Bytes, Fault> {
+    let failed = |what: &str, e: std::io::Error| usage("read", what, e.to_string());
+    match data {
+        None | Some("-") => {
+            let mut bytes = Vec::new();
+            tokio::io::stdin().read_to_end(&mut bytes).await.map_err(|e| failed("standard input", e))?;
+            Ok(bytes.into())
+        }
+        Some(data) => match data.strip_prefix('@') {
+            Some(path) => tokio::fs::read(path).await.map(Bytes::from).map_err(|e| failed(path, e)),
+            None => Ok(data.to_owned().into()),
+        },
+    }
+}
+
+/// A header as it was typed: `name=` is empty, `name` alone has no value.
+pub(super) fn header(text: &str) -> Header {
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, Some(Bytes::from(value.to_owned()))),
         None => (text, None),

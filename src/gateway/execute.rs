@@ -3,7 +3,7 @@
 use super::{Gateway, cannot};
 use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::message::Outgoing;
+use crate::domain::message::{Message, Outgoing};
 use crate::domain::operation::{Change, Done, OperationSpec, PUBLISH, Plan, PublishSpec, Request, Risk};
 use crate::domain::receipt::Receipt;
 use crate::domain::safety::Gate;
@@ -17,8 +17,10 @@ const IN_FLIGHT: usize = 1_000;
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub receipts: Vec<Result<Receipt, Fault>>,
-    /// What became of the parts of a change.
+    /// What became of the parts of a change, or of the messages that were settled.
     pub done: Option<Done>,
+    /// What was answered to a call.
+    pub replies: Vec<Message>,
 }
 
 impl Outcome {
@@ -62,10 +64,19 @@ impl Gateway {
                 let digest = change.digest();
                 tracing::info!(target: "audit", operation = spec.id, %address, digest, summary = %change.summary, steps = %change.steps, "intent");
             }
+            Plan::Settle { tickets, settlement, .. } => {
+                let (effect, arguments) = (settlement.effect.word(), &settlement.arguments);
+                tracing::info!(target: "audit", operation = spec.id, %address, effect, ?arguments, messages = tickets.len(), "intent");
+            }
+            // Has its own: replies come as they come.
+            Plan::Call { .. } => {}
         }
+        let done = |done: Done| Outcome { done: Some(done), ..Outcome::default() };
         let result = match plan {
             Plan::Publish { address, messages } => self.publish(&address, messages).await,
-            Plan::Change(change) => self.change(&change).await.map(|done| Outcome { receipts: Vec::new(), done: Some(done) }),
+            Plan::Change(change) => self.change(&change).await.map(done),
+            Plan::Settle { hold, tickets, settlement, .. } => self.settle(hold, tickets, settlement).await.map(done),
+            Plan::Call { address, request, wait } => return self.called(&address, *request, wait).await,
         };
         match &result {
             Ok(outcome) => {

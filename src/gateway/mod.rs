@@ -3,10 +3,12 @@
 //! The console, the commands and other programs use the same [`Gateway`].
 
 mod arming;
+pub mod call;
 pub mod execute;
 pub mod filter;
 pub mod find;
 pub mod history;
+pub mod hold;
 pub mod ingest;
 pub mod lag;
 pub mod live;
@@ -40,6 +42,7 @@ pub struct Gateway {
     supervised: Vec<Supervised>,
     rates: Mutex<Rates>,
     pasts: Mutex<lag::Pasts>,
+    holds: Mutex<hold::Holds>,
     next_view: Arc<AtomicU64>,
 }
 
@@ -56,6 +59,7 @@ impl Gateway {
             supervised,
             rates: Mutex::default(),
             pasts: Mutex::default(),
+            holds: Mutex::default(),
             next_view: Arc::default(),
         }
     }
@@ -137,8 +141,9 @@ impl Gateway {
         self.session(integration).await?.history.ok_or_else(|| cannot("read", integration, "history"))
     }
 
-    /// Ends every connection, after what is being written has been written.
+    /// Ends every connection, after what is held was given back and what is being written has been written.
     pub async fn shutdown(&self) {
+        self.release_all().await;
         for supervised in &self.supervised {
             supervised.shutdown().await;
         }
