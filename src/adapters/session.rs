@@ -461,6 +461,11 @@ pub trait Holding: Send {
         Ok(())
     }
 
+    /// Whether a ticket is known to be lost with the connection that it came by. Asked after an error of [`Holding::next`].
+    fn is_lost(&self, _ticket: Ticket) -> bool {
+        false
+    }
+
     /// Settles one message. A ticket that was lost with a connection is an error, never tried again.
     async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault>;
 

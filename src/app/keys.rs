@@ -77,11 +77,13 @@ pub(super) fn mouse(model: &mut Model, mouse: MouseEvent) {
                 Screen::Overview => model.overview.list.offset(),
                 Screen::Channels => model.channels.list.offset(),
                 Screen::Traffic => model.traffic.list.offset(),
+                Screen::Received => model.received.list.offset(),
                 Screen::Groups if !groups::is_open(model) => model.groups.list.offset(),
                 Screen::Profiles => model.profiles.list.offset(),
                 _ => return,
             };
             model.traffic.focus = traffic::Focus::List;
+            model.received.focus = traffic::Focus::List;
             moving::step(model, Step::To(offset + row));
         }
         _ => return,
@@ -164,6 +166,7 @@ fn menu_row(model: &mut Model, row: &menu::Row) {
     match &row.item {
         menu::Item::Command(command) => act::command(model, command),
         menu::Item::Operation(spec, address) => act::operation(model, spec, address, &row.available),
+        menu::Item::Verb(verb) => act::decision(model, verb, &row.available),
     }
 }
 

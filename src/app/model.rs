@@ -14,11 +14,13 @@ use super::screens::notices::Notices;
 use super::screens::overview::Overview;
 use super::screens::profiles::Profiles;
 use super::screens::publish::Form;
+use super::screens::received::Received;
 use super::screens::traffic::Traffic;
 use super::screens::wire_log::WireLog;
 use super::{Start, layout};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
+use crate::domain::view::MessageView;
 use jiff::tz::TimeZone;
 use std::sync::Arc;
 
@@ -32,6 +34,8 @@ pub enum Screen {
     Traffic,
     Groups,
     Publish,
+    /// Messages at hand: held, looked at, or replies.
+    Received,
     WireLog,
     Notices,
 }
@@ -59,6 +63,7 @@ pub struct Model {
     pub traffic: Traffic,
     pub groups: Groups,
     pub form: Option<Form>,
+    pub received: Received,
     pub wire: WireLog,
     pub notices: Notices,
     pub jobs: Vec<Job>,
@@ -109,6 +114,7 @@ impl Model {
             traffic: Traffic::default(),
             groups: Groups::default(),
             form: None,
+            received: Received::default(),
             wire: WireLog::default(),
             notices: Notices::default(),
             jobs: Vec::new(),
@@ -164,6 +170,15 @@ impl Model {
         self.typing.is_some()
             || matches!(self.overlay, Some(Overlay::Palette(_) | Overlay::Prompt(_) | Overlay::Form(_) | Overlay::Plan(_)))
             || (self.overlay.is_none() && self.screen == Screen::Publish)
+    }
+
+    /// The message that is selected, on a screen that has messages.
+    pub fn message(&self) -> Option<&Arc<MessageView>> {
+        match self.screen {
+            Screen::Traffic => self.traffic.selected(),
+            Screen::Received => self.received.selected().map(|row| &row.view),
+            _ => None,
+        }
     }
 
     /// Goes to a screen, remembering where we were.

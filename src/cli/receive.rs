@@ -9,7 +9,7 @@ use crate::domain::fault::Fault;
 use crate::domain::figure;
 use crate::domain::operation::{Done, Plan};
 use crate::gateway::Gateway;
-use crate::gateway::hold::Held;
+use crate::gateway::hold::{Held, Taken};
 use clap::Args;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -108,11 +108,19 @@ impl Receive {
             let mut tickets = Vec::new();
             let most = (self.limit - tally.received).min(AT_ONCE) as usize;
             while tickets.len() < most {
-                let Some(delivery) = next(held, wait).await? else { break };
-                tally.received += 1;
-                messages.print(&self.address.integration, &delivery.message)?;
-                messages.out.flush()?;
-                tickets.extend(delivery.ticket);
+                match next(held, wait).await {
+                    Some(Taken::Message(delivery)) => {
+                        tally.received += 1;
+                        messages.print(&self.address.integration, &delivery.message)?;
+                        messages.out.flush()?;
+                        tickets.extend(delivery.ticket);
+                    }
+                    Some(Taken::Interrupted { fault, lost }) => {
+                        tickets.retain(|ticket| !lost.contains(ticket));
+                        broken(&fault, lost.len(), tally);
+                    }
+                    None => break,
+                }
             }
             let ended = tickets.len() < most;
             if !tickets.is_empty() {
@@ -136,7 +144,15 @@ impl Receive {
     ) -> anyhow::Result<()> {
         let mut unsettled: Vec<Unsettled> = Vec::new();
         while tally.received < self.limit {
-            let Some(delivery) = next(held, wait).await? else { break };
+            let delivery = match next(held, wait).await {
+                Some(Taken::Message(delivery)) => *delivery,
+                Some(Taken::Interrupted { fault, lost }) => {
+                    unsettled.retain(|held| !lost.contains(&held.ticket));
+                    broken(&fault, lost.len(), tally);
+                    continue;
+                }
+                None => break,
+            };
             tally.received += 1;
             if asks {
                 let line = messages.text(&self.address.integration, &delivery.message).unwrap_or_default();
@@ -222,10 +238,19 @@ struct Unsettled {
 }
 
 /// The next message; `None` when nothing has come for long enough, or when it is enough.
-async fn next(held: &mut Held, wait: Duration) -> Result<Option<Delivery>, Fault> {
+async fn next(held: &mut Held, wait: Duration) -> Option<Taken> {
     tokio::select! {
-        next = tokio::time::timeout(wait, held.next()) => next.ok().flatten().transpose(),
-        _ = super::interrupted() => Ok(None),
+        next = tokio::time::timeout(wait, held.next()) => next.ok().flatten(),
+        _ = super::interrupted() => None,
+    }
+}
+
+/// Says that the connection broke, and what was lost with it.
+fn broken(fault: &Fault, lost: usize, tally: &mut Tally) {
+    output::note(&fault.to_string());
+    if lost > 0 {
+        tally.failed += u32::try_from(lost).unwrap_or(u32::MAX);
+        output::note(&format!("{lost} of those shown were lost with the connection: the system has given them back"));
     }
 }
 
@@ -244,7 +269,7 @@ fn prompt(held: &Held, unsettled: &[Unsettled]) -> String {
     let left = match held.patience {
         None => String::new(),
         Some(patience) if oldest >= patience => ", the time of the first is over".to_owned(),
-        Some(patience) => format!(", {} left", figure::duration(patience - oldest)),
+        Some(patience) => format!(", {} left", figure::duration(patience.saturating_sub(oldest))),
     };
     format!("{} unsettled{left}; {} NUMBERS|all, or leave: ", unsettled.len(), verbs.join(", "))
 }

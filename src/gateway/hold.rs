@@ -8,7 +8,7 @@ use crate::domain::delivery::{Delivery, HoldId, Settlement, Ticket, Verb};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::operation::{Done, RECEIVE};
 use crate::domain::text::SafeText;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -43,15 +43,26 @@ pub struct Held {
     pub verbs: &'static [Verb],
     /// How long the system waits for a decision; `None` if for ever, or if it does not say.
     pub patience: Option<Duration>,
-    deliveries: mpsc::Receiver<Result<Delivery, Fault>>,
+    deliveries: mpsc::Receiver<Taken>,
     /// Its end tells the task.
     _looked_at: oneshot::Sender<()>,
+}
+
+/// What comes of a receiving.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Taken {
+    Message(Box<Delivery>),
+    /// The connection broke, and is made again; these tickets were lost with it, and their messages went back.
+    Interrupted {
+        fault: Fault,
+        lost: Vec<Ticket>,
+    },
 }
 
 impl Held {
     /// The next message, or what happened to the connection. `None` when everything that was wanted has
     /// come, the system has ended the receiving, or it was released.
-    pub async fn next(&mut self) -> Option<Result<Delivery, Fault>> {
+    pub async fn next(&mut self) -> Option<Taken> {
         self.deliveries.recv().await
     }
 }
@@ -77,7 +88,9 @@ impl Gateway {
             tracing::info!(target: "audit", operation = RECEIVE.id, %address, %fault, "outcome");
         })?;
         let ((asks, asked), (out, deliveries), (looked_at, gone)) = (mpsc::channel(16), mpsc::channel(WAITING), oneshot::channel());
-        let task = tokio::spawn(Task { address: address.clone(), holding, asked, out: Some(out), received: 0, limit }.run(gone));
+        let task = tokio::spawn(
+            Task { address: address.clone(), holding, asked, out: Some(out), received: 0, limit, unsettled: BTreeSet::new() }.run(gone),
+        );
         let mut holds = self.holds();
         holds.working.retain(|_, working| !working.task.is_finished());
         holds.last += 1;
@@ -147,9 +160,10 @@ struct Task {
     holding: Box<dyn Holding>,
     asked: mpsc::Receiver<Ask>,
     /// `None` once the system has ended the receiving, or everything that was wanted has come.
-    out: Option<mpsc::Sender<Result<Delivery, Fault>>>,
+    out: Option<mpsc::Sender<Taken>>,
     received: u64,
     limit: u64,
+    unsettled: BTreeSet<Ticket>,
 }
 
 impl Task {
@@ -166,7 +180,13 @@ impl Task {
                     None => break None,
                 },
                 _ = &mut gone => break None,
-                ended = pass_on(&mut *self.holding, self.out.as_ref(), &mut self.received) => {
+                next = next(&mut *self.holding, self.out.as_ref()) => {
+                    let ended = next.is_none();
+                    if let Some(next) = next {
+                        let taken = self.taken(next);
+                        // There is room: that was waited for.
+                        let _ = self.out.as_ref().map(|out| out.try_send(taken));
+                    }
                     if !ended && self.received >= self.limit && let Err(fault) = self.holding.enough().await {
                         tracing::warn!(address = %self.address, %fault, "enough");
                     }
@@ -187,10 +207,31 @@ impl Task {
         }
     }
 
+    fn taken(&mut self, next: Result<Delivery, Fault>) -> Taken {
+        match next {
+            Ok(delivery) => {
+                self.received += 1;
+                self.unsettled.extend(delivery.ticket);
+                Taken::Message(Box::new(delivery))
+            }
+            Err(fault) => {
+                let lost: Vec<Ticket> = self.unsettled.iter().copied().filter(|ticket| self.holding.is_lost(*ticket)).collect();
+                for ticket in &lost {
+                    self.unsettled.remove(ticket);
+                }
+                tracing::warn!(address = %self.address, %fault, lost = lost.len(), "receiving was interrupted");
+                Taken::Interrupted { fault, lost }
+            }
+        }
+    }
+
     async fn settle(&mut self, tickets: Vec<Ticket>, settlement: &Settlement) -> Done {
         let mut done = Done::default();
         for ticket in tickets {
             let result = self.holding.settle(ticket, settlement).await;
+            if result.is_ok() && !settlement.effect.keeps() {
+                self.unsettled.remove(&ticket);
+            }
             let (address, effect, number) = (&self.address, settlement.effect.word(), ticket.id);
             match &result {
                 Ok(()) => tracing::info!(target: "audit", operation = "settle", %address, effect, ticket = number, "done"),
@@ -202,14 +243,13 @@ impl Task {
     }
 }
 
-/// Hands one message on, once there is room for it; true when no more will come. Where nobody takes any, it waits for ever.
-async fn pass_on(holding: &mut dyn Holding, out: Option<&mpsc::Sender<Result<Delivery, Fault>>>, received: &mut u64) -> bool {
+/// The next message, once there is room to hand it on; `None` when no more will come. Where nobody takes any, it waits for ever.
+async fn next(holding: &mut dyn Holding, out: Option<&mpsc::Sender<Taken>>) -> Option<Result<Delivery, Fault>> {
     let Some(out) = out else { return std::future::pending().await };
-    let Ok(room) = out.reserve().await else { return std::future::pending().await };
-    let Some(delivery) = holding.next().await else { return true };
-    *received += u64::from(delivery.is_ok());
-    room.send(delivery);
-    false
+    if out.reserve().await.is_err() {
+        return std::future::pending().await;
+    }
+    holding.next().await
 }
 
 #[cfg(test)]

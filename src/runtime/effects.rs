@@ -2,7 +2,7 @@
 
 use super::groups::{self, GroupFocus};
 use super::lanes::{Arrival, Lanes};
-use super::{First, export, open};
+use super::{First, export, open, received};
 use crate::adapters::wirelog::Exchange;
 use crate::app::effect::Copy;
 use crate::app::event::{HistoryUpdate, TailNote, TailUpdate, WireLine};
@@ -13,7 +13,7 @@ use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::health::Link;
 use crate::domain::message::Message;
-use crate::domain::operation::{Change, Plan};
+use crate::domain::operation::Plan;
 use crate::domain::position::{Position, Range};
 use crate::domain::redact;
 use crate::domain::view::{Decoded, MessageView};
@@ -112,7 +112,10 @@ impl Performer {
                 let result = gateway.plan(request).await.map(Arc::new);
                 lanes.result(Event::Planned { task, result }).await;
             }),
-            Effect::Execute { task, change } => self.execute(task, change),
+            Effect::Execute { task, change } => self.uncut(async move |gateway: Arc<Gateway>, lanes: Lanes| {
+                let result = gateway.execute(Plan::Change(change)).await.map(|outcome| outcome.done.unwrap_or_default());
+                lanes.result(Event::Executed { task, result }).await;
+            }),
             Effect::Arm(name) => {
                 if let Some(gateway) = &self.gateway {
                     self.known.push(Event::Armed(gateway.arm(&name, Some(gateway.safety.arm_for))));
@@ -137,6 +140,26 @@ impl Performer {
             Effect::StartDemo => self.start_demo(),
             // The loop's own business: they need the terminal or end the loop.
             Effect::Edit { .. } | Effect::Mouse(_) | Effect::Suspend | Effect::Quit => {}
+            other => self.at_hand(other),
+        }
+    }
+
+    /// What concerns messages at hand.
+    fn at_hand(&mut self, effect: Effect) {
+        match effect {
+            Effect::Hold { task, address, most } => {
+                self.on_gateway(task, move |gateway, lanes| received::hold(gateway, lanes, task, address, most));
+            }
+            Effect::Peek { task, address, most, agreed } => {
+                self.on_gateway(task, move |gateway, lanes| received::peek(gateway, lanes, task, address, most, agreed));
+            }
+            Effect::Call { task, plan } => self.on_gateway(task, move |gateway, lanes| received::call(gateway, lanes, task, plan)),
+            Effect::Settle { task, plan } => self.uncut(move |gateway, lanes| received::settle(gateway, lanes, task, plan)),
+            Effect::Release { task, hold } => self.uncut(async move |gateway: Arc<Gateway>, lanes: Lanes| {
+                let result = gateway.release(hold).await.map(Into::into);
+                lanes.result(Event::Released { task, result }).await;
+            }),
+            _ => {}
         }
     }
 
@@ -215,15 +238,15 @@ impl Performer {
         }
     }
 
-    /// Carries a change out; it goes on when its profile is closed.
-    fn execute(&mut self, task: TaskId, change: Arc<Change>) {
+    /// Runs what changes something: nothing cuts it off, and it goes on when its profile is closed.
+    fn uncut<F, T>(&mut self, work: F)
+    where
+        F: FnOnce(Arc<Gateway>, Lanes) -> T,
+        T: Future<Output = ()> + Send + 'static,
+    {
         let Some(gateway) = self.gateway.clone() else { return };
-        let lanes = self.lanes.clone();
         while self.changes.try_join_next().is_some() {}
-        self.changes.spawn(async move {
-            let result = gateway.execute(Plan::Change(change)).await.map(|outcome| outcome.done.unwrap_or_default());
-            lanes.result(Event::Executed { task, result }).await;
-        });
+        self.changes.spawn(work(gateway, self.lanes.clone()));
     }
 
     fn stop(&mut self, task: TaskId) {

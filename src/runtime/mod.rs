@@ -9,6 +9,7 @@ mod lanes;
 pub mod log;
 mod open;
 pub mod play;
+mod received;
 mod terminal;
 mod watchdog;
 

@@ -144,6 +144,11 @@ impl Stage {
                 | Effect::Plan { task, .. }
                 | Effect::Execute { task, .. }
                 | Effect::ExportChannel { task, .. }
+                | Effect::Hold { task, .. }
+                | Effect::Peek { task, .. }
+                | Effect::Call { task, .. }
+                | Effect::Settle { task, .. }
+                | Effect::Release { task, .. }
                 | Effect::Publish { task, .. } => Some(*task),
                 _ => None,
             })

@@ -285,7 +285,9 @@ impl Receiving {
             let queue = state.queue(&channel);
             let back: Vec<Held> = tickets.iter().rev().filter_map(|ticket| queue.held.remove(ticket)).collect();
             let count = back.len();
-            back.into_iter().for_each(|held| queue.ready.push_front(held.entry));
+            for held in back {
+                queue.ready.push_front(held.entry);
+            }
             count
         })
     }
@@ -315,6 +317,10 @@ impl Holding for Receiving {
             // Whatever ends the wait: it is looked again.
             let _ = tokio::time::timeout(wait, changes.changed()).await;
         }
+    }
+
+    fn is_lost(&self, ticket: Ticket) -> bool {
+        ticket.epoch != self.memory.state().epoch
     }
 
     async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {

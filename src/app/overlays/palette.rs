@@ -64,6 +64,7 @@ pub const SCREENS: &[(Screen, &str)] = &[
     (Screen::Channels, "Channels"),
     (Screen::Traffic, "Traffic"),
     (Screen::Groups, "Groups"),
+    (Screen::Received, "Received"),
     (Screen::Profiles, "Profiles"),
     (Screen::WireLog, "Wire log"),
     (Screen::Notices, "Notices"),

@@ -7,6 +7,7 @@ use crate::app::fields::Fields;
 use crate::app::headers;
 use crate::app::model::{Model, Screen};
 use crate::app::overlays::plan::PlanView;
+use crate::app::screens::received;
 use crate::domain::address::Address;
 use crate::domain::message::Outgoing;
 use crate::domain::operation::{Plan, PublishSpec};
@@ -16,6 +17,10 @@ use crate::domain::view::MessageView;
 use bytes::Bytes;
 use crossterm::event::KeyEvent;
 use jiff::Zoned;
+use std::time::Duration;
+
+/// How long replies to a call are waited for, where nobody says.
+const CALL_WAIT: Duration = Duration::from_secs(5);
 
 /// The form.
 pub struct Form {
@@ -33,6 +38,8 @@ pub struct Form {
     /// What is wrong, and in which part.
     pub error: Option<(Part, String)>,
     pub sending: Option<TaskId>,
+    /// It is a request, and replies are waited for.
+    pub calls: bool,
     /// Something was typed.
     pub(crate) touched: bool,
 }
@@ -73,8 +80,14 @@ impl Form {
             focus: Part::Value,
             error: None,
             sending: None,
+            calls: false,
             touched: false,
         }
+    }
+
+    /// An empty request.
+    pub(crate) fn call(address: Address) -> Self {
+        Self { calls: true, ..Self::new(address, &received::CALL_SPEC) }
     }
 
     /// Nothing would be lost by leaving.
@@ -222,7 +235,13 @@ pub(crate) fn review(model: &mut Model) {
     match form.outgoing(now.as_ref()) {
         Ok(message) => {
             form.error = None;
-            let plan = Plan::Publish { address: form.address.clone(), messages: vec![message] };
+            let address = form.address.clone();
+            let plan = if form.calls {
+                let wait = message.option("wait").and_then(|wait| wait.parse().ok()).map_or(CALL_WAIT, Duration::from_secs);
+                Plan::Call { address, request: Box::new(Outgoing { options: Vec::new(), ..message }), wait }
+            } else {
+                Plan::Publish { address, messages: vec![message] }
+            };
             changes::propose(model, PlanView::new(plan, Origin::New, None));
         }
         Err((part, error)) => {

@@ -23,7 +23,10 @@ fn payload(delivery: &Delivery) -> String {
 }
 
 async fn next(held: &mut Held) -> Delivery {
-    held.next().await.expect("a message").expect("no fault")
+    match held.next().await {
+        Some(Taken::Message(delivery)) => *delivery,
+        other => panic!("no message: {other:?}"),
+    }
 }
 
 async fn decide(gateway: &Gateway, address: &Address, held: &Held, tickets: &[&Delivery], effect: Effect) -> Vec<Result<SafeText, Fault>> {

@@ -186,12 +186,17 @@ fn cell<'a>(view: &'a MessageView, column: usize, zone: &TimeZone) -> Cell<'a> {
         1 => Cell::name(&*view.address.channel),
         2 => Cell::new(view.message.position.to_string()).role(Role::Dim),
         3 => view.key.as_ref().map_or_else(Cell::unknown, |key| Cell::name(key.as_str())),
-        _ => match &view.preview {
-            Preview::Tombstone => Cell::new("∅ tombstone").role(Role::Dim),
-            Preview::Empty => Cell::new("\"\" empty").role(Role::Dim),
-            Preview::Text(text) => Cell::new(text.as_str()),
-            Preview::Binary(hex) => Cell::new(hex.as_str()).role(Role::Dim),
-        },
+        _ => value(view),
+    }
+}
+
+/// The value column of a message.
+pub(super) fn value(view: &MessageView) -> Cell<'_> {
+    match &view.preview {
+        Preview::Tombstone => Cell::new("∅ tombstone").role(Role::Dim),
+        Preview::Empty => Cell::new("\"\" empty").role(Role::Dim),
+        Preview::Text(text) => Cell::new(text.as_str()),
+        Preview::Binary(hex) => Cell::new(hex.as_str()).role(Role::Dim),
     }
 }
 
@@ -233,7 +238,7 @@ fn nothing(canvas: &mut Canvas, model: &Model, area: Rect) {
     }
 }
 
-fn detail(canvas: &mut Canvas, area: Rect, pane: &Detail, focused: bool) {
+pub(super) fn detail(canvas: &mut Canvas, area: Rect, pane: &Detail, focused: bool) {
     for (at, row) in pane.rows.iter().enumerate().skip(pane.offset).take(usize::from(area.height)) {
         let y = area.y + (at - pane.offset) as u16;
         detail_row(canvas, area, y, row);

@@ -108,7 +108,8 @@ pub(crate) fn settle(model: &mut Model) {
     let width = layout::detail_width(model);
     let height = layout::detail_page(model);
     let zone = model.zone.clone();
-    let Some(pane) = &mut model.traffic.detail else { return };
+    let pane = if model.screen == Screen::Received { &mut model.received.detail } else { &mut model.traffic.detail };
+    let Some(pane) = pane else { return };
     if pane.built_for != Some((width, pane.version)) {
         pane.rows = detail::rows(pane, width, &zone);
         pane.built_for = Some((width, pane.version));
