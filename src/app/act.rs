@@ -14,7 +14,7 @@ use super::overlays::input::{Ask, Filter, Prompt};
 use super::overlays::menu::Menu;
 use super::overlays::palette;
 use super::screens::publish::{self, Form};
-use super::screens::traffic::{self, Focus, Source, open};
+use super::screens::traffic::{self, Focus, Source, follow, open};
 use super::screens::{channels, groups, overview, profiles, received};
 use super::update::{new_form, say};
 use super::{keymap, moving};
@@ -130,8 +130,13 @@ fn on_screen(model: &mut Model, action: Action) {
         Action::Tenant => next_tenant(model),
         Action::Pause if model.traffic.hold => model.traffic.run(),
         Action::Pause => model.traffic.hold = true,
+        Action::Follow => {
+            if let Some(view) = model.message().cloned() {
+                follow::start(model, &view);
+            }
+        }
         Action::Look => look(model),
-        Action::Follow => follow(model),
+        Action::SameKey => same_key(model),
         Action::History => model.overlay = Some(Overlay::Prompt(Prompt::new(Ask::Range, "end-500"))),
         Action::Live => traffic::start(model, Source::Live),
         Action::CopyKey | Action::CopyValue | Action::CopyJson | Action::CopyAddress | Action::CopyCommand => copy(model, action),
@@ -157,6 +162,7 @@ fn on_screen(model: &mut Model, action: Action) {
                 form.missing();
             }
         }
+        Action::Template => model.overlay = Some(Overlay::Palette(palette::open(model, palette::Kind::Templates))),
         Action::Review if matches!(model.overlay, Some(Overlay::Form(_))) => changes::review(model),
         Action::Review => publish::review(model),
         Action::EditValue => publish::edit(model),
@@ -389,7 +395,7 @@ fn look(model: &mut Model) {
 }
 
 /// Filters by the key of the selected message.
-fn follow(model: &mut Model) {
+fn same_key(model: &mut Model) {
     if let Some(key) = model.traffic.selected().and_then(|view| view.message.key.clone()) {
         let text = String::from_utf8_lossy(&key).replace('\\', "\\\\").replace('"', "\\\"");
         model.traffic.filter = format!("key == \"{text}\"");

@@ -84,7 +84,7 @@ pub(super) fn tenants_there(model: &Model) -> Available {
 }
 
 pub(super) fn traffic_open(model: &Model) -> Available {
-    only_if(!model.traffic.addresses.is_empty(), "no channel is open: choose one on the Channels screen (2)")
+    only_if(!model.traffic.addresses.is_empty() || model.traffic.is_followed(), "no channel is open: choose one on the Channels screen (2)")
 }
 
 pub(super) fn live(model: &Model) -> Available {
@@ -93,7 +93,7 @@ pub(super) fn live(model: &Model) -> Available {
 }
 
 pub(super) fn not_live(model: &Model) -> Available {
-    traffic_open(model)?;
+    filtered(model)?;
     only_if(!model.traffic.is_live() || model.traffic.task.is_none(), "the list is live already")
 }
 
@@ -107,6 +107,16 @@ pub(super) fn message_selected(model: &Model) -> Available {
 pub(super) fn key_selected(model: &Model) -> Available {
     message_selected(model)?;
     only_if(model.message().is_some_and(|view| view.message.key.is_some()), "this message has no key")
+}
+
+pub(super) fn same_key(model: &Model) -> Available {
+    filtered(model)?;
+    key_selected(model)
+}
+
+pub(super) fn filtered(model: &Model) -> Available {
+    traffic_open(model)?;
+    only_if(!model.traffic.is_followed(), "this follows ids: Esc goes back to the channel")
 }
 
 pub(super) fn messages_marked(model: &Model) -> Available {
@@ -215,6 +225,12 @@ pub(super) fn export(model: &Model) -> Available {
     only_if(!model.traffic.window.is_empty(), "there are no messages to export")
 }
 
+/// A template fills an empty value, or takes the place of another one that nothing was typed into.
+pub(super) fn template(model: &Model) -> Available {
+    let Some(form) = &model.form else { return Err(Reason::Absent) };
+    only_if(form.takes_template(), "the value is not empty: a template would replace it")
+}
+
 pub(super) fn field_can_be_missing(model: &Model) -> Available {
     use super::screens::publish::Part;
     let Some(form) = &model.form else { return Err(Reason::Absent) };
@@ -307,7 +323,7 @@ fn writable(model: &Model, address: &crate::domain::address::Address) -> Availab
 }
 
 /// What a channel can do, if it was listed.
-fn caps(model: &Model, address: &crate::domain::address::Address) -> Option<Caps> {
+pub(super) fn caps(model: &Model, address: &crate::domain::address::Address) -> Option<Caps> {
     let integration = model.integration(&address.integration)?;
     // The list is in the order of names.
     let at = integration.channels.binary_search_by(|channel| channel.name.cmp(&address.channel)).ok()?;

@@ -54,6 +54,7 @@ pub enum Action {
     Hex,
     Look,
     Follow,
+    SameKey,
     History,
     Live,
     CopyKey,
@@ -69,6 +70,7 @@ pub enum Action {
     Review,
     EditValue,
     Missing,
+    Template,
     Confirm,
     Decline,
     Arm,
@@ -224,14 +226,17 @@ pub const COMMANDS: &[Command] = &[
     row(S::Traffic, Action::Pause, "traffic.pause", "Hold the list, or let it run", &[k('t')]).foot("hold/run").when(can::live),
     row(S::Traffic, Action::Filter, "traffic.filter", "Show only messages that match a query", &[k('/')])
         .foot("filter")
-        .when(can::traffic_open),
+        .when(can::filtered),
     row(S::Traffic, Action::Actions, "traffic.actions", "Actions on this message or channel", &[k('x')])
         .foot("actions")
         .when(can::traffic_open),
     row(S::Traffic, Action::CopyMenu, "traffic.copy", "Copy…", &[k('y')]).foot("copy").when(can::traffic_open),
     row(S::Traffic, Action::History, "traffic.history", "Read history from…", &[k('H')]).foot("history").when(can::history),
     row(S::Traffic, Action::Live, "traffic.live", "Back to live", &[k('L')]).foot("live").when(can::not_live),
-    row(S::Traffic, Action::Follow, "traffic.follow", "Show only messages with this key", &[k('o')]).when(can::key_selected),
+    row(S::Traffic, Action::Follow, "traffic.follow", "Follow this message's ids through every integration", &[k('o')])
+        .foot("follow id")
+        .when(can::message_selected),
+    row(S::Traffic, Action::SameKey, "traffic.same-key", "Show only messages with this key", &[k('O')]).when(can::same_key),
     row(S::Traffic, Action::Hex, "traffic.bytes", "Bytes or decoded", &[k('w')]).foot("bytes").when(can::detail_open),
     row(S::Traffic, Action::Pane, "traffic.pane", "The other pane", &[code(KeyCode::Tab), code(KeyCode::BackTab)])
         .foot("pane")
@@ -257,6 +262,9 @@ pub const COMMANDS: &[Command] = &[
     row(S::Received, Action::MarkInvert, "received.invert", "Mark the others", &[k('*')]).when(can::message_selected),
     row(S::Received, Action::MarkNone, "received.unmark", "Clear the marks", &[k('\\')]).when(can::messages_marked),
     row(S::Received, Action::CopyMenu, "received.copy", "Copy…", &[k('y')]).foot("copy").when(can::message_selected),
+    row(S::Received, Action::Follow, "received.follow", "Follow this message's ids through every integration", &[k('o')])
+        .foot("follow id")
+        .when(can::message_selected),
     row(S::Received, Action::Hex, "received.bytes", "Bytes or decoded", &[k('w')]).foot("bytes").when(can::detail_open),
     row(S::Received, Action::Pane, "received.pane", "The other pane", &[code(KeyCode::Tab), code(KeyCode::BackTab)])
         .foot("pane")
@@ -268,6 +276,9 @@ pub const COMMANDS: &[Command] = &[
     row(S::Publish, Action::NextField, "publish.next", "Next field", &[code(KeyCode::Tab)]).foot("next field"),
     row(S::Publish, Action::PreviousField, "publish.previous", "Previous field", &[code(KeyCode::BackTab)]),
     row(S::Publish, Action::EditValue, "publish.editor", "Edit the value in $EDITOR", &[ctrl('e')]).foot("$EDITOR"),
+    row(S::Publish, Action::Template, "publish.template", "Fill in a template: envelopes and events", &[ctrl('t')])
+        .foot("template")
+        .when(can::template),
     row(S::Publish, Action::Missing, "publish.missing", "Missing: send no key, or no value at all", &[ctrl('n')])
         .foot("missing")
         .when(can::field_can_be_missing),

@@ -60,6 +60,14 @@ pub enum Effect {
         limit: u64,
         filter: String,
     },
+    /// Find the ids of this message, and every message that has one of them: in history around its time or this moment, and live
+    /// where there is none, until `StopTask`. Answers: `Follows`, then `History` and `Tail`.
+    Follow {
+        task: TaskId,
+        view: Arc<MessageView>,
+        /// What was seen so far of channels that keep no history.
+        window: Vec<Arc<MessageView>>,
+    },
     /// End this task; nothing more needs to be sent about it.
     StopTask(TaskId),
     /// Answer: `Decoded`.

@@ -4,6 +4,7 @@ use super::effect::{EditPurpose, TaskId};
 use crate::domain::address::Address;
 use crate::domain::channel::{Channel, Description};
 use crate::domain::delivery::{HoldId, Ticket, Verb};
+use crate::domain::envelope::Id;
 use crate::domain::fault::Fault;
 use crate::domain::health::Link;
 use crate::domain::lag::{Behind, Board, GroupView};
@@ -91,6 +92,11 @@ pub enum Event {
     History {
         task: TaskId,
         update: HistoryUpdate,
+    },
+    /// The ids that `Follow` has found.
+    Follows {
+        task: TaskId,
+        ids: Vec<Id>,
     },
     /// What the decoders made of the message with this id.
     Decoded {

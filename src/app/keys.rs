@@ -7,7 +7,7 @@ use super::overlays::confirm::Confirm;
 use super::overlays::palette::{self, Target};
 use super::overlays::{Overlay, help, input, menu, plan};
 use super::screens::traffic::open;
-use super::screens::{channels, groups, overview, profiles, traffic};
+use super::screens::{channels, groups, overview, profiles, publish, traffic};
 use super::{act, keymap, layout, moving};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
@@ -128,6 +128,7 @@ fn chosen(model: &mut Model) {
         Target::Screen(Screen::Groups) => groups::open(model, None),
         Target::Screen(screen) => act::go(model, screen),
         Target::Channel(address) => open::open(model, vec![address]),
+        Target::Template(template) => publish::fill(model, template),
         Target::Profile(path) => profiles::opening(model, "profile", super::Effect::OpenProfile(path)),
     }
 }

@@ -74,6 +74,8 @@ pub struct Model {
     /// The face of the clock and of every age that is shown, to see whether time alone changed the screen.
     pub(super) face: u64,
     pub(super) next_task: u64,
+    /// The state of [`Model::random`].
+    pub(super) seed: u64,
     pub(super) out: Vec<Effect>,
 }
 
@@ -123,6 +125,7 @@ impl Model {
             cancelled_at: None,
             face: 0,
             next_task: 1,
+            seed: start.seed,
             out: Vec::new(),
         };
         model.face = clock::face(&model);
@@ -150,6 +153,14 @@ impl Model {
         let task = TaskId(self.next_task);
         self.next_task += 1;
         task
+    }
+
+    /// Bits for a new id (splitmix64): the core has no chance of its own.
+    pub(super) fn random(seed: &mut u64) -> u64 {
+        *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 
     pub(super) fn effect(&mut self, effect: Effect) {

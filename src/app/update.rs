@@ -102,6 +102,7 @@ impl Model {
                 };
                 self.touch();
             }
+            Event::Follows { task, ids } => traffic::follow::ids(self, task, ids),
             Event::Tail { task, update } => traffic::tail(self, task, update),
             Event::History { task, update } => traffic::history(self, task, update),
             Event::Decoded { id, result } => {
@@ -160,6 +161,7 @@ fn tick(model: &mut Model, now: crate::domain::time::Timestamp) {
     model.now = now;
     changes::tick(model);
     traffic::tick(model);
+    received::tick(model);
     let expired = model.notices.expire(now);
     let face = clock::face(model);
     if expired || face != model.face {

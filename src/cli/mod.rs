@@ -5,6 +5,7 @@ mod channels;
 mod console;
 mod demo;
 mod find;
+mod follow;
 mod groups;
 mod lag;
 mod manage;
@@ -87,6 +88,8 @@ pub enum Command {
     Lag(lag::Lag),
     /// Looks for messages in history, at the speed of the wire.
     Find(find::Find),
+    /// Every message with the same correlation, trace or message id, from all integrations.
+    Follow(follow::Follow),
     /// Publishes a message, or one a line.
     Publish(publish::Publish),
     /// Takes messages of a queue and decides on them: ack, requeue, reject. What is not decided on goes back.
@@ -120,6 +123,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Tail(tail) => tail.run(&connection).await,
         Command::Lag(lag) => lag.run(&connection).await,
         Command::Find(find) => find.run(&connection).await,
+        Command::Follow(follow) => follow.run(&connection).await,
         Command::Publish(publish) => publish.run(&connection).await,
         Command::Receive(receive) => receive.run(&connection).await,
         Command::Peek(peek) => peek.run(&connection).await,

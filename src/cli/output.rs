@@ -58,6 +58,11 @@ impl Messages {
         Ok(Self { out: Out::new(), json, several: addresses.len() > 1, ingest, zone: TimeZone::system() })
     }
 
+    /// Each line says its channel.
+    pub(super) fn say_channels(&mut self) {
+        self.several = true;
+    }
+
     pub(super) fn print(&mut self, integration: &Arc<str>, message: &Message) -> io::Result<()> {
         match self.text(integration, message) {
             Some(line) => self.out.line(&line),

@@ -7,11 +7,13 @@ use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Header, Outgoing};
 use crate::domain::operation::{Field, Plan, PublishSpec};
 use crate::domain::receipt::Receipt;
+use crate::domain::template::{TEMPLATES, Template};
 use crate::domain::time::{Timestamp, parse_moment};
 use crate::gateway::Gateway;
 use crate::wire::lines;
 use bytes::Bytes;
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Zoned;
 use serde_json::json;
@@ -30,6 +32,10 @@ pub struct Publish {
     address: Address,
     /// The payload: text, `@FILE`, or `-` for standard input. Without it, standard input.
     data: Option<String>,
+    /// A known envelope or event instead of DATA, with fresh ids and the time filled in.
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(TEMPLATES.iter().map(|template| template.id)),
+        conflicts_with_all = ["data", "tombstone", "lines"])]
+    template: Option<String>,
     /// The key; a message without this has none.
     #[arg(long, short)]
     key: Option<String>,
@@ -67,10 +73,20 @@ impl Publish {
     }
 
     async fn publish_one(&self, gateway: &Gateway, options: Vec<(&'static str, String)>) -> anyhow::Result<ExitCode> {
+        let (said, payload) = match &self.template {
+            Some(name) => {
+                let template = Template::find(name);
+                let missing = || usage("publish", name, "there is no such template").next("mqdeck publish --help names them");
+                let now = Timestamp(jiff::Timestamp::now().as_millisecond());
+                let (headers, body) = template.ok_or_else(missing)?.filled(now, || fastrand::u64(..));
+                (headers.iter().map(|(name, value)| header(&format!("{name}={value}"))).collect(), Some(body.into()))
+            }
+            None => (Vec::new(), self.payload().await?),
+        };
         let message = Outgoing {
             key: self.key.clone().map(Bytes::from),
-            headers: self.headers.iter().map(|h| header(h)).collect(),
-            payload: self.payload().await?,
+            headers: said.into_iter().chain(self.headers.iter().map(|h| header(h))).collect(),
+            payload,
             timestamp: self.time()?,
             options,
         };

@@ -7,6 +7,7 @@ pub mod call;
 pub mod execute;
 pub mod filter;
 pub mod find;
+pub mod follow;
 pub mod history;
 pub mod hold;
 pub mod ingest;

@@ -2,7 +2,7 @@
 
 use super::groups::{self, GroupFocus};
 use super::lanes::{Arrival, Lanes};
-use super::{First, export, open, received};
+use super::{First, export, follow, open, received};
 use crate::adapters::wirelog::Exchange;
 use crate::app::effect::Copy;
 use crate::app::event::{HistoryUpdate, TailNote, TailUpdate, WireLine};
@@ -94,6 +94,9 @@ impl Performer {
             Effect::ReadHistory { task, addresses, range, limit, filter } => {
                 let looked = Looked { addresses, range, limit, filter };
                 self.on_gateway(task, move |gateway, lanes| history(gateway, lanes, task, looked));
+            }
+            Effect::Follow { task, view, window } => {
+                self.on_gateway(task, move |gateway, lanes| follow::follow(gateway, lanes, task, view, window));
             }
             Effect::Describe { task, address } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
                 let result = gateway.describe(&address).await.map(Box::new);
@@ -378,7 +381,7 @@ async fn tail(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, addresses: Vec<
     }
 }
 
-fn note(note: Note) -> TailNote {
+pub(super) fn note(note: Note) -> TailNote {
     match note {
         Note::Interrupted { fault, .. } => TailNote::Interrupted(fault),
         Note::Resumed { lost, .. } => TailNote::Resumed { lost },

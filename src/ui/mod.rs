@@ -6,6 +6,8 @@ pub mod theme;
 pub mod widgets;
 
 #[cfg(test)]
+mod envelope_tests;
+#[cfg(test)]
 mod flows;
 #[cfg(test)]
 mod groups_tests;

@@ -90,7 +90,7 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn new(width: u16, height: u16, opening: bool) -> Self {
-        let start = Start { now: NOW, zone: jiff::tz::TimeZone::UTC, width, height, opening };
+        let start = Start { now: NOW, zone: jiff::tz::TimeZone::UTC, width, height, opening, seed: 7 };
         let (model, effects) = Model::new(start);
         Self { model, effects }
     }

@@ -11,6 +11,7 @@ use crate::app::screens::received;
 use crate::domain::address::Address;
 use crate::domain::message::Outgoing;
 use crate::domain::operation::{Plan, PublishSpec};
+use crate::domain::template::Template;
 use crate::domain::text::is_hidden;
 use crate::domain::time::parse_moment;
 use crate::domain::view::MessageView;
@@ -40,6 +41,8 @@ pub struct Form {
     pub sending: Option<TaskId>,
     /// It is a request, and replies are waited for.
     pub calls: bool,
+    /// What a template was filled in with.
+    filled: Option<String>,
     /// Something was typed.
     pub(crate) touched: bool,
 }
@@ -81,6 +84,7 @@ impl Form {
             error: None,
             sending: None,
             calls: false,
+            filled: None,
             touched: false,
         }
     }
@@ -88,6 +92,15 @@ impl Form {
     /// An empty request.
     pub(crate) fn call(address: Address) -> Self {
         Self { calls: true, ..Self::new(address, &received::CALL_SPEC) }
+    }
+
+    /// Whether a template would take nothing away.
+    pub(crate) fn takes_template(&self) -> bool {
+        match &self.value {
+            Body::Missing => true,
+            Body::Text(editor) => editor.is_empty() || self.filled.as_ref() == Some(&editor.text()),
+            Body::Exact(_) => false,
+        }
     }
 
     /// Nothing would be lost by leaving.
@@ -223,6 +236,26 @@ impl Body {
 pub(crate) fn open(model: &mut Model, form: Form) {
     model.form = Some(form);
     model.go(Screen::Publish);
+}
+
+/// Fills the value in by a template, and what it says in headers where the system has them.
+pub(crate) fn fill(model: &mut Model, template: &Template) {
+    let (now, seed) = (model.now, &mut model.seed);
+    let (said, text) = template.filled(now, || Model::random(seed));
+    let Some(form) = model.form.as_mut().filter(|form| form.sending.is_none() && form.takes_template()) else { return };
+    if form.spec.headers {
+        let typed = form.headers.text();
+        let is_said = |line: &&str| said.iter().any(|(name, _)| line.split(':').next().is_some_and(|typed| typed.trim() == *name));
+        let kept = typed.lines().filter(|line| !is_said(line)).map(str::to_owned);
+        let lines: Vec<String> = kept.chain(said.iter().map(|(name, value)| format!("{name}: {value}"))).collect();
+        form.headers = Editor::lines_of(&lines.join("\n"));
+    }
+    form.value = Body::Text(Box::new(Editor::lines_of(&text)));
+    form.filled = Some(text);
+    form.focus = Part::Value;
+    form.error = None;
+    form.touched = true;
+    model.touch();
 }
 
 /// Checks the form and asks for the plan to be confirmed.

@@ -134,9 +134,10 @@ impl Received {
         self.rows.get(self.list.row()?)
     }
 
-    /// Messages that nobody has decided on.
-    pub fn unsettled(&self) -> usize {
-        self.rows.iter().filter(|row| matches!(row.state, State::Held | State::Settling(_))).count()
+    /// Messages that nobody has decided on, and whose time is not over.
+    pub fn unsettled(&self, now: Timestamp) -> usize {
+        let held = self.rows.iter().filter(|row| matches!(row.state, State::Held | State::Settling(_)));
+        held.filter(|row| self.over_at(row).is_none_or(|over| over > now)).count()
     }
 
     /// Whether messages are being held, or are about to be.
@@ -416,7 +417,7 @@ pub(in crate::app) fn leave(model: &mut Model) -> bool {
 /// Asks before what is held goes back; at once where nothing is.
 pub(in crate::app) fn ask_release(model: &mut Model) {
     let received = &model.received;
-    match (&received.address, received.unsettled()) {
+    match (&received.address, received.unsettled(model.now)) {
         (Some(address), unsettled @ 1..) => {
             model.overlay = Some(Overlay::Confirm(Confirm::Release { address: address.clone(), unsettled }));
         }
@@ -467,11 +468,18 @@ fn end(model: &mut Model) {
     model.touch();
 }
 
+/// Time has passed: what is overdue is held no more.
+pub(in crate::app) fn tick(model: &mut Model) {
+    if model.received.is_holding() {
+        retitle(model);
+    }
+}
+
 /// The job says how many are held.
 fn retitle(model: &mut Model) {
     let received = &model.received;
     let Some(address) = received.address.as_ref().filter(|_| received.is_holding()) else { return };
-    let title: SafeText = match received.unsettled() {
+    let title: SafeText = match received.unsettled(model.now) {
         0 => format!("nothing of {address} is unsettled"),
         1 => format!("1 message of {address} is held"),
         n => format!("{n} messages of {address} are held"),

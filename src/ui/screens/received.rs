@@ -59,16 +59,19 @@ fn status(canvas: &Canvas, received: &Received, now: Timestamp) -> Vec<(String, 
         Kind::Replies => pieces.push((format!("{count} {}", if count == 1 { "reply" } else { "replies" }), Role::Dim)),
         Kind::Looked => pieces.push((format!("{count} shown, still in their queue"), Role::Dim)),
         Kind::Held => {
-            pieces.push((format!("{} unsettled", received.unsettled()), if received.unsettled() > 0 { Role::Strong } else { Role::Dim }));
+            pieces.push((
+                format!("{} unsettled", received.unsettled(now)),
+                if received.unsettled(now) > 0 { Role::Strong } else { Role::Dim },
+            ));
             pieces.push((format!(" of {count}"), Role::Dim));
             let overdue = received.overdue(now);
             match received.left(now) {
-                _ if overdue > 0 => pieces.push((format!(" {} the time of {overdue} is over", glyphs.dot), Role::Bad)),
+                _ if overdue > 0 => pieces.push((format!(" {} {overdue} overdue", glyphs.dot), Role::Bad)),
                 Some(left) => pieces.push((
                     format!(" {} {} left", glyphs.dot, figure::duration(left)),
                     if left.as_secs() <= 30 { Role::Watch } else { Role::Dim },
                 )),
-                None if received.unsettled() > 0 && received.hold.as_ref().is_some_and(|start| start.patience.is_none()) => {
+                None if received.unsettled(now) > 0 && received.hold.as_ref().is_some_and(|start| start.patience.is_none()) => {
                     pieces.push((format!(" {} no time-out known", glyphs.dot), Role::Dim));
                 }
                 None => {}

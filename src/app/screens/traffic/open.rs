@@ -94,6 +94,8 @@ pub(crate) fn leave(model: &mut Model) -> bool {
         }
     } else if traffic.detail.take().is_some() {
         // The list keeps its place.
+    } else if traffic.before.is_some() {
+        super::follow::leave(model);
     } else if traffic.hold {
         traffic.run();
     } else {
