@@ -102,7 +102,7 @@ type Found = Vec<(Arc<str>, Message)>;
 
 /// Everything that was found, in the order of time; and whether everything could be read.
 async fn search(gateway: &Gateway, trail: Trail) -> Result<(Found, bool), Fault> {
-    let mut steps = gateway.follow(trail)?;
+    let mut steps = gateway.follow(&trail)?;
     let (mut found, mut channels, mut scanned, mut whole) = (Vec::new(), 0, 0, true);
     while let Some(step) = steps.next().await {
         match step {
@@ -120,8 +120,9 @@ async fn search(gateway: &Gateway, trail: Trail) -> Result<(Found, bool), Fault>
                 channels += 1;
                 scanned += report.counts.scanned;
                 whole &= faults.is_empty();
-                notes.iter().for_each(|note| output::note(&format!("{address}: {note}")));
-                faults.iter().for_each(|fault| output::note(&fault.to_string()));
+                for said in notes.iter().map(|note| format!("{address}: {note}")).chain(faults.iter().map(ToString::to_string)) {
+                    output::note(&said);
+                }
                 found.extend(messages);
             }
         }

@@ -91,8 +91,13 @@ impl Publish {
             options,
         };
         let plan = Plan::Publish { address: self.address.clone(), messages: vec![message] };
-        let receipt = gateway.execute(plan).await?.single()?;
+        let outcome = gateway.execute(plan).await?;
         let mut out = Out::new();
+        for (target, result) in outcome.targets.iter().flatten() {
+            self.print_target(&mut out, target, result)?;
+        }
+        out.flush()?;
+        let receipt = outcome.single()?;
         self.print(&mut out, receipt)?;
         out.flush()?;
         Ok(ExitCode::SUCCESS)
@@ -205,6 +210,16 @@ impl Publish {
             }
         }
         Ok((chunk, None, false))
+    }
+
+    /// What became of a message at one target of a fanout.
+    fn print_target(&self, out: &mut Out, target: &str, result: &Result<Receipt, Fault>) -> std::io::Result<()> {
+        let said = result.as_ref().map_or_else(ToString::to_string, ToString::to_string);
+        if !self.json {
+            return out.line(&format!("{} → {target}: {said}", self.address));
+        }
+        let error = result.as_ref().err().map(ToString::to_string);
+        out.json(&json!({ "address": self.address.to_string(), "target": target, "said": said, "error": known(error) }))
     }
 
     fn print(&self, out: &mut Out, receipt: Receipt) -> std::io::Result<()> {

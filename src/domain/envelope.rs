@@ -1,5 +1,5 @@
 //! Envelopes: forms that messages are wrapped in, as a table of where each keeps what; and the ids that messages share. From seed 3
-//! (domain events), seed 4 (message envelope, incident events) and CloudEvents 1.0 with its bindings.
+//! (domain events), seed 4 (message envelope, incident events) and `CloudEvents` 1.0 with its bindings.
 
 use super::message::Header;
 use super::text::SafeText;

@@ -1,5 +1,5 @@
 //! Templates to publish by: the known envelopes and events, with ids and time filled in. From seed 3 (domain events), seed 4 (message
-//! envelope, incident events) and CloudEvents 1.0.
+//! envelope, incident events) and `CloudEvents` 1.0.
 
 use super::time::Timestamp;
 

@@ -1,5 +1,6 @@
 //! `execute`: the one way to change anything. Checks, writes down the intent, runs, writes down the outcome.
 
+use super::fanout::{Fanout, Outcomes, overall};
 use super::{Gateway, cannot};
 use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
@@ -19,6 +20,8 @@ pub struct Outcome {
     pub receipts: Vec<Result<Receipt, Fault>>,
     /// What became of the parts of a change, or of the messages that were settled.
     pub done: Option<Done>,
+    /// Of a message to a fanout, what became of it at each of its targets; in the order of `receipts`.
+    pub targets: Vec<Outcomes>,
     /// What was answered to a call.
     pub replies: Vec<Message>,
 }
@@ -151,7 +154,32 @@ impl Gateway {
         }
     }
 
+    /// One message after another, each to all targets at once; no more after one that did not reach all of them.
+    async fn fan_out(&self, fanout: &Fanout, address: &Address, messages: Vec<Outgoing>) -> Outcome {
+        let mut outcome = Outcome::default();
+        for message in messages {
+            let outcomes = fanout.deliver(&address.within(), &message).await;
+            for (target, result) in &outcomes {
+                match result {
+                    Ok(receipt) => tracing::info!(target: "audit", operation = PUBLISH.id, %address, %target, %receipt, "outcome"),
+                    Err(fault) => tracing::info!(target: "audit", operation = PUBLISH.id, %address, %target, %fault, "outcome"),
+                }
+            }
+            let receipt = overall(&address.to_string(), &outcomes);
+            let failed = receipt.is_err();
+            outcome.receipts.push(receipt);
+            outcome.targets.push(outcomes);
+            if failed {
+                break;
+            }
+        }
+        outcome
+    }
+
     async fn publish(&self, address: &Address, messages: Vec<Outgoing>) -> Result<Outcome, Fault> {
+        if let Some(fanout) = self.fanouts.get(&address.integration) {
+            return Ok(self.fan_out(fanout, address, messages).await);
+        }
         let session = self.whole_session(&address.integration).await?;
         let publish = session.publish.ok_or_else(|| cannot("publish", &address.integration, "publishing"))?;
         let channel = self.named(address)?;

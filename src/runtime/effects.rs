@@ -5,7 +5,7 @@ use super::lanes::{Arrival, Lanes};
 use super::{First, export, follow, open, received};
 use crate::adapters::wirelog::Exchange;
 use crate::app::effect::Copy;
-use crate::app::event::{HistoryUpdate, TailNote, TailUpdate, WireLine};
+use crate::app::event::{HistoryUpdate, Level, TailNote, TailUpdate, WireLine};
 use crate::app::{Effect, Event, TaskId};
 use crate::config::profile::Profile;
 use crate::demo::Demo;
@@ -16,6 +16,7 @@ use crate::domain::message::Message;
 use crate::domain::operation::Plan;
 use crate::domain::position::{Position, Range};
 use crate::domain::redact;
+use crate::domain::text::SafeText;
 use crate::domain::view::{Decoded, MessageView};
 use crate::gateway::Gateway;
 use crate::gateway::execute::Outcome;
@@ -108,7 +109,11 @@ impl Performer {
                 lanes.result(Event::Fetched { task, result }).await;
             }),
             Effect::Publish { task, plan } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
-                let result = gateway.execute(plan).await.and_then(Outcome::single);
+                let outcome = gateway.execute(plan).await;
+                if let Some(said) = outcome.as_ref().ok().and_then(targets_said) {
+                    lanes.result(Event::Notice(Level::Info, said)).await;
+                }
+                let result = outcome.and_then(Outcome::single);
                 lanes.result(Event::Published { task, result }).await;
             }),
             Effect::Plan { task, request } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
@@ -305,6 +310,12 @@ impl Performer {
             lanes.result(event).await;
         });
     }
+}
+
+/// What became of a message at each target of a fanout, if all of them took it; else the fault says it.
+fn targets_said(outcome: &Outcome) -> Option<SafeText> {
+    let each = outcome.targets.first()?.iter().map(|(name, result)| Some(format!("{name}: {}", result.as_ref().ok()?)));
+    Some(each.collect::<Option<Vec<String>>>()?.join("; ").into())
 }
 
 /// What a message says, with what looks like a credential hidden: screens are seen by others, and recorded.

@@ -90,7 +90,7 @@ async fn search(
     let now = Timestamp(jiff::Timestamp::now().as_millisecond());
     let trail = Trail::around(ids, message.timestamp.unwrap_or(now), REACH);
     let filter = Filter::parse(&trail.query())?;
-    let mut steps = gateway.follow(trail)?;
+    let mut steps = gateway.follow(&trail)?;
     let (mut progress, mut watching) = (Progress::default(), Vec::new());
     let seen = window.iter().filter(|seen| filter.test(&seen.message) == Verdict::Passes).map(|seen| MessageView::clone(seen));
     progress.update.views.extend(seen);

@@ -187,7 +187,7 @@ fn notes(canvas: &mut Canvas, traffic: &Traffic, area: Rect) {
             lines.push((format!("The first {} are shown; H reads on from another place.", figure::count(HISTORY_LIMIT)), Role::Dim));
         }
         Phase::Ended if traffic.is_followed() => {
-            lines.push(("Searched an hour before and after the message.   Esc back".to_owned(), Role::Dim))
+            lines.push(("Searched an hour before and after the message.   Esc back".to_owned(), Role::Dim));
         }
         Phase::Ended => lines.push(("The end of what was asked for.   L live   H history".to_owned(), Role::Dim)),
         _ => {}
