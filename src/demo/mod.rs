@@ -1,9 +1,13 @@
-//! The demo: an embedded Kafka with the seeds' own traffic, so that everything can be tried without a network or a set-up.
+//! The demo: an embedded Kafka with the seeds' own traffic, and servers beside it where they are installed, so that everything can be
+//! tried without a network or a set-up.
 
 mod applications;
 mod history;
 mod incidents;
 mod oddities;
+mod servers;
+#[cfg(feature = "redis")]
+mod sessions;
 mod tasks;
 mod topics;
 mod traffic;
@@ -16,6 +20,7 @@ use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::safety::Safety;
 use crate::domain::time::Timestamp;
+use servers::{Recipe, Server};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -26,11 +31,21 @@ const SEED: u64 = 20_260_205;
 /// How long the history may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Lets the users of a server begin.
+type Users = fn(Integration, fastrand::Rng, &mut JoinSet<()>);
+
+/// Servers that run beside the embedded systems where they are installed, and who uses them.
+const SERVERS: &[(&Recipe, Users)] = &[
+    #[cfg(feature = "redis")]
+    (&sessions::REDIS, sessions::start),
+];
+
 /// The running systems and their traffic. Everything ends when it is dropped.
 pub struct Demo {
     // The order matters: whoever speaks to the cluster ends before it.
     _traffic: JoinSet<()>,
     kafka: Embedded,
+    servers: Vec<Server>,
 }
 
 impl Demo {
@@ -56,7 +71,13 @@ impl Demo {
         traffic.spawn(traffic::run(feed.clone(), fastrand::Rng::with_seed(seed ^ 1)));
         traffic.spawn(worker::run(member, feed, fastrand::Rng::with_seed(seed ^ 2), now()));
         applications::start(members, &mut traffic);
-        Ok(Self { _traffic: traffic, kafka })
+        let servers: Vec<Server> = SERVERS.iter().map(|(recipe, _)| Server::start(recipe)).collect();
+        for (number, (server, (_, users))) in (10..).zip(servers.iter().zip(SERVERS)) {
+            if server.address().is_some() {
+                users(server.integration(), fastrand::Rng::with_seed(seed ^ number), &mut traffic);
+            }
+        }
+        Ok(Self { _traffic: traffic, kafka, servers })
     }
 
     /// The profile that reaches the systems.
@@ -69,7 +90,8 @@ impl Demo {
             .to_vec();
         integration.groups = groups().map(Into::into).collect();
         integration.health.interval = Duration::from_secs(2);
-        Profile { name: "demo".into(), path: None, safety: Safety::default(), integrations: vec![integration] }
+        let integrations = std::iter::once(integration).chain(self.servers.iter().map(Server::integration)).collect();
+        Profile { name: "demo".into(), path: None, safety: Safety::default(), integrations }
     }
 
     /// The same profile as a file, for other processes.
@@ -78,14 +100,18 @@ impl Demo {
         let channels = topics::TENANT_PATTERNS
             .map(|pattern| format!("\n  channels {{\n    pattern           = \"{pattern}\"\n    tenant_extraction = topic_suffix\n  }}\n"))
             .concat();
-        format!(
+        let mut text = format!(
             "# The systems of a running `mqdeck demo`. They are gone when it ends.\n\nintegration \"{INTEGRATION}\" {{\n  type = \"kafka\"\n\n  \
              endpoint {{\n    addresses = [{}]\n  }}\n\n  health_check {{\n    interval = \"2s\"\n  }}\n\n  config {{\n    \
              # The embedded brokers cannot look up by time: bounds in time are searched over records.\n    \
              mqdeck = {{ time_lookup = \"search\" }}\n  }}\n\n  # They cannot list groups either.\n  groups = [{}]\n{channels}}}\n",
             addresses.join(", "),
             groups().map(|group| format!("\"{group}\"")).collect::<Vec<_>>().join(", ")
-        )
+        );
+        for server in &self.servers {
+            text.push_str(&server.block());
+        }
+        text
     }
 
     /// The channel to show first: the busiest one.

@@ -13,5 +13,7 @@ mod manage;
 mod publish;
 #[cfg(feature = "kafka")]
 mod random_topics;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 mod tail;
 mod transact;
