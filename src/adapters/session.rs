@@ -454,8 +454,21 @@ pub trait Hold: Send + Sync {
 /// Messages being received from one channel.
 #[async_trait]
 pub trait Holding: Send {
-    /// The next message; waits for one. `None` when the system has ended the receiving.
+    /// The next message; waits for one. `None` when the system has ended the receiving; an error is what happened to the connection,
+    /// and the receiving goes on by itself after it. Dropped and called again whenever something is settled meanwhile: no message may
+    /// be lost by that.
     async fn next(&mut self) -> Option<Result<Delivery, Fault>>;
+
+    /// No more messages are wanted; what is held stays held, and is settled as before. A system that goes on giving until it is told
+    /// is told here, so that nothing is marked for nothing. [`Holding::next`] is not called again.
+    async fn enough(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// Whether a ticket is known to be lost with the connection that it came by. Asked after an error of [`Holding::next`].
+    fn is_lost(&self, _ticket: Ticket) -> bool {
+        false
+    }
 
     /// Settles one message. A ticket that was lost with a connection is an error, never tried again.
     async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault>;

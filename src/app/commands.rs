@@ -54,6 +54,7 @@ pub enum Action {
     Hex,
     Look,
     Follow,
+    SameKey,
     History,
     Live,
     CopyKey,
@@ -69,6 +70,7 @@ pub enum Action {
     Review,
     EditValue,
     Missing,
+    Template,
     Confirm,
     Decline,
     Arm,
@@ -76,6 +78,9 @@ pub enum Action {
     Redo,
     Outcome,
     ExportFirst,
+    Receive,
+    Peek,
+    Call,
 }
 
 /// Where a command holds.
@@ -94,6 +99,8 @@ pub enum Scope {
     Traffic,
     Groups,
     Publish,
+    /// Messages at hand.
+    Received,
     WireLog,
     Notices,
     /// The action menu `x`.
@@ -220,14 +227,17 @@ pub const COMMANDS: &[Command] = &[
     row(S::Traffic, Action::Hex, "traffic.bytes", "Bytes or decoded", &[k('w')]).foot("bytes").when(can::detail_open),
     row(S::Traffic, Action::Filter, "traffic.filter", "Show only messages that match a query", &[k('/')])
         .foot("filter")
-        .when(can::traffic_open),
+        .when(can::filtered),
     row(S::Traffic, Action::Actions, "traffic.actions", "Actions on this message or channel", &[k('x')])
         .foot("actions")
         .when(can::traffic_open),
     row(S::Traffic, Action::CopyMenu, "traffic.copy", "Copy…", &[k('y')]).foot("copy").when(can::traffic_open),
     row(S::Traffic, Action::History, "traffic.history", "Read history from…", &[k('H')]).foot("history").when(can::history),
     row(S::Traffic, Action::Live, "traffic.live", "Back to live", &[k('L')]).foot("live").when(can::not_live),
-    row(S::Traffic, Action::Follow, "traffic.follow", "Show only messages with this key", &[k('o')]).when(can::key_selected),
+    row(S::Traffic, Action::Follow, "traffic.follow", "Follow this message's ids through every integration", &[k('o')])
+        .foot("follow id")
+        .when(can::message_selected),
+    row(S::Traffic, Action::SameKey, "traffic.same-key", "Show only messages with this key", &[k('O')]).when(can::same_key),
     row(S::Traffic, Action::Pane, "traffic.pane", "The other pane", &[code(KeyCode::Tab), code(KeyCode::BackTab)])
         .foot("pane")
         .when(can::detail_open),
@@ -244,16 +254,40 @@ pub const COMMANDS: &[Command] = &[
     row(S::Groups, Action::Actions, "groups.actions", "Actions on this group", &[k('x')]).foot("actions").when(can::actions),
     row(S::Groups, Action::Filter, "groups.filter", "Show only what matches", &[k('/')]).foot("filter").when(can::groups_listed),
     row(S::Groups, Action::CopyMenu, "groups.copy", "Copy…", &[k('y')]).foot("copy").when(can::group_selected),
+    row(S::Received, Action::Actions, "received.actions", "Decide on what is held, and other actions", &[k('x')])
+        .foot("actions")
+        .when(can::message_selected),
+    row(S::Received, Action::Mark, "received.mark", "Mark, and go on", &[k(' ')]).foot("mark").when(can::message_selected),
+    row(S::Received, Action::MarkRange, "received.range", "Begin or end a range of marks", &[k('v')]).when(can::message_selected),
+    row(S::Received, Action::MarkInvert, "received.invert", "Mark the others", &[k('*')]).when(can::message_selected),
+    row(S::Received, Action::MarkNone, "received.unmark", "Clear the marks", &[k('\\')]).when(can::messages_marked),
+    row(S::Received, Action::CopyMenu, "received.copy", "Copy…", &[k('y')]).foot("copy").when(can::message_selected),
+    row(S::Received, Action::Follow, "received.follow", "Follow this message's ids through every integration", &[k('o')])
+        .foot("follow id")
+        .when(can::message_selected),
+    row(S::Received, Action::Hex, "received.bytes", "Bytes or decoded", &[k('w')]).foot("bytes").when(can::detail_open),
+    row(S::Received, Action::Pane, "received.pane", "The other pane", &[code(KeyCode::Tab), code(KeyCode::BackTab)])
+        .foot("pane")
+        .when(can::detail_open),
+    row(S::Received, Action::Fold, "received.fold", "Fold", &[k('h'), code(KeyCode::Left)]).when(can::detail_focused),
+    row(S::Received, Action::Unfold, "received.unfold", "Unfold", &[k('l'), code(KeyCode::Right)]).when(can::detail_focused),
+    row(S::Received, Action::Look, "received.editor", "Open a copy in $EDITOR", &[k('e')]).when(can::message_selected),
     row(S::Publish, Action::Review, "publish.review", "Review the plan", &[ctrl('s')]).foot("review and send").plans(),
     row(S::Publish, Action::NextField, "publish.next", "Next field", &[code(KeyCode::Tab)]).foot("next field"),
     row(S::Publish, Action::PreviousField, "publish.previous", "Previous field", &[code(KeyCode::BackTab)]),
     row(S::Publish, Action::EditValue, "publish.editor", "Edit the value in $EDITOR", &[ctrl('e')]).foot("$EDITOR"),
+    row(S::Publish, Action::Template, "publish.template", "Fill in a template: envelopes and events", &[ctrl('t')])
+        .foot("template")
+        .when(can::template),
     row(S::Publish, Action::Missing, "publish.missing", "Missing: send no key, or no value at all", &[ctrl('n')])
         .foot("missing")
         .when(can::field_can_be_missing),
     row(S::Publish, Action::Leave, "publish.back", "Back; asks before what was typed is lost", &[code(KeyCode::Esc)]).foot("back"),
     // Menus
     row(S::ActionMenu, Action::Publish, "publish", "Publish a new message…", &[k('p')]).plans().when(can::publish),
+    row(S::ActionMenu, Action::Receive, "receive", "Receive messages and decide on them…", &[k('r')]).plans().when(can::receive),
+    row(S::ActionMenu, Action::Peek, "peek", "Look at the first messages…", &[k('l')]).when(can::peek),
+    row(S::ActionMenu, Action::Call, "call", "Call…", &[k('c')]).plans().when(can::call),
     row(S::ActionMenu, Action::SendAgain, "send-again", "Send this message again…", &[k('s')]).plans().when(can::send_again),
     row(S::ActionMenu, Action::Export, "export", "Export marked or shown messages to a file…", &[k('e')]).when(can::export),
     row(S::CopyMenu, Action::CopyValue, "copy.value", "Value", &[k('v')]).when(can::message_selected),
@@ -358,6 +392,7 @@ mod tests {
         &[S::Channels, S::Moving, S::Global, S::Always],
         &[S::Traffic, S::Moving, S::Global, S::Always],
         &[S::Groups, S::Moving, S::Global, S::Always],
+        &[S::Received, S::Moving, S::Global, S::Always],
         &[S::WireLog, S::Moving, S::Global, S::Always],
         &[S::Notices, S::Moving, S::Global, S::Always],
         &[S::Publish, S::Always],

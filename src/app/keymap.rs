@@ -18,6 +18,7 @@ pub fn screen_scope(screen: Screen) -> Scope {
         Screen::Traffic => Scope::Traffic,
         Screen::Groups => Scope::Groups,
         Screen::Publish => Scope::Publish,
+        Screen::Received => Scope::Received,
         Screen::WireLog => Scope::WireLog,
         Screen::Notices => Scope::Notices,
     }

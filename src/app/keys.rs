@@ -6,7 +6,7 @@ use super::model::{Model, Screen};
 use super::overlays::palette::{self, Target};
 use super::overlays::{Overlay, help, input, menu, plan};
 use super::screens::traffic::open;
-use super::screens::{channels, groups, overview, profiles, traffic};
+use super::screens::{channels, groups, overview, profiles, publish, traffic};
 use super::{act, keymap, layout, moving};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
@@ -75,6 +75,9 @@ pub(super) fn mouse(model: &mut Model, mouse: MouseEvent) {
         // The pane under the pointer is the one that is meant.
         model.traffic.focus = if in_pane.is_some() { traffic::Focus::Detail } else { traffic::Focus::List };
     }
+    if model.screen == Screen::Received && matches!(mouse.kind, MouseEventKind::Down(_)) {
+        model.received.focus = traffic::Focus::List;
+    }
     match mouse.kind {
         MouseEventKind::ScrollUp => moving::step(model, Step::By(-3)),
         MouseEventKind::ScrollDown => moving::step(model, Step::By(3)),
@@ -90,6 +93,7 @@ pub(super) fn mouse(model: &mut Model, mouse: MouseEvent) {
                 Screen::Overview => model.overview.list.offset(),
                 Screen::Channels => model.channels.list.offset(),
                 Screen::Traffic => model.traffic.list.offset(),
+                Screen::Received => model.received.list.offset(),
                 Screen::Groups if !groups::is_open(model) => model.groups.list.offset(),
                 Screen::Profiles => model.profiles.list.offset(),
                 _ => return,
@@ -138,6 +142,7 @@ fn chosen(model: &mut Model) {
         Target::Screen(Screen::Groups) => groups::open(model, None),
         Target::Screen(screen) => act::go(model, screen),
         Target::Channel(address) => open::open(model, vec![address]),
+        Target::Template(template) => publish::fill(model, template),
         Target::Profile(path) => profiles::opening(model, "profile", super::Effect::OpenProfile(path)),
     }
 }
@@ -176,6 +181,7 @@ fn menu_row(model: &mut Model, row: &menu::Row) {
     match &row.item {
         menu::Item::Command(command) => act::command(model, command),
         menu::Item::Operation(spec, address) => act::operation(model, spec, address, &row.available),
+        menu::Item::Verb(verb) => act::decision(model, verb, &row.available),
     }
 }
 

@@ -85,6 +85,7 @@ fn banner(model: &Model) -> bool {
 fn split(model: &Model, body: Rect) -> (Rect, Option<Rect>, Option<Rect>) {
     let open = match model.screen {
         Screen::Traffic => model.traffic.detail.is_some(),
+        Screen::Received => model.received.detail.is_some(),
         Screen::Channels => model.channels.describe.is_some(),
         _ => false,
     };
@@ -96,11 +97,15 @@ fn split(model: &Model, body: Rect) -> (Rect, Option<Rect>, Option<Rect>) {
         let left = body.width - pane - 1;
         let rule = Rect::new(left, body.y, 1, body.height);
         (Rect { width: left, ..body }, Some(rule), Some(Rect::new(left + 1, body.y, pane, body.height)))
-    } else if model.screen == Screen::Channels || model.traffic.focus == Focus::Detail {
+    } else if model.screen == Screen::Channels || focus(model) == Focus::Detail {
         (body, None, Some(body))
     } else {
         (body, None, None)
     }
+}
+
+fn focus(model: &Model) -> Focus {
+    if model.screen == Screen::Received { model.received.focus } else { model.traffic.focus }
 }
 
 /// Rows that the pane shows.

@@ -202,14 +202,7 @@ async fn asked(plan: &Plan) -> anyhow::Result<bool> {
             _ => "to carry it out, type the address: ".to_owned(),
         },
     };
-    let mut error = std::io::stderr();
-    error.write_all(question.as_bytes())?;
-    error.flush()?;
-    let typed = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map(|_| line)
-    });
-    let typed = typed.await??;
+    let typed = output::ask(&question).await?.unwrap_or_default();
     if rung.wanted().is_none() {
         return Ok(matches!(typed.trim(), "y" | "Y" | "yes"));
     }

@@ -5,14 +5,18 @@ mod channels;
 mod console;
 mod demo;
 mod find;
+mod follow;
 mod groups;
 mod lag;
 mod manage;
 mod manual;
 mod output;
+mod peek;
 mod play;
 pub mod profile;
 mod publish;
+mod receive;
+mod rpc;
 mod status;
 mod tail;
 
@@ -85,8 +89,16 @@ pub enum Command {
     Lag(lag::Lag),
     /// Looks for messages in history, at the speed of the wire.
     Find(find::Find),
+    /// Every message with the same correlation, trace or message id, from all integrations.
+    Follow(follow::Follow),
     /// Publishes a message, or one a line.
     Publish(publish::Publish),
+    /// Takes messages of a queue and decides on them: ack, requeue, reject. What is not decided on goes back.
+    Receive(receive::Receive),
+    /// Looks at the first messages of a queue; they stay there. What that does to them is said first.
+    Peek(peek::Peek),
+    /// Calls whoever answers on a channel.
+    Rpc(rpc::Rpc),
     /// Puts a group's positions elsewhere, and back.
     Groups(groups::Groups),
     /// What can be done to a system itself: topics made, set, emptied, deleted; groups reset and deleted.
@@ -112,7 +124,11 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Tail(tail) => tail.run(&connection).await,
         Command::Lag(lag) => lag.run(&connection).await,
         Command::Find(find) => find.run(&connection).await,
+        Command::Follow(follow) => follow.run(&connection).await,
         Command::Publish(publish) => publish.run(&connection).await,
+        Command::Receive(receive) => receive.run(&connection).await,
+        Command::Peek(peek) => peek.run(&connection).await,
+        Command::Rpc(rpc) => rpc.run(&connection).await,
         Command::Groups(groups) => groups.run(&connection).await,
         Command::Manage(manage) => manage.run(&connection).await,
         Command::Profile(args) => profile(&args, &connection),
@@ -203,6 +219,20 @@ fn forwards(op: &'static str, range: Range) -> Result<(), Fault> {
         return Err(usage(op, &format!("{} until {}", range.start, range.end), cause).next("the first one has to come before the second"));
     }
     Ok(())
+}
+
+/// A length of time as it was typed.
+fn duration(op: &'static str, text: &str) -> Result<std::time::Duration, Fault> {
+    let wrong = |cause: String| usage(op, text, cause);
+    crate::domain::time::parse_duration(text).map_err(wrong)?.try_into().map_err(|_| wrong("it is negative".to_owned()))
+}
+
+/// `FIELD=VALUE` as it was typed.
+fn argument(op: &'static str, text: &str) -> Result<(String, String), Fault> {
+    match text.split_once('=') {
+        Some((id, value)) if !id.is_empty() => Ok((id.to_owned(), value.to_owned())),
+        _ => Err(usage(op, text, "a field is written FIELD=VALUE")),
+    }
 }
 
 /// A mistake on the command line.

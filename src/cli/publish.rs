@@ -7,11 +7,13 @@ use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Header, Outgoing};
 use crate::domain::operation::{Field, Plan, PublishSpec};
 use crate::domain::receipt::Receipt;
+use crate::domain::template::{TEMPLATES, Template};
 use crate::domain::time::{Timestamp, parse_moment};
 use crate::gateway::Gateway;
 use crate::wire::lines;
 use bytes::Bytes;
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Zoned;
 use serde_json::json;
@@ -31,6 +33,10 @@ pub struct Publish {
     address: Address,
     /// The payload: text, `@FILE`, or `-` for standard input. Without it, standard input.
     data: Option<String>,
+    /// A known envelope or event instead of DATA, with fresh ids and the time filled in.
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(TEMPLATES.iter().map(|template| template.id)),
+        conflicts_with_all = ["data", "tombstone", "lines"])]
+    template: Option<String>,
     /// The key; a message without this has none.
     #[arg(long, short)]
     key: Option<String>,
@@ -74,45 +80,41 @@ impl Publish {
 
     /// The message without the options of its system.
     async fn message(&self) -> Result<Outgoing, Fault> {
+        let (said, payload) = match &self.template {
+            Some(name) => {
+                let template = Template::find(name);
+                let missing = || usage("publish", name, "there is no such template").next("mqdeck publish --help names them");
+                let now = Timestamp(jiff::Timestamp::now().as_millisecond());
+                let (headers, body) = template.ok_or_else(missing)?.filled(now, || fastrand::u64(..));
+                (headers.iter().map(|(name, value)| header(&format!("{name}={value}"))).collect(), Some(body.into()))
+            }
+            None => (Vec::new(), self.payload().await?),
+        };
         Ok(Outgoing {
             key: self.key.clone().map(Bytes::from),
-            headers: self.headers.iter().map(|h| header(h)).collect(),
+            headers: said.into_iter().chain(self.headers.iter().map(|h| header(h))).collect(),
             timestamp: self.time()?,
-            payload: self.payload().await?,
+            payload,
             options: Vec::new(),
         })
     }
 
     async fn publish_one(&self, gateway: &Gateway, message: Outgoing) -> anyhow::Result<ExitCode> {
         let plan = Plan::Publish { address: self.address.clone(), messages: vec![message] };
-        let receipt = gateway.execute(plan).await?.single()?;
+        let outcome = gateway.execute(plan).await?;
         let mut out = Out::new();
+        for (target, result) in outcome.targets.iter().flatten() {
+            self.print_target(&mut out, target, result)?;
+        }
+        out.flush()?;
+        let receipt = outcome.single()?;
         self.print(&mut out, receipt)?;
         out.flush()?;
         Ok(ExitCode::SUCCESS)
     }
 
     async fn payload(&self) -> Result<Option<Bytes>, Fault> {
-        match self.data.as_deref() {
-            _ if self.tombstone => Ok(None),
-            None | Some("-") => {
-                if std::io::stdin().is_terminal() {
-                    output::note("reading the payload from the terminal; Ctrl-D ends it");
-                }
-                let mut bytes = Vec::new();
-                tokio::io::stdin().read_to_end(&mut bytes).await.map_err(|e| super::unreadable("standard input", &e))?;
-                if bytes.is_empty() {
-                    // Far more often a pipe that failed than a wish.
-                    let fault = usage("publish", "standard input", "it is empty; nothing was sent");
-                    return Err(fault.next("write \"\" for an empty payload, --tombstone for none"));
-                }
-                Ok(Some(bytes.into()))
-            }
-            Some(data) => match data.strip_prefix('@') {
-                Some(path) => tokio::fs::read(path).await.map(|bytes| Some(bytes.into())).map_err(|e| super::unreadable(path, &e)),
-                None => Ok(Some(data.to_owned().into())),
-            },
-        }
+        if self.tombstone { Ok(None) } else { payload(self.data.as_deref()).await.map(Some) }
     }
 
     fn time(&self) -> Result<Option<Timestamp>, Fault> {
@@ -223,6 +225,16 @@ impl Publish {
         Ok((chunk, None, false))
     }
 
+    /// What became of a message at one target of a fanout.
+    fn print_target(&self, out: &mut Out, target: &str, result: &Result<Receipt, Fault>) -> std::io::Result<()> {
+        let said = result.as_ref().map_or_else(ToString::to_string, ToString::to_string);
+        if !self.json {
+            return out.line(&format!("{} → {target}: {said}", self.address));
+        }
+        let error = result.as_ref().err().map(ToString::to_string);
+        out.json(&json!({ "address": self.address.to_string(), "target": target, "said": said, "error": known(error) }))
+    }
+
     fn print(&self, out: &mut Out, receipt: Receipt) -> std::io::Result<()> {
         if !self.json {
             return out.line(&format!("{}: {receipt}", self.address));
@@ -258,7 +270,31 @@ impl Runs {
     }
 }
 
-fn header(text: &str) -> Header {
+/// The payload that `DATA`, `@FILE` or `-` names; without any of them, standard input.
+pub(super) async fn payload(data: Option<&str>) -> Result<Bytes, Fault> {
+    match data {
+        None | Some("-") => {
+            if std::io::stdin().is_terminal() {
+                output::note("reading the payload from the terminal; Ctrl-D ends it");
+            }
+            let mut bytes = Vec::new();
+            tokio::io::stdin().read_to_end(&mut bytes).await.map_err(|e| super::unreadable("standard input", &e))?;
+            if bytes.is_empty() {
+                // Far more often a pipe that failed than a wish.
+                let fault = usage("publish", "standard input", "it is empty; nothing was sent");
+                return Err(fault.next("write \"\" for an empty payload, --tombstone for none"));
+            }
+            Ok(bytes.into())
+        }
+        Some(data) => match data.strip_prefix('@') {
+            Some(path) => tokio::fs::read(path).await.map(Bytes::from).map_err(|e| super::unreadable(path, &e)),
+            None => Ok(data.to_owned().into()),
+        },
+    }
+}
+
+/// A header as it was typed: `name=` is empty, `name` alone has no value.
+pub(super) fn header(text: &str) -> Header {
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, Some(Bytes::from(value.to_owned()))),
         None => (text, None),

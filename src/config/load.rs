@@ -147,6 +147,11 @@ pub fn read(text: &str, file: &str, name: &str, base: &Path, context: Context<'_
         }
     }
     let stranger = stranger(&rd, name);
+    let place = |name: &str| {
+        let block = body.get_blocks("integration").find(|block| block.labels.iter().any(|label| label.as_str() == name));
+        block.and_then(|block| block.ident.span()).unwrap_or_default()
+    };
+    integration::check_targets(&profile.integrations, &mut rd, &place);
     let Reading { mut problems, mut notes, origins, holds_secret, .. } = rd;
     notes.sort_by_key(|note| note.line);
     if problems.is_empty() {
