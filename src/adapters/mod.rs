@@ -3,10 +3,12 @@
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod memory;
+#[cfg(feature = "mqtt")]
+pub mod mqtt;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod session;
-#[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
+#[cfg(any(feature = "kafka", feature = "mqtt", feature = "nats", feature = "redis"))]
 mod tls;
 pub mod token_source;
 pub mod wirelog;
@@ -37,6 +39,8 @@ pub struct Adapter {
 pub const ADAPTERS: &[Adapter] = &[
     #[cfg(feature = "kafka")]
     kafka::ADAPTER,
+    #[cfg(feature = "mqtt")]
+    mqtt::ADAPTER,
     #[cfg(feature = "redis")]
     redis::ADAPTER,
     memory::ADAPTER,

@@ -4,6 +4,7 @@ use crate::config::profile::{Tls, TlsVersion};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
@@ -67,6 +68,20 @@ impl TlsDial {
             })
         })
     }
+}
+
+/// How to speak TLS, for a client that dials by itself: what the profile says of certificates, names and versions is in it. A
+/// `server_name` is what the certificate must carry; what is asked for is still the address's host, because the client says that.
+pub(crate) fn client_config(tls: &Tls) -> Result<Arc<ClientConfig>, Fault> {
+    let mut config = config(tls)?;
+    if let Some(name) = tls.server_name.as_deref().filter(|_| tls.verify_server) {
+        let provider = Arc::new(ring::default_provider());
+        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(tls.ca_cert.as_deref())?), provider)
+            .build()
+            .map_err(|error| Fault::new(Kind::Usage, "set up", "TLS", error.to_string()))?;
+        config.dangerous().set_certificate_verifier(Arc::new(Named { inner, name: server_name(name)? }));
+    }
+    Ok(Arc::new(config))
 }
 
 fn server_name(host: &str) -> Result<ServerName<'static>, Fault> {
@@ -273,6 +288,48 @@ impl ServerCertVerifier for Unchecked {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.supported_schemes()
+    }
+}
+
+/// Checks certificates for this name instead of the address's host.
+#[derive(Debug)]
+struct Named {
+    inner: Arc<WebPkiServerVerifier>,
+    name: ServerName<'static>,
+}
+
+impl ServerCertVerifier for Named {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        self.inner.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.inner.verify_tls12_signature(message, cert, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.inner.verify_tls13_signature(message, cert, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
     }
 }
 

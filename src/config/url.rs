@@ -44,7 +44,7 @@ fn read(url: &str, systems: &[System]) -> Result<Profile, Wrong> {
     // A host holds no `@`, so the last one ends the log-in: people forget to write %40.
     let (log_in, hosts) = rest.rsplit_once('@').map_or((None, rest), |(log_in, hosts)| (Some(log_in), hosts));
     let hosts = hosts.strip_suffix('/').unwrap_or(hosts);
-    if hosts.contains('/') {
+    if hosts.contains('/') && !matches!(scheme, "ws" | "wss") {
         return Err(wrong("this system's URL has no path", "name channels by their address: INTEGRATION/CHANNEL"));
     }
     let parsed = endpoint::parse(&format!("{scheme}://{hosts}"), Some(system), None, None)
@@ -61,6 +61,7 @@ fn read(url: &str, systems: &[System]) -> Result<Profile, Wrong> {
 
 /// The host alone, as the name of the profile.
 fn host_of(address: &str) -> String {
+    let address = address.split_once("://").map_or(address, |(_, rest)| rest.split('/').next().unwrap_or(rest));
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     host.trim_start_matches('[').trim_end_matches(']').to_owned()
 }
