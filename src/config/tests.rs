@@ -18,6 +18,7 @@ fn env(name: &str) -> Option<String> {
         "KAFKA_PASSWORD" | "API_TOKEN" | "MQTT_USER" | "MQTT_PASS" | "REDIS_PASSWORD" => Some("hunter2".to_owned()),
         "INSTANCE_ID" => Some("7".to_owned()),
         "MQDECK_DEMO_KAFKA" => Some("127.0.0.1:40123".to_owned()),
+        "MQDECK_DEMO_MQTT" => Some("127.0.0.1:40124".to_owned()),
         _ => None,
     }
 }

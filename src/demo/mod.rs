@@ -1,6 +1,9 @@
-//! The demo: an embedded Kafka with the seeds' own traffic, so that everything can be tried without a network or a set-up.
+//! The demo: an embedded Kafka with the seeds' own traffic, and an embedded MQTT broker with a plant's, so that everything can be tried
+//! without a network or a set-up.
 
 mod applications;
+#[cfg(feature = "mqtt")]
+mod devices;
 mod history;
 mod incidents;
 mod oddities;
@@ -10,6 +13,8 @@ mod traffic;
 mod worker;
 
 use crate::adapters::kafka::embedded::Embedded;
+#[cfg(feature = "mqtt")]
+use crate::adapters::mqtt;
 use crate::config::profile::{ChannelPattern, Integration, Profile, Setting, TenantExtraction};
 use crate::config::secret::Secret;
 use crate::domain::address::Address;
@@ -31,6 +36,8 @@ pub struct Demo {
     // The order matters: whoever speaks to the cluster ends before it.
     _traffic: JoinSet<()>,
     kafka: Embedded,
+    #[cfg(feature = "mqtt")]
+    mqtt: mqtt::embedded::Embedded,
 }
 
 impl Demo {
@@ -56,7 +63,18 @@ impl Demo {
         traffic.spawn(traffic::run(feed.clone(), fastrand::Rng::with_seed(seed ^ 1)));
         traffic.spawn(worker::run(member, feed, fastrand::Rng::with_seed(seed ^ 2), now()));
         applications::start(members, &mut traffic);
-        Ok(Self { _traffic: traffic, kafka })
+        #[cfg(feature = "mqtt")]
+        let mqtt = tokio::task::spawn_blocking(mqtt::embedded::Embedded::start)
+            .await
+            .map_err(|error| Fault::new(Kind::Unreachable, "start", "demo", error.to_string()))??;
+        #[cfg(feature = "mqtt")]
+        devices::start(mqtt.address(), fastrand::Rng::with_seed(seed ^ 3), &mut traffic);
+        Ok(Self {
+            _traffic: traffic,
+            kafka,
+            #[cfg(feature = "mqtt")]
+            mqtt,
+        })
     }
 
     /// The profile that reaches the systems.
@@ -69,7 +87,12 @@ impl Demo {
             .to_vec();
         integration.groups = groups().map(Into::into).collect();
         integration.health.interval = Duration::from_secs(2);
-        Profile { name: "demo".into(), path: None, safety: Safety::default(), integrations: vec![integration] }
+        let integrations = vec![
+            integration,
+            #[cfg(feature = "mqtt")]
+            devices::integration(self.mqtt.address()),
+        ];
+        Profile { name: "demo".into(), path: None, safety: Safety::default(), integrations }
     }
 
     /// The same profile as a file, for other processes.
@@ -78,14 +101,18 @@ impl Demo {
         let channels = topics::TENANT_PATTERNS
             .map(|pattern| format!("\n  channels {{\n    pattern           = \"{pattern}\"\n    tenant_extraction = topic_suffix\n  }}\n"))
             .concat();
-        format!(
+        #[cfg_attr(not(feature = "mqtt"), expect(unused_mut, reason = "without MQTT there is nothing to add"))]
+        let mut text = format!(
             "# The systems of a running `mqdeck demo`. They are gone when it ends.\n\nintegration \"{INTEGRATION}\" {{\n  type = \"kafka\"\n\n  \
              endpoint {{\n    addresses = [{}]\n  }}\n\n  health_check {{\n    interval = \"2s\"\n  }}\n\n  config {{\n    \
              # The embedded brokers cannot look up by time: bounds in time are searched over records.\n    \
              mqdeck = {{ time_lookup = \"search\" }}\n  }}\n\n  # They cannot list groups either.\n  groups = [{}]\n{channels}}}\n",
             addresses.join(", "),
             groups().map(|group| format!("\"{group}\"")).collect::<Vec<_>>().join(", ")
-        )
+        );
+        #[cfg(feature = "mqtt")]
+        text.push_str(&devices::block(&self.mqtt.address()));
+        text
     }
 
     /// The channel to show first: the busiest one.

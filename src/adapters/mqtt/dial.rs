@@ -3,7 +3,7 @@
 use super::connection::{Connection, Inbox};
 use super::faults::{self, CONNECT};
 use super::settings::Settings;
-use super::wire::{Packet, Server, Version};
+use super::wire::{Packet, Qos, Server, Subscription, Version};
 use super::{connection, v3, v5};
 use crate::adapters::tls;
 use crate::adapters::token_source::{self, TokenSource};
@@ -116,6 +116,11 @@ impl Dialler {
             epochs: AtomicU64::new(0),
             settings,
         })
+    }
+
+    /// A subscription to a topic of our own, on which nothing is published: asked for to have an answer.
+    pub(super) fn nothing(&self) -> Subscription {
+        Subscription { filter: format!("{}/ping", self.settings.client_id), qos: Qos::Zero, retained: false, as_published: false }
     }
 
     /// The version that the broker speaks, once that is known.

@@ -87,9 +87,9 @@ impl Mqtt {
         let buffer = Buffer::default();
         let kept = |packet: &super::wire::Packet| packet.retain && !packet.payload.is_empty();
         let connection = self.dialler.open(Role::default(), buffer.inbox(Reader::default(), kept)).await?;
-        let wanted = |filter: String, retained| Subscription { filter, qos: Qos::Zero, retained, as_published: false };
-        connection.subscribe(op, vec![wanted(filter.to_owned(), true)]).await?;
-        connection.ask_subscribe(op, vec![wanted(format!("{}/ping", self.dialler.settings.client_id), false)]).await?;
+        let wanted = Subscription { filter: filter.to_owned(), qos: Qos::Zero, retained: true, as_published: false };
+        connection.subscribe(op, vec![wanted]).await?;
+        connection.ask_subscribe(op, vec![self.dialler.nothing()]).await?;
         let end = Instant::now() + self.dialler.timeout;
         let mut found: BTreeMap<Arc<str>, Message> = BTreeMap::new();
         let mut cut = false;

@@ -7,6 +7,7 @@ mod buffer;
 mod call;
 mod connection;
 mod dial;
+pub mod embedded;
 mod faults;
 mod history;
 mod hold;

@@ -2,7 +2,7 @@
 
 use super::connection::Shared;
 use super::dial::{Dialler, Role};
-use super::wire::{Answer, Packet, Qos, Server, Subscription};
+use super::wire::{Answer, Packet, Qos, Server};
 use super::{Mqtt, message, topic};
 use crate::adapters::session::Publish;
 use crate::domain::fault::{Fault, Kind};
@@ -112,10 +112,11 @@ impl Publisher {
     pub(super) async fn ping(&self) -> Result<Duration, Fault> {
         let connection = self.connection(false).await?;
         let asked = Instant::now();
-        let filter = format!("{}/ping", self.dialler.settings.client_id);
-        let wanted = Subscription { filter, qos: Qos::Zero, retained: false, as_published: false };
         // A refusal is an answer as well.
-        connection.ask_subscribe("check", vec![wanted]).await.map_err(|fault| Fault { target: connection.peer.clone(), ..fault })?;
+        connection
+            .ask_subscribe("check", vec![self.dialler.nothing()])
+            .await
+            .map_err(|fault| Fault { target: connection.peer.clone(), ..fault })?;
         Ok(asked.elapsed())
     }
 

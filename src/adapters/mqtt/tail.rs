@@ -12,6 +12,7 @@ use crate::domain::fault::Fault;
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const OP: &str = "tail";
@@ -56,16 +57,20 @@ impl Follower {
     /// Opens a connection and subscribes: from then on everything that is published comes.
     async fn subscribe(&self) -> Result<Connection, Fault> {
         let dialler = &self.mqtt.dialler;
-        // 3.1.1 sends what is retained, marked, when one subscribes: that belongs to the past. MQTT 5 does not, as it is asked not to; its
-        // mark says that a live message is to be kept.
-        let older = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let told = older.clone();
-        let live = move |packet: &Packet| !(packet.retain && told.load(std::sync::atomic::Ordering::Relaxed));
+        // What is retained belongs to the past. MQTT 5 is asked not to send it, which not every broker heeds, and marks live messages that
+        // are to be kept as well; 3.1.1 sends it in any case, and marks nothing else.
+        let begun = Arc::new(AtomicBool::new(false));
+        let told = begun.clone();
+        let live = move |packet: &Packet| !packet.retain || told.load(Ordering::Relaxed);
         let connection = dialler.open(Role::default(), self.buffer.inbox(Reader::new(), live)).await?;
-        older.store(connection.server.version == Version::V3, std::sync::atomic::Ordering::Relaxed);
         let qos = dialler.settings.subscribe_qos();
         let wanted = self.filters.iter().map(|filter| Subscription { filter: filter.clone(), qos, retained: false, as_published: true });
         connection.subscribe(OP, wanted.collect()).await?;
+        if connection.server.version == Version::V5 {
+            // What comes before the answer to the next question was there before.
+            connection.ask_subscribe(OP, vec![dialler.nothing()]).await?;
+            begun.store(true, Ordering::Relaxed);
+        }
         Ok(connection)
     }
 
