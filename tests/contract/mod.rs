@@ -10,6 +10,10 @@ mod kafka_groups;
 mod kafka_link;
 #[cfg(feature = "kafka")]
 mod manage;
+#[cfg(feature = "mqtt")]
+mod mqtt;
+#[cfg(feature = "mqtt")]
+mod mqtt_settle;
 mod publish;
 #[cfg(feature = "kafka")]
 mod random_topics;

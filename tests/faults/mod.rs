@@ -8,6 +8,8 @@ mod coordinator;
 mod crash;
 #[cfg(feature = "kafka")]
 mod damage;
+#[cfg(feature = "mqtt")]
+mod mqtt;
 #[cfg(feature = "kafka")]
 mod refusal;
 #[cfg(feature = "kafka")]

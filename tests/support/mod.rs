@@ -1,11 +1,13 @@
 //! What the tests stand on: real systems, the program itself, and a terminal to run it in.
 
-#[cfg(feature = "kafka")]
+#[cfg(any(feature = "kafka", feature = "mqtt"))]
 pub(crate) mod clients;
 #[cfg(feature = "kafka")]
 pub(crate) mod commits;
 #[cfg(feature = "kafka")]
 pub(crate) mod kafka;
+#[cfg(feature = "mqtt")]
+pub(crate) mod mosquitto;
 #[cfg(feature = "kafka")]
 pub(crate) mod processor;
 pub(crate) mod program;

@@ -80,7 +80,9 @@ impl Held {
         };
         let role = Role { manual: Some(self.most as u16), lasting: true, will: false };
         let connection = self.mqtt.dialler.open(role, Box::new(inbox)).await?;
-        let qos = self.mqtt.dialler.settings.subscribe_qos();
+        let settings = &self.mqtt.dialler.settings;
+        // The client crate cannot go on with a message of QoS 2 that a session of before had begun: it would fail at each return.
+        let qos = if settings.clean { settings.subscribe_qos() } else { settings.subscribe_qos().min(Qos::One) };
         let wanted = Subscription { filter: self.filter.clone(), qos, retained: false, as_published: true };
         connection.subscribe(OP, vec![wanted]).await?;
         (self.connection, self.arrived) = (Some(connection), arrived);
