@@ -4,6 +4,7 @@ use crate::config::profile::{Tls, TlsVersion};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
+#[cfg(any(feature = "mqtt", feature = "nats"))]
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
@@ -23,30 +24,41 @@ use tokio_rustls::client::TlsStream;
 const OP: &str = "connect to";
 
 /// Connects to a host by TCP.
+#[cfg(any(feature = "kafka", feature = "redis"))]
 pub(crate) async fn tcp(host: &str, port: u16, peer: &SafeText) -> Result<TcpStream, Fault> {
-    let fault = |cause: String, next: &str| Fault::new(Kind::Unreachable, OP, peer.clone(), cause).next(next);
-    let resolved: Vec<_> = tokio::net::lookup_host((host, port))
-        .await
-        .map_err(|error| fault(format!("the name {host} cannot be resolved: {error}"), "check the spelling and the DNS"))?
-        .collect();
-    let stream = TcpStream::connect(&*resolved).await.map_err(|error| match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
-            fault("connection refused: nothing listens there".into(), "is the broker up, and the port right?")
-        }
-        _ => fault(error.to_string(), "check the address, the route and the firewall"),
-    })?;
+    let resolved: Vec<_> = tokio::net::lookup_host((host, port)).await.map_err(|error| unresolved(host, &error, peer))?.collect();
+    let stream = TcpStream::connect(&*resolved).await.map_err(|error| no_connection(&error, peer))?;
     // Small requests must not wait for each other.
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
+/// What it means that a name has no address.
+pub(crate) fn unresolved(host: &str, error: &dyn std::error::Error, peer: &SafeText) -> Fault {
+    Fault::new(Kind::Unreachable, OP, peer.clone(), format!("the name {host} cannot be resolved: {error}"))
+        .next("check the spelling and the DNS")
+}
+
+/// What it means that TCP could not connect.
+pub(crate) fn no_connection(error: &io::Error, peer: &SafeText) -> Fault {
+    let fault = |cause: String, next: &str| Fault::new(Kind::Unreachable, OP, peer.clone(), cause).next(next);
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            fault("connection refused: nothing listens there".into(), "is the broker up, and the port right?")
+        }
+        _ => fault(error.to_string(), "check the address, the route and the firewall"),
+    }
+}
+
 /// How to speak TLS with every broker of a cluster.
+#[cfg(any(feature = "kafka", feature = "redis"))]
 pub(crate) struct TlsDial {
     connector: TlsConnector,
     /// The name to ask for and check instead of the address's host.
     name: Option<ServerName<'static>>,
 }
 
+#[cfg(any(feature = "kafka", feature = "redis"))]
 impl TlsDial {
     /// Reads the certificates that the profile names.
     pub(crate) fn new(tls: &Tls) -> Result<Self, Fault> {
@@ -70,18 +82,18 @@ impl TlsDial {
     }
 }
 
-/// How to speak TLS, for a client that dials by itself: what the profile says of certificates, names and versions is in it. A
-/// `server_name` is what the certificate must carry; what is asked for is still the address's host, because the client says that.
-pub(crate) fn client_config(tls: &Tls) -> Result<Arc<ClientConfig>, Fault> {
+/// The settings for a client that speaks TLS itself. It asks for the address's host and cannot be told another name: the name of
+/// the tls block is what the certificate is checked for, whatever the client asks for.
+#[cfg(any(feature = "mqtt", feature = "nats"))]
+pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, Fault> {
     let mut config = config(tls)?;
-    if let Some(name) = tls.server_name.as_deref().filter(|_| tls.verify_server) {
-        let provider = Arc::new(ring::default_provider());
-        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(tls.ca_cert.as_deref())?), provider)
+    if let (Some(name), true) = (&tls.server_name, tls.verify_server) {
+        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(tls.ca_cert.as_deref())?), config.crypto_provider().clone())
             .build()
             .map_err(|error| Fault::new(Kind::Usage, "set up", "TLS", error.to_string()))?;
         config.dangerous().set_certificate_verifier(Arc::new(Named { inner, name: server_name(name)? }));
     }
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 fn server_name(host: &str) -> Result<ServerName<'static>, Fault> {
@@ -291,13 +303,15 @@ impl ServerCertVerifier for Unchecked {
     }
 }
 
-/// Checks certificates for this name instead of the address's host.
+/// Checks certificates for one name instead of the one asked for.
+#[cfg(any(feature = "mqtt", feature = "nats"))]
 #[derive(Debug)]
 struct Named {
     inner: Arc<WebPkiServerVerifier>,
     name: ServerName<'static>,
 }
 
+#[cfg(any(feature = "mqtt", feature = "nats"))]
 impl ServerCertVerifier for Named {
     fn verify_server_cert(
         &self,

@@ -182,7 +182,7 @@ struct Driver<C> {
     inbox: Inbox,
     /// Asked for, in order, and not sent yet.
     unsent: VecDeque<Waiter>,
-    /// Sent and not answered, by packet, with what is known so far at QoS 2.
+    /// Sent and not answered, by packet, with what is known so far at `QoS` 2.
     publishes: HashMap<u16, (Answered, Option<Answer>)>,
     subscribes: HashMap<u16, Granted>,
 }

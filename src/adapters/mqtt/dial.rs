@@ -17,6 +17,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+/// A connection that listens is asked this often whether it lives; one that was cut off silently is noticed at the second time.
+const LISTENING: Duration = Duration::from_secs(5);
+
 /// What carries the protocol.
 #[derive(Clone)]
 pub(super) enum Route {
@@ -90,7 +93,7 @@ struct Place {
 impl Dialler {
     pub(super) fn new(integration: &Integration, log: WireLog) -> Result<Self, Fault> {
         let settings = Settings::of(integration)?;
-        let tls = integration.endpoint.tls.as_ref().map(tls::client_config).transpose()?;
+        let tls = integration.endpoint.tls.as_ref().map(tls::client_config).transpose()?.map(Arc::new);
         let addresses: Result<Vec<Place>, Fault> =
             integration.endpoint.addresses.iter().map(|address| place(address, tls.as_ref())).collect();
         let addresses = addresses?;
@@ -165,7 +168,8 @@ impl Dialler {
             client_id: if lasting { settings.client_id.clone() } else { format!("{}-{:08x}", settings.client_id, fastrand::u32(..)) },
             clean: !lasting,
             session_expiry: settings.session_expiry,
-            keep_alive: settings.keep_alive,
+            // Who only listens notices in no other way that nobody is there any more.
+            keep_alive: if role.will { settings.keep_alive } else { settings.keep_alive.min(LISTENING) },
             manual: role.manual.is_some(),
             receive_max: role.manual,
             log_in,

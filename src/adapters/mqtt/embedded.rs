@@ -1,7 +1,7 @@
 //! `Embedded`: an MQTT 5 broker inside this process (rumqttd), for the demo and for tests.
 //!
 //! It has retained messages, user properties and shared subscriptions. It says nothing of itself (a client that asks for `$SYS` is thrown
-//! out), never tells that nobody received a message, and delivers QoS 2 as QoS 1. It writes nothing but to the log.
+//! out), never tells that nobody received a message, and delivers `QoS` 2 as `QoS` 1. It writes nothing but to the log.
 
 use crate::domain::fault::{Fault, Kind};
 use rumqttd::protocol::v5::V5;

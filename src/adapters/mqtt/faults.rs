@@ -5,6 +5,7 @@ use crate::adapters::tls;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
 use std::error::Error;
+use std::fmt::Display;
 use std::io;
 
 pub(super) const CONNECT: &str = "connect to";
@@ -82,21 +83,19 @@ pub(super) fn io(error: &io::Error, connected: bool, peer: &SafeText) -> Fault {
     if let Some(fault) = tls::meaning(error, peer) {
         return fault;
     }
-    let fault = |cause: String, next: &str| Fault::new(Kind::Unreachable, CONNECT, peer.clone(), cause).next(next);
     match error.kind() {
         _ if connected => {
             Fault::new(Kind::Unreachable, READ, peer.clone(), format!("the connection broke: {error}")).next("it is opened again")
         }
-        io::ErrorKind::ConnectionRefused => {
-            fault("connection refused: nothing listens there".into(), "is the broker up, and the port right?")
-        }
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
             closed(false, peer)
         }
+        // What the system's resolver says has no kind of its own.
         _ if error.to_string().contains("lookup") => {
-            fault(format!("the name cannot be resolved: {error}"), "check the spelling and the DNS")
+            let host = peer.as_str().rsplit_once(':').map_or(peer.as_str(), |(host, _)| host);
+            tls::unresolved(host, error, peer)
         }
-        _ => fault(error.to_string(), "check the address, the route and the firewall"),
+        _ => tls::no_connection(error, peer),
     }
 }
 
@@ -110,7 +109,7 @@ pub(super) fn closed(connected: bool, peer: &SafeText) -> Fault {
 }
 
 /// What came cannot be understood.
-pub(super) fn strange(error: impl ToString, connected: bool, peer: &SafeText) -> Fault {
+pub(super) fn strange(error: &dyn Display, connected: bool, peer: &SafeText) -> Fault {
     let op = if connected { READ } else { CONNECT };
     Fault::new(Kind::Protocol, op, peer.clone(), error.to_string()).next("is this an MQTT broker's port?")
 }
@@ -134,6 +133,6 @@ pub(super) fn websocket(error: &(dyn Error + 'static), connected: bool, peer: &S
         }
         cause = error.source();
     }
-    let fault = strange(format!("the websocket failed: {error}"), connected, peer);
+    let fault = strange(&format!("the websocket failed: {error}"), connected, peer);
     if connected { fault } else { fault.next("check port and path: ws://host:port/mqtt is usual") }
 }

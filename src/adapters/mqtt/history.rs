@@ -76,7 +76,7 @@ impl History for Mqtt {
 
 impl Mqtt {
     /// What the broker retains under a filter. It is sent, marked, to whoever subscribes; the end is not marked, so that something else is
-    /// asked after it, and then it has to be quiet. At QoS 0 the broker's limit of what is under way does not cut it.
+    /// asked after it, and then it has to be quiet. At `QoS` 0 the broker's limit of what is under way does not cut it.
     pub(super) async fn retained(&self, op: &'static str, filter: &str, most: usize) -> Result<Retained, Fault> {
         topic::check_filter(op, filter)?;
         if topic::is_shared(filter) {

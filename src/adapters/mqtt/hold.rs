@@ -1,4 +1,4 @@
-//! `Hold` for MQTT: messages of QoS 1 and 2 that are acknowledged when somebody says so, and not before.
+//! `Hold` for MQTT: messages of `QoS` 1 and 2 that are acknowledged when somebody says so, and not before.
 
 use super::Mqtt;
 use super::connection::Connection;
@@ -18,7 +18,7 @@ const OP: &str = "receive from";
 const SETTLE: &str = "acknowledge";
 /// Packets that can be open on one connection: there are no more numbers.
 const PACKETS: usize = 65_535;
-/// Of these messages of QoS 0, which nobody holds; what comes on top is dropped.
+/// Of these messages of `QoS` 0, which nobody holds; what comes on top is dropped.
 const LOOSE: usize = 1_000;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);

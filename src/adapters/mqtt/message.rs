@@ -28,7 +28,7 @@ const NAMES: usize = 4_096;
 pub(super) struct Reader {
     names: HashMap<String, Arc<str>>,
     seen: u64,
-    /// The QoS that messages come at is the one they were published with, as far as the subscription lets it.
+    /// The `QoS` that messages come at is the one they were published with, as far as the subscription lets it.
     pub(super) qos: bool,
 }
 
@@ -197,10 +197,7 @@ mod tests {
 
     #[test]
     fn fields_win_over_headers_and_what_cannot_be_said_is_refused() {
-        let header = |name: &str, value: Option<&[u8]>| Header {
-            name: name.to_owned().into(),
-            value: value.map(|value| Bytes::copy_from_slice(value)),
-        };
+        let header = |name: &str, value: Option<&[u8]>| Header { name: name.to_owned().into(), value: value.map(Bytes::copy_from_slice) };
         let with = |headers: Vec<Header>, options: Vec<(&'static str, String)>| {
             packet("t", Outgoing { headers, options, payload: Some(Bytes::new()), ..Outgoing::default() }, &settings())
         };

@@ -81,8 +81,8 @@ impl Publish for Mqtt {
     }
 }
 
-/// The connections that messages are sent by. QoS 2 has one of its own: the client crate uses a packet's number again when the broker has the
-/// message, and at QoS 2 the packet is not over then, so that an answer could be taken for another's.
+/// The connections that messages are sent by. `QoS` 2 has one of its own: the client crate uses a packet's number again when the broker has the
+/// message, and at `QoS` 2 the packet is not over then, so that an answer could be taken for another's.
 pub(super) struct Publisher {
     dialler: std::sync::Arc<Dialler>,
     plain: Mutex<Option<Shared>>,

@@ -52,82 +52,102 @@ pub(super) struct Settings {
     pub(super) will: Option<Packet>,
 }
 
-impl Settings {
-    pub(super) fn of(integration: &Integration) -> Result<Self, Fault> {
-        let wrong = |name: &str, cause: String| {
-            let line = integration.settings.get(name).map_or(0, |setting| setting.line);
-            let place = if line > 0 { format!(" (line {line})") } else { String::new() };
-            Fault::new(Kind::Usage, OP, &*integration.name, format!("{name}{place}: {cause}"))
-        };
-        let known = |name: &str| NAMES.contains(&name) || name == "topics" || name.starts_with("topics.");
-        if let Some(name) = integration.settings.keys().find(|name| !known(name)) {
-            return Err(wrong(name, "there is no such setting".into()).next(format!("it has: {}, topics", NAMES.join(", "))));
-        }
-        let text = |name: &str| integration.settings.get(name).map(|setting| setting.value.expose());
-        let flag = |name: &str, default: bool| match text(name) {
+/// Reads single settings, and says which one is wrong.
+struct Reading<'a>(&'a Integration);
+
+impl Reading<'_> {
+    fn wrong(&self, name: &str, cause: &str) -> Fault {
+        let line = self.0.settings.get(name).map_or(0, |setting| setting.line);
+        let place = if line > 0 { format!(" (line {line})") } else { String::new() };
+        Fault::new(Kind::Usage, OP, &*self.0.name, format!("{name}{place}: {cause}"))
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.settings.get(name).map(|setting| setting.value.expose())
+    }
+
+    fn flag(&self, name: &str, default: bool) -> Result<bool, Fault> {
+        match self.text(name) {
             None => Ok(default),
             Some("true") => Ok(true),
             Some("false") => Ok(false),
-            Some(other) => Err(wrong(name, format!("`{other}` is neither true nor false"))),
-        };
-        let qos = |name: &str| {
-            text(name).map(|said| Qos::parse(said).ok_or_else(|| wrong(name, format!("`{said}` is not 0, 1 or 2")))).transpose()
-        };
-        let duration = |name: &str, default: Duration| match text(name) {
-            None => Ok(default),
-            Some(said) => {
-                let read = parse_duration(said).ok().and_then(|duration| Duration::try_from(duration).ok());
-                read.ok_or_else(|| wrong(name, format!("`{said}` is not a duration: write 60s")))
-            }
-        };
-        let keep_alive = duration("keep_alive", Duration::from_secs(60))?;
-        if !KEEP_ALIVE.contains(&keep_alive.as_secs()) {
-            return Err(wrong("keep_alive", format!("it is {} to {} s", KEEP_ALIVE.start(), KEEP_ALIVE.end())));
+            Some(other) => Err(self.wrong(name, &format!("`{other}` is neither true nor false"))),
         }
-        let version = match text("version") {
-            None | Some("auto") => None,
-            Some("5" | "5.0") => Some(Version::V5),
-            Some("3.1.1" | "3" | "4") => Some(Version::V3),
-            Some(other) => return Err(wrong("version", format!("`{other}` is not 5, 3.1.1 or auto"))),
-        };
-        let max_topics = text("max_topics").unwrap_or("20000");
+    }
+
+    fn qos(&self, name: &str) -> Result<Option<Qos>, Fault> {
+        let read = |said| Qos::parse(said).ok_or_else(|| self.wrong(name, &format!("`{said}` is not 0, 1 or 2")));
+        self.text(name).map(read).transpose()
+    }
+
+    fn duration(&self, name: &str, default: Duration) -> Result<Duration, Fault> {
+        let Some(said) = self.text(name) else { return Ok(default) };
+        let read = parse_duration(said).ok().and_then(|duration| Duration::try_from(duration).ok());
+        read.ok_or_else(|| self.wrong(name, &format!("`{said}` is not a duration: write 60s")))
+    }
+
+    fn keep_alive(&self) -> Result<Duration, Fault> {
+        let read = self.duration("keep_alive", Duration::from_secs(60))?;
+        let wrong = || self.wrong("keep_alive", &format!("it is {} to {} s", KEEP_ALIVE.start(), KEEP_ALIVE.end()));
+        KEEP_ALIVE.contains(&read.as_secs()).then_some(read).ok_or_else(wrong)
+    }
+
+    fn version(&self) -> Result<Option<Version>, Fault> {
+        match self.text("version") {
+            None | Some("auto") => Ok(None),
+            Some("5" | "5.0") => Ok(Some(Version::V5)),
+            Some("3.1.1" | "3" | "4") => Ok(Some(Version::V3)),
+            Some(other) => Err(self.wrong("version", &format!("`{other}` is not 5, 3.1.1 or auto"))),
+        }
+    }
+
+    fn max_topics(&self) -> Result<usize, Fault> {
+        let said = self.text("max_topics").unwrap_or("20000");
+        let read = said.parse().ok().filter(|n| (1..=1_000_000).contains(n));
+        read.ok_or_else(|| self.wrong("max_topics", &format!("`{said}` is not a number from 1 to 1,000,000")))
+    }
+
+    fn will(&self) -> Result<Option<Packet>, Fault> {
+        let Some(topic) = self.text("will.topic") else { return Ok(None) };
+        topic::check_topic(OP, topic)?;
+        Ok(Some(Packet {
+            topic: topic.to_owned(),
+            payload: self.text("will.payload").unwrap_or_default().to_owned().into(),
+            qos: self.qos("will.qos")?.unwrap_or_default(),
+            retain: self.flag("will.retain", false)?,
+            ..Packet::default()
+        }))
+    }
+}
+
+impl Settings {
+    pub(super) fn of(integration: &Integration) -> Result<Self, Fault> {
+        let read = Reading(integration);
+        let known = |name: &str| NAMES.contains(&name) || name == "topics" || name.starts_with("topics.");
+        if let Some(name) = integration.settings.keys().find(|name| !known(name)) {
+            return Err(read.wrong(name, "there is no such setting").next(format!("it has: {}, topics", NAMES.join(", "))));
+        }
         Ok(Self {
-            version,
-            client_id: text("client_id").unwrap_or("mqdeck").to_owned(),
-            keep_alive,
-            clean: flag("clean_session", true)?,
-            session_expiry: duration("session_expiry", Duration::from_secs(3_600))?,
-            qos: qos("qos")?,
-            username: text("username").unwrap_or("mqdeck").to_owned(),
-            sys: flag("sys", true)?,
+            version: read.version()?,
+            client_id: read.text("client_id").unwrap_or("mqdeck").to_owned(),
+            keep_alive: read.keep_alive()?,
+            clean: read.flag("clean_session", true)?,
+            session_expiry: read.duration("session_expiry", Duration::from_secs(3_600))?,
+            qos: read.qos("qos")?,
+            username: read.text("username").unwrap_or("mqdeck").to_owned(),
+            sys: read.flag("sys", true)?,
             filters: filters(integration)?,
-            max_topics: max_topics
-                .parse()
-                .ok()
-                .filter(|n| (1..=1_000_000).contains(n))
-                .ok_or_else(|| wrong("max_topics", format!("`{max_topics}` is not a number from 1 to 1,000,000")))?,
-            will: match text("will.topic") {
-                None => None,
-                Some(topic) => {
-                    topic::check_topic(OP, topic)?;
-                    Some(Packet {
-                        topic: topic.to_owned(),
-                        payload: text("will.payload").unwrap_or_default().to_owned().into(),
-                        qos: qos("will.qos")?.unwrap_or_default(),
-                        retain: flag("will.retain", false)?,
-                        ..Packet::default()
-                    })
-                }
-            },
+            max_topics: read.max_topics()?,
+            will: read.will()?,
         })
     }
 
-    /// The QoS of what is published unless it says another.
+    /// The `QoS` of what is published unless it says another.
     pub(super) fn publish_qos(&self) -> Qos {
         self.qos.unwrap_or(Qos::One)
     }
 
-    /// The highest QoS of what is subscribed to: by default the one that a message was published with is seen.
+    /// The highest `QoS` of what is subscribed to: by default the one that a message was published with is seen.
     pub(super) fn subscribe_qos(&self) -> Qos {
         self.qos.unwrap_or(Qos::Two)
     }

@@ -29,7 +29,7 @@ impl Tail for Mqtt {
         for channel in channels {
             topic::check_filter(OP, channel)?;
         }
-        let filters: Vec<String> = channels.iter().map(|channel| channel.to_string()).collect();
+        let filters: Vec<String> = channels.iter().map(ToString::to_string).collect();
         let mut follower = Follower {
             mqtt: self.clone(),
             filters: topic::without_covered(&filters),

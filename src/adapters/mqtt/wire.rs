@@ -53,7 +53,7 @@ pub(super) struct Packet {
     /// Sent: keep it for those who come later. Received: it was kept, or (as published) is to be.
     pub(super) retain: bool,
     pub(super) dup: bool,
-    /// 0 at QoS 0.
+    /// 0 at `QoS` 0.
     pub(super) id: u16,
     /// Empty in 3.1.1.
     pub(super) properties: Properties,
@@ -93,7 +93,7 @@ impl Packet {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Subscription {
     pub(super) filter: String,
-    /// Messages come at this QoS at most.
+    /// Messages come at this `QoS` at most.
     pub(super) qos: Qos,
     /// What is retained comes first. 3.1.1 sends it in any case.
     pub(super) retained: bool,
@@ -118,7 +118,7 @@ pub(super) struct Server {
 /// What became of a message at the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// It was sent, and nothing is said: QoS 0, and any QoS in 3.1.1, where a refused message is acknowledged as well.
+    /// It was sent, and nothing is said: `QoS` 0, and any `QoS` in 3.1.1, where a refused message is acknowledged as well.
     Unsaid,
     /// The broker took it.
     Taken,
@@ -145,11 +145,11 @@ impl Refusal {
 #[derive(Debug)]
 pub(super) enum Happened {
     Connected(Server),
-    /// The next of the publishes asked for went out under this id; 0 at QoS 0.
+    /// The next of the publishes asked for went out under this id; 0 at `QoS` 0.
     Published(u16),
     /// The next of the subscribes asked for went out under this id.
     Subscribing(u16),
-    /// QoS 2: the broker has the message; what is left is its [`Happened::Finished`].
+    /// `QoS` 2: the broker has the message; what is left is its [`Happened::Finished`].
     Received(u16, Answer),
     Finished(u16, Answer),
     /// Each filter's answer, in the order asked.
