@@ -16,6 +16,10 @@ variable "kafka" {
   description = "where the broker of docker-compose.yml listens"
 }
 
+variable "redis" {
+  default = "localhost:6379"
+}
+
 variable "password" {
   default   = "not-a-secret-here" # in your own profile: password = "${env.KAFKA_PASSWORD}"
   sensitive = true
@@ -34,6 +38,20 @@ integration "kafka" {
 
   endpoint {
     address = var.kafka # "host", "host:port", "kafka://host:port"; the port is 9092 unless said
+  }
+}
+
+# ── The Redis of docker-compose.yml ──────────────────────────────────────────────────────────────────────────────────────────────────────
+integration "redis" {
+  type = "redis"
+
+  endpoint {
+    address = var.redis # "redis://…", or "rediss://…" for TLS; of a cluster any servers, of sentinels theirs
+  }
+
+  config {
+    db            = 0
+    payload_field = "data" # the field of a stream's entries that carries the payload; without it the first of the usual ones is taken
   }
 }
 
@@ -245,5 +263,24 @@ integration "seed-1" {
       "queue.buffering.max.kbytes" = 65536
       "linger.ms"                  = 20 # goes before producer { linger_ms = 5 }
     }
+  }
+}
+
+integration "redis-by-sentinels" {
+  type = "redis"
+
+  endpoint {
+    addresses = ["sentinel1.invalid:26379", "sentinel2.invalid:26379"]
+  }
+
+  auth {
+    type     = "password"
+    username = "ops" # without it only a password is given, as for servers that know no users
+    password = var.password
+  }
+
+  config {
+    sentinel          = "main" # the name by which they watch the master
+    sentinel_password = var.password
   }
 }

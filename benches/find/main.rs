@@ -183,7 +183,7 @@ fn run(kafka: &Kafka, topic: &str, tool: &Tool) -> Run {
 fn peak(status: &str) -> f64 {
     let mut most = 0.0_f64;
     while let Ok(text) = std::fs::read_to_string(status) {
-        let Some(line) = text.lines().find_map(|line| line.strip_prefix("`VmHWM`:")) else { break };
+        let Some(line) = text.lines().find_map(|line| line.strip_prefix("VmHWM:")) else { break };
         most = most.max(line.split_whitespace().next().and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0) / 1_000.0);
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -92,7 +92,9 @@ fn the_profiles_of_the_repository_load() {
     assert_eq!(demo.profile.integrations[0].settings["mqdeck.time_lookup"].value.expose(), "search");
     assert_eq!(notes(&demo), [""; 0]);
     let compose = load(include_str!("../../profiles/compose.hcl"));
-    let told = notes(&compose);
+    let mut told = notes(&compose);
+    // These tests know one system.
+    told.retain(|note| !note.contains("is not in this build"));
     assert_eq!(told.len(), 1, "the grammar by example shows one setting that another overrules: {told:?}");
     assert!(told[0].contains(" overruled by `linger.ms` in line "), "{told:?}");
     assert_eq!(compose.profile.integrations[0].endpoint.addresses, ["localhost:9092"]);

@@ -112,11 +112,13 @@ impl Bound {
         if let Some(offset) = text.strip_prefix('@') {
             return number(offset).map(|n| Self::Each(n as i64));
         }
-        if text.contains('@') {
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        let is_entry = text.split_once('-').is_some_and(|(millis, number)| digits(millis) && digits(number));
+        if is_entry || text.contains('@') {
             return text.parse().map(Self::At);
         }
         parse_moment(text, now).map(Self::Time).map_err(|_| {
-            format!("`{text}` is not a place in a channel: write earliest, latest, end-500, @12345, 3@1042, `3h ago`, 2026-02-05T10:00Z or `yesterday 14:00`")
+            format!("`{text}` is not a place in a channel: write earliest, latest, end-500, @12345, 3@1042, 1700000000000-0, `3h ago`, 2026-02-05T10:00Z or `yesterday 14:00`")
         })
     }
 }
@@ -141,7 +143,7 @@ mod tests {
     #[test]
     fn bounds_are_read_and_written_alike() {
         let now = Zoned::now();
-        for text in ["earliest", "latest", "end-500", "@12345", "3@1042", "2026-02-05T10:00:00.000Z"] {
+        for text in ["earliest", "latest", "end-500", "@12345", "3@1042", "1700000000000-3", "2026-02-05T10:00:00.000Z"] {
             assert_eq!(Bound::parse(text, &now).map(|b| b.to_string()), Ok(text.to_owned()));
         }
         for wrong in ["", "@", "@-1", "x@3", "end-", "somewhere"] {

@@ -17,5 +17,7 @@ mod mqtt_settle;
 mod publish;
 #[cfg(feature = "kafka")]
 mod random_topics;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 mod tail;
 mod transact;

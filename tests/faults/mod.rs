@@ -10,6 +10,8 @@ mod crash;
 mod damage;
 #[cfg(feature = "mqtt")]
 mod mqtt;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "kafka")]
 mod refusal;
 #[cfg(feature = "kafka")]

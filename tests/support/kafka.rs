@@ -3,10 +3,11 @@
 //! A Kafka of our own has free ports and its own data directory. Its guard process ends it when the test process is gone,
 //! however that ended; dropping the handle ends it earlier.
 
+use super::server::recipe;
 use super::{report, root, skip, unique};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// One Kafka cluster.
@@ -37,7 +38,7 @@ pub(crate) fn shared() -> Option<&'static Kafka> {
 /// One Kafka of 2021 with its `ZooKeeper`, for all tests that ask it; `None` if there is none here (already reported).
 pub(crate) fn old() -> Option<&'static Kafka> {
     static OLD: OnceLock<Option<Kafka>> = OnceLock::new();
-    OLD.get_or_init(|| match recipe("prepare", &["2.8"]) {
+    OLD.get_or_init(|| match recipe("kafka", "prepare", &["2.8"]) {
         Ok(version) => {
             report(&format!("Kafka: {} of our own, with ZooKeeper", version.trim()));
             Some(Kafka::start("start-2.8", &[]))
@@ -53,7 +54,7 @@ pub(crate) fn old() -> Option<&'static Kafka> {
 /// A Kafka that the caller alone uses and may harm; `None` if none can be started here (already reported).
 pub(crate) fn own(options: &[&str]) -> Option<Kafka> {
     static READY: OnceLock<Result<String, String>> = OnceLock::new();
-    match READY.get_or_init(|| recipe("prepare", &[]).map(|version| version.trim().to_owned())) {
+    match READY.get_or_init(|| recipe("kafka", "prepare", &[]).map(|version| version.trim().to_owned())) {
         Ok(version) => {
             report(&format!(
                 "Kafka: {version} of our own, {}",
@@ -92,11 +93,11 @@ impl Kafka {
         let me = std::process::id().to_string();
         let mut arguments = vec!["--dir", place, "--with", &me];
         arguments.extend(options);
-        let mut tried = recipe(script, &arguments);
+        let mut tried = recipe("kafka", script, &arguments);
         // Once more on other ports: another program may have taken one of these in the meantime.
         if tried.is_err() {
-            recipe("stop", &["--dir", place, "--kill", "--purge"]).expect("stop works");
-            tried = recipe(script, &arguments);
+            recipe("kafka", "stop", &["--dir", place, "--kill", "--purge"]).expect("stop works");
+            tried = recipe("kafka", script, &arguments);
         }
         tried.expect("Kafka starts");
         let mut kafka = Self { facts: BTreeMap::new(), dir: Some(dir) };
@@ -130,17 +131,17 @@ impl Kafka {
 
     /// Kills a broker as a crash does.
     pub(crate) fn kill(&self, node: u32) {
-        recipe("stop", &["--dir", self.place(), "--node", &node.to_string(), "--kill"]).expect("stop works");
+        recipe("kafka", "stop", &["--dir", self.place(), "--node", &node.to_string(), "--kill"]).expect("stop works");
     }
 
     /// Stops a broker in an orderly way.
     pub(crate) fn stop(&self, node: u32) {
-        recipe("stop", &["--dir", self.place(), "--node", &node.to_string()]).expect("stop works");
+        recipe("kafka", "stop", &["--dir", self.place(), "--node", &node.to_string()]).expect("stop works");
     }
 
     /// Starts the brokers that are down, with their ports and data, and returns when they are ready.
     pub(crate) fn restart(&mut self) {
-        recipe("start", &["--dir", self.place()]).expect("Kafka starts again");
+        recipe("kafka", "start", &["--dir", self.place()]).expect("Kafka starts again");
         self.read_facts();
     }
 
@@ -163,22 +164,8 @@ impl Kafka {
 impl Drop for Kafka {
     fn drop(&mut self) {
         if self.dir.is_some() {
-            let stopped = recipe("stop", &["--dir", self.place(), "--kill", "--purge"]);
+            let stopped = recipe("kafka", "stop", &["--dir", self.place(), "--kill", "--purge"]);
             assert!(stopped.is_ok() || std::thread::panicking(), "{stopped:?}");
         }
     }
-}
-
-/// Runs a script of the recipe; its output, or the last line of what it complained about.
-fn recipe(script: &str, arguments: &[&str]) -> Result<String, String> {
-    let path = root().join("tests/servers/kafka").join(script);
-    // Brokers inherit what a script inherits: never our own pipes, which would stay open as long as they run.
-    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("recipe"));
-    let file = std::fs::File::create(&log).map_err(|e| e.to_string())?;
-    let errors = file.try_clone().map_err(|e| e.to_string())?;
-    let Output { status, .. } =
-        Command::new(path).args(arguments).stdin(Stdio::null()).stdout(file).stderr(errors).output().map_err(|e| e.to_string())?;
-    let said = std::fs::read_to_string(&log).map_err(|e| e.to_string())?;
-    std::fs::remove_file(&log).map_err(|e| e.to_string())?;
-    if status.success() { Ok(said) } else { Err(said.trim().lines().last().unwrap_or("no reason was given").to_owned()) }
 }

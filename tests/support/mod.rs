@@ -11,6 +11,7 @@ pub(crate) mod mosquitto;
 #[cfg(feature = "kafka")]
 pub(crate) mod processor;
 pub(crate) mod program;
+pub(crate) mod server;
 pub(crate) mod subjects;
 pub(crate) mod terminal;
 #[cfg(feature = "kafka")]

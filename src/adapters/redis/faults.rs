@@ -6,6 +6,7 @@ use crate::domain::text::SafeText;
 use redis::{ErrorKind, RedisError};
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
 
 /// The codes that a server's error begins with, what they mean and what to do.
 const CODES: &[(&str, Kind, &str)] = &[
@@ -34,6 +35,9 @@ pub(super) fn of(error: &RedisError, op: &'static str, target: impl Into<SafeTex
         let known = CODES.iter().find(|(known, ..)| *known == code);
         return match known {
             Some((_, kind, next)) => Fault::new(*kind, op, target, format!("{code} {said}")).next(*next),
+            None if said.starts_with("DB index") => {
+                Fault::new(Kind::Rejected, op, target, said).next("check the setting `db`; a cluster has only 0")
+            }
             None => Fault::new(Kind::Rejected, op, target, if code == "ERR" { said } else { format!("{code} {said}") }),
         };
     }
@@ -54,7 +58,8 @@ pub(super) fn of(error: &RedisError, op: &'static str, target: impl Into<SafeTex
 
 /// A connection that broke: the reason may be TLS's, which shows only afterwards.
 fn broken(error: &RedisError, op: &'static str, target: SafeText, peer: &SafeText) -> Fault {
-    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    let source = error.source().and_then(|source| source.downcast_ref::<Arc<dyn Error + Send + Sync>>());
+    let io = source.and_then(|source| source.downcast_ref::<io::Error>());
     if let Some(fault) = io.and_then(|error| tls::meaning(error, peer)) {
         return fault;
     }

@@ -2,30 +2,35 @@
 
 use super::Redis;
 use super::entry::Id;
+use super::history::missing;
 use super::inspect::attribute;
 use super::name::Name;
 use super::value::{self, field};
 use crate::adapters::session::Groups;
 use crate::domain::channel::Table;
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::figure::Amount;
+use crate::domain::figure::{self, Amount};
 use crate::domain::group::{Group, GroupDescription, Listing, Mark, Member, Stamped, Standing, State};
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use redis::{Value, cmd};
 use std::sync::Arc;
+use std::time::Duration;
 
 const OP: &str = "list groups of";
 /// Entries counted, where the server does not know the lag, before it is only known to be at least so many.
 const COUNTED: u64 = 1_000;
+/// Pending entries asked for at once.
+const PAGE: usize = 500;
 
 /// One group as XINFO GROUPS tells it.
-struct Row {
+pub(super) struct Row {
     stream: String,
-    name: String,
+    pub(super) name: String,
     consumers: Option<u32>,
-    pending: Option<u64>,
-    last: Option<Id>,
+    pub(super) pending: Option<u64>,
+    /// The id of the entry that was given out last.
+    pub(super) last: Option<Id>,
     read: Option<i64>,
     lag: Option<u64>,
 }
@@ -60,8 +65,7 @@ impl Groups for Redis {
         let members = consumers.into_iter().map(value::pairs).map(|consumer| {
             let said = |name: &str| field(&consumer, name).and_then(value::text).unwrap_or_default();
             let idle = field(&consumer, "idle").and_then(value::int).and_then(|ms| u64::try_from(ms).ok());
-            let idle = idle
-                .map_or_else(String::new, |ms| format!(", idle {}", crate::domain::figure::duration(std::time::Duration::from_millis(ms))));
+            let idle = idle.map_or_else(String::new, |ms| format!(", idle {}", figure::duration(Duration::from_millis(ms))));
             Member {
                 id: SafeText::new(&said("name")),
                 client: SafeText::new(&format!("{} pending{idle}", said("pending"))),
@@ -77,6 +81,14 @@ impl Groups for Redis {
     }
 }
 
+/// An entry that was given to a consumer and not acknowledged.
+pub(super) struct Pending {
+    pub(super) id: Id,
+    pub(super) consumer: String,
+    pub(super) idle: Duration,
+    pub(super) deliveries: u64,
+}
+
 impl Redis {
     /// The stream and the group of a group's name. Both may hold a slash: the one that exists is meant.
     pub(super) async fn split_group(&self, group: &str) -> Result<(String, String), Fault> {
@@ -90,11 +102,45 @@ impl Redis {
 
     async fn group_row(&self, group: &str) -> Result<Row, Fault> {
         let (stream, name) = self.split_group(group).await?;
-        let answer = self.link.call(cmd("XINFO").arg("GROUPS").arg(&stream), OP, group).await?;
-        rows(&stream, answer)
-            .into_iter()
-            .find(|row| row.name == name)
-            .ok_or_else(|| Fault::new(Kind::NotFound, OP, group, "the stream has no such group"))
+        self.group_of(OP, &stream, &name).await
+    }
+
+    /// One group of a stream.
+    pub(super) async fn group_of(&self, op: &'static str, stream: &str, name: &str) -> Result<Row, Fault> {
+        let found = self.groups_of(op, stream).await?.into_iter().find(|row| row.name == name);
+        found.ok_or_else(|| Fault::new(Kind::NotFound, op, format!("{stream}/{name}"), "the stream has no such group"))
+    }
+
+    /// The groups of a stream.
+    pub(super) async fn groups_of(&self, op: &'static str, stream: &str) -> Result<Vec<Row>, Fault> {
+        let answer = self.link.call(cmd("XINFO").arg("GROUPS").arg(stream), op, stream).await;
+        answer.map(|answer| rows(stream, answer)).map_err(|fault| missing(fault, stream))
+    }
+
+    /// What is pending in a group and was idle at least so long, in the order of ids; of one consumer, or of all.
+    pub(super) async fn pending(
+        &self,
+        stream: &str,
+        group: &str,
+        idle: Duration,
+        consumer: Option<&str>,
+        most: usize,
+    ) -> Result<Vec<Pending>, Fault> {
+        let (mut found, mut from) = (Vec::new(), Id::FIRST);
+        loop {
+            let mut command = cmd("XPENDING");
+            command.arg(stream).arg(group).arg(from.to_string()).arg("+").arg(PAGE).arg(consumer);
+            let page = value::items(self.link.call(&command, OP, stream).await?);
+            let length = page.len();
+            let read: Vec<Pending> = page.into_iter().filter_map(pending).collect();
+            let Some(last) = read.last() else { return Ok(found) };
+            from = last.id.next();
+            found.extend(read.into_iter().filter(|one| one.idle >= idle));
+            if length < PAGE || found.len() >= most {
+                found.truncate(most);
+                return Ok(found);
+            }
+        }
     }
 
     async fn standing(&self, group: &str) -> Result<Vec<Standing>, Fault> {
@@ -120,9 +166,25 @@ impl Redis {
         }])
     }
 
+    /// Whether entries before an id were not yet given to a group: what its readers would never see if they were deleted.
+    pub(super) async fn unread(&self, stream: &str, first: Id) -> Vec<SafeText> {
+        let rows = self.groups_of(OP, stream).await.unwrap_or_default();
+        let behind = rows.iter().filter(|row| row.last.is_some_and(|last| last.next() < first));
+        behind.map(|row| SafeText::from(format!("the group {} may not have read them all", row.name))).collect()
+    }
+
     /// Entries behind an id, counted as far as that is cheap.
     async fn count(&self, stream: &str, last: Id) -> Result<Amount, Fault> {
-        let command = cmd("XRANGE").arg(stream).arg(last.next().to_string()).arg("+").arg("COUNT").arg(COUNTED).to_owned();
+        self.count_up_to(stream, last.next(), "+").await
+    }
+
+    /// Entries from one id to another, counted as far as that is cheap.
+    pub(super) async fn count_between(&self, stream: &str, first: Id, last: Id) -> Result<Amount, Fault> {
+        self.count_up_to(stream, first, &last.to_string()).await
+    }
+
+    async fn count_up_to(&self, stream: &str, first: Id, last: &str) -> Result<Amount, Fault> {
+        let command = cmd("XRANGE").arg(stream).arg(first.to_string()).arg(last).arg("COUNT").arg(COUNTED).to_owned();
         let counted = value::items(self.link.call(&command, OP, stream).await?).len() as u64;
         Ok(if counted < COUNTED { Amount::Exactly(counted) } else { Amount::AtLeast(counted) })
     }
@@ -161,6 +223,34 @@ fn rows(stream: &str, answer: Value) -> Vec<Row> {
         })
     };
     value::items(answer).into_iter().filter_map(row).collect()
+}
+
+/// `[id, consumer, idle in milliseconds, deliveries]`.
+fn pending(entry: Value) -> Option<Pending> {
+    let mut parts = value::items(entry).into_iter();
+    let mut next = || parts.next();
+    let (id, consumer) = (Id::of(&next()?)?, value::text(&next()?)?);
+    let mut number = || value::int(&next()?).and_then(|n| u64::try_from(n).ok());
+    Some(Pending { id, consumer, idle: Duration::from_millis(number()?), deliveries: number()? })
+}
+
+/// Pending entries as a table; with their groups where those differ.
+pub(super) fn pending_table<'a>(pending: impl Iterator<Item = (Option<&'a str>, &'a Pending)>) -> Table {
+    let mut several = false;
+    let rows = pending.map(|(group, one)| {
+        several |= group.is_some();
+        let cells = [one.id.to_string(), one.consumer.clone(), figure::duration(one.idle), one.deliveries.to_string()];
+        group.map(SafeText::new).into_iter().chain(cells.map(SafeText::from)).collect()
+    });
+    let rows = rows.collect();
+    let columns =
+        if several { vec!["group", "id", "consumer", "idle", "deliveries"] } else { vec!["id", "consumer", "idle", "deliveries"] };
+    Table { title: "pending", columns, rows }
+}
+
+/// The names of groups as XINFO GROUPS tells them.
+pub(super) fn names(groups: &[Value]) -> Vec<String> {
+    rows("", Value::Array(groups.to_vec())).into_iter().map(|row| row.name).collect()
 }
 
 /// The groups of a stream as a table of its description.

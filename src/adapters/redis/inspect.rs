@@ -10,6 +10,7 @@ use crate::domain::figure::{self, Amount};
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use redis::{Value, cmd};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,8 +23,10 @@ const RESCAN: Duration = Duration::from_secs(30);
 const SCAN_SHARE: u32 = 50;
 /// Streams of the list that are asked for their figures; the others are listed by name.
 const FIGURES: usize = 2_000;
+/// Pending entries of each group in the description of a stream.
+const PENDING: usize = 100;
 /// Keys in the description of a pattern.
-const KEYS: usize = 500;
+pub(super) const KEYS: usize = 500;
 
 /// What the last scan for streams found.
 #[derive(Default)]
@@ -37,17 +40,19 @@ impl Inspect for Redis {
 
     async fn channels(&self) -> Result<Vec<Channel>, Fault> {
         let listened = cmd("PUBSUB").arg("CHANNELS").to_owned();
-        let (streams, listened) = tokio::join!(self.streams(), self.link.call(&listened, LIST, ""));
+        let (streams, listened) = tokio::join!(self.streams(), self.link.call_everywhere(&listened, LIST));
         let streams = streams?;
         let asked: Vec<_> = streams.iter().take(FIGURES).map(|name| cmd("XINFO").arg("STREAM").arg(name).to_owned()).collect();
         let figures = self.link.all(&asked, LIST, "").await;
         let mut figures = figures.into_iter().map(|answer| answer.map(value::pairs));
         let mut channels: Vec<Channel> = streams.iter().map(|name| self.stream_row(name, figures.next())).collect();
         // A user without rights to PUBSUB sees its streams all the same.
-        let names: Vec<String> = listened.map(value::items).unwrap_or_default().iter().filter_map(value::text).collect();
+        let listened = listened.unwrap_or_default().into_iter().flat_map(value::items);
+        let names: BTreeSet<String> = listened.filter_map(|name| value::text(&name)).collect();
+        let names: Vec<String> = names.into_iter().collect();
         if !names.is_empty() {
-            let counts = self.link.call(cmd("PUBSUB").arg("NUMSUB").arg(&names), LIST, "").await.map(value::pairs).unwrap_or_default();
-            channels.extend(names.iter().map(|name| self.channel_row(name, field(&counts, name).and_then(value::int))));
+            let counts = self.subscribers(&names).await.unwrap_or_default();
+            channels.extend(names.iter().map(|name| self.channel_row(name, counts.get(name).copied())));
         }
         channels.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(channels)
@@ -63,6 +68,17 @@ impl Inspect for Redis {
 }
 
 impl Redis {
+    /// How many listen to each channel, on all servers of a cluster.
+    pub(super) async fn subscribers(&self, names: &[String]) -> Result<BTreeMap<String, i64>, Fault> {
+        let mut counts = BTreeMap::new();
+        for said in self.link.call_everywhere(cmd("PUBSUB").arg("NUMSUB").arg(names), LIST).await? {
+            for (name, count) in value::pairs(said) {
+                *counts.entry(name).or_insert(0) += value::int(&count).unwrap_or(0);
+            }
+        }
+        Ok(counts)
+    }
+
     /// The names of all streams, in order.
     pub(super) async fn streams(&self) -> Result<Vec<String>, Fault> {
         let known = self.scanned.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -72,8 +88,7 @@ impl Redis {
             return Ok(names);
         }
         let began = Instant::now();
-        let mut names =
-            self.scan(cmd("SCAN").arg("{cursor}").arg("COUNT").arg(STEP).arg("TYPE").arg("stream").to_owned(), usize::MAX).await?.0;
+        let mut names = self.scan(&["TYPE", "stream"], usize::MAX).await?.0;
         names.sort();
         names.dedup();
         *self.scanned.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), began.elapsed(), names.clone()));
@@ -85,26 +100,26 @@ impl Redis {
         *self.scanned.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Runs a scan whose first argument stands for the cursor; the keys, and whether these are all.
-    async fn scan(&self, command: redis::Cmd, most: usize) -> Result<(Vec<String>, bool), Fault> {
-        let words: Vec<Vec<u8>> =
-            command.args_iter().filter_map(|arg| if let redis::Arg::Simple(word) = arg { Some(word.to_vec()) } else { None }).collect();
-        let (mut cursor, mut names) = ("0".to_owned(), Vec::new());
-        loop {
-            let mut step = cmd("SCAN");
-            step.arg(&cursor);
-            for word in words.iter().skip(2) {
-                step.arg(word);
-            }
-            let mut parts = value::items(self.link.call(&step, LIST, "").await?).into_iter();
-            cursor = parts.next().as_ref().and_then(value::text).unwrap_or_else(|| "0".to_owned());
-            names.extend(value::items(parts.next().unwrap_or_default()).iter().filter_map(value::text));
-            if cursor == "0" || names.len() >= most {
-                let whole = cursor == "0" && names.len() <= most;
-                names.truncate(most);
-                return Ok((names, whole));
+    /// The keys that a scan with these options finds on every server, and whether these are all.
+    async fn scan(&self, options: &[&str], most: usize) -> Result<(Vec<String>, bool), Fault> {
+        let mut names = Vec::new();
+        for server in self.link.masters().await? {
+            let mut cursor = "0".to_owned();
+            loop {
+                let step = cmd("SCAN").arg(&cursor).arg("COUNT").arg(STEP).arg(options).to_owned();
+                let mut parts = value::items(self.link.call_at(&server, &step, LIST, "").await?).into_iter();
+                cursor = parts.next().as_ref().and_then(value::text).unwrap_or_else(|| "0".to_owned());
+                names.extend(value::items(parts.next().unwrap_or_default()).iter().filter_map(value::text));
+                if names.len() > most {
+                    names.truncate(most);
+                    return Ok((names, false));
+                }
+                if cursor == "0" {
+                    break;
+                }
             }
         }
+        Ok((names, true))
     }
 
     fn row(&self, name: &Name, kind: &'static str, can: Caps) -> Channel {
@@ -128,7 +143,7 @@ impl Redis {
     }
 
     fn stream_row(&self, name: &str, info: Option<Result<Vec<(String, Value)>, Fault>>) -> Channel {
-        let can = Caps { tail: true, history: true, publish: true, ..Caps::default() };
+        let can = Caps { tail: true, history: true, publish: true, hold: true, ..Caps::default() };
         let mut row = self.row(&Name::Stream(name.to_owned()), "stream", can);
         match info {
             Some(Ok(info)) => {
@@ -172,16 +187,21 @@ impl Redis {
                 ("radix-tree-nodes", "nodes"),
             ],
         );
-        Ok(Description { channel, tables: vec![groups::table(groups)] })
+        let mut pending = Vec::new();
+        for group in groups::names(&groups) {
+            // Somebody who may not ask for it sees the rest.
+            let found = self.pending(name, &group, Duration::ZERO, None, PENDING).await.unwrap_or_default();
+            pending.extend(found.into_iter().map(|one| (group.clone(), one)));
+        }
+        let mut tables = vec![groups::table(groups)];
+        if !pending.is_empty() {
+            tables.push(groups::pending_table(pending.iter().map(|(group, one)| (Some(group.as_str()), one))));
+        }
+        Ok(Description { channel, tables })
     }
 
     async fn describe_channel(&self, name: &str) -> Result<Description, Fault> {
-        let subscribers = if is_pattern(name) {
-            None
-        } else {
-            let counts = self.link.call(cmd("PUBSUB").arg("NUMSUB").arg(name), DESCRIBE, name).await.map(value::pairs)?;
-            field(&counts, name).and_then(value::int)
-        };
+        let subscribers = if is_pattern(name) { None } else { self.subscribers(&[name.to_owned()]).await?.remove(name) };
         let mut channel = self.channel_row(name, subscribers);
         // Subscriptions by pattern are counted for the server as a whole.
         let patterns = self.link.call(cmd("PUBSUB").arg("NUMPAT"), DESCRIBE, name).await.ok().as_ref().and_then(value::int);
@@ -189,11 +209,17 @@ impl Redis {
         Ok(Description { channel, tables: Vec::new() })
     }
 
+    /// The keys that a pattern means, in order, and whether these are all.
+    pub(super) async fn keys(&self, pattern: &str, most: usize) -> Result<(Vec<String>, bool), Fault> {
+        let (mut keys, whole) = self.scan(&["MATCH", pattern], most).await?;
+        keys.sort();
+        keys.dedup();
+        Ok((keys, whole))
+    }
+
     /// The keys of a pattern with their types and times to live (seed 3's cache).
     async fn describe_keys(&self, pattern: &str) -> Result<Description, Fault> {
-        let scan = cmd("SCAN").arg("{cursor}").arg("COUNT").arg(STEP).arg("MATCH").arg(pattern).to_owned();
-        let (mut keys, whole) = self.scan(scan, KEYS).await?;
-        keys.sort();
+        let (keys, whole) = self.keys(pattern, KEYS).await?;
         let mut asked = Vec::with_capacity(keys.len() * 3);
         for key in &keys {
             asked.extend([

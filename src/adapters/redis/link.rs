@@ -1,24 +1,33 @@
-//! Connections: dialled by the house's TCP and TLS, spoken on by the client; one shared by short requests, others of their own for
-//! what blocks or is pushed.
+//! Connections: dialled by the house's TCP and TLS, spoken on by the client; one for each server shared by short requests, others of
+//! their own for what blocks or is pushed.
+//!
+//! In a cluster a request goes to the server of its key's slot, and follows `MOVED` and `ASK` (Redis cluster specification,
+//! "Redirection and resharding"). With sentinels, these are asked who the master is each time a connection is opened.
 
 use super::faults;
+use super::value;
 use crate::adapters::tls::{self, TlsDial};
 use crate::adapters::token_source::{self, TokenSource};
 use crate::adapters::wirelog::WireLog;
 use crate::config::profile::{Auth, Integration};
+use crate::config::secret::Secret;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
 use redis::aio::{AsyncPushSender, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Cmd, ProtocolVersion, RedisConnectionInfo, Value};
+use redis::cluster_routing::Slot;
+use redis::{AsyncConnectionConfig, Cmd, ProtocolVersion, RedisConnectionInfo, RedisError, Value, cmd};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use tokio::task::JoinHandle;
 
 const OP: &str = "connect to";
 /// The settings that a profile's `config` block may have.
-const SETTINGS: &[&str] = &["db", "payload_field"];
+const SETTINGS: &[&str] = &["db", "payload_field", "sentinel", "sentinel_password"];
+/// How often one request is sent on to another server of a cluster.
+const REDIRECTS: u32 = 5;
 
 /// How the server is reached, and the connection that short requests share.
 pub(super) struct Link {
@@ -29,7 +38,25 @@ pub(super) struct Link {
     tokens: Option<Arc<dyn TokenSource>>,
     pub(super) db: i64,
     log: WireLog,
-    shared: Mutex<Option<Own>>,
+    sentinel: Option<Sentinel>,
+    nodes: Mutex<Nodes>,
+    cluster: OnceCell<bool>,
+}
+
+/// Who knows the master: the addresses are those of sentinels.
+struct Sentinel {
+    /// The name that they watch it by.
+    master: String,
+    password: Option<Secret>,
+}
+
+/// What is known of the servers.
+#[derive(Default)]
+struct Nodes {
+    /// The connections that short requests share, by address.
+    open: HashMap<String, Own>,
+    /// Who serves a slot of a cluster, as far as that was told.
+    slots: HashMap<Slot, String>,
 }
 
 /// A connection of its own. Dropping the last clone closes it.
@@ -86,6 +113,8 @@ impl Link {
                 return Err(wrong("Redis has no such log-in".to_owned(), "auth types: password, token, mtls".to_owned()));
             }
         };
+        let text = |name: &str| integration.settings.get(name).map(|setting| setting.value.clone());
+        let sentinel = text("sentinel").map(|master| Sentinel { master: master.expose().to_owned(), password: text("sentinel_password") });
         Ok(Self {
             addresses: integration.endpoint.addresses.clone(),
             timeout: integration.timeout,
@@ -94,19 +123,113 @@ impl Link {
             tokens,
             db,
             log,
-            shared: Mutex::new(None),
+            sentinel,
+            nodes: Mutex::default(),
+            cluster: OnceCell::new(),
         })
     }
 
-    /// One short request over the shared connection, which is opened again when it broke before.
+    /// One short request over the shared connection of the server that serves its key; a connection that broke is opened again.
     pub(super) async fn call(&self, command: &Cmd, op: &'static str, target: &str) -> Result<Value, Fault> {
-        let own = self.shared().await?;
+        let slot = key(command).map(Slot::for_key);
+        let mut to = match slot {
+            Some(slot) => self.nodes.lock().await.slots.get(&slot).cloned(),
+            None => None,
+        };
+        let mut ask = false;
+        for _ in 0..REDIRECTS {
+            let (address, own) = match self.node(to.as_deref()).await {
+                Ok(node) => node,
+                // The others know who has taken its place.
+                Err(_) if to.is_some() => {
+                    self.forget(to.take().as_deref()).await;
+                    continue;
+                }
+                Err(fault) => return Err(fault),
+            };
+            let error = match own.send(command, ask, target).await {
+                Ok(answer) => {
+                    if let Some(slot) = slot.filter(|_| !ask && self.cluster.get() == Some(&true)) {
+                        self.nodes.lock().await.slots.insert(slot, address);
+                    }
+                    return Ok(answer);
+                }
+                Err(error) => error,
+            };
+            let Some((next, _)) = error.redirect_node() else {
+                let fault = own.fault(&error, op, target);
+                if matches!(fault.kind, Kind::Unreachable | Kind::Protocol) {
+                    // Whoever comes next dials anew. This request is not sent again: it may have been carried out.
+                    self.forget(Some(&address)).await;
+                }
+                return Err(fault);
+            };
+            // Without a host the same is meant.
+            let host = address.rsplit_once(':').map_or("", |(host, _)| host);
+            to = Some(if next.starts_with(':') { format!("{host}{next}") } else { next.to_owned() });
+            ask = error.code() == Some("ASK");
+            if let (Some(slot), Some(to), false) = (slot, &to, ask) {
+                self.nodes.lock().await.slots.insert(slot, to.clone());
+            }
+        }
+        Err(Fault::new(Kind::Unreachable, op, target, "the cluster's servers send us from one to the other")
+            .next("it is being rearranged: try again"))
+    }
+
+    /// A request to one server, whatever its key.
+    pub(super) async fn call_at(&self, address: &str, command: &Cmd, op: &'static str, target: &str) -> Result<Value, Fault> {
+        let (_, own) = self.node(Some(address)).await?;
         let answer = own.call(command, op, target).await;
         if answer.as_ref().is_err_and(|fault| matches!(fault.kind, Kind::Unreachable | Kind::Protocol)) {
-            // Whoever comes next dials anew.
-            *self.shared.lock().await = None;
+            self.forget(Some(address)).await;
         }
         answer
+    }
+
+    /// The same request to every master: what each says.
+    pub(super) async fn call_everywhere(&self, command: &Cmd, op: &'static str) -> Result<Vec<Value>, Fault> {
+        let masters = self.masters().await?;
+        let asked = masters.iter().map(|address| self.call_at(address, command, op, ""));
+        futures::future::join_all(asked).await.into_iter().collect()
+    }
+
+    /// The addresses of all masters: of a cluster, or of the one server there is.
+    pub(super) async fn masters(&self) -> Result<Vec<String>, Fault> {
+        const OP: &str = "list the servers of";
+        if self.is_cluster().await? {
+            let ranges = value::items(self.call(cmd("CLUSTER").arg("SLOTS"), OP, "").await?);
+            let mut masters: Vec<String> = ranges.into_iter().filter_map(master).collect();
+            masters.sort();
+            masters.dedup();
+            if !masters.is_empty() {
+                return Ok(masters);
+            }
+        }
+        Ok(vec![self.node(None).await?.0])
+    }
+
+    pub(super) async fn is_cluster(&self) -> Result<bool, Fault> {
+        let asked = self.cluster.get_or_try_init(|| async {
+            match self.node(None).await?.1.call(cmd("CLUSTER").arg("SLOTS"), "list the servers of", "").await {
+                Ok(_) => Ok(true),
+                // A server of its own refuses the question, and so does one that does not allow it to us.
+                Err(fault) if matches!(fault.kind, Kind::Rejected | Kind::Forbidden) => Ok(false),
+                Err(fault) => Err(fault),
+            }
+        });
+        asked.await.copied()
+    }
+
+    /// The server that answered for a key last; `None` where there is only one.
+    pub(super) async fn serving(&self, key: &str) -> Option<String> {
+        self.nodes.lock().await.slots.get(&Slot::for_key(key)).cloned()
+    }
+
+    async fn forget(&self, address: Option<&str>) {
+        let Some(address) = address else { return };
+        let mut nodes = self.nodes.lock().await;
+        nodes.open.remove(address);
+        nodes.slots.retain(|_, serving| serving != address);
     }
 
     /// Several short requests at once, in order; each has its own answer.
@@ -121,32 +244,83 @@ impl Link {
         Ok(asked.elapsed())
     }
 
-    async fn shared(&self) -> Result<Own, Fault> {
-        let mut shared = self.shared.lock().await;
-        if let Some(own) = &*shared {
-            return Ok(own.clone());
+    /// The shared connection to an address, or to any server; with its address.
+    async fn node(&self, address: Option<&str>) -> Result<(String, Own), Fault> {
+        {
+            let nodes = self.nodes.lock().await;
+            let known = match address {
+                Some(address) => nodes.open.get_key_value(address),
+                None => nodes.open.iter().next(),
+            };
+            if let Some((address, own)) = known {
+                return Ok((address.clone(), own.clone()));
+            }
         }
-        let own = self.own(AsyncConnectionConfig::new().set_response_timeout(Some(self.timeout))).await?;
-        *shared = Some(own.clone());
-        Ok(own)
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.timeout));
+        let (address, own) = self.open(address, config).await?;
+        self.nodes.lock().await.open.insert(address.clone(), own.clone());
+        Ok((address, own))
     }
 
-    /// A connection of its own, to the first address that answers.
-    pub(super) async fn own(&self, config: AsyncConnectionConfig) -> Result<Own, Fault> {
+    /// A connection of its own to an address, or to the first server that answers.
+    pub(super) async fn own(&self, address: Option<&str>, config: AsyncConnectionConfig) -> Result<Own, Fault> {
+        Ok(self.open(address, config).await?.1)
+    }
+
+    async fn open(&self, address: Option<&str>, config: AsyncConnectionConfig) -> Result<(String, Own), Fault> {
+        let found;
+        let addresses = match (address, &self.sentinel) {
+            (Some(address), _) => {
+                found = [address.to_owned()];
+                &found[..]
+            }
+            (None, Some(sentinel)) => {
+                found = [self.master_by(sentinel).await?];
+                &found[..]
+            }
+            (None, None) => &self.addresses[..],
+        };
         let mut last = Fault::new(Kind::Usage, OP, "redis", "the profile names no address");
-        for address in &self.addresses {
-            match self.dial(address, config.clone()).await {
-                Ok(own) => return Ok(own),
+        for address in addresses {
+            match self.dial(address, config.clone(), self.log_in().await?).await {
+                Ok(own) => return Ok((address.clone(), own)),
                 Err(fault) => last = fault,
             }
         }
         Err(last)
     }
 
-    async fn dial(&self, address: &str, config: AsyncConnectionConfig) -> Result<Own, Fault> {
+    /// Asks the sentinels in turn for the master's address.
+    async fn master_by(&self, sentinel: &Sentinel) -> Result<String, Fault> {
+        let mut last = Fault::new(Kind::Usage, OP, "redis", "the profile names no sentinel");
+        let mut info = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP3);
+        if let Some(password) = &sentinel.password {
+            info = info.set_password(password.expose());
+        }
+        for address in &self.addresses {
+            let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.timeout));
+            let asked = async {
+                let own = self.dial(address, config, info.clone()).await?;
+                own.call(cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(&sentinel.master), OP, &sentinel.master).await
+            };
+            match asked.await.map(value::items) {
+                Ok(parts) => {
+                    if let [Some(host), Some(port)] = [parts.first(), parts.get(1)].map(|part| part.and_then(value::text)) {
+                        return Ok(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") });
+                    }
+                    last = Fault::new(Kind::NotFound, OP, &*sentinel.master, "the sentinel watches no master of that name")
+                        .next("check the setting `sentinel`");
+                }
+                Err(fault) => last = fault,
+            }
+        }
+        Err(last)
+    }
+
+    async fn dial(&self, address: &str, config: AsyncConnectionConfig, info: RedisConnectionInfo) -> Result<Own, Fault> {
         let peer = SafeText::new(address);
         let asked = Instant::now();
-        let opened = tokio::time::timeout(self.timeout, self.establish(address, &peer, config)).await.unwrap_or_else(|_| {
+        let opened = tokio::time::timeout(self.timeout, self.establish(address, &peer, config, info)).await.unwrap_or_else(|_| {
             let cause = format!("no answer within {} s", self.timeout.as_secs_f32());
             Err(Fault::new(Kind::Timeout, OP, peer.clone(), cause).next("check the address; a server that wants TLS may be silent to us"))
         });
@@ -155,14 +329,19 @@ impl Link {
         opened
     }
 
-    async fn establish(&self, address: &str, peer: &SafeText, config: AsyncConnectionConfig) -> Result<Own, Fault> {
+    async fn establish(
+        &self,
+        address: &str,
+        peer: &SafeText,
+        config: AsyncConnectionConfig,
+        info: RedisConnectionInfo,
+    ) -> Result<Own, Fault> {
         let (host, port) = split(address, peer)?;
         let stream = tls::tcp(host, port, peer).await?;
         let stream: Box<dyn Stream> = match &self.tls {
             None => Box::new(stream),
             Some(tls) => Box::new(tls.handshake(stream, host, peer).await?),
         };
-        let info = self.log_in().await?;
         let made = MultiplexedConnection::new_with_config(&info, stream, config).await;
         let (connection, driver) = made.map_err(|error| faults::of(&error, OP, peer.clone(), peer))?;
         let driver = Arc::new(Driver(tokio::spawn(driver)));
@@ -186,17 +365,54 @@ impl Link {
 impl Own {
     /// Sends a command and waits for its answer.
     pub(super) async fn call(&self, command: &Cmd, op: &'static str, target: &str) -> Result<Value, Fault> {
+        self.send(command, false, target).await.map_err(|error| self.fault(&error, op, target))
+    }
+
+    /// The same with the client's own error; `ask` has the server answer for a slot that it is only taking over.
+    async fn send(&self, command: &Cmd, ask: bool, target: &str) -> Result<Value, RedisError> {
         let asked = Instant::now();
         let mut connection = self.connection.clone();
-        let answer = connection.send_packed_command(command).await.and_then(Value::extract_error);
-        let answer = answer.map_err(|error| {
-            let target = if target.is_empty() { self.peer.clone() } else { SafeText::new(target) };
-            faults::of(&error, op, target, &self.peer)
-        });
-        let said = answer.as_ref().map_or_else(|fault| fault.cause.to_string(), outline);
+        let answer = if ask {
+            let mut both = redis::pipe();
+            both.cmd("ASKING").ignore().add_command(command.clone());
+            connection.send_packed_commands(&both, 1, 1).await.map(|mut answers| answers.pop().unwrap_or_default())
+        } else {
+            connection.send_packed_command(command).await
+        };
+        let answer = answer.and_then(Value::extract_error);
+        let said = answer.as_ref().map_or_else(ToString::to_string, outline);
         self.log.record(&self.peer, format!("{} {target}", name(command)), said, asked.elapsed());
         answer
     }
+
+    fn fault(&self, error: &RedisError, op: &'static str, target: &str) -> Fault {
+        let target = if target.is_empty() { self.peer.clone() } else { SafeText::new(target) };
+        faults::of(error, op, target, &self.peer)
+    }
+}
+
+/// The key whose slot decides which server of a cluster has to answer.
+fn key(command: &Cmd) -> Option<Vec<u8>> {
+    let mut words = command.args_iter().map(|arg| match arg {
+        redis::Arg::Simple(word) => word,
+        _ => &[],
+    });
+    match words.next()? {
+        b"XINFO" | b"XGROUP" | b"MEMORY" => words.nth(1),
+        b"XREAD" | b"XREADGROUP" => words.by_ref().find(|word| *word == b"STREAMS").and_then(|_| words.next()),
+        b"TYPE" | b"PTTL" | b"UNLINK" | b"XADD" | b"XRANGE" | b"XREVRANGE" | b"XACK" | b"XCLAIM" | b"XPENDING" | b"XTRIM" | b"XDEL" => {
+            words.next()
+        }
+        _ => None,
+    }
+    .map(<[u8]>::to_vec)
+}
+
+/// The master of a range of CLUSTER SLOTS: `[first, last, [host, port, …], replicas…]`.
+fn master(range: Value) -> Option<String> {
+    let mut parts = value::items(value::items(range).into_iter().nth(2)?).into_iter();
+    let (host, port) = (value::text(&parts.next()?)?, value::int(&parts.next()?)?);
+    Some(format!("{host}:{port}"))
 }
 
 /// A command's name with its subcommand: never an argument, which may be a payload.

@@ -6,8 +6,10 @@ mod entry;
 mod faults;
 mod groups;
 mod history;
+mod hold;
 mod inspect;
 mod link;
+mod manage;
 mod name;
 mod publish;
 mod tail;
@@ -51,6 +53,8 @@ async fn connect(integration: Integration, log: WireLog) -> Result<Session, Faul
         history: Some(handle.clone()),
         groups: Some(handle.clone()),
         publish: Some(handle.clone()),
+        hold: Some(handle.clone()),
+        manage: Some(handle.clone()),
         ..Session::new(handle)
     })
 }

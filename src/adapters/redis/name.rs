@@ -51,8 +51,7 @@ impl Redis {
         }
         let kind = self.link.call(cmd("TYPE").arg(channel), op, channel).await?;
         let kind = value::text(&kind).unwrap_or_default();
-        let listened = self.link.call(cmd("PUBSUB").arg("NUMSUB").arg(channel), op, channel).await;
-        let listened = listened.ok().and_then(|said| value::pairs(said).pop()).and_then(|(_, n)| value::int(&n)).is_some_and(|n| n > 0);
+        let listened = self.subscribers(&[channel.to_owned()]).await.is_ok_and(|counts| counts.values().any(|n| *n > 0));
         match (kind.as_str(), listened) {
             ("stream", false) => Ok(Name::Stream(channel.to_owned())),
             ("stream", true) => Err(Fault::new(Kind::Usage, op, channel, "there is a stream and a pub/sub channel of that name")

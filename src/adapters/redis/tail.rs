@@ -54,9 +54,14 @@ impl Tail for Redis {
         let (events, listener) = mpsc::channel(EVENTS);
         let mut tasks = Vec::new();
         if !streams.is_empty() {
-            let own = self.blocking().await?;
-            let reader = Streams { redis: self.clone(), cursors: streams, events: events.clone() };
-            tasks.push(AbortOnDropHandle::new(tokio::spawn(reader.run(own))));
+            // One request cannot wait at several servers of a cluster.
+            let apart = if self.link.is_cluster().await? { 1 } else { streams.len() };
+            while !streams.is_empty() {
+                let cursors: Vec<Cursor> = streams.drain(..apart).collect();
+                let own = self.blocking(&cursors[0].name).await?;
+                let reader = Streams { redis: self.clone(), cursors, events: events.clone() };
+                tasks.push(AbortOnDropHandle::new(tokio::spawn(reader.run(own))));
+            }
         }
         if !pushed.is_empty() {
             let mut reader = Pushed::new(self.clone(), pushed, events);
@@ -96,10 +101,11 @@ impl Redis {
         }
     }
 
-    /// A connection for requests that wait.
-    async fn blocking(&self) -> Result<Own, Fault> {
+    /// A connection for requests about a stream that wait.
+    pub(super) async fn blocking(&self, stream: &str) -> Result<Own, Fault> {
         let patience = Duration::from_millis(BLOCK) + self.integration.timeout;
-        self.link.own(AsyncConnectionConfig::new().set_response_timeout(Some(patience))).await
+        let serving = self.link.serving(stream).await;
+        self.link.own(serving.as_deref(), AsyncConnectionConfig::new().set_response_timeout(Some(patience))).await
     }
 
     /// Refuses where the server says that it does not tell of changed keys; where it does not say, silence has to be taken for quiet.
@@ -130,9 +136,9 @@ impl Streams {
                 if self.events.is_closed() {
                     return;
                 }
-                let Ok(opened) = self.redis.blocking().await else { continue };
-                own = opened;
                 let Ok(lost) = self.lost().await else { continue };
+                let Ok(opened) = self.redis.blocking(&self.cursors[0].name).await else { continue };
+                own = opened;
                 break lost;
             };
             if self.events.send(TailEvent::Resumed { lost }).await.is_err() {
@@ -216,8 +222,17 @@ impl Pushed {
         Self { redis, subscriptions, events, arrived, into, dropped: Arc::default(), seen: 0 }
     }
 
-    /// Opens a connection and subscribes.
-    async fn subscribe(&mut self) -> Result<Own, Fault> {
+    /// Opens a connection and subscribes. What happens to keys is told by each server of a cluster for itself alone.
+    async fn subscribe(&mut self) -> Result<Vec<Own>, Fault> {
+        let servers = if self.subscriptions.iter().any(|s| s.keys) { self.redis.link.masters().await? } else { Vec::new() };
+        let mut all = vec![self.subscribe_at(servers.first().map(String::as_str), true).await?];
+        for server in servers.iter().skip(1) {
+            all.push(self.subscribe_at(Some(server), false).await?);
+        }
+        Ok(all)
+    }
+
+    async fn subscribe_at(&self, server: Option<&str>, first: bool) -> Result<Own, Fault> {
         let (into, dropped) = (self.into.clone(), self.dropped.clone());
         let push = Push(move |info: PushInfo| {
             let counts = matches!(info.kind, PushKind::Message | PushKind::PMessage);
@@ -226,15 +241,15 @@ impl Pushed {
             }
         });
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.redis.integration.timeout)).set_push_sender(push);
-        let own = self.redis.link.own(config).await?;
-        for subscription in &self.subscriptions {
+        let own = self.redis.link.own(server, config).await?;
+        for subscription in self.subscriptions.iter().filter(|s| first || s.keys) {
             let word = if subscription.pattern { "PSUBSCRIBE" } else { "SUBSCRIBE" };
             own.call(cmd(word).arg(&subscription.topic), OP, &subscription.topic).await?;
         }
         Ok(own)
     }
 
-    async fn run(mut self, mut own: Own) {
+    async fn run(mut self, mut own: Vec<Own>) {
         loop {
             let fault = match self.listen(&own).await {
                 Ok(()) => return,
@@ -262,7 +277,7 @@ impl Pushed {
     }
 
     /// Hands on what comes until the connection fails; `Ok` when nobody listens any more. A quiet connection is asked whether it lives.
-    async fn listen(&mut self, own: &Own) -> Result<(), Fault> {
+    async fn listen(&mut self, connections: &[Own]) -> Result<(), Fault> {
         let mut batch = Vec::new();
         loop {
             let check = Duration::from_millis(BLOCK);
@@ -270,7 +285,9 @@ impl Pushed {
                 Ok(_) => {}
                 Err(_) if self.events.is_closed() => return Ok(()),
                 Err(_) => {
-                    own.call(&cmd("PING"), OP, "").await?;
+                    for own in connections {
+                        own.call(&cmd("PING"), OP, "").await?;
+                    }
                     continue;
                 }
             }

@@ -1,0 +1,230 @@
+//! `Hold` for Redis: entries of a stream received by a consumer of our own in a group (XREADGROUP), and acknowledged one by one.
+//!
+//! Redis takes nothing back by itself: an entry that is not acknowledged stays pending with the consumer that it was given to until
+//! somebody claims it. A ticket is an entry's place in the order received; it outlives the connection.
+
+use super::Redis;
+use super::entry::Id;
+use super::link::Own;
+use super::name::Name;
+use super::value;
+use crate::adapters::session::{Hold, Holding};
+use crate::domain::delivery::{Delivery, Effect, Settlement, Ticket, Verb};
+use crate::domain::fault::{Fault, Kind};
+use async_trait::async_trait;
+use redis::cmd;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+const OP: &str = "receive from";
+const SETTLE: &str = "settle";
+/// How long the server waits for an entry, in milliseconds.
+const BLOCK: u64 = 1_000;
+const AGAIN: Duration = Duration::from_millis(500);
+
+static VERBS: [Verb; 2] = [
+    Verb { effect: Effect::Ack, word: "XACK", help: "done: it leaves the group's pending list", fields: &[] },
+    Verb { effect: Effect::Extend, word: "XCLAIM", help: "its idle time begins again, so that nobody claims it meanwhile", fields: &[] },
+];
+
+#[async_trait]
+impl Hold for Redis {
+    fn verbs(&self, _channel: &str) -> &'static [Verb] {
+        &VERBS
+    }
+
+    async fn patience(&self, _channel: &str) -> Result<Option<Duration>, Fault> {
+        Ok(None)
+    }
+
+    async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
+        let (stream, group) = self.group_for(channel).await?;
+        let consumer = format!("mqdeck-{}-{:08x}", std::process::id(), fastrand::u32(..));
+        let own = self.blocking(&stream).await?;
+        let (deliver, delivered) = mpsc::channel(1);
+        let (settled, room) = mpsc::channel(most.max(1) as usize);
+        let channel: Arc<str> = Name::Stream(stream.clone()).text().into();
+        let at = At { redis: self.clone(), stream, group, consumer, channel };
+        let reader = Reader { at: at.clone(), deliver, room, free: most.max(1) };
+        let reading = AbortOnDropHandle::new(tokio::spawn(reader.run(own)));
+        Ok(Box::new(Held { at, delivered, settled, unsettled: HashMap::new(), next: 0, reading: Some(reading) }))
+    }
+}
+
+/// A consumer of a group of a stream.
+#[derive(Clone)]
+struct At {
+    redis: Redis,
+    stream: String,
+    group: String,
+    consumer: String,
+    channel: Arc<str>,
+}
+
+impl At {
+    /// Finds out who serves the stream now, and opens a connection to it.
+    async fn reconnect(&self) -> Result<Own, Fault> {
+        self.redis.edges(OP, &self.stream).await?;
+        self.redis.blocking(&self.stream).await
+    }
+}
+
+struct Held {
+    at: At,
+    delivered: mpsc::Receiver<Result<(Id, Delivery), Fault>>,
+    /// Says that there is room for one more.
+    settled: mpsc::Sender<()>,
+    unsettled: HashMap<u64, Id>,
+    next: u64,
+    reading: Option<AbortOnDropHandle<()>>,
+}
+
+#[async_trait]
+impl Holding for Held {
+    async fn next(&mut self) -> Option<Result<Delivery, Fault>> {
+        let delivery = self.delivered.recv().await?;
+        Some(delivery.map(|(id, delivery)| {
+            self.next += 1;
+            self.unsettled.insert(self.next, id);
+            Delivery { ticket: Some(Ticket { epoch: 0, id: self.next }), ..delivery }
+        }))
+    }
+
+    async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {
+        let At { redis, stream, group, consumer, channel } = &self.at;
+        let Some(id) = self.unsettled.get(&ticket.id).copied() else {
+            return Err(Fault::new(Kind::NotFound, SETTLE, &**channel, "this message is not held"));
+        };
+        let text = id.to_string();
+        match settlement.effect {
+            Effect::Ack => {
+                let said = redis.link.call(cmd("XACK").arg(stream).arg(group).arg(&text), SETTLE, channel).await?;
+                self.unsettled.remove(&ticket.id);
+                // There is room for as many as were held.
+                let _ = self.settled.try_send(());
+                if value::int(&said) == Some(1) {
+                    return Ok(());
+                }
+                Err(Fault::new(Kind::Rejected, SETTLE, text, "it was not pending any more: somebody else has acknowledged it"))
+            }
+            Effect::Extend => {
+                let mut claim = cmd("XCLAIM");
+                claim.arg(stream).arg(group).arg(consumer).arg(0).arg(&text).arg("JUSTID");
+                let said = redis.link.call(&claim, SETTLE, channel).await?;
+                if value::items(said).is_empty() {
+                    return Err(Fault::new(Kind::Rejected, SETTLE, text, "it is not pending any more, or was deleted from the stream"));
+                }
+                Ok(())
+            }
+            Effect::Requeue | Effect::Reject => {
+                Err(Fault::new(Kind::Usage, SETTLE, text, "a stream takes nothing back, and rejects nothing")
+                    .next("leave it pending: another consumer of the group can claim it"))
+            }
+        }
+    }
+
+    async fn release(mut self: Box<Self>) -> Result<String, Fault> {
+        self.reading = None;
+        self.delivered.close();
+        let At { redis, stream, group, consumer, channel } = &self.at;
+        let left = redis.pending(stream, group, Duration::ZERO, Some(consumer), 1_000).await?.len();
+        if left == 0 {
+            redis.link.call(cmd("XGROUP").arg("DELCONSUMER").arg(stream).arg(group).arg(consumer), OP, channel).await?;
+            return Ok("nothing is left pending; our consumer is gone again".to_owned());
+        }
+        let more = if left == 1_000 { " or more" } else { "" };
+        let entries = if left == 1 { "1 entry stays".to_owned() } else { format!("{left}{more} entries stay") };
+        Ok(format!("{entries} pending with the consumer {consumer} of {group} until somebody claims what is idle"))
+    }
+}
+
+/// Reads into a queue of one, as long as there is room for more unsettled entries.
+struct Reader {
+    at: At,
+    deliver: mpsc::Sender<Result<(Id, Delivery), Fault>>,
+    room: mpsc::Receiver<()>,
+    free: u32,
+}
+
+impl Reader {
+    async fn run(mut self, mut own: Own) {
+        loop {
+            while let Ok(()) = self.room.try_recv() {
+                self.free += 1;
+            }
+            if self.free == 0 {
+                match self.room.recv().await {
+                    Some(()) => self.free += 1,
+                    None => return,
+                }
+            }
+            match self.read(&own).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(fault) => {
+                    if self.deliver.send(Err(fault)).await.is_err() {
+                        return;
+                    }
+                    loop {
+                        tokio::time::sleep(AGAIN).await;
+                        match self.at.reconnect().await {
+                            Ok(opened) => break own = opened,
+                            Err(_) if self.deliver.is_closed() => return,
+                            Err(_) => {}
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks for what there is room for; false when nobody listens any more.
+    async fn read(&mut self, own: &Own) -> Result<bool, Fault> {
+        let At { redis, stream, group, consumer, channel } = &self.at;
+        let mut command = cmd("XREADGROUP");
+        command.arg("GROUP").arg(group).arg(consumer).arg("COUNT").arg(self.free).arg("BLOCK").arg(BLOCK);
+        command.arg("STREAMS").arg(stream).arg(">");
+        for (_, entries) in value::pairs(own.call(&command, OP, channel).await?) {
+            for entry in value::items(entries) {
+                let (id, message) = redis.form.message(channel, entry)?;
+                self.free = self.free.saturating_sub(1);
+                // An entry that was never delivered before: this is the first time.
+                let delivery = Delivery { ticket: None, message, deliveries: Some(1), redelivered: false };
+                if self.deliver.send(Ok((id, delivery))).await.is_err() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(!self.deliver.is_closed())
+    }
+}
+
+impl Redis {
+    /// The stream and the group that a channel means: `stream:jobs/workers`, or `stream:jobs` where it has one group.
+    async fn group_for(&self, channel: &str) -> Result<(String, String), Fault> {
+        let name = match self.resolve(OP, channel).await {
+            Ok(Name::Stream(name)) => name,
+            Ok(other) => return Err(Fault::new(Kind::Usage, OP, other.text(), "only streams can be received from")),
+            // A bare name with its group: `jobs/workers`.
+            Err(fault) if fault.kind == Kind::NotFound => channel.to_owned(),
+            Err(fault) => return Err(fault),
+        };
+        if self.edges(OP, &name).await.is_err() {
+            return self.split_group(&name).await;
+        }
+        let mut groups: Vec<String> = self.groups_of(OP, &name).await?.into_iter().map(|row| row.name).collect();
+        match (groups.pop(), groups.is_empty()) {
+            (Some(group), true) => Ok((name, group)),
+            (Some(last), false) => {
+                groups.push(last);
+                let ways: Vec<String> = groups.iter().map(|group| format!("stream:{name}/{group}")).collect();
+                Err(Fault::new(Kind::Usage, OP, name, "the stream has several groups").next(format!("name one: {}", ways.join(", "))))
+            }
+            (None, _) => Err(Fault::new(Kind::NotFound, OP, name, "the stream has no group to receive for")
+                .next("make one first: the operation group.create")),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Redis servers that die under a live tail: alone, watched by sentinels, in a cluster.
+
+use crate::contract::redis::integration;
+use crate::support::server::Server;
+use crate::support::subjects::{Listener, connect};
+use crate::support::unique;
+use mqdeck::adapters::session::{Session, TailEvent};
+use mqdeck::config::profile::Setting;
+use mqdeck::config::secret::Secret;
+use mqdeck::domain::message::{Message, Outgoing};
+use mqdeck::domain::receipt::Receipt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const SOON: Duration = Duration::from_secs(15);
+
+async fn publish(session: &Session, channel: &str, text: &str) -> bool {
+    let message = Outgoing { payload: Some(text.to_owned().into()), ..Outgoing::default() };
+    matches!(
+        session.publish.as_ref().expect("publish").publish(channel, message).await,
+        Ok(Receipt::Stored(_) | Receipt::Handed(_) | Receipt::Unconfirmed)
+    )
+}
+
+/// Publishes until it is taken: a server may be on its way up.
+async fn publish_in_time(session: &Session, channel: &str, text: &str) {
+    let began = Instant::now();
+    while !publish(session, channel, text).await {
+        assert!(began.elapsed() < SOON, "{channel} takes nothing any more");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn has(tail: &Listener, text: &str) -> bool {
+    tail.messages.iter().any(|message: &Message| message.payload.as_deref() == Some(text.as_bytes()))
+}
+
+fn interrupted(tail: &Listener) -> bool {
+    tail.said.iter().any(|event| matches!(event, TailEvent::Interrupted(_)))
+}
+
+fn resumed(tail: &Listener) -> Vec<Option<u64>> {
+    tail.said.iter().filter_map(|event| if let TailEvent::Resumed { lost } = event { Some(*lost) } else { None }).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_server_is_seen_within_two_seconds_and_the_tails_go_on() {
+    let Some(mut server) = Server::own("redis", "Redis", &[]) else { return };
+    let session = connect(integration(&server)).await.expect("Redis is there");
+    let (stream, channel): (Arc<str>, Arc<str>) = ("stream:jobs".into(), "channel:news".into());
+    assert!(publish(&session, &stream, "before").await);
+    let mut entries = Listener::start(&session, std::slice::from_ref(&stream)).await;
+    let mut news = Listener::start(&session, std::slice::from_ref(&channel)).await;
+    assert!(publish(&session, &stream, "one").await && publish(&session, &channel, "one").await);
+    for tail in [&mut entries, &mut news] {
+        tail.until("the first", SOON, |tail| has(tail, "one")).await;
+    }
+    // What is on the disk survives a crash.
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    server.kill("n1");
+    for tail in [&mut entries, &mut news] {
+        tail.until("the interruption", Duration::from_secs(2), interrupted).await;
+    }
+    server.restart();
+    publish_in_time(&session, &stream, "two").await;
+    entries.until("the next entry", SOON, |tail| has(tail, "two")).await;
+    assert_eq!(resumed(&entries), [Some(0)], "a stream keeps what comes meanwhile");
+    news.until("it goes on", SOON, |tail| !resumed(tail).is_empty()).await;
+    assert_eq!(resumed(&news), [None], "nobody keeps what is published meanwhile");
+    publish_in_time(&session, &channel, "two").await;
+    news.until("the next message", SOON, |tail| has(tail, "two")).await;
+    assert_eq!(entries.messages.len(), 2, "each once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sentinels_name_the_new_master() {
+    let Some(server) = Server::own("redis", "Redis with sentinels", &["--sentinel"]) else { return };
+    let mut watched = integration(&server);
+    watched.settings.insert("sentinel".to_owned(), Setting { value: Secret::new("main".to_owned()), line: 1 });
+    let mut wrong = watched.clone();
+    wrong.settings.insert("sentinel".to_owned(), Setting { value: Secret::new("nobody".to_owned()), line: 1 });
+    let fault = connect(wrong).await.err().expect("no such master");
+    assert!(fault.to_string().contains("no master of that name"), "{fault}");
+    let session = connect(watched).await.expect("the sentinels know it");
+    let stream: Arc<str> = "stream:jobs".into();
+    let mut tail = Listener::start(&session, std::slice::from_ref(&stream)).await;
+    assert!(publish(&session, &stream, "one").await);
+    tail.until("the first", SOON, |tail| has(tail, "one")).await;
+    server.kill("n1");
+    tail.until("the interruption", Duration::from_secs(2), interrupted).await;
+    publish_in_time(&session, &stream, "two").await;
+    tail.until("the next entry", SOON, |tail| has(tail, "two")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clusters_streams_are_all_reached_and_outlive_a_master() {
+    let Some(server) = Server::own("redis", "Redis cluster", &["--cluster"]) else { return };
+    let session = connect(integration(&server)).await.expect("the cluster is there");
+    let streams: Vec<Arc<str>> = (0..12).map(|n| format!("stream:{}", unique(&format!("jobs{n}"))).into()).collect();
+    for stream in &streams {
+        assert!(publish(&session, stream, "before").await, "{stream}");
+    }
+    let listed = session.inspect.channels().await.expect("a list");
+    assert!(streams.iter().all(|stream| listed.iter().any(|row| row.name == *stream)), "{listed:?}");
+    let mut tail = Listener::start(&session, &streams).await;
+    let mut keys = Listener::start(&session, &["key:jobs*".into()]).await;
+    for stream in &streams {
+        assert!(publish(&session, stream, "one").await, "{stream}");
+    }
+    let count = |tail: &Listener, text: &str| tail.messages.iter().filter(|m| m.payload.as_deref() == Some(text.as_bytes())).count();
+    tail.until("one of each", SOON, |tail| count(tail, "one") == 12).await;
+    keys.until("a change of each", SOON, |tail| count(tail, "xadd") == 12).await;
+    assert_eq!(resumed(&keys), []);
+    server.kill("n1");
+    tail.until("the interruption", Duration::from_secs(2), interrupted).await;
+    for stream in &streams {
+        publish_in_time(&session, stream, "two").await;
+    }
+    tail.until("two of each", SOON, |tail| count(tail, "two") >= 12).await;
+}

@@ -1,0 +1,116 @@
+//! A real server of our own by the recipe in `tests/servers/<system>`, or one that the environment names.
+//!
+//! It has free ports and its own data directory. Its guard process ends it when the test process is gone, however that ended;
+//! dropping the handle ends it earlier.
+
+use super::{report, root, skip, unique};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// One server, or a cluster of them.
+pub(crate) struct Server {
+    /// The folder of its recipe, also the first word of its facts: `redis`, `REDIS_ADDRESS`.
+    system: &'static str,
+    /// What `start` wrote.
+    facts: BTreeMap<String, String>,
+    /// The data directory, if it is our own.
+    dir: Option<PathBuf>,
+}
+
+impl Server {
+    /// The one at an address that the environment names (`MQDECK_TEST_REDIS`), else one of our own, for tests that neither stop it nor
+    /// need options; `None` if there is none here (already reported).
+    pub(crate) fn shared(system: &'static str, title: &str) -> Option<Self> {
+        let variable = format!("MQDECK_TEST_{}", system.to_uppercase());
+        let Ok(address) = std::env::var(&variable) else { return Self::own(system, title, &[]) };
+        report(&format!("{title}: {address} of {variable}"));
+        let facts = BTreeMap::from([(format!("{}_ADDRESS", system.to_uppercase()), address)]);
+        Some(Self { system, facts, dir: None })
+    }
+
+    /// One that the caller alone uses and may harm; `None` if none can be started here (already reported).
+    pub(crate) fn own(system: &'static str, title: &str, options: &[&str]) -> Option<Self> {
+        match recipe(system, "prepare", &[]) {
+            Ok(version) => report(&format!("{title}: {} of our own", version.trim())),
+            Err(why) => {
+                skip(title, &why);
+                return None;
+            }
+        }
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique(system));
+        let place = dir.to_str().expect("a path in UTF-8");
+        let me = std::process::id().to_string();
+        let mut arguments = vec!["--dir", place, "--with", &me];
+        arguments.extend(options);
+        let mut tried = recipe(system, "start", &arguments);
+        // Once more on other ports: another program may have taken one of these in the meantime.
+        if tried.is_err() {
+            recipe(system, "stop", &["--dir", place, "--kill", "--purge"]).expect("stop works");
+            tried = recipe(system, "start", &arguments);
+        }
+        tried.expect("the server starts");
+        let mut server = Self { system, facts: BTreeMap::new(), dir: Some(dir) };
+        server.read_facts();
+        Some(server)
+    }
+
+    /// A fact that `start` wrote: `ADDRESS`, `CA`.
+    pub(crate) fn fact(&self, name: &str) -> &str {
+        &self.facts[&format!("{}_{name}", self.system.to_uppercase())]
+    }
+
+    /// A file that `start` wrote.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        PathBuf::from(self.fact(name))
+    }
+
+    /// Addresses of servers that know each other.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        self.fact("ADDRESS").split(',').map(str::to_owned).collect()
+    }
+
+    /// Kills a server as a crash does.
+    pub(crate) fn kill(&self, node: &str) {
+        recipe(self.system, "stop", &["--dir", self.place(), "--node", node, "--kill"]).expect("stop works");
+    }
+
+    /// Starts the servers that are down, with their ports and data, and returns when they are ready.
+    pub(crate) fn restart(&mut self) {
+        recipe(self.system, "start", &["--dir", self.place()]).expect("the server starts again");
+        self.read_facts();
+    }
+
+    fn place(&self) -> &str {
+        self.dir.as_deref().and_then(Path::to_str).expect("a server of our own")
+    }
+
+    fn read_facts(&mut self) {
+        let text = std::fs::read_to_string(Path::new(self.place()).join("env")).expect("start wrote its facts");
+        self.facts =
+            text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.dir.is_some() {
+            let stopped = recipe(self.system, "stop", &["--dir", self.place(), "--kill", "--purge"]);
+            assert!(stopped.is_ok() || std::thread::panicking(), "{stopped:?}");
+        }
+    }
+}
+
+/// Runs a script of a recipe; its output, or the last line of what it complained about.
+pub(crate) fn recipe(system: &str, script: &str, arguments: &[&str]) -> Result<String, String> {
+    let path = root().join("tests/servers").join(system).join(script);
+    // Servers inherit what a script inherits: never our own pipes, which would stay open as long as they run.
+    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("recipe"));
+    let file = std::fs::File::create(&log).map_err(|e| e.to_string())?;
+    let errors = file.try_clone().map_err(|e| e.to_string())?;
+    let Output { status, .. } =
+        Command::new(path).args(arguments).stdin(Stdio::null()).stdout(file).stderr(errors).output().map_err(|e| e.to_string())?;
+    let said = std::fs::read_to_string(&log).map_err(|e| e.to_string())?;
+    std::fs::remove_file(&log).map_err(|e| e.to_string())?;
+    if status.success() { Ok(said) } else { Err(said.trim().lines().last().unwrap_or("no reason was given").to_owned()) }
+}
