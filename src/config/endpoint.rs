@@ -114,7 +114,7 @@ pub(super) fn parse(text: &str, system: Option<&System>, port: Option<u16>, path
         return Ok(Addresses { list: vec![url], tls });
     }
     let default = port.or(own.map(|(_, port)| *port)).or_else(|| schemes.first().map(|(_, port)| *port));
-    if let (Some(scheme @ ("ws" | "wss")), true) = (scheme.as_deref(), own.is_some()) {
+    if let Some(scheme @ ("ws" | "wss")) = scheme.as_deref() {
         // A websocket stands at a path of its host, which stays with the address.
         let (host, own_path) = rest.split_once('/').map_or((rest, None), |(host, path)| (host, Some(path)));
         let path = own_path.or(path.map(|path| path.trim_start_matches('/'))).unwrap_or_default();

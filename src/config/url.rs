@@ -185,6 +185,22 @@ mod tests {
     }
 
     #[test]
+    fn a_websocket_keeps_its_path() {
+        const WEB: &[System] = &[System { name: "mqtt", schemes: &[("mqtt", 1883), ("mqtts", 8883), ("ws", 80), ("wss", 443)] }];
+        for (url, name, address, tls) in [
+            ("ws://one:9001/mqtt", "one", "ws://one:9001/mqtt", false),
+            ("wss://u:p@one/a/b", "one", "wss://one:443/a/b", true),
+            ("ws://[::1]", "::1", "ws://[::1]:80/", false),
+            ("mqtts://one", "one", "one:8883", true),
+        ] {
+            let profile = from_url(url, WEB).unwrap_or_else(|fault| panic!("{url}: {fault}"));
+            let endpoint = &profile.integrations[0].endpoint;
+            assert_eq!((&*profile.name, &*endpoint.addresses[0], endpoint.tls.is_some()), (name, address, tls), "{url}");
+        }
+        assert!(from_url("mqtt://one/mqtt", WEB).is_err(), "only a websocket has a path");
+    }
+
+    #[test]
     fn a_wrong_url_is_told_without_repeating_its_password() {
         for (url, cause) in [
             ("localhost:9092", "this is not a URL"),
