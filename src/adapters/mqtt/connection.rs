@@ -5,6 +5,7 @@
 
 use super::dial::Dial;
 use super::faults;
+use super::topic;
 use super::wire::{Answer, Client, Events, Happened, Packet, Qos, Refusal, Server, Subscription};
 use crate::adapters::wirelog::WireLog;
 use crate::domain::fault::{Fault, Kind};
@@ -99,6 +100,12 @@ impl Connection {
     /// Subscribes; a filter that the broker refuses fails it.
     pub(super) async fn subscribe(&self, op: &'static str, wanted: Vec<Subscription>) -> Result<(), Fault> {
         let filters: Vec<String> = wanted.iter().map(|wanted| wanted.filter.clone()).collect();
+        // Asked for all the same, it would cost the connection.
+        let lacks =
+            |filter: &&String| !self.server.shares && topic::is_shared(filter) || !self.server.wildcards && topic::is_filter(filter);
+        if let Some(filter) = filters.iter().find(lacks) {
+            return Err(Fault::new(Kind::Rejected, op, filter.as_str(), "the broker has no such subscriptions").next("name whole topics"));
+        }
         for (filter, refusal) in filters.iter().zip(self.ask_subscribe(op, wanted).await?) {
             if let Err(refusal) = refusal {
                 return Err(refusal.fault(op, filter.as_str()));

@@ -113,10 +113,11 @@ impl Publisher {
         let connection = self.connection(false).await?;
         let asked = Instant::now();
         // A refusal is an answer as well.
-        connection
-            .ask_subscribe("check", vec![self.dialler.nothing()])
-            .await
-            .map_err(|fault| Fault { target: connection.peer.clone(), ..fault })?;
+        if let Err(fault) = connection.ask_subscribe("check", vec![self.dialler.nothing()]).await {
+            // The silence may be this connection's alone: the next question takes another. Who waits for an answer on this one goes on waiting.
+            self.plain.lock().await.take_if(|held| held.epoch == connection.epoch);
+            return Err(Fault { target: connection.peer.clone(), ..fault });
+        }
         Ok(asked.elapsed())
     }
 
