@@ -130,5 +130,7 @@ fn facts(topic: &Topic) -> Table {
         ("last seen", topic.last.map_or_else(|| "–".to_owned(), |last| last.to_string()).into()),
         ("last size", SafeText::from(figure::bytes(topic.size as u64))),
     ];
-    Table { title: "topic", columns: vec!["name", "value"], rows: rows.into_iter().map(|(name, value)| vec![name.into(), value]).collect() }
+    let value = topic.value.clone().map(|value| ("value", value));
+    let rows = rows.into_iter().chain(value);
+    Table { title: "topic", columns: vec!["name", "value"], rows: rows.map(|(name, value)| vec![name.into(), value]).collect() }
 }
