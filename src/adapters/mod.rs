@@ -11,6 +11,12 @@ pub mod nats;
 pub mod redis;
 pub mod session;
 #[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq", feature = "redis"))]
+#[cfg(feature = "mqtt")]
+pub mod mqtt;
+#[cfg(feature = "redis")]
+pub mod redis;
+pub mod session;
+#[cfg(any(feature = "kafka", feature = "mqtt", feature = "nats", feature = "redis"))]
 mod tls;
 pub mod token_source;
 pub mod wirelog;
@@ -45,6 +51,8 @@ pub const ADAPTERS: &[Adapter] = &[
     rabbitmq::ADAPTER,
     #[cfg(feature = "nats")]
     nats::ADAPTER,
+    #[cfg(feature = "mqtt")]
+    mqtt::ADAPTER,
     #[cfg(feature = "redis")]
     redis::ADAPTER,
     memory::ADAPTER,

@@ -12,12 +12,15 @@ use std::time::Duration;
 const SYSTEMS: &[System] =
     &[System { name: "kafka", schemes: &[("kafka", 9092), ("kafkas", 9092)] }, System { name: "memory", schemes: &[] }];
 
+const MQTT: System = System { name: "mqtt", schemes: &[("mqtt", 1883), ("mqtts", 8883), ("ws", 80), ("wss", 443)] };
+
 fn env(name: &str) -> Option<String> {
     match name {
         "HOME" => Some("/home/alice".to_owned()),
         "KAFKA_PASSWORD" | "API_TOKEN" | "MQTT_USER" | "MQTT_PASS" | "REDIS_PASSWORD" => Some("hunter2".to_owned()),
         "INSTANCE_ID" => Some("7".to_owned()),
         "MQDECK_DEMO_KAFKA" => Some("127.0.0.1:40123".to_owned()),
+        "MQDECK_DEMO_MQTT" => Some("127.0.0.1:40124".to_owned()),
         _ => None,
     }
 }
@@ -85,18 +88,26 @@ fn every_block_of_seed_5_loads_and_says_what_is_not_used() {
 
 #[test]
 fn the_profiles_of_the_repository_load() {
+    let load = |text| {
+        let known = SYSTEMS.iter().copied().chain([MQTT]).collect::<Vec<_>>();
+        read(text, "p.hcl", "p", Path::new("/etc/mqdeck"), Context { systems: &known, env: &env, vars: &[] }).expect("a profile")
+    };
     let demo = load(include_str!("../../profiles/demo.hcl"));
+    assert_eq!(demo.profile.integrations[1].endpoint.addresses, ["127.0.0.1:40124"]);
     assert_eq!(demo.profile.integrations[0].endpoint.addresses, ["127.0.0.1:40123"]);
     assert_eq!(demo.profile.integrations[0].tenant_of("grey.tasks.acme"), Some("acme"));
     assert_eq!(demo.profile.integrations[0].settings["mqdeck.time_lookup"].value.expose(), "search");
     assert_eq!(notes(&demo), [""; 0]);
     let compose = load(include_str!("../../profiles/compose.hcl"));
     let mut told = notes(&compose);
-    // These tests know one system.
+    // These tests know two systems.
     told.retain(|note| !note.contains("is not in this build"));
     assert_eq!(told.len(), 1, "the grammar by example shows one setting that another overrules: {told:?}");
     assert!(told[0].contains(" overruled by `linger.ms` in line "), "{told:?}");
     assert_eq!(compose.profile.integrations[0].endpoint.addresses, ["localhost:9092"]);
+    let plant = compose.profile.integrations.iter().find(|i| &*i.name == "plant").expect("plant");
+    assert_eq!(plant.endpoint.addresses, ["wss://mqtt.invalid:8443/mqtt"], "a websocket's path stays with its address");
+    assert!(plant.endpoint.tls.is_some());
 }
 
 #[test]

@@ -47,7 +47,11 @@ fn read(url: &str, systems: &[System]) -> Result<Profile, Wrong> {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     // A host holds no `@`, so the last one ends the log-in: people forget to write %40.
     let (log_in, hosts) = rest.rsplit_once('@').map_or((None, rest), |(log_in, hosts)| (Some(log_in), hosts));
-    let (hosts, path) = hosts.split_once('/').unwrap_or((hosts, ""));
+    // A websocket's path belongs to where it is.
+    let (hosts, path) = match scheme {
+        "ws" | "wss" => (hosts.strip_suffix('/').unwrap_or(hosts), ""),
+        _ => hosts.split_once('/').unwrap_or((hosts, "")),
+    };
     let extra = SETTINGS.iter().find(|(name, ..)| *name == system.name);
     if !path.is_empty() && extra.is_none() {
         return Err(wrong("this system's URL has no path", "name channels by their address: INTEGRATION/CHANNEL"));
@@ -70,6 +74,7 @@ fn read(url: &str, systems: &[System]) -> Result<Profile, Wrong> {
 
 /// The host alone, as the name of the profile.
 fn host_of(address: &str) -> String {
+    let address = address.split_once("://").map_or(address, |(_, rest)| rest.split('/').next().unwrap_or(rest));
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     host.trim_start_matches('[').trim_end_matches(']').to_owned()
 }
@@ -214,6 +219,22 @@ mod tests {
         assert!(read("amqps://one/").settings.is_empty(), "a slash alone is the usual vhost");
         let fault = from_url("amqp://one?vhosts=a", RABBIT).expect_err("unknown");
         assert!(fault.to_string().contains("unknown option `vhosts`"), "{fault}");
+    }
+
+    #[test]
+    fn a_websocket_keeps_its_path() {
+        const WEB: &[System] = &[System { name: "mqtt", schemes: &[("mqtt", 1883), ("mqtts", 8883), ("ws", 80), ("wss", 443)] }];
+        for (url, name, address, tls) in [
+            ("ws://one:9001/mqtt", "one", "ws://one:9001/mqtt", false),
+            ("wss://u:p@one/a/b", "one", "wss://one:443/a/b", true),
+            ("ws://[::1]", "::1", "ws://[::1]:80/", false),
+            ("mqtts://one", "one", "one:8883", true),
+        ] {
+            let profile = from_url(url, WEB).unwrap_or_else(|fault| panic!("{url}: {fault}"));
+            let endpoint = &profile.integrations[0].endpoint;
+            assert_eq!((&*profile.name, &*endpoint.addresses[0], endpoint.tls.is_some()), (name, address, tls), "{url}");
+        }
+        assert!(from_url("mqtt://one/mqtt", WEB).is_err(), "only a websocket has a path");
     }
 
     #[test]

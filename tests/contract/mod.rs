@@ -15,6 +15,10 @@ mod manage;
 mod nats;
 #[cfg(feature = "nats")]
 mod nats_core;
+#[cfg(feature = "mqtt")]
+mod mqtt;
+#[cfg(feature = "mqtt")]
+mod mqtt_settle;
 mod publish;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;

@@ -12,6 +12,8 @@ mod damage;
 mod rabbitmq;
 #[cfg(feature = "nats")]
 mod nats;
+#[cfg(feature = "mqtt")]
+mod mqtt;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "kafka")]

@@ -1,6 +1,6 @@
 //! What the tests stand on: real systems, the program itself, and a terminal to run it in.
 
-#[cfg(any(feature = "kafka", feature = "rabbitmq"))]
+#[cfg(any(feature = "kafka", feature = "mqtt", feature = "rabbitmq", feature = "redis"))]
 pub(crate) mod clients;
 #[cfg(feature = "kafka")]
 pub(crate) mod commits;
@@ -10,6 +10,8 @@ pub(crate) mod kafka;
 pub(crate) mod nats;
 #[cfg(feature = "nats")]
 pub(crate) mod nats_operator;
+#[cfg(feature = "mqtt")]
+pub(crate) mod mosquitto;
 #[cfg(feature = "kafka")]
 pub(crate) mod processor;
 pub(crate) mod program;
