@@ -8,12 +8,12 @@ mod coordinator;
 mod crash;
 #[cfg(feature = "kafka")]
 mod damage;
-#[cfg(feature = "redis")]
-mod redis;
 #[cfg(feature = "kafka")]
 mod held;
 #[cfg(feature = "kafka")]
 mod publish;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "kafka")]
 mod refusal;
 #[cfg(feature = "kafka")]
