@@ -17,9 +17,10 @@ use rustls::{
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+#[cfg(any(feature = "kafka", feature = "redis"))]
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+#[cfg(any(feature = "kafka", feature = "redis"))]
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 const OP: &str = "connect to";
 
@@ -392,7 +393,7 @@ mod tests {
             server_name: None,
             min_version: TlsVersion::V1_2,
         };
-        let fault = TlsDial::new(&tls).err().expect("no certificate");
+        let fault = config(&tls).expect_err("no certificate");
         assert_eq!(fault.kind, Kind::Usage);
         assert!(fault.to_string().contains("there is no certificate in it"), "{fault}");
     }
