@@ -436,6 +436,7 @@ mod tests {
             ("Channels", &[S::Channels]),
             ("Traffic", &[S::Traffic]),
             ("Groups", &[S::Groups]),
+            ("Received messages", &[S::Received]),
             ("Publish form", &[S::Publish]),
             ("Actions (`x`)", &[S::ActionMenu]),
             ("Copy (`y`)", &[S::CopyMenu]),
