@@ -67,8 +67,16 @@ async fn place(live: &Live, name: &str, ends: Ends, bound: Bound) -> Result<u64,
 async fn lane(live: Live, name: &str, start: u64, end: u64) -> Result<Lane, Fault> {
     let (channel, consumer) = stream::consume(&live, OP, name, Start::Offset(start), stream::PREFETCH).await?;
     let channel_name: Arc<str> = Name::Stream(name.to_owned()).text().into();
-    let reader =
-        Reader { _live: live, channel, deliveries: consumer.ready_chunks(BATCH), name: channel_name, next: start, end, ended: false };
+    let reader = Reader {
+        _live: live,
+        channel,
+        deliveries: consumer.ready_chunks(BATCH),
+        name: channel_name,
+        next: start,
+        end,
+        acknowledged: 0,
+        ended: false,
+    };
     let batches: BoxStream<'static, _> =
         futures::stream::unfold(reader, |mut reader| async { reader.batch().await.map(|batch| (batch, reader)) }).boxed();
     Ok(Lane { partition: None, at_most: end - start, batches })
@@ -83,6 +91,8 @@ struct Reader {
     name: Arc<str>,
     next: u64,
     end: u64,
+    /// The delivery tag up to which everything was acknowledged.
+    acknowledged: u64,
     ended: bool,
 }
 
@@ -116,10 +126,11 @@ impl Reader {
                 }
                 self.next = self.next.max(offset + 1);
             }
-            if let Some(tag) = last
-                && let Err(error) = self.channel.basic_ack(tag, BasicAckOptions { multiple: true }).await
-            {
-                return Some(self.fail(faults::of(&error, OP, &*self.name)));
+            if let Some(tag) = last.filter(|tag| tag - self.acknowledged >= stream::TOGETHER) {
+                self.acknowledged = tag;
+                if let Err(error) = self.channel.basic_ack(tag, BasicAckOptions { multiple: true }).await {
+                    return Some(self.fail(faults::of(&error, OP, &*self.name)));
+                }
             }
             if !messages.is_empty() {
                 return Some(Ok(messages));

@@ -21,6 +21,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 const END: Duration = Duration::from_secs(1);
 /// Messages under way; a stream demands a bound.
 pub(super) const PREFETCH: u16 = 1_000;
+/// Acknowledged together: small chunks acknowledged one by one keep the server busy with answers.
+pub(super) const TOGETHER: u64 = PREFETCH as u64 / 2;
 
 /// Where a consumer attaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -77,6 +77,8 @@ type Deliveries = BoxStream<'static, (usize, Vec<lapin::Result<Delivery>>)>;
 struct Open {
     live: Live,
     channels: Vec<Channel>,
+    /// The delivery tags up to which everything was acknowledged, by target.
+    acknowledged: Vec<u64>,
     /// Our own queues, by target.
     queues: Vec<Option<ShortString>>,
     deliveries: SelectAll<Deliveries>,
@@ -109,7 +111,7 @@ impl Tailing {
             queues.push(queue);
             deliveries.push(batches(at, consumer));
         }
-        Ok(Open { live, channels, queues, deliveries: select_all(deliveries) })
+        Ok(Open { live, acknowledged: vec![0; channels.len()], channels, queues, deliveries: select_all(deliveries) })
     }
 
     async fn run(mut self, mut open: Open) {
@@ -164,8 +166,11 @@ impl Tailing {
                 dropping = false;
             }
             // What was handed on is acknowledged, so that no more than the prefetch waits here.
-            let acknowledged = match last {
-                Some(tag) => open.channels[at].basic_ack(tag, BasicAckOptions { multiple: true }).await,
+            let acknowledged = match last.filter(|tag| tag - open.acknowledged[at] >= stream::TOGETHER) {
+                Some(tag) => {
+                    open.acknowledged[at] = tag;
+                    open.channels[at].basic_ack(tag, BasicAckOptions { multiple: true }).await
+                }
                 None => Ok(()),
             };
             if let Some(error) = error.or(acknowledged.err()) {
