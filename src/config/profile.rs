@@ -1,6 +1,7 @@
 //! What a profile says, after it was read and checked.
 
 use super::secret::Secret;
+use crate::domain::fault::Fault;
 use crate::domain::safety::Safety;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -40,6 +41,8 @@ pub struct Integration {
     pub breaker: Breaker,
     /// How long one request may take.
     pub timeout: Duration,
+    /// Why it is not there, where that is known before: it is listed, and not connected.
+    pub absent: Option<Fault>,
 }
 
 /// Where a system is.
@@ -228,6 +231,7 @@ impl Integration {
             retry: Retry::default(),
             breaker: Breaker::default(),
             timeout: Duration::from_secs(10),
+            absent: None,
         }
     }
 

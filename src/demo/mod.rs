@@ -1,5 +1,5 @@
-//! The demo: an embedded Kafka with the seeds' own traffic, and an embedded MQTT broker with a plant's, so that everything can be tried
-//! without a network or a set-up.
+//! The demo: an embedded Kafka with the seeds' own traffic, an embedded MQTT broker with a plant's, and servers beside them where they are
+//! installed, so that everything can be tried without a network or a set-up.
 
 mod applications;
 #[cfg(feature = "mqtt")]
@@ -7,6 +7,9 @@ mod devices;
 mod history;
 mod incidents;
 mod oddities;
+mod servers;
+#[cfg(feature = "redis")]
+mod sessions;
 mod tasks;
 mod topics;
 mod traffic;
@@ -21,6 +24,7 @@ use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::safety::Safety;
 use crate::domain::time::Timestamp;
+use servers::{Recipe, Server};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -31,6 +35,15 @@ const SEED: u64 = 20_260_205;
 /// How long the history may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Lets the users of a server begin.
+type Users = fn(Integration, fastrand::Rng, &mut JoinSet<()>);
+
+/// Servers that run beside the embedded systems where they are installed, and who uses them.
+const SERVERS: &[(&Recipe, Users)] = &[
+    #[cfg(feature = "redis")]
+    (&sessions::REDIS, sessions::start),
+];
+
 /// The running systems and their traffic. Everything ends when it is dropped.
 pub struct Demo {
     // The order matters: whoever speaks to the cluster ends before it.
@@ -38,6 +51,7 @@ pub struct Demo {
     kafka: Embedded,
     #[cfg(feature = "mqtt")]
     mqtt: mqtt::embedded::Embedded,
+    servers: Vec<Server>,
 }
 
 impl Demo {
@@ -69,11 +83,18 @@ impl Demo {
             .map_err(|error| Fault::new(Kind::Unreachable, "start", "demo", error.to_string()))??;
         #[cfg(feature = "mqtt")]
         devices::start(mqtt.address(), fastrand::Rng::with_seed(seed ^ 3), &mut traffic);
+        let servers: Vec<Server> = SERVERS.iter().map(|(recipe, _)| Server::start(recipe)).collect();
+        for (number, (server, (_, users))) in (10..).zip(servers.iter().zip(SERVERS)) {
+            if server.address().is_some() {
+                users(server.integration(), fastrand::Rng::with_seed(seed ^ number), &mut traffic);
+            }
+        }
         Ok(Self {
             _traffic: traffic,
             kafka,
             #[cfg(feature = "mqtt")]
             mqtt,
+            servers,
         })
     }
 
@@ -87,11 +108,12 @@ impl Demo {
             .to_vec();
         integration.groups = groups().map(Into::into).collect();
         integration.health.interval = Duration::from_secs(2);
-        let integrations = vec![
+        let embedded = [
             integration,
             #[cfg(feature = "mqtt")]
             devices::integration(self.mqtt.address()),
         ];
+        let integrations = embedded.into_iter().chain(self.servers.iter().map(Server::integration)).collect();
         Profile { name: "demo".into(), path: None, safety: Safety::default(), integrations }
     }
 
@@ -101,7 +123,6 @@ impl Demo {
         let channels = topics::TENANT_PATTERNS
             .map(|pattern| format!("\n  channels {{\n    pattern           = \"{pattern}\"\n    tenant_extraction = topic_suffix\n  }}\n"))
             .concat();
-        #[cfg_attr(not(feature = "mqtt"), expect(unused_mut, reason = "without MQTT there is nothing to add"))]
         let mut text = format!(
             "# The systems of a running `mqdeck demo`. They are gone when it ends.\n\nintegration \"{INTEGRATION}\" {{\n  type = \"kafka\"\n\n  \
              endpoint {{\n    addresses = [{}]\n  }}\n\n  health_check {{\n    interval = \"2s\"\n  }}\n\n  config {{\n    \
@@ -112,6 +133,9 @@ impl Demo {
         );
         #[cfg(feature = "mqtt")]
         text.push_str(&devices::block(&self.mqtt.address()));
+        for server in &self.servers {
+            text.push_str(&server.block());
+        }
         text
     }
 

@@ -104,6 +104,10 @@ struct Supervisor {
 
 impl Supervisor {
     async fn run(self, adapter: Option<&'static Adapter>) {
+        if let Some(fault) = &self.integration.absent {
+            self.down(fault, now(), 1, Duration::MAX);
+            return;
+        }
         let Some(adapter) = adapter else {
             let known: Vec<&str> = adapters::ADAPTERS.iter().map(|a| a.name).collect();
             let fault = Fault::new(
