@@ -26,6 +26,9 @@ const MAY_IMPORT_ALL: &[&str] = &["runtime", "cli"];
 const CLIENTS: &[(&str, &[&str])] = &[
     ("kafka", &["rdkafka", "rdkafka_sys", "kafka_protocol", "rsasl", "crc32c", "flate2", "lz4_flex", "snap", "zstd"]),
     ("mqtt", &["rumqttc", "rumqttd"]),
+    ("nats", &["async_nats", "nkeys"]),
+    ("rabbitmq", &["lapin"]),
+    ("redis", &["redis"]),
 ];
 
 /// What the pure rooms must not touch: I/O, tasks, a clock of their own, the terminal.

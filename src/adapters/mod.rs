@@ -3,6 +3,14 @@
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod memory;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
+#[cfg(feature = "nats")]
+pub mod nats;
+#[cfg(feature = "redis")]
+pub mod redis;
+pub mod session;
+#[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq", feature = "redis"))]
 #[cfg(feature = "mqtt")]
 pub mod mqtt;
 #[cfg(feature = "redis")]
@@ -39,6 +47,10 @@ pub struct Adapter {
 pub const ADAPTERS: &[Adapter] = &[
     #[cfg(feature = "kafka")]
     kafka::ADAPTER,
+    #[cfg(feature = "rabbitmq")]
+    rabbitmq::ADAPTER,
+    #[cfg(feature = "nats")]
+    nats::ADAPTER,
     #[cfg(feature = "mqtt")]
     mqtt::ADAPTER,
     #[cfg(feature = "redis")]

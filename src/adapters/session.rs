@@ -8,6 +8,7 @@ use crate::domain::message::{Message, Outgoing, RawMessage};
 use crate::domain::operation::{Change, Done, OperationSpec, PublishSpec, Request};
 use crate::domain::position::Range;
 use crate::domain::receipt::Receipt;
+use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -99,6 +100,9 @@ pub enum TailEvent {
     Interrupted(Fault),
     /// Reading goes on; `lost` messages could not be read, being deleted or damaged (0 if none, `None` if unknown).
     Resumed { lost: Option<u64> },
+    /// Nothing is wrong with the reading, but something in the system holds back what is written already: what, and what ends it.
+    /// `None` when nothing is held back any more.
+    Waits(Option<SafeText>),
 }
 
 /// A log read between positions or times.
@@ -450,8 +454,21 @@ pub trait Hold: Send + Sync {
 /// Messages being received from one channel.
 #[async_trait]
 pub trait Holding: Send {
-    /// The next message; waits for one. `None` when the system has ended the receiving.
+    /// The next message; waits for one. `None` when the system has ended the receiving; an error is what happened to the connection,
+    /// and the receiving goes on by itself after it. Dropped and called again whenever something is settled meanwhile: no message may
+    /// be lost by that.
     async fn next(&mut self) -> Option<Result<Delivery, Fault>>;
+
+    /// No more messages are wanted; what is held stays held, and is settled as before. A system that goes on giving until it is told
+    /// is told here, so that nothing is marked for nothing. [`Holding::next`] is not called again.
+    async fn enough(&mut self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// Whether a ticket is known to be lost with the connection that it came by. Asked after an error of [`Holding::next`].
+    fn is_lost(&self, _ticket: Ticket) -> bool {
+        false
+    }
 
     /// Settles one message. A ticket that was lost with a connection is an error, never tried again.
     async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault>;

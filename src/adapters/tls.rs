@@ -4,7 +4,7 @@ use crate::config::profile::{Tls, TlsVersion};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
-#[cfg(any(feature = "mqtt", feature = "nats"))]
+#[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
@@ -85,7 +85,7 @@ impl TlsDial {
 
 /// The settings for a client that speaks TLS itself. It asks for the address's host and cannot be told another name: the name of
 /// the tls block is what the certificate is checked for, whatever the client asks for.
-#[cfg(any(feature = "mqtt", feature = "nats"))]
+#[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
 pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, Fault> {
     let mut config = config(tls)?;
     if let (Some(name), true) = (&tls.server_name, tls.verify_server) {
@@ -305,14 +305,14 @@ impl ServerCertVerifier for Unchecked {
 }
 
 /// Checks certificates for one name instead of the one asked for.
-#[cfg(any(feature = "mqtt", feature = "nats"))]
+#[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
 #[derive(Debug)]
 struct Named {
     inner: Arc<WebPkiServerVerifier>,
     name: ServerName<'static>,
 }
 
-#[cfg(any(feature = "mqtt", feature = "nats"))]
+#[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
 impl ServerCertVerifier for Named {
     fn verify_server_cert(
         &self,

@@ -14,15 +14,18 @@ use super::overlays::input::{Ask, Filter, Prompt};
 use super::overlays::menu::Menu;
 use super::overlays::palette;
 use super::screens::publish::{self, Form};
-use super::screens::traffic::{self, Focus, Source, open};
-use super::screens::{channels, groups, overview, profiles};
+use super::screens::traffic::{self, Focus, Source, follow, open};
+use super::screens::{channels, groups, overview, profiles, received};
 use super::update::{new_form, say};
 use super::{keymap, moving};
 use crate::domain::address::Address;
+use crate::domain::delivery::Verb;
 use crate::domain::operation::OperationSpec;
 use crate::domain::view::MessageView;
 use std::sync::Arc;
 
+/// Messages that are received or looked at, at most: somebody is to decide on each.
+const MOST: u32 = 1_000;
 /// Ctrl-C twice within this quits.
 const TWICE: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -41,6 +44,15 @@ pub(super) fn operation(model: &mut Model, spec: &'static OperationSpec, address
     match available {
         Ok(()) => changes::open(model, spec, address.clone()),
         Err(Reason::Refused(reason)) => say(model, Level::Info, &format!("{}: {reason}", spec.title)),
+        Err(Reason::Absent) => {}
+    }
+}
+
+/// Begins a decision on messages that are held, or says why not.
+pub(super) fn decision(model: &mut Model, verb: &'static Verb, available: &Result<(), Reason>) {
+    match available {
+        Ok(()) => received::decide(model, verb),
+        Err(Reason::Refused(reason)) => say(model, Level::Info, &format!("{}: {reason}", verb.word)),
         Err(Reason::Absent) => {}
     }
 }
@@ -96,6 +108,11 @@ fn action(model: &mut Model, action: Action) {
     }
 }
 
+/// The message that is open on this screen.
+fn detail(model: &mut Model) -> Option<&mut traffic::detail::Detail> {
+    if model.screen == Screen::Received { model.received.detail.as_mut() } else { model.traffic.detail.as_mut() }
+}
+
 /// The commands of Channels, Traffic and the form.
 fn on_screen(model: &mut Model, action: Action) {
     match action {
@@ -113,32 +130,19 @@ fn on_screen(model: &mut Model, action: Action) {
         Action::Tenant => next_tenant(model),
         Action::Pause if model.traffic.hold => model.traffic.run(),
         Action::Pause => model.traffic.hold = true,
-        Action::Pane => {
-            model.traffic.focus = if model.traffic.focus == Focus::List { Focus::Detail } else { Focus::List };
-        }
-        Action::Fold | Action::Unfold => {
-            if let Some(pane) = &mut model.traffic.detail {
-                pane.fold(action == Action::Unfold);
-            }
-        }
-        Action::Hex => {
-            if let Some(pane) = &mut model.traffic.detail {
-                pane.toggle_hex();
+        Action::Follow => {
+            if let Some(view) = model.message().cloned() {
+                follow::start(model, &view);
             }
         }
         Action::Look => look(model),
-        Action::Follow => follow(model),
+        Action::SameKey => same_key(model),
         Action::History => model.overlay = Some(Overlay::Prompt(Prompt::new(Ask::Range, "end-500"))),
         Action::Live => traffic::start(model, Source::Live),
         Action::CopyKey | Action::CopyValue | Action::CopyJson | Action::CopyAddress | Action::CopyCommand => copy(model, action),
         Action::Publish => {
             if let Some(form) = target(model).and_then(|address| new_form(model, address)) {
                 publish::open(model, form);
-            }
-        }
-        Action::SendAgain => {
-            if let Some(view) = model.traffic.selected().cloned() {
-                again(model, &view);
             }
         }
         Action::Export => {
@@ -158,9 +162,44 @@ fn on_screen(model: &mut Model, action: Action) {
                 form.missing();
             }
         }
+        Action::Template => model.overlay = Some(Overlay::Palette(palette::open(model, palette::Kind::Templates))),
         Action::Review if matches!(model.overlay, Some(Overlay::Form(_))) => changes::review(model),
         Action::Review => publish::review(model),
         Action::EditValue => publish::edit(model),
+        other => on_message(model, other),
+    }
+}
+
+/// The commands of a message and its detail, and of a queue or a service.
+fn on_message(model: &mut Model, action: Action) {
+    match action {
+        Action::Pane => {
+            let focus = if model.screen == Screen::Received { &mut model.received.focus } else { &mut model.traffic.focus };
+            *focus = if *focus == Focus::List { Focus::Detail } else { Focus::List };
+        }
+        Action::Fold | Action::Unfold => {
+            if let Some(pane) = detail(model) {
+                pane.fold(action == Action::Unfold);
+            }
+        }
+        Action::Hex => {
+            if let Some(pane) = detail(model) {
+                pane.toggle_hex();
+            }
+        }
+        Action::Receive if model.received.is_holding() => model.go(Screen::Received),
+        Action::Receive => model.overlay = Some(Overlay::Prompt(Prompt::new(Ask::Receive, "10"))),
+        Action::Peek => model.overlay = Some(Overlay::Prompt(Prompt::new(Ask::Peek, "10"))),
+        Action::Call => {
+            if let Some(address) = target(model) {
+                publish::open(model, Form::call(address));
+            }
+        }
+        Action::SendAgain => {
+            if let Some(view) = model.message().cloned() {
+                again(model, &view);
+            }
+        }
         _ => {}
     }
 }
@@ -191,6 +230,12 @@ pub(super) fn go(model: &mut Model, screen: Screen) {
 
 /// Esc: out of what is open, one step at a time; never quits.
 fn leave(model: &mut Model) {
+    if matches!(model.overlay, Some(Overlay::Form(_))) {
+        return changes::leave_form(model);
+    }
+    if model.screen == Screen::Publish {
+        return leave_publish(model);
+    }
     if model.notices.dismiss() {
         return;
     }
@@ -211,12 +256,31 @@ fn leave(model: &mut Model) {
             overview::rebuild(model);
         }
         Screen::WireLog if model.wire.list.row().is_some() => model.wire.list.clear(),
+        Screen::Received => {
+            if !received::leave(model) {
+                back(model);
+            }
+        }
         Screen::Traffic => {
             if !open::leave(model) {
                 back(model);
             }
         }
         _ => back(model),
+    }
+}
+
+/// What was typed is not lost without a question, and what is being sent is waited for.
+fn leave_publish(model: &mut Model) {
+    let Some(form) = &model.form else { return back(model) };
+    if form.sending.is_some() {
+        return;
+    }
+    if form.is_untouched() {
+        model.form = None;
+        back(model);
+    } else {
+        model.overlay = Some(Overlay::Confirm(Confirm::Discard));
     }
 }
 
@@ -231,6 +295,9 @@ pub(super) fn back(model: &mut Model) {
 }
 
 fn quit(model: &mut Model) {
+    if model.screen == Screen::Received && model.received.is_holding() {
+        return received::ask_release(model);
+    }
     if model.back.is_empty() {
         if model.jobs.is_empty() {
             model.effect(Effect::Quit);
@@ -253,6 +320,9 @@ fn cancel(model: &mut Model) {
         model.traffic.phase = traffic::Phase::Cancelled;
         say(model, Level::Info, "Reading was cancelled; what was read stays.");
     } else if let Some(at) = model.jobs.iter().rposition(|job| !running(job)) {
+        if model.received.is_holding() && model.received.task == Some(model.jobs[at].task) {
+            return received::ask_release(model);
+        }
         let job = model.jobs.remove(at);
         model.effect(Effect::StopTask(job.task));
         say(model, Level::Warning, &format!("Cancelled: {}", job.title));
@@ -277,6 +347,7 @@ fn enter(model: &mut Model) {
             open::open(model, addresses);
         }
         Screen::Traffic => open::enter(model),
+        Screen::Received => received::enter(model),
         Screen::Groups => groups::show(model),
         Screen::Profiles => profiles::open_selected(model),
         _ => {}
@@ -333,7 +404,7 @@ pub(super) fn send_again(model: &mut Model, view: &MessageView) {
 }
 
 fn look(model: &mut Model) {
-    if let Some(view) = model.traffic.selected() {
+    if let Some(view) = model.message() {
         let bytes = view.message.payload.clone().unwrap_or_default();
         let extension = publish::extension(&bytes);
         if !view.whole {
@@ -344,7 +415,7 @@ fn look(model: &mut Model) {
 }
 
 /// Filters by the key of the selected message.
-fn follow(model: &mut Model) {
+fn same_key(model: &mut Model) {
     if let Some(key) = model.traffic.selected().and_then(|view| view.message.key.clone()) {
         let text = String::from_utf8_lossy(&key).replace('\\', "\\\\").replace('"', "\\\"");
         model.traffic.filter = format!("key == \"{text}\"");
@@ -361,7 +432,7 @@ fn copy(model: &mut Model, action: Action) {
         }
         return;
     }
-    let view = (model.screen == Screen::Traffic).then(|| model.traffic.selected().cloned()).flatten();
+    let view = model.message().cloned();
     let address = view.as_ref().map(|v| v.address.clone()).or_else(|| target(model));
     let what = match (action, view, address) {
         (Action::CopyKey, Some(view), _) => Copy::Key(view),
@@ -412,6 +483,8 @@ fn confirm(model: &mut Model) {
             model.form = None;
             back(model);
         }
+        Confirm::Peek { address, most, .. } => received::look(model, address, most, true),
+        Confirm::Release { .. } => received::release(model),
     }
 }
 
@@ -445,6 +518,17 @@ pub(super) fn answer(model: &mut Model, ask: Ask, text: &str) -> Result<(), Stri
             traffic::start(model, Source::History { range, text: text.to_owned() });
         }
         Ask::Arm => model.effect(Effect::Arm(text.to_owned())),
+        Ask::Receive | Ask::Peek => {
+            let most = text.parse::<u32>().ok().filter(|most| (1..=MOST).contains(most));
+            let most = most.ok_or_else(|| format!("write a number from 1 to {MOST}"))?;
+            let address = target(model).ok_or("no channel is selected")?;
+            model.overlay = None;
+            if ask == Ask::Receive {
+                received::hold(model, address, most);
+            } else {
+                received::look(model, address, most, false);
+            }
+        }
         Ask::ExportFirst if text.is_empty() => return Err("a file name is needed".to_owned()),
         Ask::ExportFirst => changes::export(model, text),
         Ask::Export => {

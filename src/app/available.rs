@@ -5,11 +5,11 @@ use super::commands::Reason;
 use super::model::{Model, Screen};
 use super::overlays::{Overlay, menu, plan};
 use super::screens::traffic::Focus;
-use super::screens::{channels, groups};
+use super::screens::{channels, groups, received};
 use crate::domain::address::Address;
 use crate::domain::channel::Caps;
 use crate::domain::health::Link;
-use crate::domain::operation::{OperationSpec, PUBLISH, Risk, Target};
+use crate::domain::operation::{CALL, OperationSpec, PUBLISH, RECEIVE, Risk, SETTLE, Target};
 use crate::domain::safety::Gate;
 
 type Available = Result<(), Reason>;
@@ -40,6 +40,7 @@ pub(super) fn enter(model: &Model) -> Available {
         Screen::Overview => model.overview.rows.len(),
         Screen::Channels => model.channels.rows.len(),
         Screen::Traffic => model.traffic.window.len(),
+        Screen::Received => model.received.rows.len(),
         Screen::Groups if groups::is_open(model) => return Err(Reason::Absent),
         Screen::Groups => model.groups.rows.len(),
         Screen::Profiles => model.profiles.entries.as_ref().map_or(0, Vec::len),
@@ -83,7 +84,7 @@ pub(super) fn tenants_there(model: &Model) -> Available {
 }
 
 pub(super) fn traffic_open(model: &Model) -> Available {
-    only_if(!model.traffic.addresses.is_empty(), "no channel is open: choose one on the Channels screen (2)")
+    only_if(!model.traffic.addresses.is_empty() || model.traffic.is_followed(), "no channel is open: choose one on the Channels screen (2)")
 }
 
 pub(super) fn live(model: &Model) -> Available {
@@ -92,38 +93,105 @@ pub(super) fn live(model: &Model) -> Available {
 }
 
 pub(super) fn not_live(model: &Model) -> Available {
-    traffic_open(model)?;
+    filtered(model)?;
     only_if(!model.traffic.is_live() || model.traffic.task.is_none(), "the list is live already")
 }
 
 pub(super) fn message_selected(model: &Model) -> Available {
-    if model.screen != Screen::Traffic {
+    if !matches!(model.screen, Screen::Traffic | Screen::Received) {
         return Err(Reason::Absent);
     }
-    only_if(model.traffic.selected().is_some(), "no message is selected (j, k or arrows)")
+    only_if(model.message().is_some(), "no message is selected (j, k or arrows)")
 }
 
 pub(super) fn key_selected(model: &Model) -> Available {
     message_selected(model)?;
-    only_if(model.traffic.selected().is_some_and(|view| view.message.key.is_some()), "this message has no key")
+    only_if(model.message().is_some_and(|view| view.message.key.is_some()), "this message has no key")
+}
+
+pub(super) fn same_key(model: &Model) -> Available {
+    filtered(model)?;
+    key_selected(model)
+}
+
+pub(super) fn filtered(model: &Model) -> Available {
+    traffic_open(model)?;
+    only_if(!model.traffic.is_followed(), "this follows ids: Esc goes back to the channel")
 }
 
 pub(super) fn messages_marked(model: &Model) -> Available {
-    only_if(!model.traffic.list.marks.is_empty(), "nothing is marked")
+    let marks = if model.screen == Screen::Received { &model.received.list.marks } else { &model.traffic.list.marks };
+    only_if(!marks.is_empty(), "nothing is marked")
 }
 
 pub(super) fn detail_open(model: &Model) -> Available {
-    only_if(model.traffic.detail.is_some(), "no message is open (Enter)")
+    only_if(pane(model).0, "no message is open (Enter)")
 }
 
 pub(super) fn detail_focused(model: &Model) -> Available {
-    only_if(model.traffic.detail.is_some() && model.traffic.focus == Focus::Detail, "the detail pane is not in focus (Tab)")
+    only_if(pane(model) == (true, Focus::Detail), "the detail pane is not in focus (Tab)")
+}
+
+/// Whether a message is open on this screen, and which pane keys go to.
+fn pane(model: &Model) -> (bool, Focus) {
+    match model.screen {
+        Screen::Received => (model.received.detail.is_some(), model.received.focus),
+        _ => (model.traffic.detail.is_some(), model.traffic.focus),
+    }
+}
+
+/// The one channel that this screen is about.
+fn channel(model: &Model) -> Result<crate::domain::address::Address, Reason> {
+    let one = match model.screen {
+        Screen::Traffic if model.traffic.addresses.len() > 1 => {
+            return Err(Reason::Refused("several channels are open: choose one on the Channels screen".into()));
+        }
+        Screen::Traffic => model.traffic.addresses.first().cloned(),
+        Screen::Channels => channels::selected(model).map(|(i, c)| Address::new(&i.name, &c.name)),
+        _ => return Err(Reason::Absent),
+    };
+    one.ok_or(Reason::Refused("no channel is selected".into()))
+}
+
+/// Taking messages of a queue: where the channel can be held, and one at a time.
+pub(super) fn receive(model: &Model) -> Available {
+    let address = channel(model)?;
+    if !caps(model, &address).is_some_and(|can| can.hold) {
+        return Err(Reason::Absent);
+    }
+    let again = model.received.is_holding() && model.received.address.as_ref() == Some(&address);
+    may_change(model, RECEIVE.risk)?;
+    only_if(again || !model.received.is_holding(), "messages of another queue are held: decide on them first")
+}
+
+pub(super) fn peek(model: &Model) -> Available {
+    let address = channel(model)?;
+    if !caps(model, &address).is_some_and(|can| can.peek) {
+        return Err(Reason::Absent);
+    }
+    only_if(!model.received.is_holding(), "messages of a queue are held: decide on them first")
+}
+
+pub(super) fn call(model: &Model) -> Available {
+    let address = channel(model)?;
+    if !caps(model, &address).is_some_and(|can| can.call) {
+        return Err(Reason::Absent);
+    }
+    may_change(model, CALL.risk)?;
+    only_if(!model.received.is_holding(), "messages of a queue are held: decide on them first")
+}
+
+/// Whether a decision can be begun.
+pub(super) fn settle(model: &Model) -> Available {
+    may_change(model, SETTLE.risk)?;
+    received::verbs(model).1.or_else(refused)
 }
 
 pub(super) fn something_selected(model: &Model) -> Available {
     match model.screen {
         Screen::Channels => channel_selected(model),
         Screen::Traffic => traffic_open(model),
+        Screen::Received => message_selected(model),
         Screen::Groups => group_selected(model),
         _ => Err(Reason::Absent),
     }
@@ -142,20 +210,12 @@ pub(super) fn history(model: &Model) -> Available {
 }
 
 pub(super) fn publish(model: &Model) -> Available {
-    let address = match model.screen {
-        Screen::Traffic if model.traffic.addresses.len() > 1 => {
-            return refused("several channels are open: choose one on the Channels screen");
-        }
-        Screen::Traffic => model.traffic.addresses.first().cloned(),
-        Screen::Channels => channels::selected(model).map(|(i, c)| crate::domain::address::Address::new(&i.name, &c.name)),
-        _ => return Err(Reason::Absent),
-    };
-    address.map_or_else(|| refused("no channel is selected"), |address| writable(model, &address))
+    writable(model, &channel(model)?)
 }
 
 pub(super) fn send_again(model: &Model) -> Available {
     message_selected(model)?;
-    model.traffic.selected().map_or(Ok(()), |view| writable(model, &view.address))
+    model.message().map_or(Ok(()), |view| writable(model, &view.address))
 }
 
 pub(super) fn export(model: &Model) -> Available {
@@ -163,6 +223,12 @@ pub(super) fn export(model: &Model) -> Available {
         return Err(Reason::Absent);
     }
     only_if(!model.traffic.window.is_empty(), "there are no messages to export")
+}
+
+/// A template fills an empty value, or takes the place of another one that nothing was typed into.
+pub(super) fn template(model: &Model) -> Available {
+    let Some(form) = &model.form else { return Err(Reason::Absent) };
+    only_if(form.takes_template(), "the value is not empty: a template would replace it")
 }
 
 pub(super) fn field_can_be_missing(model: &Model) -> Available {
@@ -257,7 +323,7 @@ fn writable(model: &Model, address: &crate::domain::address::Address) -> Availab
 }
 
 /// What a channel can do, if it was listed.
-fn caps(model: &Model, address: &crate::domain::address::Address) -> Option<Caps> {
+pub(super) fn caps(model: &Model, address: &crate::domain::address::Address) -> Option<Caps> {
     let integration = model.integration(&address.integration)?;
     // The list is in the order of names.
     let at = integration.channels.binary_search_by(|channel| channel.name.cmp(&address.channel)).ok()?;

@@ -8,7 +8,7 @@ use super::overlays::Overlay;
 use super::overlays::form::Form;
 use super::overlays::input::{Ask, Prompt};
 use super::overlays::plan::{self, PlanView};
-use super::screens::publish;
+use super::screens::{publish, received};
 use super::update::{fault_said, say};
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
@@ -173,6 +173,9 @@ pub(super) fn review(model: &mut Model) {
     if form.planning.is_some() {
         return;
     }
+    if form.settles.is_some() {
+        return review_settlement(model);
+    }
     match form.request() {
         Ok(request) => {
             form.error = None;
@@ -184,6 +187,25 @@ pub(super) fn review(model: &mut Model) {
             form.focus = at;
             form.error = Some(error.into());
         }
+    }
+    model.touch();
+}
+
+/// Shows what the form decides about messages, to be confirmed: there is nothing to work out.
+fn review_settlement(model: &mut Model) {
+    let Some(Overlay::Form(mut form)) = model.overlay.take() else { return };
+    let settles = form.settles.as_ref().map(|settles| (settles.hold, settles.tickets.clone(), form.settlement(settles.verb.effect)));
+    match settles {
+        Some((hold, tickets, Ok(settlement))) => {
+            form.error = None;
+            received::settle_plan(model, form.address.clone(), hold, tickets, settlement, Some(form));
+        }
+        Some((.., Err((at, error)))) => {
+            form.focus = at;
+            form.error = Some(error.into());
+            model.overlay = Some(Overlay::Form(form));
+        }
+        None => {}
     }
     model.touch();
 }
@@ -251,6 +273,8 @@ pub(super) fn confirm(model: &mut Model) {
     match plan {
         Plan::Publish { .. } => publish::send(model, plan),
         Plan::Change(change) => execute(model, change, origin),
+        Plan::Settle { .. } => received::settle(model, plan),
+        Plan::Call { .. } => received::call(model, plan),
     }
 }
 

@@ -47,7 +47,7 @@ fn ages(model: &Model) -> Vec<Timestamp> {
         }
     }
     if model.screen == Screen::Traffic {
-        moments.extend(model.traffic.interrupted.as_ref().map(|(_, at)| *at));
+        moments.extend(model.traffic.interrupted.values().map(|(_, at)| *at));
     }
     moments
 }
@@ -57,6 +57,9 @@ fn waits(model: &Model) -> Vec<Timestamp> {
     let mut waits: Vec<Timestamp> = model.profiles.opening.iter().map(|(_, since)| *since).collect();
     if model.screen == Screen::Traffic {
         waits.extend(model.traffic.waiting_since());
+    }
+    if model.screen == Screen::Received && model.received.rows.is_empty() && model.received.task.is_some() {
+        waits.push(model.received.started);
     }
     if model.screen == Screen::Profiles && model.profiles.entries.is_none() {
         waits.push(model.profiles.asked_at);
@@ -86,6 +89,9 @@ pub(super) fn face(model: &Model) -> u64 {
         (age >= PATIENCE, if age < Duration::from_secs(2) { age.as_secs() } else { step_of(age) }).hash(&mut hasher);
     }
     super::changes::armed_for(model).hash(&mut hasher);
+    if model.screen == Screen::Received {
+        (model.received.left(model.now), model.received.overdue(model.now)).hash(&mut hasher);
+    }
     model.traffic.rate_face(model.now).hash(&mut hasher);
     hasher.finish()
 }
@@ -112,6 +118,9 @@ pub(super) fn next_deadline(model: &Model) -> Timestamp {
             next_step(age)
         };
         sooner(later(moment, step));
+    }
+    if let Some(moment) = model.received.deadline(model.now).filter(|_| model.screen == Screen::Received) {
+        sooner(moment);
     }
     if let Some(moment) = super::changes::armed_deadline(model) {
         sooner(moment);

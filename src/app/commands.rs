@@ -54,6 +54,7 @@ pub enum Action {
     Hex,
     Look,
     Follow,
+    SameKey,
     History,
     Live,
     CopyKey,
@@ -69,6 +70,7 @@ pub enum Action {
     Review,
     EditValue,
     Missing,
+    Template,
     Confirm,
     Decline,
     Arm,
@@ -76,6 +78,9 @@ pub enum Action {
     Redo,
     Outcome,
     ExportFirst,
+    Receive,
+    Peek,
+    Call,
 }
 
 /// Where a command holds.
@@ -94,6 +99,8 @@ pub enum Scope {
     Traffic,
     Groups,
     Publish,
+    /// Messages at hand.
+    Received,
     WireLog,
     Notices,
     /// The action menu `x`.
@@ -217,17 +224,20 @@ pub const COMMANDS: &[Command] = &[
     row(S::Channels, Action::History, "channels.history", "Read history from…", &[k('H')]).when(can::history),
     row(S::Channels, Action::CopyMenu, "channels.copy", "Copy…", &[k('y')]).foot("copy").when(can::channel_selected),
     row(S::Traffic, Action::Pause, "traffic.pause", "Hold the list, or let it run", &[k('t')]).foot("hold/run").when(can::live),
+    row(S::Traffic, Action::Hex, "traffic.bytes", "Bytes or decoded", &[k('w')]).foot("bytes").when(can::detail_open),
     row(S::Traffic, Action::Filter, "traffic.filter", "Show only messages that match a query", &[k('/')])
         .foot("filter")
-        .when(can::traffic_open),
+        .when(can::filtered),
     row(S::Traffic, Action::Actions, "traffic.actions", "Actions on this message or channel", &[k('x')])
         .foot("actions")
         .when(can::traffic_open),
     row(S::Traffic, Action::CopyMenu, "traffic.copy", "Copy…", &[k('y')]).foot("copy").when(can::traffic_open),
     row(S::Traffic, Action::History, "traffic.history", "Read history from…", &[k('H')]).foot("history").when(can::history),
     row(S::Traffic, Action::Live, "traffic.live", "Back to live", &[k('L')]).foot("live").when(can::not_live),
-    row(S::Traffic, Action::Follow, "traffic.follow", "Show only messages with this key", &[k('o')]).when(can::key_selected),
-    row(S::Traffic, Action::Hex, "traffic.bytes", "Bytes or decoded", &[k('w')]).foot("bytes").when(can::detail_open),
+    row(S::Traffic, Action::Follow, "traffic.follow", "Follow this message's ids through every integration", &[k('o')])
+        .foot("follow id")
+        .when(can::message_selected),
+    row(S::Traffic, Action::SameKey, "traffic.same-key", "Show only messages with this key", &[k('O')]).when(can::same_key),
     row(S::Traffic, Action::Pane, "traffic.pane", "The other pane", &[code(KeyCode::Tab), code(KeyCode::BackTab)])
         .foot("pane")
         .when(can::detail_open),
@@ -244,15 +254,40 @@ pub const COMMANDS: &[Command] = &[
     row(S::Groups, Action::Actions, "groups.actions", "Actions on this group", &[k('x')]).foot("actions").when(can::actions),
     row(S::Groups, Action::Filter, "groups.filter", "Show only what matches", &[k('/')]).foot("filter").when(can::groups_listed),
     row(S::Groups, Action::CopyMenu, "groups.copy", "Copy…", &[k('y')]).foot("copy").when(can::group_selected),
+    row(S::Received, Action::Actions, "received.actions", "Decide on what is held, and other actions", &[k('x')])
+        .foot("actions")
+        .when(can::message_selected),
+    row(S::Received, Action::Mark, "received.mark", "Mark, and go on", &[k(' ')]).foot("mark").when(can::message_selected),
+    row(S::Received, Action::MarkRange, "received.range", "Begin or end a range of marks", &[k('v')]).when(can::message_selected),
+    row(S::Received, Action::MarkInvert, "received.invert", "Mark the others", &[k('*')]).when(can::message_selected),
+    row(S::Received, Action::MarkNone, "received.unmark", "Clear the marks", &[k('\\')]).when(can::messages_marked),
+    row(S::Received, Action::CopyMenu, "received.copy", "Copy…", &[k('y')]).foot("copy").when(can::message_selected),
+    row(S::Received, Action::Follow, "received.follow", "Follow this message's ids through every integration", &[k('o')])
+        .foot("follow id")
+        .when(can::message_selected),
+    row(S::Received, Action::Hex, "received.bytes", "Bytes or decoded", &[k('w')]).foot("bytes").when(can::detail_open),
+    row(S::Received, Action::Pane, "received.pane", "The other pane", &[code(KeyCode::Tab), code(KeyCode::BackTab)])
+        .foot("pane")
+        .when(can::detail_open),
+    row(S::Received, Action::Fold, "received.fold", "Fold", &[k('h'), code(KeyCode::Left)]).when(can::detail_focused),
+    row(S::Received, Action::Unfold, "received.unfold", "Unfold", &[k('l'), code(KeyCode::Right)]).when(can::detail_focused),
+    row(S::Received, Action::Look, "received.editor", "Open a copy in $EDITOR", &[k('e')]).when(can::message_selected),
     row(S::Publish, Action::Review, "publish.review", "Review the plan", &[ctrl('s')]).foot("review and send").plans(),
     row(S::Publish, Action::NextField, "publish.next", "Next field", &[code(KeyCode::Tab)]).foot("next field"),
     row(S::Publish, Action::PreviousField, "publish.previous", "Previous field", &[code(KeyCode::BackTab)]),
     row(S::Publish, Action::EditValue, "publish.editor", "Edit the value in $EDITOR", &[ctrl('e')]).foot("$EDITOR"),
+    row(S::Publish, Action::Template, "publish.template", "Fill in a template: envelopes and events", &[ctrl('t')])
+        .foot("template")
+        .when(can::template),
     row(S::Publish, Action::Missing, "publish.missing", "Missing: send no key, or no value at all", &[ctrl('n')])
         .foot("missing")
         .when(can::field_can_be_missing),
+    row(S::Publish, Action::Leave, "publish.back", "Back; asks before what was typed is lost", &[code(KeyCode::Esc)]).foot("back"),
     // Menus
     row(S::ActionMenu, Action::Publish, "publish", "Publish a new message…", &[k('p')]).plans().when(can::publish),
+    row(S::ActionMenu, Action::Receive, "receive", "Receive messages and decide on them…", &[k('r')]).plans().when(can::receive),
+    row(S::ActionMenu, Action::Peek, "peek", "Look at the first messages…", &[k('l')]).when(can::peek),
+    row(S::ActionMenu, Action::Call, "call", "Call…", &[k('c')]).plans().when(can::call),
     row(S::ActionMenu, Action::SendAgain, "send-again", "Send this message again…", &[k('s')]).plans().when(can::send_again),
     row(S::ActionMenu, Action::Export, "export", "Export marked or shown messages to a file…", &[k('e')]).when(can::export),
     row(S::CopyMenu, Action::CopyValue, "copy.value", "Value", &[k('v')]).when(can::message_selected),
@@ -265,6 +300,7 @@ pub const COMMANDS: &[Command] = &[
     row(S::Form, Action::Review, "form.review", "Work out the plan", &[ctrl('s')]).foot("plan").plans(),
     row(S::Form, Action::NextField, "form.next", "Next field", &[code(KeyCode::Tab), code(KeyCode::Down)]).foot("next field"),
     row(S::Form, Action::PreviousField, "form.previous", "Previous field", &[code(KeyCode::BackTab), code(KeyCode::Up)]),
+    row(S::Form, Action::Leave, "form.back", "Back", &[code(KeyCode::Esc)]).foot("back"),
     row(S::Typed, Action::Confirm, "plan.do", "Do it, if what was typed is right", &[code(KeyCode::Enter)]).foot("do it"),
     row(S::Typed, Action::Decline, "plan.leave", "Do not", &[code(KeyCode::Esc)]).foot("do not"),
     row(S::Closed, Action::Arm, "plan.arm", "Arm the profile", &[k('!')]).foot("arm").when(can::arm_for_plan),
@@ -304,7 +340,7 @@ pub const COMMANDS: &[Command] = &[
     row(S::Always, Action::Palette, "palette", "Every command", &[ctrl('p')]).foot("all"),
     row(S::Global, Action::Help, "help", "Keys of this screen", &[k('?'), code(KeyCode::F(1))]).foot("keys"),
     row(S::Global, Action::Mouse, "mouse", "Mouse on or off", &[code(KeyCode::F(2))]),
-    row(S::Global, Action::Leave, "back", "Back; never quits, never acts", &[code(KeyCode::Esc)]),
+    row(S::Global, Action::Leave, "back", "Back; never quits, never acts", &[code(KeyCode::Esc)]).foot("back"),
     row(S::Global, Action::Quit, "quit", "Back, and quit at the root", &[k('q')]).when(can::always),
     row(S::Always, Action::Cancel, "cancel", "Cancel what runs; twice quits", &[ctrl('c')]),
     row(S::Always, Action::Suspend, "suspend", "Suspend", &[ctrl('z')]),
@@ -356,6 +392,7 @@ mod tests {
         &[S::Channels, S::Moving, S::Global, S::Always],
         &[S::Traffic, S::Moving, S::Global, S::Always],
         &[S::Groups, S::Moving, S::Global, S::Always],
+        &[S::Received, S::Moving, S::Global, S::Always],
         &[S::WireLog, S::Moving, S::Global, S::Always],
         &[S::Notices, S::Moving, S::Global, S::Always],
         &[S::Publish, S::Always],
@@ -387,6 +424,52 @@ mod tests {
                 assert!(!(key.ctrl && matches!(key.code, KeyCode::Char('k' | 'h' | 'm' | 'i' | 'j'))), "{}", command.id);
             }
             assert!(!command.keys.is_empty(), "{} has no key", command.id);
+        }
+    }
+
+    /// The key table of the README: what holds on each screen, in the order and words of the table.
+    fn readme_table() -> String {
+        const WHERE: &[(&str, &[Scope])] = &[
+            ("First screen", &[S::Welcome]),
+            ("Profiles", &[S::Profiles]),
+            ("Overview", &[S::Overview]),
+            ("Channels", &[S::Channels]),
+            ("Traffic", &[S::Traffic]),
+            ("Groups", &[S::Groups]),
+            ("Publish form", &[S::Publish]),
+            ("Actions (`x`)", &[S::ActionMenu]),
+            ("Copy (`y`)", &[S::CopyMenu]),
+            ("Form of an operation", &[S::Form]),
+            ("Plan", &[S::Confirm, S::Typed, S::Closed, S::Plan]),
+            ("Outcome", &[S::Outcome]),
+            ("Every list", &[S::Moving]),
+            ("Everywhere", &[S::Global, S::Always]),
+        ];
+        assert!(COMMANDS.iter().all(|command| WHERE.iter().any(|(_, scopes)| scopes.contains(&command.scope))), "a scope is left out");
+        let mut lines = String::from("| where | keys |\n|---|---|\n");
+        for (name, scopes) in WHERE {
+            let rows = COMMANDS.iter().filter(|command| scopes.contains(&command.scope));
+            let words = rows.map(|command| {
+                let keys: Vec<String> = command.keys.iter().map(|key| format!("`{}`", key_name(*key, false))).collect();
+                format!("{} {}", keys.join(" "), command.title)
+            });
+            lines += &format!("| {name} | {} |\n", words.collect::<Vec<_>>().join(" · "));
+        }
+        lines
+    }
+
+    #[test]
+    fn the_readme_names_every_key_in_the_words_of_the_table() {
+        const BEGIN: &str = "<!-- The key table is written by `INSTA_UPDATE=always cargo test --lib the_readme`. -->\n\n";
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+        let readme = std::fs::read_to_string(path).expect("the README");
+        let (before, rest) = readme.split_once(BEGIN).expect("the place of the key table");
+        let (table, after) = rest.split_once("\n\n").expect("something behind the key table");
+        let wanted = readme_table();
+        if std::env::var("INSTA_UPDATE").as_deref() == Ok("always") {
+            std::fs::write(path, format!("{before}{BEGIN}{wanted}\n{after}")).expect("the README");
+        } else {
+            assert_eq!(format!("{table}\n"), wanted);
         }
     }
 

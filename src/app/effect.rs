@@ -1,6 +1,7 @@
 //! `Effect`: everything the console asks of the world. The runtime performs them; answers come back as events.
 
 use crate::domain::address::Address;
+use crate::domain::delivery::HoldId;
 use crate::domain::message::Message;
 use crate::domain::operation::{Change, Plan, Request};
 use crate::domain::position::{Position, Range};
@@ -59,6 +60,14 @@ pub enum Effect {
         limit: u64,
         filter: String,
     },
+    /// Find the ids of this message, and every message that has one of them: in history around its time or this moment, and live
+    /// where there is none, until `StopTask`. Answers: `Follows`, then `History` and `Tail`.
+    Follow {
+        task: TaskId,
+        view: Arc<MessageView>,
+        /// What was seen so far of channels that keep no history.
+        window: Vec<Arc<MessageView>>,
+    },
     /// End this task; nothing more needs to be sent about it.
     StopTask(TaskId),
     /// Answer: `Decoded`.
@@ -74,6 +83,34 @@ pub enum Effect {
     },
     /// Carry out a plan of one message. Answer: `Published`.
     Publish {
+        task: TaskId,
+        plan: Plan,
+    },
+    /// Take messages of a queue and hold them, so many, until `StopTask`. Answers: `HoldStarted`, then `Arrived`.
+    Hold {
+        task: TaskId,
+        address: Address,
+        most: u32,
+    },
+    /// Carry out a plan of deciding on messages. It is never cut off. Answer: `Settled`.
+    Settle {
+        task: TaskId,
+        plan: Plan,
+    },
+    /// Give back what was not decided on. Answer: `Released`.
+    Release {
+        task: TaskId,
+        hold: HoldId,
+    },
+    /// Look at the first messages of a queue. Unless it was agreed to, only if that leaves no marks. Answers: `PeekMarks` or `Arrived`.
+    Peek {
+        task: TaskId,
+        address: Address,
+        most: u32,
+        agreed: bool,
+    },
+    /// Send the request of a plan. Answers: `Arrived`.
+    Call {
         task: TaskId,
         plan: Plan,
     },

@@ -1,7 +1,10 @@
 //! `Event`: everything that can happen to the console. Keys, time and the answers to effects come in here and nowhere else.
 
 use super::effect::{EditPurpose, TaskId};
+use crate::domain::address::Address;
 use crate::domain::channel::{Channel, Description};
+use crate::domain::delivery::{HoldId, Ticket, Verb};
+use crate::domain::envelope::Id;
 use crate::domain::fault::Fault;
 use crate::domain::health::Link;
 use crate::domain::lag::{Behind, Board, GroupView};
@@ -10,7 +13,7 @@ use crate::domain::receipt::Receipt;
 use crate::domain::safety::Safety;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
-use crate::domain::view::{Counts, Decoded, MessageView};
+use crate::domain::view::{Counts, Decoded, DeliveryView, MessageView};
 use bytes::Bytes;
 use crossterm::event::{KeyEvent, MouseEvent};
 use std::sync::Arc;
@@ -90,6 +93,11 @@ pub enum Event {
         task: TaskId,
         update: HistoryUpdate,
     },
+    /// The ids that `Follow` has found.
+    Follows {
+        task: TaskId,
+        ids: Vec<Id>,
+    },
     /// What the decoders made of the message with this id.
     Decoded {
         id: u64,
@@ -103,6 +111,32 @@ pub enum Event {
     Published {
         task: TaskId,
         result: Result<Receipt, Fault>,
+    },
+    /// The receiving of `Hold` has begun, or why it could not.
+    HoldStarted {
+        task: TaskId,
+        result: Result<HoldStart, Fault>,
+    },
+    /// Looking would leave these marks: it is done by another `Peek` once that was agreed to.
+    PeekMarks {
+        task: TaskId,
+        address: Address,
+        marks: SafeText,
+    },
+    /// Messages of `Hold`, `Peek` or `Call`.
+    Arrived {
+        task: TaskId,
+        arrived: Arrived,
+    },
+    /// What became of messages of `Settle`, in their order.
+    Settled {
+        task: TaskId,
+        result: Result<Done, Fault>,
+    },
+    /// What was held was given back: how, in a sentence.
+    Released {
+        task: TaskId,
+        result: Result<SafeText, Fault>,
     },
     /// What a request would do.
     Planned {
@@ -166,7 +200,7 @@ pub struct Opened {
     pub unverified_tls: bool,
     pub integrations: Vec<OpenedIntegration>,
     /// An address to start with on the Traffic screen (`mqdeck --url kafka://host/topic`, the demo).
-    pub show: Option<crate::domain::address::Address>,
+    pub show: Option<Address>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -192,13 +226,39 @@ pub struct TailUpdate {
     pub notes: Vec<TailNote>,
 }
 
+/// A receiving that has begun.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HoldStart {
+    pub id: HoldId,
+    /// What can be done with its messages.
+    pub verbs: &'static [Verb],
+    /// How long the system waits for a decision; `None` if for ever, or if it does not say.
+    pub patience: Option<Duration>,
+}
+
+/// What came of a queue or of a service.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Arrived {
+    /// Whose they are, where the screen was not opened for it yet.
+    pub address: Option<Address>,
+    pub deliveries: Vec<DeliveryView>,
+    /// The connection broke; it is made again.
+    pub interrupted: Option<Fault>,
+    /// Tickets that were lost with it.
+    pub lost: Vec<Ticket>,
+    /// No more will come.
+    pub end: Option<Result<(), Fault>>,
+}
+
 /// Something about the reading itself.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TailNote {
     /// Reading stopped; the tail keeps trying.
-    Interrupted(Fault),
+    Interrupted { integration: Arc<str>, fault: Fault },
     /// Reading goes on; this many messages were gone before they could be read (`None`: unknown).
-    Resumed { lost: Option<u64> },
+    Resumed { integration: Arc<str>, lost: Option<u64> },
+    /// What is written already is held back: why; `None` when that is over.
+    Waits { integration: Arc<str>, why: Option<SafeText> },
 }
 
 /// What came in a reading of history since the last update.

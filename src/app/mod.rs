@@ -53,4 +53,6 @@ pub struct Start {
     pub height: u16,
     /// A profile is being opened already; do not show the first-run screen.
     pub opening: bool,
+    /// Where the ids of new messages begin: another number in each run.
+    pub seed: u64,
 }

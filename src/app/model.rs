@@ -14,11 +14,13 @@ use super::screens::notices::Notices;
 use super::screens::overview::Overview;
 use super::screens::profiles::Profiles;
 use super::screens::publish::Form;
+use super::screens::received::Received;
 use super::screens::traffic::Traffic;
 use super::screens::wire_log::WireLog;
 use super::{Start, layout};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
+use crate::domain::view::MessageView;
 use jiff::tz::TimeZone;
 use std::sync::Arc;
 
@@ -32,6 +34,8 @@ pub enum Screen {
     Traffic,
     Groups,
     Publish,
+    /// Messages at hand: held, looked at, or replies.
+    Received,
     WireLog,
     Notices,
 }
@@ -59,6 +63,7 @@ pub struct Model {
     pub traffic: Traffic,
     pub groups: Groups,
     pub form: Option<Form>,
+    pub received: Received,
     pub wire: WireLog,
     pub notices: Notices,
     pub jobs: Vec<Job>,
@@ -69,6 +74,8 @@ pub struct Model {
     /// The face of the clock and of every age that is shown, to see whether time alone changed the screen.
     pub(super) face: u64,
     pub(super) next_task: u64,
+    /// The state of [`Model::random`].
+    pub(super) seed: u64,
     pub(super) out: Vec<Effect>,
 }
 
@@ -109,6 +116,7 @@ impl Model {
             traffic: Traffic::default(),
             groups: Groups::default(),
             form: None,
+            received: Received::default(),
             wire: WireLog::default(),
             notices: Notices::default(),
             jobs: Vec::new(),
@@ -117,6 +125,7 @@ impl Model {
             cancelled_at: None,
             face: 0,
             next_task: 1,
+            seed: start.seed,
             out: Vec::new(),
         };
         model.face = clock::face(&model);
@@ -146,6 +155,14 @@ impl Model {
         task
     }
 
+    /// Bits for a new id (splitmix64): the core has no chance of its own.
+    pub(super) fn random(seed: &mut u64) -> u64 {
+        *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
     pub(super) fn effect(&mut self, effect: Effect) {
         self.out.push(effect);
     }
@@ -164,6 +181,15 @@ impl Model {
         self.typing.is_some()
             || matches!(self.overlay, Some(Overlay::Palette(_) | Overlay::Prompt(_) | Overlay::Form(_) | Overlay::Plan(_)))
             || (self.overlay.is_none() && self.screen == Screen::Publish)
+    }
+
+    /// The message that is selected, on a screen that has messages.
+    pub fn message(&self) -> Option<&Arc<MessageView>> {
+        match self.screen {
+            Screen::Traffic => self.traffic.selected(),
+            Screen::Received => self.received.selected().map(|row| &row.view),
+            _ => None,
+        }
     }
 
     /// Goes to a screen, remembering where we were.

@@ -5,7 +5,7 @@ use super::list::{List, Step};
 use super::model::{Model, Screen};
 use super::overlays::{Overlay, outcome, plan};
 use super::screens::traffic::open;
-use super::screens::{channels, groups, overview, profiles};
+use super::screens::{channels, groups, overview, profiles, received};
 use super::{layout, screens};
 
 /// Moves the cursor of the screen.
@@ -26,6 +26,7 @@ pub(super) fn step(model: &mut Model, step: Step) {
             channels::follow(model);
         }
         Screen::Traffic => open::step(model, step),
+        Screen::Received => received::step(model, step),
         Screen::Groups if groups::is_open(model) => {
             let page = groups::part_page(model);
             if let Some(open) = &mut model.groups.open {
@@ -107,6 +108,15 @@ pub(super) fn mark(model: &mut Model, action: Action) {
             let mut list = std::mem::take(&mut model.channels.list);
             mark_list(&mut list, action, len, page, |row| channels::key_at(model, row));
             model.channels.list = list;
+        }
+        Screen::Received => {
+            let len = model.received.rows.len();
+            let mut list = std::mem::take(&mut model.received.list);
+            mark_list(&mut list, action, len, page, |row| model.received.key_at(row));
+            model.received.list = list;
+            if action == Action::Mark && model.received.detail.is_some() {
+                received::show(model);
+            }
         }
         Screen::Traffic => {
             let len = model.traffic.window.len();

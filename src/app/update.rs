@@ -8,7 +8,7 @@ use super::list::List;
 use super::model::{Model, Profile, Screen};
 use super::screens::publish::{Body, Form};
 use super::screens::traffic::{self, open};
-use super::screens::{channels, groups, overview, profiles, wire_log};
+use super::screens::{channels, groups, overview, profiles, received, wire_log};
 use super::{act, changes, clock, keys, layout};
 use crate::domain::channel::Channel;
 use crate::domain::fault::Fault;
@@ -102,15 +102,20 @@ impl Model {
                 };
                 self.touch();
             }
+            Event::Follows { task, ids } => traffic::follow::ids(self, task, ids),
             Event::Tail { task, update } => traffic::tail(self, task, update),
             Event::History { task, update } => traffic::history(self, task, update),
             Event::Decoded { id, result } => {
-                if let Some(pane) = self.traffic.detail.as_mut().filter(|pane| pane.view.id == id) {
-                    pane.decoded(result);
-                    self.touch();
-                }
+                let panes = [self.traffic.detail.as_mut(), self.received.detail.as_mut()];
+                let found = panes.into_iter().flatten().find(|pane| pane.view.id == id).map(|pane| pane.decoded(result)).is_some();
+                self.revision += u64::from(found);
             }
             Event::Fetched { task, result } => fetched(self, task, result),
+            Event::HoldStarted { task, result } => received::started(self, task, result),
+            Event::PeekMarks { task, address, marks } => received::cost(self, task, address, marks),
+            Event::Arrived { task, arrived } => received::arrived(self, task, arrived),
+            Event::Settled { task, result } => received::settled(self, task, result),
+            Event::Released { task, result } => received::released(self, task, result),
             Event::Published { task, result } => published(self, task, result),
             Event::Planned { task, result } => changes::planned(self, task, result),
             Event::Executed { task, result } => changes::executed(self, task, result),
@@ -156,6 +161,7 @@ fn tick(model: &mut Model, now: crate::domain::time::Timestamp) {
     model.now = now;
     changes::tick(model);
     traffic::tick(model);
+    received::tick(model);
     let expired = model.notices.expire(now);
     let face = clock::face(model);
     if expired || face != model.face {
@@ -177,6 +183,8 @@ fn profile_opened(model: &mut Model, opened: Opened) {
     model.groups = groups::Groups { asked_at: Some(model.now), ..groups::Groups::default() };
     model.wire = wire_log::WireLog::default();
     model.form = None;
+    model.jobs.retain(|job| Some(job.task) != model.received.task);
+    model.received = received::Received::default();
     model.changes = changes::Changes::default();
     model.overlay = None;
     model.typing = None;
@@ -308,6 +316,10 @@ fn settle(model: &mut Model) {
             let mut list = std::mem::take(&mut traffic.list);
             list.settle(traffic.window.len(), page, false, |row| traffic.key_at(row));
             traffic.list = list;
+            open::settle(model);
+        }
+        Screen::Received => {
+            settle_list(model, model.received.rows.len(), page, |m| &mut m.received.list, |m, row| m.received.key_at(row));
             open::settle(model);
         }
         Screen::Welcome | Screen::Publish => {}

@@ -64,11 +64,7 @@ impl Manage {
     }
 
     fn arguments(&self) -> Result<Vec<(String, String)>, Fault> {
-        let argument = |text: &String| match text.split_once('=') {
-            Some((id, value)) if !id.is_empty() => Ok((id.to_owned(), value.to_owned())),
-            _ => Err(usage("manage", text, "a field is written FIELD=VALUE")),
-        };
-        self.fields.iter().map(argument).collect()
+        self.fields.iter().map(|text| super::argument("manage", text)).collect()
     }
 
     async fn list(&self, gateway: &Gateway) -> anyhow::Result<ExitCode> {

@@ -5,20 +5,25 @@ mod channels;
 mod console;
 mod demo;
 mod find;
+mod follow;
 mod groups;
 mod lag;
 mod manage;
 mod manual;
 mod output;
+mod peek;
 mod play;
 pub mod profile;
 mod publish;
+mod receive;
+mod rpc;
 mod status;
 mod tail;
 
 use crate::config::load::Context;
 use crate::config::store::Store;
-use crate::domain::fault::{Fault, Kind};
+use crate::domain::fault::{self, Fault, Kind};
+use crate::domain::position::Range;
 use crate::gateway::Gateway;
 use crate::runtime::{First, Opener, environment, systems};
 use clap::{Args, Parser, Subcommand};
@@ -84,8 +89,16 @@ pub enum Command {
     Lag(lag::Lag),
     /// Looks for messages in history, at the speed of the wire.
     Find(find::Find),
+    /// Every message with the same correlation, trace or message id, from all integrations.
+    Follow(follow::Follow),
     /// Publishes a message, or one a line.
     Publish(publish::Publish),
+    /// Takes messages of a queue and decides on them: ack, requeue, reject. What is not decided on goes back.
+    Receive(receive::Receive),
+    /// Looks at the first messages of a queue; they stay there. What that does to them is said first.
+    Peek(peek::Peek),
+    /// Calls whoever answers on a channel.
+    Rpc(rpc::Rpc),
     /// Puts a group's positions elsewhere, and back.
     Groups(groups::Groups),
     /// What can be done to a system itself: topics made, set, emptied, deleted; groups reset and deleted.
@@ -111,7 +124,11 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Tail(tail) => tail.run(&connection).await,
         Command::Lag(lag) => lag.run(&connection).await,
         Command::Find(find) => find.run(&connection).await,
+        Command::Follow(follow) => follow.run(&connection).await,
         Command::Publish(publish) => publish.run(&connection).await,
+        Command::Receive(receive) => receive.run(&connection).await,
+        Command::Peek(peek) => peek.run(&connection).await,
+        Command::Rpc(rpc) => rpc.run(&connection).await,
         Command::Groups(groups) => groups.run(&connection).await,
         Command::Manage(manage) => manage.run(&connection).await,
         Command::Profile(args) => profile(&args, &connection),
@@ -142,7 +159,7 @@ impl Connection {
     fn opener(&self) -> Result<Opener, Fault> {
         let pair = |text: &String| match text.split_once('=') {
             Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-            _ => Err(usage("read", text, "`--var` takes NAME=VALUE")),
+            _ => Err(usage("read --var", text, "it is not NAME=VALUE").next(format!("write --var {text}=…"))),
         };
         Ok(Opener { read_only: self.read_only, variables: self.variables.iter().map(pair).collect::<Result<_, _>>()? })
     }
@@ -159,6 +176,10 @@ impl Connection {
                 );
             }
         };
+        if profile.integrations.is_empty() {
+            let cause = "it has no integration: there is nothing to connect to";
+            return Err(usage("open profile", &profile.name, cause).next("write integration \"NAME\" { … } into it"));
+        }
         let gateway = Gateway::open(profile, self.read_only);
         if let Some(name) = &self.arm {
             gateway.arm(name, None)?;
@@ -173,8 +194,45 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let code = error.downcast_ref::<Fault>().map_or(1, |fault| fault.kind.exit_code());
-    output::note(&error.to_string());
+    match error.downcast_ref::<std::io::Error>() {
+        Some(error) => output::note(&format!("write standard output: {error} (is the disk full, or the file gone?)")),
+        None => output::note(&error.to_string()),
+    }
     ExitCode::from(code)
+}
+
+/// A file that the command line names and that cannot be read.
+fn unreadable(path: &str, error: &std::io::Error) -> Fault {
+    let (cause, next) = fault::unreadable(error);
+    usage("read", path, cause).next(next)
+}
+
+/// A number of things.
+fn count(text: &str) -> Result<u64, String> {
+    text.replace('_', "").parse().map_err(|_| format!("`{text}` is not a whole number: write for example 500"))
+}
+
+/// Refuses a range that can hold nothing.
+fn forwards(op: &'static str, range: Range) -> Result<(), Fault> {
+    if range.is_backwards() {
+        let cause = "nothing can lie between these ends";
+        return Err(usage(op, &format!("{} until {}", range.start, range.end), cause).next("the first one has to come before the second"));
+    }
+    Ok(())
+}
+
+/// A length of time as it was typed.
+fn duration(op: &'static str, text: &str) -> Result<std::time::Duration, Fault> {
+    let wrong = |cause: String| usage(op, text, cause);
+    crate::domain::time::parse_duration(text).map_err(wrong)?.try_into().map_err(|_| wrong("it is negative".to_owned()))
+}
+
+/// `FIELD=VALUE` as it was typed.
+fn argument(op: &'static str, text: &str) -> Result<(String, String), Fault> {
+    match text.split_once('=') {
+        Some((id, value)) if !id.is_empty() => Ok((id.to_owned(), value.to_owned())),
+        _ => Err(usage(op, text, "a field is written FIELD=VALUE")),
+    }
 }
 
 /// A mistake on the command line.

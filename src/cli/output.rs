@@ -58,13 +58,24 @@ impl Messages {
         Ok(Self { out: Out::new(), json, several: addresses.len() > 1, ingest, zone: TimeZone::system() })
     }
 
+    /// Each line says its channel.
+    pub(super) fn say_channels(&mut self) {
+        self.several = true;
+    }
+
     pub(super) fn print(&mut self, integration: &Arc<str>, message: &Message) -> io::Result<()> {
-        if self.json {
-            let address = Address::new(integration, &message.channel);
-            return self.out.line(&lines::write(&address, message, &[]));
+        match self.text(integration, message) {
+            Some(line) => self.out.line(&line),
+            None => Ok(()),
         }
-        let Some(ingest) = self.ingest.get(integration) else { return Ok(()) };
-        let view = ingest.view(message);
+    }
+
+    /// The line of a message; `None` if its integration was not named.
+    pub(super) fn text(&self, integration: &Arc<str>, message: &Message) -> Option<String> {
+        if self.json {
+            return Some(lines::write(&Address::new(integration, &message.channel), message, &[]));
+        }
+        let view = self.ingest.get(integration)?.view(message);
         let time = message.timestamp.map_or_else(|| "–".to_owned(), |t| t.clock(&self.zone));
         let key = view.key.as_ref().map_or("–", |k| k.as_str());
         let value = match &view.preview {
@@ -73,7 +84,7 @@ impl Messages {
             Preview::Text(text) | Preview::Binary(text) => text.as_str(),
         };
         let channel = if self.several { format!("{}  ", view.address) } else { String::new() };
-        self.out.line(&format!("{time}  {channel}{:<10}  {key:<16}  {value}", message.position.to_string()))
+        Some(format!("{time}  {channel}{:<10}  {key:<16}  {value}", message.position.to_string()))
     }
 }
 
@@ -86,6 +97,23 @@ pub(super) fn is_terminal() -> bool {
 #[expect(clippy::print_stderr, reason = "this is where commands speak to people")]
 pub(super) fn note(text: &str) {
     eprintln!("mqdeck: {text}");
+}
+
+/// Asks on stderr and reads one line; `None` at the end of the input.
+pub(super) async fn ask(question: &str) -> io::Result<Option<String>> {
+    let mut error = io::stderr();
+    error.write_all(question.as_bytes())?;
+    error.flush()?;
+    let typed = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).map(|read| (read > 0).then_some(line))
+    });
+    typed.await?
+}
+
+/// Whether there is a person to ask.
+pub(super) fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 /// A line on stderr that a program may read.

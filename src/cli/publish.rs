@@ -7,14 +7,17 @@ use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Header, Outgoing};
 use crate::domain::operation::{Field, Plan, PublishSpec};
 use crate::domain::receipt::Receipt;
+use crate::domain::template::{TEMPLATES, Template};
 use crate::domain::time::{Timestamp, parse_moment};
 use crate::gateway::Gateway;
 use crate::wire::lines;
 use bytes::Bytes;
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Zoned;
 use serde_json::json;
+use std::io::IsTerminal;
 use std::pin::pin;
 use std::process::ExitCode;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -30,6 +33,10 @@ pub struct Publish {
     address: Address,
     /// The payload: text, `@FILE`, or `-` for standard input. Without it, standard input.
     data: Option<String>,
+    /// A known envelope or event instead of DATA, with fresh ids and the time filled in.
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(TEMPLATES.iter().map(|template| template.id)),
+        conflicts_with_all = ["data", "tombstone", "lines"])]
+    template: Option<String>,
     /// The key; a message without this has none.
     #[arg(long, short)]
     key: Option<String>,
@@ -49,7 +56,7 @@ pub struct Publish {
     #[arg(long, conflicts_with_all = ["data", "key", "headers", "timestamp"])]
     lines: bool,
     /// With --lines: leaves out this many lines at the start, which an earlier run published.
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "lines")]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = super::count, requires = "lines")]
     skip: u64,
     /// One JSON object a message: address, position, promise.
     #[arg(long)]
@@ -58,44 +65,56 @@ pub struct Publish {
 
 impl Publish {
     pub(super) async fn run(&self, connection: &Connection) -> anyhow::Result<ExitCode> {
+        // What is wrong here is said before anybody is asked.
+        let message = if self.lines { None } else { Some(self.message().await?) };
         let gateway = connection.open()?;
         let spec = gateway.publish_spec(&self.address).await?;
         let options = self.options(spec)?;
-        let result = if self.lines { self.publish_lines(&gateway, &options).await } else { self.publish_one(&gateway, options).await };
+        let result = match message {
+            None => self.publish_lines(&gateway, &options).await,
+            Some(message) => self.publish_one(&gateway, Outgoing { options, ..message }).await,
+        };
         gateway.shutdown().await;
         result
     }
 
-    async fn publish_one(&self, gateway: &Gateway, options: Vec<(&'static str, String)>) -> anyhow::Result<ExitCode> {
-        let message = Outgoing {
-            key: self.key.clone().map(Bytes::from),
-            headers: self.headers.iter().map(|h| header(h)).collect(),
-            payload: self.payload().await?,
-            timestamp: self.time()?,
-            options,
+    /// The message without the options of its system.
+    async fn message(&self) -> Result<Outgoing, Fault> {
+        let (said, payload) = match &self.template {
+            Some(name) => {
+                let template = Template::find(name);
+                let missing = || usage("publish", name, "there is no such template").next("mqdeck publish --help names them");
+                let now = Timestamp(jiff::Timestamp::now().as_millisecond());
+                let (headers, body) = template.ok_or_else(missing)?.filled(now, || fastrand::u64(..));
+                (headers.iter().map(|(name, value)| header(&format!("{name}={value}"))).collect(), Some(body.into()))
+            }
+            None => (Vec::new(), self.payload().await?),
         };
+        Ok(Outgoing {
+            key: self.key.clone().map(Bytes::from),
+            headers: said.into_iter().chain(self.headers.iter().map(|h| header(h))).collect(),
+            timestamp: self.time()?,
+            payload,
+            options: Vec::new(),
+        })
+    }
+
+    async fn publish_one(&self, gateway: &Gateway, message: Outgoing) -> anyhow::Result<ExitCode> {
         let plan = Plan::Publish { address: self.address.clone(), messages: vec![message] };
-        let receipt = gateway.execute(plan).await?.single()?;
+        let outcome = gateway.execute(plan).await?;
         let mut out = Out::new();
+        for (target, result) in outcome.targets.iter().flatten() {
+            self.print_target(&mut out, target, result)?;
+        }
+        out.flush()?;
+        let receipt = outcome.single()?;
         self.print(&mut out, receipt)?;
         out.flush()?;
         Ok(ExitCode::SUCCESS)
     }
 
     async fn payload(&self) -> Result<Option<Bytes>, Fault> {
-        let failed = |what: &str, e: std::io::Error| usage("read", what, e.to_string());
-        match self.data.as_deref() {
-            _ if self.tombstone => Ok(None),
-            None | Some("-") => {
-                let mut bytes = Vec::new();
-                tokio::io::stdin().read_to_end(&mut bytes).await.map_err(|e| failed("standard input", e))?;
-                Ok(Some(bytes.into()))
-            }
-            Some(data) => match data.strip_prefix('@') {
-                Some(path) => tokio::fs::read(path).await.map(|bytes| Some(bytes.into())).map_err(|e| failed(path, e)),
-                None => Ok(Some(data.to_owned().into())),
-            },
-        }
+        if self.tombstone { Ok(None) } else { payload(self.data.as_deref()).await.map(Some) }
     }
 
     fn time(&self) -> Result<Option<Timestamp>, Fault> {
@@ -134,22 +153,25 @@ impl Publish {
             let plan = Plan::Publish { address: self.address.clone(), messages: chunk };
             let outcome = gateway.execute(plan).await?;
             sent = read;
-            let mut failed = None;
+            let (mut failed, mut runs) = (None, Runs::default());
             for (line, receipt) in (first..).zip(outcome.receipts) {
                 match receipt {
                     Ok(receipt) if self.json => self.print(&mut out, receipt)?,
                     Ok(_) => {}
                     Err(fault) => {
-                        output::note(&format!("line {line}: {fault}"));
+                        runs.add(line, fault.to_string());
                         failed.get_or_insert(line);
                         continue;
                     }
                 }
                 stored += 1;
                 if failed.is_some() {
-                    output::note(&format!("line {line} was under way then and is stored"));
+                    runs.add(line, "under way then, and stored".to_owned());
                 }
             }
+            runs.tell();
+            // Whoever feeds the lines slowly waits for what became of them.
+            out.flush()?;
             bar.inc(stored - bar.position());
             if let Some(line) = failed {
                 break Some(line);
@@ -203,6 +225,16 @@ impl Publish {
         Ok((chunk, None, false))
     }
 
+    /// What became of a message at one target of a fanout.
+    fn print_target(&self, out: &mut Out, target: &str, result: &Result<Receipt, Fault>) -> std::io::Result<()> {
+        let said = result.as_ref().map_or_else(ToString::to_string, ToString::to_string);
+        if !self.json {
+            return out.line(&format!("{} → {target}: {said}", self.address));
+        }
+        let error = result.as_ref().err().map(ToString::to_string);
+        out.json(&json!({ "address": self.address.to_string(), "target": target, "said": said, "error": known(error) }))
+    }
+
     fn print(&self, out: &mut Out, receipt: Receipt) -> std::io::Result<()> {
         if !self.json {
             return out.line(&format!("{}: {receipt}", self.address));
@@ -218,7 +250,51 @@ impl Publish {
     }
 }
 
-fn header(text: &str) -> Header {
+/// What became of lines, one sentence for neighbours of the same fate: what fails one of a thousand mostly fails all of them.
+#[derive(Default)]
+struct Runs(Vec<(u64, u64, String)>);
+
+impl Runs {
+    fn add(&mut self, line: u64, fate: String) {
+        match self.0.last_mut() {
+            Some((_, last, said)) if *last + 1 == line && *said == fate => *last = line,
+            _ => self.0.push((line, line, fate)),
+        }
+    }
+
+    fn tell(&self) {
+        for (first, last, fate) in &self.0 {
+            let lines = if first == last { format!("line {first}") } else { format!("lines {first} to {last}") };
+            output::note(&format!("{lines}: {fate}"));
+        }
+    }
+}
+
+/// The payload that `DATA`, `@FILE` or `-` names; without any of them, standard input.
+pub(super) async fn payload(data: Option<&str>) -> Result<Bytes, Fault> {
+    match data {
+        None | Some("-") => {
+            if std::io::stdin().is_terminal() {
+                output::note("reading the payload from the terminal; Ctrl-D ends it");
+            }
+            let mut bytes = Vec::new();
+            tokio::io::stdin().read_to_end(&mut bytes).await.map_err(|e| super::unreadable("standard input", &e))?;
+            if bytes.is_empty() {
+                // Far more often a pipe that failed than a wish.
+                let fault = usage("publish", "standard input", "it is empty; nothing was sent");
+                return Err(fault.next("write \"\" for an empty payload, --tombstone for none"));
+            }
+            Ok(bytes.into())
+        }
+        Some(data) => match data.strip_prefix('@') {
+            Some(path) => tokio::fs::read(path).await.map(Bytes::from).map_err(|e| super::unreadable(path, &e)),
+            None => Ok(data.to_owned().into()),
+        },
+    }
+}
+
+/// A header as it was typed: `name=` is empty, `name` alone has no value.
+pub(super) fn header(text: &str) -> Header {
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, Some(Bytes::from(value.to_owned()))),
         None => (text, None),
@@ -233,5 +309,20 @@ fn progress() -> ProgressBar {
         ProgressBar::new_spinner().with_style(style)
     } else {
         ProgressBar::hidden()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Runs;
+
+    #[test]
+    fn neighbours_of_the_same_fate_are_told_together() {
+        let mut runs = Runs::default();
+        for (line, fate) in [(3, "lost"), (4, "lost"), (5, "stored"), (6, "lost"), (8, "lost")] {
+            runs.add(line, fate.to_owned());
+        }
+        let told: Vec<_> = runs.0.iter().map(|(first, last, fate)| (*first, *last, fate.as_str())).collect();
+        assert_eq!(told, [(3, 4, "lost"), (5, 5, "stored"), (6, 6, "lost"), (8, 8, "lost")]);
     }
 }

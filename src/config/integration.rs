@@ -6,6 +6,7 @@ use super::kafka::{self, Config};
 use super::load::{Context, System};
 use super::profile::{Auth, Backoff, Breaker, HealthCheck, Integration, Reconnect, Retry, ScramMechanism, Setting, Tls};
 use super::section::Text;
+use super::source::setting_at;
 use super::tree::{Entry, Kind, Reading, Section, join};
 use crate::domain::suggest;
 use std::collections::BTreeMap;
@@ -13,14 +14,19 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// Every system that a profile may name; this build may hold fewer adapters.
-const SYSTEMS: &[&str] = &["kafka", "rabbitmq", "nats", "mqtt", "redis", "grpc", "json-rpc", "prometheus", "memory"];
+const SYSTEMS: &[&str] = &["kafka", "rabbitmq", "nats", "mqtt", "redis", "grpc", "json-rpc", "prometheus", "memory", FANOUT];
+
+/// The type of an integration that publishes to several others.
+pub(super) const FANOUT: &str = "fanout";
 
 /// Reads the block; `None` when too much of it is wrong to go on. Problems are noted either way.
 pub(super) fn read(mut section: Section, rd: &mut Reading<'_>, context: &Context<'_>) -> Option<Integration> {
     let name = label(&section, rd);
     let kind = section.required(rd, "type", "for example type = \"kafka\"");
     let system = kind.as_ref().and_then(|kind| context.systems.iter().find(|system| system.name == kind.as_str()));
-    if let (Some(kind), None) = (&kind, system) {
+    if let (Some(kind), None) = (&kind, system)
+        && kind.as_str() != FANOUT
+    {
         absent(kind, rd, context);
     }
     let kind = kind.map(Text::into_string).unwrap_or_default();
@@ -33,6 +39,7 @@ pub(super) fn read(mut section: Section, rd: &mut Reading<'_>, context: &Context
     let says_brokers = config.connection.contains_key("brokers");
     let endpoint = match section.section(rd, "endpoint") {
         Some(endpoint) => endpoint::read(endpoint, rd, system),
+        None if kind == FANOUT => Endpoint::default(),
         None if says_brokers || system.is_some_and(|system| system.schemes.is_empty()) => Endpoint::default(),
         None if section.misspelled("endpoint") => Endpoint::default(),
         None => {
@@ -47,6 +54,8 @@ pub(super) fn read(mut section: Section, rd: &mut Reading<'_>, context: &Context
     resilience(&mut section, rd, &mut integration);
     integration.channels = section.sections(rd, "channels").into_iter().filter_map(|block| kafka::channel(block, rd)).collect();
     integration.groups = groups(&mut section, rd);
+    integration.topic_prefix = topic_prefix(&mut section, rd);
+    integration.targets = targets(&mut section, rd, &kind);
     if let Some(entry) = section.take(rd, "schema_registry") {
         rd.note(&entry.span, "schema_registry is not used yet");
     }
@@ -70,6 +79,60 @@ fn label(section: &Section, rd: &mut Reading<'_>) -> Option<String> {
         return None;
     }
     Some(name.clone())
+}
+
+/// What stands before the names of all channels.
+fn topic_prefix(section: &mut Section, rd: &mut Reading<'_>) -> Option<String> {
+    let text = section.text(rd, "topic_prefix")?;
+    if text.as_str().is_empty() || text.as_str().starts_with('/') || text.as_str().contains(char::is_whitespace) {
+        rd.wrong(&text.span, "a prefix is not empty, has no blanks, and does not begin with a slash", "write topic_prefix = \"prod\"");
+        return None;
+    }
+    Some(text.into_string())
+}
+
+/// The integrations that a fanout publishes to; whether they are there is checked when all were read.
+fn targets(section: &mut Section, rd: &mut Reading<'_>, kind: &str) -> Vec<Arc<str>> {
+    let help = "write targets = [\"events\", \"nats\"]";
+    let span = section.span.clone();
+    let Some(entry) = section.take(rd, "targets") else {
+        if kind == FANOUT {
+            rd.wrong(&span, "a fanout names its targets", help);
+        }
+        return Vec::new();
+    };
+    if kind != FANOUT {
+        rd.wrong(&entry.span, "only an integration of type \"fanout\" has targets", "remove it");
+        return Vec::new();
+    }
+    let mut targets: Vec<Arc<str>> = Vec::new();
+    for name in rd.texts(entry.value, "targets") {
+        if targets.iter().any(|known| **known == *name.as_str()) {
+            rd.wrong(&name.span, format!("the target {} is named twice", name.quoted()), "remove one of them");
+        } else {
+            targets.push(name.as_str().into());
+        }
+    }
+    if targets.is_empty() {
+        rd.wrong(&entry.span, "a fanout has at least one target", help);
+    }
+    targets
+}
+
+/// Every target of a fanout is another integration of the profile, and no fanout itself.
+pub(super) fn check_targets(integrations: &[Integration], rd: &mut Reading<'_>, span: &dyn Fn(&str) -> Range<usize>) {
+    for fanout in integrations.iter().filter(|integration| integration.system == FANOUT) {
+        for target in &fanout.targets {
+            let help = "name integrations of this profile that are connections";
+            match integrations.iter().find(|integration| integration.name == *target) {
+                None => rd.wrong(&span(&fanout.name), format!("{}: its target `{target}` is not in this profile", fanout.name), help),
+                Some(other) if other.system == FANOUT => {
+                    rd.wrong(&span(&fanout.name), format!("{}: its target `{target}` is a fanout as well", fanout.name), help);
+                }
+                Some(_) => {}
+            }
+        }
+    }
 }
 
 /// The names of groups that are to be watched whether the system lists them or not.
@@ -118,6 +181,7 @@ fn flatten(entries: Vec<Entry>, above: &str, rd: &mut Reading<'_>, into: &mut BT
                 }
             }
             _ => {
+                rd.came_from(setting_at(line, &name), &entry);
                 if let Some(text) = rd.scalar(entry.value, &name) {
                     into.insert(name, Setting { value: text.value, line });
                 }

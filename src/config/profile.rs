@@ -33,6 +33,10 @@ pub struct Integration {
     pub settings: BTreeMap<String, Setting>,
     /// Channels named in the profile, with how a tenant is found in a name.
     pub channels: Vec<ChannelPattern>,
+    /// What stands before the names of all its channels, which are shown and given without it.
+    pub topic_prefix: Option<String>,
+    /// For a `fanout`: the integrations that a message goes to.
+    pub targets: Vec<Arc<str>>,
     /// Groups that are watched even where the system does not list them.
     pub groups: Vec<Arc<str>>,
     pub reconnect: Reconnect,
@@ -225,6 +229,8 @@ impl Integration {
             auth: Auth::None,
             settings: BTreeMap::new(),
             channels: Vec::new(),
+            topic_prefix: None,
+            targets: Vec::new(),
             groups: Vec::new(),
             reconnect: Reconnect::default(),
             health: HealthCheck::default(),

@@ -359,7 +359,8 @@ fn each_mistake_is_told_with_its_place_and_what_was_meant() {
         ),
         (
             "integration \"a\" {\n  type = \n}\n".into(),
-            "2:10 this is not HCL: invalid expression; expected `\"`, `[`, `{`, `-`, `!`, `(`, `_`, `<`, letter or digit | ",
+            "2:10 this is not HCL: invalid expression; expected `\"`, `[`, `{`, `-`, `!`, `(`, `_`, `<`, letter or digit | \
+             one setting a line, texts in quotes: address = \"host:9092\"; a block on one line holds one setting",
         ),
     ] {
         assert_eq!(problems(&text), [told], "{text}");
@@ -395,7 +396,7 @@ fn a_variable_comes_from_the_command_line_before_its_default() {
     assert!(load_with(&text, &[]).is_err());
     let loaded = load_with(&text, &[("host", "given")]).expect("a profile");
     assert_eq!(loaded.profile.integrations[0].endpoint.addresses, ["given:9092"]);
-    assert_eq!(loaded.origins["integration.events.endpoint.address"], 7);
+    assert_eq!(loaded.origins["integration.events.endpoint.address"].line, 7);
 }
 
 #[test]
@@ -444,4 +445,17 @@ proptest! {
         }
         let _ = load_with(&kafka(&text), &[]);
     }
+}
+
+#[test]
+fn a_variable_that_the_profile_does_not_know_is_named_with_those_it_does() {
+    let text = "variable \"cluster\" {\n  default = \"eu\"\n}\nintegration \"a\" {\n  type = \"kafka\"\n  endpoint {\n    address = \"${var.host}:9092\"\n  }\n}\n";
+    let stranger =
+        |given: &str| load_with(text, &[("host", "h"), (given, "x")]).expect("a profile").stranger.map(|fault| fault.to_string());
+    assert_eq!(stranger("cluster"), None);
+    assert_eq!(
+        stranger("clutser").as_deref(),
+        Some("read --var clutser: usage: the profile p has no such variable (did you mean `cluster`?)")
+    );
+    assert_eq!(stranger("zone").as_deref(), Some("read --var zone: usage: the profile p has no such variable (it has: cluster, host)"));
 }

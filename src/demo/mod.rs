@@ -1,5 +1,5 @@
-//! The demo: an embedded Kafka with the seeds' own traffic, an embedded MQTT broker with a plant's, and servers beside them where they are
-//! installed, so that everything can be tried without a network or a set-up.
+//! The demo: an embedded Kafka with the seeds' own traffic, an embedded MQTT broker with a plant's, and servers beside them where they
+//! are installed, so that everything can be tried without a network or a set-up.
 
 mod applications;
 #[cfg(feature = "mqtt")]
@@ -49,9 +49,9 @@ pub struct Demo {
     // The order matters: whoever speaks to the cluster ends before it.
     _traffic: JoinSet<()>,
     kafka: Embedded,
+    servers: Vec<Server>,
     #[cfg(feature = "mqtt")]
     mqtt: mqtt::embedded::Embedded,
-    servers: Vec<Server>,
 }
 
 impl Demo {
@@ -77,18 +77,18 @@ impl Demo {
         traffic.spawn(traffic::run(feed.clone(), fastrand::Rng::with_seed(seed ^ 1)));
         traffic.spawn(worker::run(member, feed, fastrand::Rng::with_seed(seed ^ 2), now()));
         applications::start(members, &mut traffic);
-        #[cfg(feature = "mqtt")]
-        let mqtt = tokio::task::spawn_blocking(mqtt::embedded::Embedded::start)
-            .await
-            .map_err(|error| Fault::new(Kind::Unreachable, "start", "demo", error.to_string()))??;
-        #[cfg(feature = "mqtt")]
-        devices::start(mqtt.address(), fastrand::Rng::with_seed(seed ^ 3), &mut traffic);
         let servers: Vec<Server> = SERVERS.iter().map(|(recipe, _)| Server::start(recipe)).collect();
         for (number, (server, (_, users))) in (10..).zip(servers.iter().zip(SERVERS)) {
             if server.address().is_some() {
                 users(server.integration(), fastrand::Rng::with_seed(seed ^ number), &mut traffic);
             }
         }
+        #[cfg(feature = "mqtt")]
+        let mqtt = tokio::task::spawn_blocking(mqtt::embedded::Embedded::start)
+            .await
+            .map_err(|error| Fault::new(Kind::Unreachable, "start", "demo", error.to_string()))??;
+        #[cfg(feature = "mqtt")]
+        devices::start(mqtt.address(), fastrand::Rng::with_seed(seed ^ 3), &mut traffic);
         Ok(Self {
             _traffic: traffic,
             kafka,
@@ -108,12 +108,12 @@ impl Demo {
             .to_vec();
         integration.groups = groups().map(Into::into).collect();
         integration.health.interval = Duration::from_secs(2);
-        let embedded = [
+        let mut integrations = vec![
             integration,
             #[cfg(feature = "mqtt")]
             devices::integration(self.mqtt.address()),
         ];
-        let integrations = embedded.into_iter().chain(self.servers.iter().map(Server::integration)).collect();
+        integrations.extend(self.servers.iter().map(Server::integration));
         Profile { name: "demo".into(), path: None, safety: Safety::default(), integrations }
     }
 

@@ -22,6 +22,10 @@ pub struct Ticket {
     pub id: u64,
 }
 
+/// Names one receiving of a gateway: what is held by it is settled through it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HoldId(pub u64);
+
 /// One thing that can be done with a held message, by the system's own word.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Verb {
@@ -56,7 +60,41 @@ pub struct Settlement {
     pub arguments: Vec<(String, String)>,
 }
 
+impl Settlement {
+    /// Checks that a verb of the channel does this, and the arguments against its fields; the error says what would be right.
+    pub fn check(&self, verbs: &[Verb]) -> Result<(), String> {
+        let verb = verbs.iter().find(|verb| verb.effect == self.effect).ok_or_else(|| {
+            let can: Vec<&str> = verbs.iter().map(|verb| verb.effect.word()).collect();
+            format!("this channel has no {}: it has {}", self.effect.word(), can.join(", "))
+        })?;
+        for (id, value) in &self.arguments {
+            let field = verb.fields.iter().find(|field| field.id == id).ok_or_else(|| {
+                let known: Vec<&str> = verb.fields.iter().map(|field| field.id).collect();
+                let has = if known.is_empty() { "no fields".to_owned() } else { known.join(", ") };
+                format!("{} has no field `{id}`: it has {has}", verb.word)
+            })?;
+            field.check(value)?;
+        }
+        Ok(())
+    }
+}
+
 impl Effect {
+    /// What was done with a message, in a word.
+    pub fn done(self) -> &'static str {
+        match self {
+            Self::Ack => "acked",
+            Self::Requeue => "requeued",
+            Self::Reject => "rejected",
+            Self::Extend => "extended",
+        }
+    }
+
+    /// Whether the message is still held afterwards.
+    pub fn keeps(self) -> bool {
+        self == Self::Extend
+    }
+
     /// As commands and menus spell it.
     pub fn word(self) -> &'static str {
         match self {

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod channel;
 pub mod delivery;
+pub mod envelope;
 pub mod fault;
 pub mod figure;
 pub mod group;
@@ -18,6 +19,7 @@ pub mod redact;
 pub mod reset;
 pub mod safety;
 pub mod suggest;
+pub mod template;
 pub mod text;
 pub mod time;
 pub mod value;

@@ -2,12 +2,14 @@
 
 use super::address::Address;
 use super::channel::Table;
+use super::delivery::{Effect, HoldId, Settlement, Ticket};
 use super::fault::{Fault, Kind};
 use super::figure::Amount;
 use super::message::Outgoing;
 use super::text::SafeText;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How much something can hurt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +59,39 @@ pub const PUBLISH: OperationSpec = OperationSpec {
     fields: &[],
 };
 
+/// Taking messages of a queue without settling them: they are nobody else's until then.
+pub const RECEIVE: OperationSpec = OperationSpec {
+    id: "receive",
+    title: "Receive",
+    help: "takes messages of a queue, unsettled until it is decided on them",
+    risk: Risk::Reversible,
+    permission: "messages:receive",
+    on: Target::Channel,
+    fields: &[],
+};
+
+/// Deciding on messages that are held.
+pub const SETTLE: OperationSpec = OperationSpec {
+    id: "settle",
+    title: "Settle",
+    help: "acks, requeues, rejects or extends messages that are held",
+    risk: Risk::Reversible,
+    permission: "messages:settle",
+    on: Target::Channel,
+    fields: &[],
+};
+
+/// Asking somebody who answers.
+pub const CALL: OperationSpec = OperationSpec {
+    id: "call",
+    title: "Call",
+    help: "sends a request and waits for the replies",
+    risk: Risk::Reversible,
+    permission: "rpc:call",
+    on: Target::Channel,
+    fields: &[],
+};
+
 /// What a system's publish form asks beside key, headers and payload.
 #[derive(Debug, PartialEq, Eq)]
 pub struct PublishSpec {
@@ -101,6 +136,19 @@ pub enum Plan {
     },
     /// A change to the system itself, as its adapter planned it.
     Change(Arc<Change>),
+    /// What becomes of messages that are held.
+    Settle {
+        address: Address,
+        hold: HoldId,
+        tickets: Vec<Ticket>,
+        settlement: Settlement,
+    },
+    /// A request, and how long replies are waited for.
+    Call {
+        address: Address,
+        request: Box<Outgoing>,
+        wait: Duration,
+    },
 }
 
 /// What is asked for: an operation, on what, with which arguments. From it an adapter makes a [`Change`].
@@ -200,6 +248,8 @@ impl Plan {
         match self {
             Self::Publish { .. } => &PUBLISH,
             Self::Change(change) => change.request.spec,
+            Self::Settle { .. } => &SETTLE,
+            Self::Call { .. } => &CALL,
         }
     }
 
@@ -208,12 +258,18 @@ impl Plan {
         match self {
             Self::Publish { .. } => PUBLISH.risk,
             Self::Change(change) => change.risk.max(change.request.spec.risk),
+            // What is acked or rejected does not come back to its queue.
+            Self::Settle { tickets, settlement, .. } if tickets.len() > 1 && matches!(settlement.effect, Effect::Ack | Effect::Reject) => {
+                Risk::Bulk
+            }
+            Self::Settle { .. } => SETTLE.risk,
+            Self::Call { .. } => CALL.risk,
         }
     }
 
     pub fn address(&self) -> &Address {
         match self {
-            Self::Publish { address, .. } => address,
+            Self::Publish { address, .. } | Self::Settle { address, .. } | Self::Call { address, .. } => address,
             Self::Change(change) => &change.request.address,
         }
     }

@@ -130,6 +130,8 @@ impl Rung {
 fn count(plan: &Plan) -> Rung {
     match plan {
         Plan::Publish { messages, .. } => Rung::Count { number: messages.len() as u64, what: "messages" },
+        Plan::Settle { tickets, .. } => Rung::Count { number: tickets.len() as u64, what: "messages" },
+        Plan::Call { .. } => Rung::Yes,
         Plan::Change(change) => match change.touches.number().filter(|touched| *touched > 0) {
             Some(number) => Rung::Count { number, what: "messages" },
             None => {

@@ -1,6 +1,7 @@
 //! A message as it is looked at: made by the gateway's `ingest` alone, bounded in size, and safe to draw.
 
 use super::address::Address;
+use super::delivery::Ticket;
 use super::message::Message;
 use super::text::SafeText;
 use super::value::Value;
@@ -22,6 +23,17 @@ pub struct MessageView {
     pub message: Message,
     /// Whether `message` holds every byte. If not, copying, editing and sending again fetch it first.
     pub whole: bool,
+}
+
+/// A message of a queue as it is looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeliveryView {
+    pub view: MessageView,
+    /// What it is settled by; `None` for a message that is not held.
+    pub ticket: Option<Ticket>,
+    /// How many times it was given out, this time included, where the system counts.
+    pub deliveries: Option<u64>,
+    pub redelivered: bool,
 }
 
 /// What stands in the value column.

@@ -1,9 +1,10 @@
 //! `execute`: the one way to change anything. Checks, writes down the intent, runs, writes down the outcome.
 
+use super::fanout::{Fanout, Outcomes, overall};
 use super::{Gateway, cannot};
 use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::message::Outgoing;
+use crate::domain::message::{Message, Outgoing};
 use crate::domain::operation::{Change, Done, OperationSpec, PUBLISH, Plan, PublishSpec, Request, Risk};
 use crate::domain::receipt::Receipt;
 use crate::domain::safety::Gate;
@@ -17,8 +18,12 @@ const IN_FLIGHT: usize = 1_000;
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub receipts: Vec<Result<Receipt, Fault>>,
-    /// What became of the parts of a change.
+    /// What became of the parts of a change, or of the messages that were settled.
     pub done: Option<Done>,
+    /// Of a message to a fanout, what became of it at each of its targets; in the order of `receipts`.
+    pub targets: Vec<Outcomes>,
+    /// What was answered to a call.
+    pub replies: Vec<Message>,
 }
 
 impl Outcome {
@@ -62,10 +67,19 @@ impl Gateway {
                 let digest = change.digest();
                 tracing::info!(target: "audit", operation = spec.id, %address, digest, summary = %change.summary, steps = %change.steps, "intent");
             }
+            Plan::Settle { tickets, settlement, .. } => {
+                let (effect, arguments) = (settlement.effect.word(), &settlement.arguments);
+                tracing::info!(target: "audit", operation = spec.id, %address, effect, ?arguments, messages = tickets.len(), "intent");
+            }
+            // Has its own: replies come as they come.
+            Plan::Call { .. } => {}
         }
+        let done = |done: Done| Outcome { done: Some(done), ..Outcome::default() };
         let result = match plan {
             Plan::Publish { address, messages } => self.publish(&address, messages).await,
-            Plan::Change(change) => self.change(&change).await.map(|done| Outcome { receipts: Vec::new(), done: Some(done) }),
+            Plan::Change(change) => self.change(&change).await.map(done),
+            Plan::Settle { hold, tickets, settlement, .. } => self.settle(hold, tickets, settlement).await.map(done),
+            Plan::Call { address, request, wait } => return self.called(&address, *request, wait).await,
         };
         match &result {
             Ok(outcome) => {
@@ -140,7 +154,32 @@ impl Gateway {
         }
     }
 
+    /// One message after another, each to all targets at once; no more after one that did not reach all of them.
+    async fn fan_out(&self, fanout: &Fanout, address: &Address, messages: Vec<Outgoing>) -> Outcome {
+        let mut outcome = Outcome::default();
+        for message in messages {
+            let outcomes = fanout.deliver(&address.within(), &message).await;
+            for (target, result) in &outcomes {
+                match result {
+                    Ok(receipt) => tracing::info!(target: "audit", operation = PUBLISH.id, %address, %target, %receipt, "outcome"),
+                    Err(fault) => tracing::info!(target: "audit", operation = PUBLISH.id, %address, %target, %fault, "outcome"),
+                }
+            }
+            let receipt = overall(&address.to_string(), &outcomes);
+            let failed = receipt.is_err();
+            outcome.receipts.push(receipt);
+            outcome.targets.push(outcomes);
+            if failed {
+                break;
+            }
+        }
+        outcome
+    }
+
     async fn publish(&self, address: &Address, messages: Vec<Outgoing>) -> Result<Outcome, Fault> {
+        if let Some(fanout) = self.fanouts.get(&address.integration) {
+            return Ok(self.fan_out(fanout, address, messages).await);
+        }
         let session = self.whole_session(&address.integration).await?;
         let publish = session.publish.ok_or_else(|| cannot("publish", &address.integration, "publishing"))?;
         let channel = self.named(address)?;

@@ -3,13 +3,18 @@
 //! The console, the commands and other programs use the same [`Gateway`].
 
 mod arming;
+pub mod call;
 pub mod execute;
+pub mod fanout;
 pub mod filter;
 pub mod find;
+pub mod follow;
 pub mod history;
+pub mod hold;
 pub mod ingest;
 pub mod lag;
 pub mod live;
+mod prefix;
 pub mod process;
 pub mod rates;
 pub mod supervisor;
@@ -24,8 +29,10 @@ use crate::domain::health::Link;
 use crate::domain::operation::Risk;
 use crate::domain::safety::{Gate, Safety};
 use arming::Arming;
+use fanout::Fanout;
 use ingest::Ingest;
 use rates::Rates;
+use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use supervisor::Supervised;
@@ -38,8 +45,10 @@ pub struct Gateway {
     pub safety: Safety,
     arming: Arming,
     supervised: Vec<Supervised>,
+    fanouts: HashMap<Arc<str>, Arc<Fanout>>,
     rates: Mutex<Rates>,
     pasts: Mutex<lag::Pasts>,
+    holds: Mutex<hold::Holds>,
     next_view: Arc<AtomicU64>,
 }
 
@@ -47,15 +56,27 @@ impl Gateway {
     /// Starts to connect every integration of the profile, each by itself; returns at once.
     pub fn open(profile: Profile, read_only: bool) -> Self {
         let safety = if read_only { profile.safety.read_only() } else { profile.safety };
-        let start = |integration: &Integration| Supervised::start(integration.clone(), safety.is_read_only());
-        let supervised = profile.integrations.iter().map(start).collect();
+        let read_only = safety.is_read_only();
+        let is_fanout = |integration: &&Integration| integration.system == fanout::TYPE;
+        let connections = profile.integrations.iter().filter(|integration| !is_fanout(integration));
+        let mut supervised: Vec<Supervised> = connections.map(|one| Supervised::start(one.clone(), read_only)).collect();
+        let mut fanouts = HashMap::new();
+        for integration in profile.integrations.iter().filter(is_fanout) {
+            let fanout = Arc::new(Fanout::new(integration, &supervised));
+            fanouts.insert(integration.name.clone(), fanout.clone());
+            supervised.push(Supervised::of(fanout, integration.clone(), read_only));
+        }
+        let place = |one: &Supervised| profile.integrations.iter().position(|integration| integration.name == one.integration.name);
+        supervised.sort_by_key(place);
         Self {
             profile,
             safety,
             arming: Arming::default(),
             supervised,
+            fanouts,
             rates: Mutex::default(),
             pasts: Mutex::default(),
+            holds: Mutex::default(),
             next_view: Arc::default(),
         }
     }
@@ -119,7 +140,8 @@ impl Gateway {
     /// The integration is not in the profile, or its system has no channels of the kind that the address says.
     pub fn named(&self, address: &Address) -> Result<Arc<str>, Fault> {
         let supervised = self.supervised(&address.integration)?;
-        let Some((kind, adapter)) = address.kind.zip(supervised.adapter) else { return Ok(address.channel.clone()) };
+        // A fanout leaves it to its targets.
+        let Some((kind, adapter)) = address.kind.zip(supervised.adapter) else { return Ok(address.within()) };
         if !adapter.kinds.contains(&kind) {
             return Err(Fault::new(Kind::Usage, "find channel", address.to_string(), format!("{} has no {kind}", adapter.title))
                 .next(format!("its channels are of the kind: {}", adapter.kinds.join(", "))));
@@ -137,8 +159,9 @@ impl Gateway {
         self.session(integration).await?.history.ok_or_else(|| cannot("read", integration, "history"))
     }
 
-    /// Ends every connection, after what is being written has been written.
+    /// Ends every connection, after what is held was given back and what is being written has been written.
     pub async fn shutdown(&self) {
+        self.release_all().await;
         for supervised in &self.supervised {
             supervised.shutdown().await;
         }

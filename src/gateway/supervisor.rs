@@ -1,6 +1,8 @@
 //! One integration's connection: connect, check, reconnect with backoff, shut down. Each runs by itself, so that one that
 //! hangs stalls nobody.
 
+use super::fanout::Fanout;
+use super::prefix;
 use crate::adapters::session::Session;
 use crate::adapters::wirelog::WireLog;
 use crate::adapters::{self, Adapter};
@@ -49,6 +51,21 @@ impl Supervised {
         };
         let task = tokio::spawn(supervisor.run(adapter));
         Self { title: adapter.map_or("unknown", |a| a.title), adapter, integration, log, link, session, offers, doubt, task }
+    }
+
+    /// A fanout over other connections.
+    pub(super) fn of(fanout: Arc<Fanout>, integration: Integration, read_only: bool) -> Self {
+        let (link_in, link) = watch::channel(Link::Connecting);
+        let (session_in, session) = watch::channel(None);
+        let task = tokio::spawn(fanout.follow(link_in, session_in, read_only));
+        let (offers, doubt) = (Arc::default(), Arc::default());
+        let (integration, log) = (Arc::new(integration), WireLog::default());
+        Self { title: "Fanout", adapter: None, integration, log, link, session, offers, doubt, task }
+    }
+
+    /// The session, as it comes.
+    pub(super) fn sessions(&self) -> watch::Receiver<Option<Session>> {
+        self.session.clone()
     }
 
     pub(super) fn link(&self) -> watch::Receiver<Link> {
@@ -137,6 +154,10 @@ impl Supervisor {
             // Set once: this is the only place, and it is passed once.
             let _ = self.offers.set(manage.operations());
         }
+        let session = match &self.integration.topic_prefix {
+            Some(prefix) => prefix::under(session, prefix),
+            None => session,
+        };
         let session = if self.read_only { session.read_only() } else { session };
         self.session.send_replace(Some(session.clone()));
         self.watch(&session).await;

@@ -30,7 +30,8 @@ pub(super) struct Asked {
 
 impl Core {
     pub(super) fn new(lanes: Lanes, opener: Opener, width: u16, height: u16, opening: bool, terminal: bool) -> Self {
-        let (model, effects) = Model::new(Start { now: now(), zone: jiff::tz::TimeZone::system(), width, height, opening });
+        let (model, effects) =
+            Model::new(Start { now: now(), zone: jiff::tz::TimeZone::system(), width, height, opening, seed: fastrand::u64(..) });
         let mut core = Self { model, asked: Asked::default(), performer: Performer::new(lanes, opener, terminal) };
         core.perform(effects);
         core

@@ -2,10 +2,10 @@
 
 use super::groups::{self, GroupFocus};
 use super::lanes::{Arrival, Lanes};
-use super::{First, export, open};
+use super::{First, export, follow, open, received};
 use crate::adapters::wirelog::Exchange;
 use crate::app::effect::Copy;
-use crate::app::event::{HistoryUpdate, TailNote, TailUpdate, WireLine};
+use crate::app::event::{HistoryUpdate, Level, TailNote, TailUpdate, WireLine};
 use crate::app::{Effect, Event, TaskId};
 use crate::config::profile::Profile;
 use crate::demo::Demo;
@@ -13,9 +13,10 @@ use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::health::Link;
 use crate::domain::message::Message;
-use crate::domain::operation::{Change, Plan};
+use crate::domain::operation::Plan;
 use crate::domain::position::{Position, Range};
 use crate::domain::redact;
+use crate::domain::text::SafeText;
 use crate::domain::view::{Decoded, MessageView};
 use crate::gateway::Gateway;
 use crate::gateway::execute::Outcome;
@@ -95,6 +96,9 @@ impl Performer {
                 let looked = Looked { addresses, range, limit, filter };
                 self.on_gateway(task, move |gateway, lanes| history(gateway, lanes, task, looked));
             }
+            Effect::Follow { task, view, window } => {
+                self.on_gateway(task, move |gateway, lanes| follow::follow(gateway, lanes, task, view, window));
+            }
             Effect::Describe { task, address } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
                 let result = gateway.describe(&address).await.map(Box::new);
                 lanes.result(Event::Described { task, result }).await;
@@ -105,14 +109,21 @@ impl Performer {
                 lanes.result(Event::Fetched { task, result }).await;
             }),
             Effect::Publish { task, plan } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
-                let result = gateway.execute(plan).await.and_then(Outcome::single);
+                let outcome = gateway.execute(plan).await;
+                if let Some(said) = outcome.as_ref().ok().and_then(targets_said) {
+                    lanes.result(Event::Notice(Level::Info, said)).await;
+                }
+                let result = outcome.and_then(Outcome::single);
                 lanes.result(Event::Published { task, result }).await;
             }),
             Effect::Plan { task, request } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
                 let result = gateway.plan(request).await.map(Arc::new);
                 lanes.result(Event::Planned { task, result }).await;
             }),
-            Effect::Execute { task, change } => self.execute(task, change),
+            Effect::Execute { task, change } => self.uncut(async move |gateway: Arc<Gateway>, lanes: Lanes| {
+                let result = gateway.execute(Plan::Change(change)).await.map(|outcome| outcome.done.unwrap_or_default());
+                lanes.result(Event::Executed { task, result }).await;
+            }),
             Effect::Arm(name) => {
                 if let Some(gateway) = &self.gateway {
                     self.known.push(Event::Armed(gateway.arm(&name, Some(gateway.safety.arm_for))));
@@ -137,6 +148,26 @@ impl Performer {
             Effect::StartDemo => self.start_demo(),
             // The loop's own business: they need the terminal or end the loop.
             Effect::Edit { .. } | Effect::Mouse(_) | Effect::Suspend | Effect::Quit => {}
+            other => self.at_hand(other),
+        }
+    }
+
+    /// What concerns messages at hand.
+    fn at_hand(&mut self, effect: Effect) {
+        match effect {
+            Effect::Hold { task, address, most } => {
+                self.on_gateway(task, move |gateway, lanes| received::hold(gateway, lanes, task, address, most));
+            }
+            Effect::Peek { task, address, most, agreed } => {
+                self.on_gateway(task, move |gateway, lanes| received::peek(gateway, lanes, task, address, most, agreed));
+            }
+            Effect::Call { task, plan } => self.on_gateway(task, move |gateway, lanes| received::call(gateway, lanes, task, plan)),
+            Effect::Settle { task, plan } => self.uncut(move |gateway, lanes| received::settle(gateway, lanes, task, plan)),
+            Effect::Release { task, hold } => self.uncut(async move |gateway: Arc<Gateway>, lanes: Lanes| {
+                let result = gateway.release(hold).await.map(Into::into);
+                lanes.result(Event::Released { task, result }).await;
+            }),
+            _ => {}
         }
     }
 
@@ -215,15 +246,15 @@ impl Performer {
         }
     }
 
-    /// Carries a change out; it goes on when its profile is closed.
-    fn execute(&mut self, task: TaskId, change: Arc<Change>) {
+    /// Runs what changes something: nothing cuts it off, and it goes on when its profile is closed.
+    fn uncut<F, T>(&mut self, work: F)
+    where
+        F: FnOnce(Arc<Gateway>, Lanes) -> T,
+        T: Future<Output = ()> + Send + 'static,
+    {
         let Some(gateway) = self.gateway.clone() else { return };
-        let lanes = self.lanes.clone();
         while self.changes.try_join_next().is_some() {}
-        self.changes.spawn(async move {
-            let result = gateway.execute(Plan::Change(change)).await.map(|outcome| outcome.done.unwrap_or_default());
-            lanes.result(Event::Executed { task, result }).await;
-        });
+        self.changes.spawn(work(gateway, self.lanes.clone()));
     }
 
     fn stop(&mut self, task: TaskId) {
@@ -279,6 +310,12 @@ impl Performer {
             lanes.result(event).await;
         });
     }
+}
+
+/// What became of a message at each target of a fanout, if all of them took it; else the fault says it.
+fn targets_said(outcome: &Outcome) -> Option<SafeText> {
+    let each = outcome.targets.first()?.iter().map(|(name, result)| Some(format!("{name}: {}", result.as_ref().ok()?)));
+    Some(each.collect::<Option<Vec<String>>>()?.join("; ").into())
 }
 
 /// What a message says, with what looks like a credential hidden: screens are seen by others, and recorded.
@@ -355,10 +392,11 @@ async fn tail(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, addresses: Vec<
     }
 }
 
-fn note(note: Note) -> TailNote {
+pub(super) fn note(note: Note) -> TailNote {
     match note {
-        Note::Interrupted { fault, .. } => TailNote::Interrupted(fault),
-        Note::Resumed { lost, .. } => TailNote::Resumed { lost },
+        Note::Interrupted { integration, fault } => TailNote::Interrupted { integration, fault },
+        Note::Resumed { integration, lost } => TailNote::Resumed { integration, lost },
+        Note::Waits { integration, why } => TailNote::Waits { integration, why },
     }
 }
 

@@ -3,12 +3,14 @@
 mod core;
 mod effects;
 mod export;
+mod follow;
 mod groups;
 mod input;
 mod lanes;
 pub mod log;
 mod open;
 pub mod play;
+mod received;
 mod terminal;
 mod watchdog;
 

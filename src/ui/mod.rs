@@ -6,15 +6,21 @@ pub mod theme;
 pub mod widgets;
 
 #[cfg(test)]
+mod envelope_tests;
+#[cfg(test)]
 mod flows;
 #[cfg(test)]
 mod groups_tests;
 #[cfg(test)]
 mod ladder;
 #[cfg(test)]
+mod received_tests;
+#[cfg(test)]
 mod stage;
 #[cfg(test)]
 mod stage_groups;
+#[cfg(test)]
+mod style_tests;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +28,7 @@ use crate::app::layout::{self, Areas};
 use crate::app::model::{Model, Screen};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Position;
-use screens::{channels, groups, notices, overview, profiles, publish, traffic, wire_log};
+use screens::{channels, groups, notices, overview, profiles, publish, received, traffic, wire_log};
 use theme::{Role, Theme};
 use widgets::chrome;
 use widgets::text::{Canvas, find_hidden};
@@ -48,7 +54,7 @@ pub fn draw(model: &Model, theme: &Theme, buffer: &mut Buffer) -> Option<Positio
 }
 
 fn body(canvas: &mut Canvas, model: &Model, areas: &Areas) -> Option<Position> {
-    let path = traffic::path(model);
+    let path = if model.screen == Screen::Received { received::path(model) } else { traffic::path(model) };
     let address = model.form.as_ref().map_or_else(String::new, |form| form.address.to_string());
     let reading = model.groups.reading.as_ref().map_or_else(String::new, |address| format!("reading {}", address.channel));
     let row_2 = match model.screen {
@@ -59,6 +65,7 @@ fn body(canvas: &mut Canvas, model: &Model, areas: &Areas) -> Option<Position> {
         Screen::Traffic => traffic::crumbs(canvas, model, &path),
         Screen::Groups => groups::crumbs(model, &reading),
         Screen::Publish => publish::crumbs(model, &address),
+        Screen::Received => received::crumbs(canvas, model, &path),
         Screen::WireLog => wire_log::crumbs(model),
         Screen::Notices => notices::crumbs(model),
     };
@@ -79,6 +86,7 @@ fn body(canvas: &mut Canvas, model: &Model, areas: &Areas) -> Option<Position> {
         Screen::Traffic => traffic::draw(canvas, model, areas),
         Screen::Groups => groups::draw(canvas, model, areas.list),
         Screen::Publish => cursor = publish::draw(canvas, model, areas.list).or(cursor),
+        Screen::Received => received::draw(canvas, model, areas),
         Screen::WireLog => wire_log::draw(canvas, model, areas.list),
         Screen::Notices => notices::draw(canvas, model, areas.list),
     }

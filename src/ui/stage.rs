@@ -90,7 +90,7 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn new(width: u16, height: u16, opening: bool) -> Self {
-        let start = Start { now: NOW, zone: jiff::tz::TimeZone::UTC, width, height, opening };
+        let start = Start { now: NOW, zone: jiff::tz::TimeZone::UTC, width, height, opening, seed: 7 };
         let (model, effects) = Model::new(start);
         Self { model, effects }
     }
@@ -144,6 +144,11 @@ impl Stage {
                 | Effect::Plan { task, .. }
                 | Effect::Execute { task, .. }
                 | Effect::ExportChannel { task, .. }
+                | Effect::Hold { task, .. }
+                | Effect::Peek { task, .. }
+                | Effect::Call { task, .. }
+                | Effect::Settle { task, .. }
+                | Effect::Release { task, .. }
                 | Effect::Publish { task, .. } => Some(*task),
                 _ => None,
             })

@@ -2,7 +2,6 @@
 
 pub mod confluent;
 pub mod detect;
-pub mod envelope;
 pub mod hex;
 pub mod json;
 pub mod lines;

@@ -1,9 +1,12 @@
-//! A whole system in memory, for tests and faults: logs with partitions that can be listed, tailed, read and written, and that can
+//! A whole system in memory, for tests and faults: logs with partitions that can be listed, tailed, read and written, queues that
+//! are held and settled, services that answer; all of it can
 //! refuse, hang, dawdle, break off, forget and rot on command. Its clock is tokio's, so that a paused clock makes it deterministic.
 
 mod groups;
 mod manage;
+mod queue;
 mod read;
+mod service;
 mod state;
 mod tail;
 mod transact;
@@ -67,18 +70,42 @@ impl Memory {
         Self { state: Arc::new(Mutex::new(State::new(integration))), changes: watch::Sender::new(0) }
     }
 
-    /// The system of a profile, with the channels of its setting `topics = "orders:3, audit:1"`.
+    /// The system of a profile, with the channels of its settings: `topics = "orders:3, audit:1"` with their partitions,
+    /// `queues = "tasks:5"` with as many messages made up, `services = "echo"`, and `patience = "30"`, the seconds that a message of
+    /// a queue may be held.
     fn of(integration: Integration) -> Result<Self, Fault> {
-        let topics = integration.settings.get("topics").map(|setting| setting.value.expose().to_owned()).unwrap_or_default();
+        let said = |name: &str| integration.settings.get(name).map(|setting| setting.value.expose().to_owned()).unwrap_or_default();
+        let (topics, queues, services, patience) = (said("topics"), said("queues"), said("services"), said("patience"));
         let memory = Self::with(integration);
-        for topic in topics.split(',').map(str::trim).filter(|topic| !topic.is_empty()) {
-            let (name, partitions) = topic.split_once(':').unwrap_or((topic, "1"));
-            let partitions = partitions.parse().ok().filter(|n| (1..=1_000).contains(n)).ok_or_else(|| {
-                Fault::new(Kind::Usage, "read settings of", "memory", format!("topics: `{topic}` is not NAME:PARTITIONS"))
-            })?;
+        for (name, partitions) in numbered("topics", &topics, 1, 1)? {
             memory.create(name, partitions);
         }
+        for (name, messages) in numbered("queues", &queues, 0, 0)? {
+            memory.queue(name);
+            for n in 1..=messages {
+                memory.publish_now(name, Outgoing { payload: Some(format!("{{\"task\":{n}}}").into()), ..Outgoing::default() });
+            }
+        }
+        for (name, _) in numbered("services", &services, 0, 0)? {
+            memory.service(name);
+        }
+        memory.hold_for(patience.parse().ok().map(Duration::from_secs));
         Ok(memory)
+    }
+
+    /// Adds an empty queue; an existing one stays as it is.
+    pub fn queue(&self, name: &str) {
+        self.change(|state| _ = state.queue(name));
+    }
+
+    /// Adds a service.
+    pub fn service(&self, name: &str) {
+        self.change(|state| state.services.insert(name.into()));
+    }
+
+    /// How long a message of a queue may be held before it goes back by itself; `None`: for ever.
+    pub fn hold_for(&self, patience: Option<Duration>) {
+        self.change(|state| state.patience = patience);
     }
 
     /// Adds an empty channel; an existing one stays as it is.
@@ -92,7 +119,10 @@ impl Memory {
         Session {
             tail: Some(handle.clone()),
             history: Some(handle.clone()),
+            peek: Some(handle.clone()),
             groups: Some(handle.clone()),
+            hold: Some(handle.clone()),
+            call: Some(handle.clone()),
             publish: Some(handle.clone()),
             manage: Some(handle.clone()),
             transact: Some(handle.clone()),
@@ -100,9 +130,12 @@ impl Memory {
         }
     }
 
-    /// Stores a message at once, whatever the trouble, creating the channel (one partition) if there is none.
+    /// Stores a message at once, whatever the trouble, creating the channel (one partition) if there is none; a queue has no positions.
     pub fn publish_now(&self, channel: &str, message: Outgoing) -> Position {
         self.change(|state| {
+            if state.enqueue(channel, &message) {
+                return Position::Arrival(0);
+            }
             state.create(channel, 1);
             state.store(channel, None, message)
         })
@@ -120,7 +153,12 @@ impl Memory {
 
     /// Puts the system in trouble until [`Memory::heal`]; a later trouble replaces an earlier one.
     pub fn fault(&self, trouble: Trouble) {
-        self.change(|state| state.trouble = Some(trouble));
+        self.change(|state| {
+            if trouble == Trouble::Cut {
+                state.cut();
+            }
+            state.trouble = Some(trouble);
+        });
     }
 
     /// Ends the trouble. What was forbidden, deleted or damaged stays so.
@@ -152,6 +190,11 @@ impl Memory {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A change that nobody waits for.
+    fn quietly<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.state())
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let out = change(&mut self.state());
         self.changes.send_modify(|count| *count += 1);
@@ -177,6 +220,17 @@ impl Memory {
             }
         }
     }
+}
+
+/// Reads `NAME:NUMBER, NAME, …`; a number left out is `default`.
+fn numbered<'t>(setting: &str, text: &'t str, default: usize, least: usize) -> Result<Vec<(&'t str, usize)>, Fault> {
+    let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    let wrong = |entry| Fault::new(Kind::Usage, "read settings of", "memory", format!("{setting}: `{entry}` is not NAME:NUMBER"));
+    let read = |entry: &'t str| match entry.split_once(':') {
+        None => Ok((entry, default)),
+        Some((name, number)) => Ok((name, number.parse().ok().filter(|n| (least..=1_000).contains(n)).ok_or_else(|| wrong(entry))?)),
+    };
+    entries.map(read).collect()
 }
 
 fn gone(op: &'static str, target: &str) -> Fault {

@@ -31,6 +31,9 @@ impl Inspect for Memory {
     async fn describe(&self, channel: &str) -> Result<Description, Fault> {
         self.pass("describe", channel).await?;
         let state = self.state();
+        if let Some(description) = state.described(channel) {
+            return Ok(description);
+        }
         let parts = state.parts("describe", channel)?;
         let rows = parts.iter().enumerate();
         let rows = rows.map(|(number, part)| vec![number.to_string().into(), part.start.to_string().into(), part.end().to_string().into()]);

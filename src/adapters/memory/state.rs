@@ -2,6 +2,7 @@
 
 use super::Trouble;
 use super::groups::StoredGroup;
+use super::queue::Queue;
 use crate::config::profile::Integration;
 use crate::domain::channel::{Attribute, Caps, Channel};
 use crate::domain::fault::{Fault, Kind};
@@ -11,6 +12,7 @@ use crate::domain::position::{Bound, Position};
 use crate::domain::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// 2026-02-05T10:00:00Z.
@@ -24,6 +26,13 @@ pub(super) struct State {
     pub(super) damaged: BTreeSet<(Arc<str>, i32, i64)>,
     pub(super) groups: BTreeMap<Arc<str>, StoredGroup>,
     pub(super) forbidden_groups: BTreeSet<Arc<str>>,
+    pub(super) queues: BTreeMap<Arc<str>, Queue>,
+    pub(super) services: BTreeSet<Arc<str>>,
+    /// How long a message of a queue may be held.
+    pub(super) patience: Option<Duration>,
+    /// Counts the connections: tickets of one that was cut are lost.
+    pub(super) epoch: u64,
+    pub(super) next_ticket: u64,
     /// Where an open transaction begins in a partition.
     pub(super) open: BTreeMap<(Arc<str>, i32), i64>,
     /// How often each name of transactions was begun: only the last one may go on.
@@ -81,6 +90,11 @@ impl State {
             damaged: BTreeSet::new(),
             groups: BTreeMap::new(),
             forbidden_groups: BTreeSet::new(),
+            queues: BTreeMap::new(),
+            services: BTreeSet::new(),
+            patience: None,
+            epoch: 1,
+            next_ticket: 0,
             open: BTreeMap::new(),
             names: BTreeMap::new(),
             born: Instant::now(),
@@ -159,9 +173,14 @@ impl State {
         damaged.then(|| Fault::new(Kind::Protocol, "read", target, "the checksum of the batch is wrong"))
     }
 
-    /// Every channel that we may see.
+    /// Every channel that we may see, in the order of their names.
     pub(super) fn list(&self) -> Vec<Channel> {
-        self.channels.iter().filter(|(name, _)| !self.forbidden.contains(*name)).map(|(name, parts)| self.row(name, parts)).collect()
+        let topics = self.channels.iter().map(|(name, parts)| self.row(name, parts));
+        let queues = self.queues.iter().map(|(name, queue)| self.queue_row(name, queue));
+        let services = self.services.iter().map(|name| self.service_row(name));
+        let mut all: Vec<Channel> = topics.chain(queues).chain(services).filter(|row| !self.forbidden.contains(&row.name)).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
     }
 
     pub(super) fn row(&self, name: &Arc<str>, parts: &[Part]) -> Channel {

@@ -31,6 +31,9 @@ impl Publish for Memory {
 
     async fn publish(&self, channel: &str, message: Outgoing) -> Result<Receipt, Fault> {
         self.pass(OP, channel).await?;
+        if self.change(|state| state.enqueue(channel, &message)) {
+            return Ok(Receipt::Routed);
+        }
         let partition = checked_partition(&self.state(), channel, &message)?;
         Ok(Receipt::Stored(self.change(|state| state.store(channel, partition, message))))
     }

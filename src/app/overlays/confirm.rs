@@ -1,5 +1,8 @@
 //! Questions with yes and no.
 
+use crate::domain::address::Address;
+use crate::domain::text::SafeText;
+
 /// What is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Confirm {
@@ -7,4 +10,8 @@ pub enum Confirm {
     Quit { jobs: usize },
     /// Leave the form and lose what was typed?
     Discard,
+    /// Look at a queue although that leaves marks?
+    Peek { address: Address, most: u32, marks: SafeText },
+    /// Give back what was not decided on?
+    Release { address: Address, unsettled: usize },
 }

@@ -5,7 +5,8 @@ use crate::app::editor::Editor;
 use crate::app::effect::TaskId;
 use crate::app::fields::Fields;
 use crate::domain::address::Address;
-use crate::domain::operation::{OperationSpec, Request, Target};
+use crate::domain::delivery::{Effect, HoldId, Settlement, Ticket, Verb};
+use crate::domain::operation::{OperationSpec, Request, SETTLE, Target};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use crossterm::event::KeyEvent;
@@ -27,6 +28,15 @@ pub struct Form {
     pub(crate) origin: Origin,
     /// What is planned, where that does not come from the inputs: taking something back.
     given: Option<Request>,
+    /// What is decided on, where the form is a decision's.
+    pub(crate) settles: Option<Settles>,
+}
+
+/// Messages that a form decides on.
+pub(crate) struct Settles {
+    pub(crate) hold: HoldId,
+    pub(crate) tickets: Vec<Ticket>,
+    pub(crate) verb: &'static Verb,
 }
 
 impl Form {
@@ -42,6 +52,7 @@ impl Form {
             planning: None,
             origin: Origin::New,
             given: None,
+            settles: None,
         }
     }
 
@@ -49,6 +60,22 @@ impl Form {
     pub(crate) fn of(request: Request, origin: Origin) -> Self {
         let (spec, address) = (request.spec, request.address.clone());
         Self { name: None, fields: Fields::new(&[]), origin, given: Some(request), ..Self::new(spec, address) }
+    }
+
+    /// The form of a decision on messages that are held.
+    pub(crate) fn settle(address: Address, hold: HoldId, tickets: Vec<Ticket>, verb: &'static Verb) -> Self {
+        Self { fields: Fields::new(verb.fields), settles: Some(Settles { hold, tickets, verb }), ..Self::new(&SETTLE, address) }
+    }
+
+    /// What it is for, and what that does.
+    pub fn title(&self) -> (&str, &str) {
+        self.settles.as_ref().map_or((self.spec.title, self.spec.help), |settles| (settles.verb.word, settles.verb.help))
+    }
+
+    /// The arguments of the decision, or the input that is wrong.
+    pub(crate) fn settlement(&self, effect: Effect) -> Result<Settlement, (usize, String)> {
+        let values = self.fields.values()?;
+        Ok(Settlement { effect, arguments: values.into_iter().map(|(id, value)| (id.to_owned(), value)).collect() })
     }
 
     /// Inputs that there are.

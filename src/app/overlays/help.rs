@@ -19,7 +19,7 @@ pub fn rows(model: &Model) -> Vec<Row> {
     if !matches!(model.screen, Screen::Welcome | Screen::Publish) {
         groups.push(("Moving", vec![Scope::Moving]));
     }
-    if matches!(model.screen, Screen::Channels | Screen::Traffic | Screen::Groups) {
+    if matches!(model.screen, Screen::Channels | Screen::Traffic | Screen::Groups | Screen::Received) {
         groups.push(("Copy (y)", vec![Scope::CopyMenu]));
         groups.push(("Actions (x)", vec![Scope::ActionMenu]));
     }
@@ -49,6 +49,7 @@ pub fn name(screen: Screen) -> &'static str {
         Screen::Traffic => "Traffic",
         Screen::Groups => "Groups",
         Screen::Publish => "Publish",
+        Screen::Received => "Received",
         Screen::WireLog => "Wire log",
         Screen::Notices => "Notices",
     }

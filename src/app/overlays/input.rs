@@ -33,6 +33,10 @@ pub enum Ask {
     ExportFirst,
     /// The profile's name, to arm it.
     Arm,
+    /// How many messages to receive.
+    Receive,
+    /// How many messages to look at.
+    Peek,
 }
 
 /// A question with an input.
@@ -58,6 +62,8 @@ impl Ask {
             Self::Export => "Export to a file",
             Self::ExportFirst => "Export the whole channel first",
             Self::Arm => "Arm this profile",
+            Self::Receive => "Receive how many messages",
+            Self::Peek => "Look at how many messages",
         }
     }
 
@@ -66,6 +72,8 @@ impl Ask {
             Self::Url => "kafka://host:9092",
             Self::Range => "earliest · end-500 · 3h ago · yesterday 14:00 · @12345 · 3@1042, then perhaps: until now",
             Self::Arm => "type the profile's name, as it stands in the first row",
+            Self::Receive => "nobody else gets them meanwhile; those given back may count as redelivered",
+            Self::Peek => "the first of the queue; they stay there",
             Self::Export | Self::ExportFirst => "one message a line, as `mqdeck tail --json` writes them",
         }
     }

@@ -5,8 +5,9 @@ use crate::app::Model;
 use crate::app::available;
 use crate::app::commands::{COMMANDS, Command, Reason, Scope};
 use crate::app::model::Screen;
-use crate::app::screens::{channels, groups};
+use crate::app::screens::{channels, groups, received};
 use crate::domain::address::Address;
+use crate::domain::delivery::Verb;
 use crate::domain::operation::{OperationSpec, Target};
 
 /// An open menu.
@@ -29,6 +30,8 @@ pub struct Row {
 pub enum Item {
     Command(&'static Command),
     Operation(&'static OperationSpec, Address),
+    /// What can be done with messages that are held.
+    Verb(&'static Verb),
 }
 
 /// The rows of a menu: what means nothing here is left out.
@@ -37,9 +40,17 @@ pub fn rows(model: &Model, scope: Scope) -> Vec<Row> {
     let commands = commands.map(|command| Row { item: Item::Command(command), number: None, available: (command.available)(model) });
     let mut rows: Vec<Row> = commands.filter(|row| row.available != Err(Reason::Absent)).collect();
     if scope == Scope::ActionMenu {
+        // What is to be decided comes first.
+        rows.splice(0..0, decisions(model));
         rows.extend(operations(model));
     }
     rows
+}
+
+/// What can be decided about the messages that are held, in the order of their system.
+fn decisions(model: &Model) -> Vec<Row> {
+    let row = |(at, verb)| Row { item: Item::Verb(verb), number: Some(at as u32 + 1), available: available::settle(model) };
+    received::verbs(model).0.iter().enumerate().map(row).collect()
 }
 
 /// What can be done to the selection, in the order of the adapters: to what is selected first, then to its integration.

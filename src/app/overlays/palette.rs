@@ -8,6 +8,7 @@ use crate::app::model::{Model, Screen};
 use crate::app::overlays::menu;
 use crate::domain::address::Address;
 use crate::domain::operation::OperationSpec;
+use crate::domain::template::{TEMPLATES, Template};
 use crate::domain::text::SafeText;
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ pub struct Palette {
 pub enum Kind {
     Commands,
     Places,
+    /// To publish by.
+    Templates,
 }
 
 /// One row of the palette.
@@ -43,6 +46,7 @@ pub enum Target {
     Channel(Address),
     Operation(&'static OperationSpec, Address),
     Profile(Arc<str>),
+    Template(&'static Template),
 }
 
 impl Target {
@@ -54,6 +58,7 @@ impl Target {
             Self::Screen(_) => "screen",
             Self::Channel(_) => "channel",
             Self::Profile(_) => "profile",
+            Self::Template(template) => template.id,
         }
     }
 }
@@ -64,6 +69,7 @@ pub const SCREENS: &[(Screen, &str)] = &[
     (Screen::Channels, "Channels"),
     (Screen::Traffic, "Traffic"),
     (Screen::Groups, "Groups"),
+    (Screen::Received, "Received"),
     (Screen::Profiles, "Profiles"),
     (Screen::WireLog, "Wire log"),
     (Screen::Notices, "Notices"),
@@ -82,6 +88,7 @@ pub(crate) fn search(model: &Model, kind: Kind, text: &str) -> Vec<Entry> {
     let mut found: Vec<(bool, u32, Entry)> = match kind {
         Kind::Commands => commands(model),
         Kind::Places => places(model),
+        Kind::Templates => templates(),
     }
     .into_iter()
     .filter_map(|entry| pattern.score(entry.label.as_str()).map(|score| (entry.refused.is_some(), u32::MAX - score, entry)))
@@ -134,6 +141,10 @@ fn commands(model: &Model) -> Vec<Entry> {
 /// A command's title where its menu is not on the screen.
 pub fn title(command: &Command) -> String {
     if command.scope == Scope::CopyMenu { format!("Copy: {}", command.title) } else { command.title.to_owned() }
+}
+
+fn templates() -> Vec<Entry> {
+    TEMPLATES.iter().map(|template| Entry { label: template.title.into(), target: Target::Template(template), refused: None }).collect()
 }
 
 fn places(model: &Model) -> Vec<Entry> {

@@ -8,6 +8,7 @@ use crate::app::layout;
 use crate::app::model::Model;
 use crate::app::wrap::words;
 use crate::domain::channel::Table;
+use crate::domain::delivery::Effect;
 use crate::domain::figure;
 use crate::domain::message::Outgoing;
 use crate::domain::operation::{Change, Plan};
@@ -93,6 +94,31 @@ pub fn rows<'a>(model: &Model, plan: &'a Plan, width: u16) -> Vec<Row<'a>> {
             rows
         }
         Plan::Change(change) => change_rows(change, width),
+        Plan::Settle { address, tickets, settlement, .. } => {
+            let mut rows = Vec::new();
+            let many = if tickets.len() == 1 { "" } else { "s" };
+            text(&mut rows, &format!("{} {} message{many} of {address}", settlement.effect.word(), tickets.len()), width, Tone::Strong);
+            rows.extend(settlement.arguments.iter().map(|(id, value)| Row::Text(format!("{id} = {value}"), Tone::Plain)));
+            rows.push(Row::Blank);
+            match settlement.effect {
+                Effect::Ack => fact(&mut rows, "undo", "none: what is acked is gone from its queue", width, Tone::Watch),
+                Effect::Reject => {
+                    fact(&mut rows, "undo", "none: it leaves its queue, for the dead letters where there are any", width, Tone::Watch);
+                }
+                Effect::Requeue => fact(&mut rows, "then", "others may be given it at once", width, Tone::Plain),
+                Effect::Extend => fact(&mut rows, "then", "the system's time to decide begins anew", width, Tone::Plain),
+            }
+            rows
+        }
+        Plan::Call { address, request, wait } => {
+            let mut rows = Vec::new();
+            text(&mut rows, &format!("a request → {address}"), width, Tone::Strong);
+            text(&mut rows, &described(request), width, Tone::Plain);
+            rows.push(Row::Blank);
+            fact(&mut rows, "waits", &format!("{} for replies", figure::duration(*wait)), width, Tone::Plain);
+            fact(&mut rows, "undo", "none: whoever answers acts on it", width, Tone::Watch);
+            rows
+        }
     }
 }
 

@@ -7,15 +7,21 @@ use crate::app::fields::Fields;
 use crate::app::headers;
 use crate::app::model::{Model, Screen};
 use crate::app::overlays::plan::PlanView;
+use crate::app::screens::received;
 use crate::domain::address::Address;
 use crate::domain::message::Outgoing;
 use crate::domain::operation::{Plan, PublishSpec};
+use crate::domain::template::Template;
 use crate::domain::text::is_hidden;
 use crate::domain::time::parse_moment;
 use crate::domain::view::MessageView;
 use bytes::Bytes;
 use crossterm::event::KeyEvent;
 use jiff::Zoned;
+use std::time::Duration;
+
+/// How long replies to a call are waited for, where nobody says.
+const CALL_WAIT: Duration = Duration::from_secs(5);
 
 /// The form.
 pub struct Form {
@@ -33,6 +39,10 @@ pub struct Form {
     /// What is wrong, and in which part.
     pub error: Option<(Part, String)>,
     pub sending: Option<TaskId>,
+    /// It is a request, and replies are waited for.
+    pub calls: bool,
+    /// What a template was filled in with.
+    filled: Option<String>,
     /// Something was typed.
     pub(crate) touched: bool,
 }
@@ -73,7 +83,23 @@ impl Form {
             focus: Part::Value,
             error: None,
             sending: None,
+            calls: false,
+            filled: None,
             touched: false,
+        }
+    }
+
+    /// An empty request.
+    pub(crate) fn call(address: Address) -> Self {
+        Self { calls: true, ..Self::new(address, &received::CALL_SPEC) }
+    }
+
+    /// Whether a template would take nothing away.
+    pub(crate) fn takes_template(&self) -> bool {
+        match &self.value {
+            Body::Missing => true,
+            Body::Text(editor) => editor.is_empty() || self.filled.as_ref() == Some(&editor.text()),
+            Body::Exact(_) => false,
         }
     }
 
@@ -212,6 +238,26 @@ pub(crate) fn open(model: &mut Model, form: Form) {
     model.go(Screen::Publish);
 }
 
+/// Fills the value in by a template, and what it says in headers where the system has them.
+pub(crate) fn fill(model: &mut Model, template: &Template) {
+    let (now, seed) = (model.now, &mut model.seed);
+    let (said, text) = template.filled(now, || Model::random(seed));
+    let Some(form) = model.form.as_mut().filter(|form| form.sending.is_none() && form.takes_template()) else { return };
+    if form.spec.headers {
+        let typed = form.headers.text();
+        let is_said = |line: &&str| said.iter().any(|(name, _)| line.split(':').next().is_some_and(|typed| typed.trim() == *name));
+        let kept = typed.lines().filter(|line| !is_said(line)).map(str::to_owned);
+        let lines: Vec<String> = kept.chain(said.iter().map(|(name, value)| format!("{name}: {value}"))).collect();
+        form.headers = Editor::lines_of(&lines.join("\n"));
+    }
+    form.value = Body::Text(Box::new(Editor::lines_of(&text)));
+    form.filled = Some(text);
+    form.focus = Part::Value;
+    form.error = None;
+    form.touched = true;
+    model.touch();
+}
+
 /// Checks the form and asks for the plan to be confirmed.
 pub(crate) fn review(model: &mut Model) {
     let now = model.now.zoned(&model.zone);
@@ -222,7 +268,13 @@ pub(crate) fn review(model: &mut Model) {
     match form.outgoing(now.as_ref()) {
         Ok(message) => {
             form.error = None;
-            let plan = Plan::Publish { address: form.address.clone(), messages: vec![message] };
+            let address = form.address.clone();
+            let plan = if form.calls {
+                let wait = message.option("wait").and_then(|wait| wait.parse().ok()).map_or(CALL_WAIT, Duration::from_secs);
+                Plan::Call { address, request: Box::new(Outgoing { options: Vec::new(), ..message }), wait }
+            } else {
+                Plan::Publish { address, messages: vec![message] }
+            };
             changes::propose(model, PlanView::new(plan, Origin::New, None));
         }
         Err((part, error)) => {

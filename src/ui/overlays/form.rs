@@ -16,10 +16,10 @@ const NAME: &str = "of what is to be made; empty where the whole system is meant
 pub(super) fn draw(canvas: &mut Canvas, model: &Model, form: &Form) -> Option<Position> {
     let titles = form.fields.specs.iter().map(|field| width(field.title)).max().unwrap_or(0).max(4);
     let hint = if form.is_empty() { "Esc close" } else { "^S plan   Esc close" };
-    let inside = panel::open(canvas, 92, form.len() as u16 + 4, form.spec.title, hint);
+    let inside = panel::open(canvas, 92, form.len() as u16 + 4, form.title().0, hint);
     let (glyph, about) = (canvas.glyphs().crumb, form.address.to_string());
     let used = canvas.put_cut(inside.x, inside.y, inside.width, &about, Role::Strong, Cut::Middle);
-    canvas.put(inside.x + used, inside.y, inside.width.saturating_sub(used), &format!(" {glyph} {}", form.spec.help), Role::Dim);
+    canvas.put(inside.x + used, inside.y, inside.width.saturating_sub(used), &format!(" {glyph} {}", form.title().1), Role::Dim);
     let room = inside.height.saturating_sub(4);
     let first = form.focus.saturating_sub(usize::from(room.max(1)) - 1);
     let mut cursor = None;

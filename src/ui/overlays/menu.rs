@@ -10,6 +10,12 @@ use crate::ui::widgets::panel;
 use crate::ui::widgets::text::Canvas;
 use ratatui::layout::Rect;
 
+/// A system's own word at the beginning of a row.
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
 pub(super) fn draw(canvas: &mut Canvas, model: &Model, menu: Menu) {
     let rows = menu::rows(model, menu.scope);
     let title = if menu.scope == Scope::CopyMenu { "Copy" } else { "Actions" };
@@ -20,6 +26,11 @@ pub(super) fn draw(canvas: &mut Canvas, model: &Model, menu: Menu) {
         let (key, title, help) = match &row.item {
             Item::Command(command) => (keys(canvas, command), command.title.to_owned(), ""),
             // A tenth has no digit: it is chosen by its row.
+            Item::Verb(verb) => {
+                let more = if verb.fields.is_empty() { "" } else { "…" };
+                let number = row.number.map_or_else(String::new, |number| number.to_string());
+                (number, format!("{}{more}", capital(verb.word)), verb.help)
+            }
             Item::Operation(spec, _) => {
                 let number = row.number.filter(|number| *number < 10).map_or_else(String::new, |number| number.to_string());
                 (number, format!("{}…", spec.title), spec.help)

@@ -13,6 +13,7 @@ pub(super) fn draw(canvas: &mut Canvas, palette: &Palette) -> Position {
     let (title, verb) = match palette.kind {
         Kind::Commands => ("Commands", "do"),
         Kind::Places => ("Go to", "go"),
+        Kind::Templates => ("Templates", "fill in"),
     };
     let hint = format!("{} {verb}   Esc close", enter(canvas));
     let wanted = (canvas.area().height / 2).max(8);

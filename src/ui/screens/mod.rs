@@ -6,5 +6,6 @@ pub mod notices;
 pub mod overview;
 pub mod profiles;
 pub mod publish;
+pub mod received;
 pub mod traffic;
 pub mod wire_log;

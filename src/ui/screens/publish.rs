@@ -19,9 +19,9 @@ pub fn crumbs<'a>(model: &'a Model, address: &'a str) -> Crumbs<'a> {
     } else if let Some(origin) = &form.origin {
         (format!("a copy of {origin}, byte for byte"), Role::Dim)
     } else {
-        ("a new message".to_owned(), Role::Dim)
+        ((if form.calls { "a request" } else { "a new message" }).to_owned(), Role::Dim)
     };
-    Crumbs { path: vec!["Publish", address], filter: "", right: vec![right] }
+    Crumbs { path: vec![if form.calls { "Call" } else { "Publish" }, address], filter: "", right: vec![right] }
 }
 
 /// Draws the form; returns where the cursor stands.

@@ -5,6 +5,7 @@ use crate::app::layout::Areas;
 use crate::app::model::Model;
 use crate::app::screens::traffic::detail::{Detail, Part, Row};
 use crate::app::screens::traffic::{Focus, HISTORY_LIMIT, Phase, Source, Traffic, columns};
+use crate::app::wrap::words;
 use crate::domain::figure;
 use crate::domain::text::SafeText;
 use crate::domain::view::{MessageView, Preview};
@@ -19,13 +20,14 @@ use ratatui::layout::{Position, Rect};
 pub fn crumbs<'a>(canvas: &Canvas, model: &'a Model, path: &'a [String]) -> Crumbs<'a> {
     let traffic = &model.traffic;
     let path = if path.is_empty() { vec!["Traffic"] } else { path.iter().map(String::as_str).collect() };
-    let right = if traffic.addresses.is_empty() { Vec::new() } else { status(canvas, model) };
+    let right = if traffic.addresses.is_empty() && !traffic.is_followed() { Vec::new() } else { status(canvas, model) };
     Crumbs { path, filter: &traffic.filter, right }
 }
 
 /// Where the messages come from: integration and channel, or how many of them.
 pub fn path(model: &Model) -> Vec<String> {
     match model.traffic.addresses.as_slice() {
+        [] if model.traffic.is_followed() => vec!["Traffic".to_owned(), followed(model)],
         [] => Vec::new(),
         [one] => {
             let channel = one.kind.map_or_else(|| one.channel.to_string(), |kind| format!("{kind}:{}", one.channel));
@@ -37,6 +39,14 @@ pub fn path(model: &Model) -> Vec<String> {
             if same { vec![first.integration.to_string(), count] } else { vec!["Traffic".to_owned(), count] }
         }
     }
+}
+
+/// What is followed: the first id in full, and how many more.
+fn followed(model: &Model) -> String {
+    let Source::Followed { ids } = &model.traffic.source else { return String::new() };
+    let Some(first) = ids.first() else { return "following".to_owned() };
+    let more = if ids.len() > 1 { format!(" and {} more", ids.len() - 1) } else { String::new() };
+    format!("{} {}{more}", first.kind.word(), SafeText::new(&first.text))
 }
 
 /// How the reading stands, and the exact counts.
@@ -58,7 +68,9 @@ fn status(canvas: &Canvas, model: &Model) -> Vec<(String, Role)> {
         (_, Phase::Starting) => (glyphs.connecting, Role::Connecting, "starting".to_owned()),
         (Source::History { text, .. }, Phase::Ended) => (glyphs.ok, Role::Ok, format!("history from {text}")),
         (Source::History { text, .. }, _) => (glyphs.connecting, Role::Connecting, format!("reading from {text}")),
-        _ if traffic.interrupted.is_some() => (glyphs.watch, Role::Watch, "interrupted".to_owned()),
+        (Source::Followed { .. }, Phase::Ended) => (glyphs.ok, Role::Ok, "searched".to_owned()),
+        (Source::Followed { .. }, _) => (glyphs.connecting, Role::Connecting, "following".to_owned()),
+        _ if !traffic.interrupted.is_empty() => (glyphs.watch, Role::Watch, "interrupted".to_owned()),
         _ if traffic.hold => (glyphs.paused, Role::Paused, format!("held, {} new", figure::count(traffic.held.len() as u64))),
         _ => (glyphs.ok, Role::Ok, "live".to_owned()),
     };
@@ -117,14 +129,25 @@ pub fn banner(canvas: &mut Canvas, model: &Model, area: Rect, cursor: Option<Pos
                 canvas.put(x, area.y, end.saturating_sub(x), only.detail, Role::Dim);
             }
         }
-    } else if let Some((fault, since)) = &model.traffic.interrupted {
+    } else if let Some((integration, (fault, since))) = model.traffic.interrupted.first_key_value() {
         canvas.put(area.x + 1, area.y, 1, glyphs.watch, Role::Watch);
         let next = if fault.next.as_str().is_empty() { String::new() } else { format!(" → {}", fault.next) };
-        let text = format!("No messages for {}, trying again: {}{next}", figure::age(model.now.since(*since)), fault.cause);
+        let from = if several(model) { format!(" from {integration}") } else { String::new() };
+        let text = format!("No messages{from} for {}, trying again: {}{next}", figure::age(model.now.since(*since)), fault.cause);
         canvas.put(area.x + 3, area.y, end.saturating_sub(area.x + 3), &text, Role::Text);
+    } else if let Some((integration, why)) = model.traffic.waits.first_key_value() {
+        canvas.put(area.x + 1, area.y, 1, glyphs.watch, Role::Watch);
+        let from = if several(model) { format!("{integration} waits") } else { "Waits".to_owned() };
+        canvas.put(area.x + 3, area.y, end.saturating_sub(area.x + 3), &format!("{from}: {why}"), Role::Text);
     } else if let Some(said) = model.traffic.said.as_ref().filter(|_| !model.traffic.is_live()) {
         canvas.put(area.x + 1, area.y, end.saturating_sub(area.x + 1), said.as_str(), Role::Dim);
     }
+}
+
+/// Whether the messages come from more than one integration.
+fn several(model: &Model) -> bool {
+    let addresses = &model.traffic.addresses;
+    addresses.iter().any(|address| address.integration != addresses[0].integration)
 }
 
 pub fn draw(canvas: &mut Canvas, model: &Model, areas: &Areas) {
@@ -146,7 +169,7 @@ fn list(canvas: &mut Canvas, model: &Model, area: Rect) {
         return nothing(canvas, model, area);
     }
     let columns = columns(model);
-    let several = traffic.addresses.len() > 1;
+    let several = traffic.several();
     let table = Table::new(Rect { x: area.x, ..area }, &columns);
     table.heading(canvas);
     let first = traffic.list.offset();
@@ -155,7 +178,10 @@ fn list(canvas: &mut Canvas, model: &Model, area: Rect) {
         let selected = traffic.list.row() == Some(first + at);
         let gutter = Gutter { selected, marked: traffic.list.marks.contains(&view.id), state: None };
         // Without the channel column the others stand one to the left.
-        table.row(canvas, at, gutter, |column| cell(view, if several || column == 0 { column } else { column + 1 }, &model.zone));
+        table.row(canvas, at, gutter, |column| match if several || column == 0 { column } else { column + 1 } {
+            1 if traffic.is_followed() => Cell::name(view.address.to_string()),
+            column => cell(view, column, &model.zone),
+        });
     }
     if !traffic.notes.is_empty() || traffic.phase == Phase::Ended || matches!(traffic.phase, Phase::Failed(_)) {
         let y = area.y + 1 + (traffic.window.len() - first).min(table.page()) as u16;
@@ -171,12 +197,17 @@ fn notes(canvas: &mut Canvas, traffic: &Traffic, area: Rect) {
         Phase::Ended if traffic.matched >= HISTORY_LIMIT => {
             lines.push((format!("The first {} are shown; H reads on from another place.", figure::count(HISTORY_LIMIT)), Role::Dim));
         }
+        Phase::Ended if traffic.is_followed() => {
+            lines.push(("Searched an hour before and after the message.   Esc back".to_owned(), Role::Dim));
+        }
         Phase::Ended => lines.push(("The end of what was asked for.   L live   H history".to_owned(), Role::Dim)),
         _ => {}
     }
     lines.extend(traffic.notes.iter().map(|note| (note.as_str().to_owned(), Role::Watch)));
-    for (at, (text, role)) in lines.iter().take(usize::from(area.height)).enumerate() {
-        canvas.put(area.x + 4, area.y + at as u16, area.width.saturating_sub(5), text, *role);
+    let room = usize::from(area.width.saturating_sub(5));
+    let rows = lines.iter().flat_map(|(text, role)| words(text, room).into_iter().map(move |row| (row, role)));
+    for (at, (text, role)) in rows.take(usize::from(area.height)).enumerate() {
+        canvas.put(area.x + 4, area.y + at as u16, area.width.saturating_sub(5), &text, *role);
     }
 }
 
@@ -186,17 +217,25 @@ fn cell<'a>(view: &'a MessageView, column: usize, zone: &TimeZone) -> Cell<'a> {
         1 => Cell::name(&*view.address.channel),
         2 => Cell::new(view.message.position.to_string()).role(Role::Dim),
         3 => view.key.as_ref().map_or_else(Cell::unknown, |key| Cell::name(key.as_str())),
-        _ => match &view.preview {
-            Preview::Tombstone => Cell::new("∅ tombstone").role(Role::Dim),
-            Preview::Empty => Cell::new("\"\" empty").role(Role::Dim),
-            Preview::Text(text) => Cell::new(text.as_str()),
-            Preview::Binary(hex) => Cell::new(hex.as_str()).role(Role::Dim),
-        },
+        _ => value(view),
+    }
+}
+
+/// The value column of a message.
+pub(super) fn value(view: &MessageView) -> Cell<'_> {
+    match &view.preview {
+        Preview::Tombstone => Cell::new("∅ tombstone").role(Role::Dim),
+        Preview::Empty => Cell::new("\"\" empty").role(Role::Dim),
+        Preview::Text(text) => Cell::new(text.as_str()),
+        Preview::Binary(hex) => Cell::new(hex.as_str()).role(Role::Dim),
     }
 }
 
 fn nothing(canvas: &mut Canvas, model: &Model, area: Rect) {
     let traffic = &model.traffic;
+    if traffic.is_followed() {
+        return nothing_followed(canvas, model, area);
+    }
     if traffic.addresses.is_empty() {
         let lines = [
             ("2 lists the channels; Enter on one shows what flows through it, Space marks several.", Role::Dim),
@@ -233,7 +272,21 @@ fn nothing(canvas: &mut Canvas, model: &Model, area: Rect) {
     }
 }
 
-fn detail(canvas: &mut Canvas, area: Rect, pane: &Detail, focused: bool) {
+/// Ids are followed, and nothing was found so far.
+fn nothing_followed(canvas: &mut Canvas, model: &Model, area: Rect) {
+    let traffic = &model.traffic;
+    match &traffic.phase {
+        Phase::Failed(fault) => message::fault(canvas, area, "This cannot be followed.", fault, "Esc back"),
+        Phase::Ended => {
+            let mut lines: Vec<(&str, Role)> = traffic.notes.iter().map(|note| (note.as_str(), Role::Watch)).collect();
+            lines.push(("Esc back", Role::Dim));
+            message::say(canvas, area, None, "No history has a message with one of these ids.", &lines);
+        }
+        _ => message::waiting(canvas, area, "Looking through every integration…", model.now.since(traffic.started)),
+    }
+}
+
+pub(super) fn detail(canvas: &mut Canvas, area: Rect, pane: &Detail, focused: bool) {
     for (at, row) in pane.rows.iter().enumerate().skip(pane.offset).take(usize::from(area.height)) {
         let y = area.y + (at - pane.offset) as u16;
         detail_row(canvas, area, y, row);

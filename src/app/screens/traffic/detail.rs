@@ -2,9 +2,10 @@
 
 use crate::app::headers::notation;
 use crate::app::list::{Step, window};
+use crate::domain::envelope::{self, Envelope};
 use crate::domain::fault::Fault;
 use crate::domain::figure;
-use crate::domain::message::Stamp;
+use crate::domain::message::{Header, Stamp};
 use crate::domain::text::SafeText;
 use crate::domain::value::Value;
 use crate::domain::view::{Decoded, MessageView};
@@ -132,7 +133,7 @@ pub(crate) fn rows(detail: &Detail, width: u16, zone: &TimeZone) -> Vec<Row> {
     match (&detail.decoded, &view.message.payload) {
         (_, None) => build.push(Part::Missing, 0, "value", 9, "∅ tombstone: no payload"),
         (_, Some(payload)) if detail.hex => build.hex(payload),
-        (Some(Ok(decoded)), Some(_)) => build.decoded(decoded),
+        (Some(Ok(decoded)), Some(_)) => build.decoded(decoded, &view.message.headers),
         (Some(Err(fault)), Some(payload)) => {
             build.push(Part::Fault, 0, "", 0, &format!("not decoded: {}", fault.cause));
             build.hex(payload);
@@ -189,7 +190,7 @@ impl Build<'_> {
         }
     }
 
-    fn decoded(&mut self, decoded: &Decoded) {
+    fn decoded(&mut self, decoded: &Decoded, headers: &[Header]) {
         self.blank();
         self.push(Part::Heading, 0, "", 0, &format!("value  {} ({})", decoded.format, decoded.why));
         for note in &decoded.notes {
@@ -197,7 +198,10 @@ impl Build<'_> {
         }
         match &decoded.value {
             None => self.push(Part::Missing, 2, "", 0, "∅ no payload"),
-            Some(value) => self.value(value, "", 0, 2),
+            Some(value) => match envelope::recognise(headers, value) {
+                Some(found) => self.envelope(&found, value),
+                None => self.value(value, "", 0, 2),
+            },
         }
         if self.rows.len() >= TREE_ROWS {
             self.push(
@@ -208,6 +212,22 @@ impl Build<'_> {
                 &format!("only the first {} rows are shown; e opens everything", figure::count(TREE_ROWS as u64)),
             );
         }
+    }
+
+    /// What the message is wrapped in, then what is in it.
+    fn envelope(&mut self, envelope: &Envelope<'_>, whole: &Value) {
+        let width = envelope.facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0).max("envelope".len()) as u16;
+        self.push(Part::Value, 2, "envelope", width, envelope.name);
+        for (name, text) in &envelope.facts {
+            self.push(Part::Value, 2, name, width, text.as_str());
+        }
+        self.blank();
+        let (title, body) = match envelope.body {
+            Some(body) => ("body  (w shows the whole)", body),
+            None => ("body  (the whole)", whole),
+        };
+        self.push(Part::Heading, 0, "", 0, title);
+        self.value(body, "", 0, 2);
     }
 
     fn preview(&mut self, view: &MessageView) {

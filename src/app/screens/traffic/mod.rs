@@ -1,6 +1,7 @@
 //! Traffic: live messages of one or several channels, or a part of their history; a list, and the detail of one message.
 
 pub mod detail;
+pub mod follow;
 pub mod open;
 pub mod window;
 
@@ -11,6 +12,7 @@ use crate::app::jobs::Job;
 use crate::app::list::List;
 use crate::app::model::Model;
 use crate::domain::address::Address;
+use crate::domain::envelope::Id;
 use crate::domain::fault::Fault;
 use crate::domain::figure;
 use crate::domain::position::{Bound, Range};
@@ -19,6 +21,8 @@ use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use crate::domain::view::{Counts, MessageView};
 use detail::Detail;
+use follow::Before;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use window::Window;
@@ -33,6 +37,10 @@ pub enum Source {
     History {
         range: Range,
         text: String,
+    },
+    /// Every message that has one of these ids, from all integrations; none until they are known.
+    Followed {
+        ids: Vec<Id>,
     },
 }
 
@@ -78,12 +86,17 @@ pub struct Traffic {
     /// How far a search through history is, or its closing report.
     pub said: Option<SafeText>,
     pub notes: Vec<SafeText>,
-    pub interrupted: Option<(Fault, Timestamp)>,
+    /// The integrations whose reading is interrupted, why and since when.
+    pub interrupted: BTreeMap<Arc<str>, (Fault, Timestamp)>,
+    /// The integrations in which something holds back what is written already, and what.
+    pub waits: BTreeMap<Arc<str>, SafeText>,
     /// The query that is in force.
     pub filter: String,
     pub list: List<u64>,
     pub detail: Option<Detail>,
     pub focus: Focus,
+    /// What was shown before ids were followed.
+    pub(in crate::app) before: Option<Box<Before>>,
     /// A message that is being fetched whole.
     pub(crate) fetching: Option<TaskId>,
     pub(in crate::app) rate: Rate,
@@ -105,7 +118,7 @@ const SECOND: Duration = Duration::from_secs(1);
 pub fn columns(model: &Model) -> Vec<Column> {
     let traffic = &model.traffic;
     let mut columns = vec![Column::left("time", 12, 12, 2)];
-    if traffic.addresses.len() > 1 {
+    if traffic.several() {
         columns.push(Column::left("channel", 14, 36, 1).grow(3));
     }
     columns.push(Column::left("position", 9, 13, 3));
@@ -129,6 +142,16 @@ impl Traffic {
 
     pub fn selected(&self) -> Option<&Arc<MessageView>> {
         self.view(self.list.row()?)
+    }
+
+    /// Whether ids are followed through every integration.
+    pub fn is_followed(&self) -> bool {
+        matches!(self.source, Source::Followed { .. })
+    }
+
+    /// Whether messages of several channels are shown.
+    pub fn several(&self) -> bool {
+        self.addresses.len() > 1 || self.is_followed()
     }
 
     pub fn is_live(&self) -> bool {
@@ -214,6 +237,9 @@ pub(crate) fn tail(model: &mut Model, task: TaskId, update: TailUpdate) {
     }
     let now = model.now;
     let traffic = &mut model.traffic;
+    if traffic.is_followed() {
+        return follow::seen(model, update);
+    }
     traffic.phase = Phase::Running;
     traffic.counts = update.counts;
     traffic.matched = update.matched;
@@ -223,11 +249,17 @@ pub(crate) fn tail(model: &mut Model, task: TaskId, update: TailUpdate) {
     traffic.measure(now);
     for note in update.notes {
         match note {
-            TailNote::Interrupted(fault) => {
-                let since = traffic.interrupted.take().map_or(now, |(_, since)| since);
-                traffic.interrupted = Some((fault, since));
+            TailNote::Interrupted { integration, fault } => {
+                let since = traffic.interrupted.get(&integration).map_or(now, |(_, since)| *since);
+                traffic.interrupted.insert(integration, (fault, since));
             }
-            TailNote::Resumed { lost } => {
+            TailNote::Waits { integration, why: Some(why) } => {
+                traffic.waits.insert(integration, why);
+            }
+            TailNote::Waits { integration, why: None } => {
+                traffic.waits.remove(&integration);
+            }
+            TailNote::Resumed { integration, lost } => {
                 let (level, text) = match lost {
                     Some(0) => (Level::Info, "Reading goes on, nothing was missed.".to_owned()),
                     Some(n) => {
@@ -235,7 +267,7 @@ pub(crate) fn tail(model: &mut Model, task: TaskId, update: TailUpdate) {
                     }
                     None => (Level::Warning, "Reading goes on; it is unknown whether messages were missed.".to_owned()),
                 };
-                traffic.interrupted = None;
+                traffic.interrupted.remove(&integration);
                 model.notices.say(level, text, now);
             }
         }
@@ -257,6 +289,9 @@ pub(crate) fn history(model: &mut Model, task: TaskId, update: HistoryUpdate) {
     traffic.at_most = update.at_most.or(traffic.at_most);
     traffic.said = update.said.or(traffic.said.take());
     traffic.window.extend(update.views);
+    if traffic.is_followed() {
+        traffic.window.sort();
+    }
     traffic.notes.extend(update.notes);
     traffic.notes.extend(update.faults.iter().map(|fault| SafeText::from(fault.to_string())));
     traffic.measure(now);
@@ -267,7 +302,10 @@ pub(crate) fn history(model: &mut Model, task: TaskId, update: HistoryUpdate) {
     }
     if let Some(end) = update.end {
         let traffic = &mut model.traffic;
-        traffic.task = None;
+        // What has no history is watched on.
+        if !traffic.is_followed() {
+            traffic.task = None;
+        }
         traffic.phase = match end {
             Ok(()) => Phase::Ended,
             Err(fault) => Phase::Failed(fault),

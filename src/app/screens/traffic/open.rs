@@ -94,6 +94,8 @@ pub(crate) fn leave(model: &mut Model) -> bool {
         }
     } else if traffic.detail.take().is_some() {
         // The list keeps its place.
+    } else if traffic.before.is_some() {
+        super::follow::leave(model);
     } else if traffic.hold {
         traffic.run();
     } else {
@@ -108,7 +110,8 @@ pub(crate) fn settle(model: &mut Model) {
     let width = layout::detail_width(model);
     let height = layout::detail_page(model);
     let zone = model.zone.clone();
-    let Some(pane) = &mut model.traffic.detail else { return };
+    let pane = if model.screen == Screen::Received { &mut model.received.detail } else { &mut model.traffic.detail };
+    let Some(pane) = pane else { return };
     if pane.built_for != Some((width, pane.version)) {
         pane.rows = detail::rows(pane, width, &zone);
         pane.built_for = Some((width, pane.version));

@@ -44,6 +44,11 @@ impl Window {
         other.bytes = 0;
     }
 
+    /// Puts the messages in the order of their times; those without one come last.
+    pub(crate) fn sort(&mut self) {
+        self.views.make_contiguous().sort_by_key(|view| (view.message.timestamp.map_or(i64::MAX, |time| time.0), view.id));
+    }
+
     fn push(&mut self, view: Arc<MessageView>) {
         self.bytes += held(&view);
         self.views.push_back(view);

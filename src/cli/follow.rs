@@ -1,0 +1,133 @@
+//! `mqdeck follow`: every message with the same correlation id, trace id or message id, from all integrations, in the order of time.
+
+use super::output::{self, Messages};
+use super::{Connection, duration, usage};
+use crate::domain::address::{Address, parse_message_address};
+use crate::domain::envelope::{self, Id, IdKind};
+use crate::domain::fault::Fault;
+use crate::domain::message::Message;
+use crate::domain::position::{Bound, Position, Range};
+use crate::domain::time::{Timestamp, parse_moment};
+use crate::gateway::Gateway;
+use crate::gateway::filter::Filter;
+use crate::gateway::find::Search;
+use crate::gateway::follow::{REACH, Step, Trail};
+use crate::wire::detect;
+use clap::Args;
+use futures::StreamExt;
+use jiff::Zoned;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Only history is searched; what keeps none, and what could not be looked at, is said on standard error.")]
+pub struct Follow {
+    /// An id as it is, or a message that has ids: `events/orders.created#3@1042`.
+    #[arg(value_name = "ID|ADDRESS#POSITION")]
+    what: String,
+    /// The middle of the time that is searched; the message's own time, or now.
+    #[arg(long, value_name = "TIME")]
+    around: Option<String>,
+    /// How far before and after it: 15m, 1h.
+    #[arg(long, value_name = "DURATION")]
+    reach: Option<String>,
+    /// This many messages of each channel at most.
+    #[arg(long, value_name = "N", default_value_t = crate::gateway::follow::ENOUGH)]
+    limit: u64,
+    /// One JSON object a line, as `mqdeck tail --json` prints messages.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Follow {
+    pub(super) async fn run(&self, connection: &Connection) -> anyhow::Result<ExitCode> {
+        let reach = self.reach.as_deref().map_or(Ok(REACH), |text| duration("follow", text))?;
+        let moment = |text: &String| parse_moment(text, &Zoned::now()).map_err(|e| usage("follow", text, e));
+        let around = self.around.as_ref().map(moment).transpose()?;
+        let gateway = connection.open()?;
+        let (ids, when) = self.ids(&gateway).await?;
+        let words: Vec<String> =
+            ids.iter().map(|id| format!("{} {}", id.kind.word(), crate::domain::text::SafeText::new(&id.text))).collect();
+        output::note(&format!("following {}", words.join(", ")));
+        let now = Timestamp(jiff::Timestamp::now().as_millisecond());
+        let trail = Trail { limit: self.limit, ..Trail::around(ids, around.or(when).unwrap_or(now), reach) };
+        let names: Vec<Address> = gateway.integrations().map(|(name, _)| Address::new(name, "")).collect();
+        let mut messages = Messages::new(&gateway, &names, self.json)?;
+        messages.say_channels();
+        let (found, whole) = tokio::select! {
+            found = search(&gateway, trail) => found?,
+            _ = super::interrupted() => return Ok(ExitCode::FAILURE),
+        };
+        for (integration, message) in &found {
+            messages.print(integration, message)?;
+        }
+        messages.out.flush()?;
+        gateway.shutdown().await;
+        Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// The ids of a message with its time, or the id that was given; it may be of any kind.
+    async fn ids(&self, gateway: &Gateway) -> Result<(Vec<Id>, Option<Timestamp>), Fault> {
+        let message = parse_message_address(&self.what).ok().and_then(|(address, position)| Some((address, position?)));
+        let Some((address, position)) = message else {
+            let kinds = [IdKind::Correlation, IdKind::Trace, IdKind::Message];
+            return Ok((kinds.map(|kind| Id { kind, text: self.what.clone() }).to_vec(), None));
+        };
+        let message = fetch(gateway, address, position).await?;
+        let missing = || usage("follow", &self.what, "there is no such message").next("its position is read back with mqdeck tail --json");
+        let message = message.ok_or_else(missing)?;
+        let decoded = detect::decode(message.payload.as_deref(), &message.headers, &[]);
+        let ids = envelope::ids(&message.headers, decoded.value.as_ref());
+        if ids.is_empty() {
+            return Err(usage("follow", &self.what, "this message has no correlation id, no trace id and no message id"));
+        }
+        Ok((ids, message.timestamp))
+    }
+}
+
+/// The message at a position.
+async fn fetch(gateway: &Gateway, address: Address, position: Position) -> Result<Option<Message>, Fault> {
+    let range = Range { start: Bound::At(position), end: Bound::Latest };
+    let mut finding = gateway.find(Search { range, limit: Some(1), ..Search::new(vec![address], Filter::parse("")?) }).await?;
+    while let Some(found) = finding.next().await {
+        if let Some((_, message)) = found.messages.into_iter().next() {
+            return Ok(Some(message).filter(|message| message.position == position));
+        }
+    }
+    Ok(None)
+}
+
+/// Integrations with their messages.
+type Found = Vec<(Arc<str>, Message)>;
+
+/// Everything that was found, in the order of time; and whether everything could be read.
+async fn search(gateway: &Gateway, trail: Trail) -> Result<(Found, bool), Fault> {
+    let mut steps = gateway.follow(&trail)?;
+    let (mut found, mut channels, mut scanned, mut whole) = (Vec::new(), 0, 0, true);
+    while let Some(step) = steps.next().await {
+        match step {
+            Step::Begins { live, .. } => {
+                for address in live {
+                    output::note(&format!("not looked at: {address}: it keeps no history"));
+                }
+            }
+            Step::Failed { address, fault } => {
+                whole = false;
+                output::note(&format!("not looked at: {address}: {fault}"));
+            }
+            Step::Unseen { place, why } => output::note(&format!("not looked at: {place}: {why}")),
+            Step::Searched { messages, report, notes, faults, address } => {
+                channels += 1;
+                scanned += report.counts.scanned;
+                whole &= faults.is_empty();
+                for said in notes.iter().map(|note| format!("{address}: {note}")).chain(faults.iter().map(ToString::to_string)) {
+                    output::note(&said);
+                }
+                found.extend(messages);
+            }
+        }
+    }
+    found.sort_by_key(|(_, message): &(Arc<str>, Message)| message.timestamp);
+    output::note(&format!("{} found in {channels} channels, {scanned} messages looked at", found.len()));
+    Ok((found, whole))
+}

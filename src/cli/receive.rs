@@ -1,0 +1,303 @@
+//! `mqdeck receive`: messages of a queue, held until it is decided on them: by a flag for each as it comes, by a person for any of
+//! them, or by nobody; then they go back.
+
+use super::output::{self, Messages, is_terminal};
+use super::{Connection, argument, duration, usage};
+use crate::domain::address::Address;
+use crate::domain::delivery::{Delivery, Effect, Settlement, Ticket};
+use crate::domain::fault::Fault;
+use crate::domain::figure;
+use crate::domain::operation::{Done, Plan};
+use crate::gateway::Gateway;
+use crate::gateway::hold::{Held, Taken};
+use clap::Args;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Unsettled messages at a time, where they are decided on as they come.
+const AT_ONCE: u32 = 100;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Without a decision they are shown and go back; in a terminal it is asked what is to become of them.")]
+pub struct Receive {
+    /// Queue to receive from: `rabbit/tasks`.
+    address: Address,
+    /// Arguments of the decision, by the system's own fields: `reason=broken`, `delay=30`.
+    #[arg(value_name = "FIELD=VALUE")]
+    fields: Vec<String>,
+    /// This many messages at most.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+    /// Ends when nothing has come for so long.
+    #[arg(long, value_name = "DURATION", default_value = "2s")]
+    wait: String,
+    /// Done: each message is gone once its line was printed.
+    #[arg(long, group = "decision")]
+    ack: bool,
+    /// Back to the queue, for somebody else.
+    #[arg(long, group = "decision", alias = "nack")]
+    requeue: bool,
+    /// Refused for good: to the dead letters where there are any.
+    #[arg(long, group = "decision")]
+    reject: bool,
+    /// One JSON object a line, as `mqdeck tail --json` prints messages; the default without a terminal.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What became of the messages.
+#[derive(Default)]
+struct Tally {
+    received: u32,
+    settled: u32,
+    failed: u32,
+}
+
+impl Receive {
+    pub(super) async fn run(&self, connection: &Connection) -> anyhow::Result<ExitCode> {
+        let wait = duration("receive", &self.wait)?;
+        let gateway = connection.open()?;
+        let decision = self.decision()?;
+        if let Some(settlement) = &decision {
+            // A mistake is found before anything is taken.
+            settlement.check(gateway.verbs(&self.address).await?).map_err(|e| usage("receive", &self.address.to_string(), e))?;
+        }
+        let asks = decision.is_none() && is_terminal() && output::can_ask();
+        let mut messages = Messages::new(&gateway, std::slice::from_ref(&self.address), self.json || !is_terminal())?;
+        let most = if decision.is_some() { self.limit.min(AT_ONCE) } else { self.limit };
+        let mut held = gateway.hold(&self.address, most, self.limit.into()).await?;
+        let mut tally = Tally::default();
+        let result = match decision {
+            Some(settlement) => self.decided(&gateway, &mut held, &mut messages, wait, &settlement, &mut tally).await,
+            None => self.looked(&gateway, &mut held, &mut messages, wait, asks, &mut tally).await,
+        };
+        let released = gateway.release(held.id).await;
+        gateway.shutdown().await;
+        messages.out.flush().or_else(|error| if result.is_err() { Ok(()) } else { Err(error) })?;
+        result?;
+        let settled = if tally.settled > 0 { format!(", {} settled", tally.settled) } else { String::new() };
+        let failed = if tally.failed > 0 { format!(", {} could not be settled", tally.failed) } else { String::new() };
+        output::note(&format!("{} received{settled}{failed}; {}", tally.received, released?));
+        Ok(if tally.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+
+    fn decision(&self) -> Result<Option<Settlement>, Fault> {
+        let effect = match (self.ack, self.requeue, self.reject) {
+            (true, ..) => Effect::Ack,
+            (_, true, _) => Effect::Requeue,
+            (.., true) => Effect::Reject,
+            _ if self.fields.is_empty() => return Ok(None),
+            _ => return Err(usage("receive", &self.fields[0], "a field belongs to a decision").next("add --ack, --requeue or --reject")),
+        };
+        let arguments = self.fields.iter().map(|text| argument("receive", text)).collect::<Result<_, _>>()?;
+        Ok(Some(Settlement { effect, arguments }))
+    }
+
+    /// Each message is printed first and settled then: a reader that is gone loses nothing. As many as are held at a time are taken
+    /// before the first is settled, so that the system does not give out more than is wanted.
+    async fn decided(
+        &self,
+        gateway: &Gateway,
+        held: &mut Held,
+        messages: &mut Messages,
+        wait: Duration,
+        settlement: &Settlement,
+        tally: &mut Tally,
+    ) -> anyhow::Result<()> {
+        while tally.received < self.limit {
+            let mut tickets = Vec::new();
+            let most = (self.limit - tally.received).min(AT_ONCE) as usize;
+            while tickets.len() < most {
+                match next(held, wait).await {
+                    Some(Taken::Message(delivery)) => {
+                        tally.received += 1;
+                        messages.print(&self.address.integration, &delivery.message)?;
+                        messages.out.flush()?;
+                        tickets.extend(delivery.ticket);
+                    }
+                    Some(Taken::Interrupted { fault, lost }) => {
+                        tickets.retain(|ticket| !lost.contains(ticket));
+                        broken(&fault, lost.len(), tally);
+                    }
+                    None => break,
+                }
+            }
+            let ended = tickets.len() < most;
+            if !tickets.is_empty() {
+                self.settle(gateway, held, tickets, settlement.clone(), tally).await?;
+            }
+            if ended {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn looked(
+        &self,
+        gateway: &Gateway,
+        held: &mut Held,
+        messages: &mut Messages,
+        wait: Duration,
+        asks: bool,
+        tally: &mut Tally,
+    ) -> anyhow::Result<()> {
+        let mut unsettled: Vec<Unsettled> = Vec::new();
+        while tally.received < self.limit {
+            let delivery = match next(held, wait).await {
+                Some(Taken::Message(delivery)) => *delivery,
+                Some(Taken::Interrupted { fault, lost }) => {
+                    unsettled.retain(|held| !lost.contains(&held.ticket));
+                    broken(&fault, lost.len(), tally);
+                    continue;
+                }
+                None => break,
+            };
+            tally.received += 1;
+            if asks {
+                let line = messages.text(&self.address.integration, &delivery.message).unwrap_or_default();
+                messages.out.line(&format!("{:>3}  {line}{}", tally.received, again(&delivery)))?;
+            } else {
+                messages.print(&self.address.integration, &delivery.message)?;
+            }
+            messages.out.flush()?;
+            if let Some(ticket) = delivery.ticket {
+                unsettled.push(Unsettled { number: tally.received, ticket, since: Instant::now() });
+            }
+        }
+        while asks && !unsettled.is_empty() {
+            let Some(typed) = output::ask(&prompt(held, &unsettled)).await? else { break };
+            let words: Vec<&str> = typed.split_whitespace().collect();
+            let (effect, rest) = match words.as_slice() {
+                [] => continue,
+                ["leave" | "q" | "quit", ..] => {
+                    let question = format!("{} go back to {}. Leave? [y/N] ", unsettled.len(), self.address);
+                    match output::ask(&question).await?.as_deref().map(str::trim) {
+                        Some("y" | "Y" | "yes") | None => break,
+                        Some(_) => continue,
+                    }
+                }
+                [word, rest @ ..] => match effect(word) {
+                    Some(effect) => (effect, rest),
+                    None => {
+                        output::note("write ack, requeue, reject or extend with numbers (1,3-5) or all, or leave");
+                        continue;
+                    }
+                },
+            };
+            match chosen(rest, &unsettled) {
+                Err(wrong) => output::note(&wrong),
+                Ok((tickets, arguments)) => {
+                    let settlement = Settlement { effect, arguments };
+                    if let Err(wrong) = settlement.check(held.verbs) {
+                        output::note(&wrong);
+                        continue;
+                    }
+                    let done = self.settle(gateway, held, tickets.clone(), settlement, tally).await?;
+                    for (ticket, _) in tickets.iter().zip(done.parts) {
+                        if effect.keeps() {
+                            unsettled.iter_mut().filter(|held| held.ticket == *ticket).for_each(|held| held.since = Instant::now());
+                        } else {
+                            unsettled.retain(|held| held.ticket != *ticket);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle(
+        &self,
+        gateway: &Gateway,
+        held: &Held,
+        tickets: Vec<Ticket>,
+        settlement: Settlement,
+        tally: &mut Tally,
+    ) -> Result<Done, Fault> {
+        let plan = Plan::Settle { address: self.address.clone(), hold: held.id, tickets, settlement };
+        let done = gateway.execute(plan).await?.done.unwrap_or_default();
+        for (part, result) in &done.parts {
+            match result {
+                Ok(_) => tally.settled += 1,
+                Err(fault) => {
+                    tally.failed += 1;
+                    output::note(&format!("{part}: {fault}"));
+                }
+            }
+        }
+        Ok(done)
+    }
+}
+
+/// A message that a person has not decided on.
+struct Unsettled {
+    number: u32,
+    ticket: Ticket,
+    since: Instant,
+}
+
+/// The next message; `None` when nothing has come for long enough, or when it is enough.
+async fn next(held: &mut Held, wait: Duration) -> Option<Taken> {
+    tokio::select! {
+        next = tokio::time::timeout(wait, held.next()) => next.ok().flatten(),
+        _ = super::interrupted() => None,
+    }
+}
+
+/// Says that the connection broke, and what was lost with it.
+fn broken(fault: &Fault, lost: usize, tally: &mut Tally) {
+    output::note(&fault.to_string());
+    if lost > 0 {
+        tally.failed += u32::try_from(lost).unwrap_or(u32::MAX);
+        output::note(&format!("{lost} of those shown were lost with the connection: the system has given them back"));
+    }
+}
+
+/// How often a message was given out, where it was before.
+fn again(delivery: &Delivery) -> String {
+    match (delivery.redelivered, delivery.deliveries) {
+        (true, Some(times)) => format!("  (redelivered, {times} times given out)"),
+        (true, None) => "  (redelivered)".to_owned(),
+        (false, _) => String::new(),
+    }
+}
+
+fn prompt(held: &Held, unsettled: &[Unsettled]) -> String {
+    let verbs: Vec<&str> = held.verbs.iter().map(|verb| verb.effect.word()).collect();
+    let oldest = unsettled.iter().map(|held| held.since.elapsed()).max().unwrap_or_default();
+    let left = match held.patience {
+        None => String::new(),
+        Some(patience) if oldest >= patience => ", the time of the first is over".to_owned(),
+        Some(patience) => format!(", {} left", figure::duration(patience.saturating_sub(oldest))),
+    };
+    format!("{} unsettled{left}; {} NUMBERS|all, or leave: ", unsettled.len(), verbs.join(", "))
+}
+
+fn effect(word: &str) -> Option<Effect> {
+    let word = if word == "nack" { "requeue" } else { word };
+    [Effect::Ack, Effect::Requeue, Effect::Reject, Effect::Extend].into_iter().find(|effect| effect.word() == word)
+}
+
+/// What `1,3-5 reason=broken` means.
+#[expect(clippy::type_complexity, reason = "tickets and arguments of one line")]
+fn chosen(words: &[&str], unsettled: &[Unsettled]) -> Result<(Vec<Ticket>, Vec<(String, String)>), String> {
+    let (fields, numbers): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| word.contains('='));
+    let arguments = fields.into_iter().filter_map(|field| field.split_once('=')).map(|(id, value)| (id.to_owned(), value.to_owned()));
+    let mut tickets = Vec::new();
+    for piece in numbers.iter().flat_map(|word| word.split(',')).filter(|piece| !piece.is_empty()) {
+        let (from, to) = piece.split_once('-').unwrap_or((piece, piece));
+        let (from, to) = match (piece, from.parse::<u32>(), to.parse::<u32>()) {
+            ("all", ..) => (1, u32::MAX),
+            (_, Ok(from), Ok(to)) => (from, to),
+            _ => return Err(format!("`{piece}` is no number, no range and not `all`")),
+        };
+        let found = unsettled.iter().filter(|held| (from..=to).contains(&held.number)).map(|held| held.ticket);
+        let before = tickets.len();
+        tickets.extend(found);
+        if tickets.len() == before {
+            return Err(format!("nothing unsettled has the number {piece}"));
+        }
+    }
+    if tickets.is_empty() { Err("say which: numbers, or `all`".to_owned()) } else { Ok((tickets, arguments.collect())) }
+}

@@ -1,0 +1,78 @@
+//! Calling: a request to whoever serves a channel, and the replies as they come.
+
+use super::execute::Outcome;
+use super::{Gateway, cannot};
+use crate::domain::address::Address;
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::message::{Message, Outgoing};
+use crate::domain::operation::CALL;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use std::time::Duration;
+
+/// How long replies are waited for where nobody says otherwise.
+pub const WAIT: Duration = Duration::from_secs(5);
+/// Replies that a plan collects, at most.
+const COLLECTED: usize = 1_000;
+
+impl Gateway {
+    /// Sends a request. Replies come until the last one that can come, or `wait` after the request; that none came is an error.
+    pub async fn call(
+        &self,
+        address: &Address,
+        request: Outgoing,
+        wait: Duration,
+    ) -> Result<BoxStream<'static, Result<Message, Fault>>, Fault> {
+        self.permit(CALL.risk, address)?;
+        let session = self.whole_session(&address.integration).await?;
+        let (call, channel) = (session.call.ok_or_else(|| cannot("call", &address.integration, "calls"))?, self.named(address)?);
+        let bytes = request.payload.as_ref().map_or(0, bytes::Bytes::len);
+        tracing::info!(target: "audit", operation = CALL.id, %address, bytes, wait = wait.as_secs(), "intent");
+        let replies = call.call(&channel, request, wait).await.inspect_err(|fault| {
+            tracing::info!(target: "audit", operation = CALL.id, %address, %fault, "outcome");
+        })?;
+        let seen = Seen { replies: Some(replies), address: address.clone(), wait, count: 0, faults: 0 };
+        Ok(stream::unfold(seen, next).boxed())
+    }
+
+    pub(super) async fn called(&self, address: &Address, request: Outgoing, wait: Duration) -> Result<Outcome, Fault> {
+        let mut replies = self.call(address, request, wait).await?.take(COLLECTED);
+        let mut outcome = Outcome::default();
+        while let Some(reply) = replies.next().await {
+            outcome.replies.push(reply?);
+        }
+        Ok(outcome)
+    }
+}
+
+/// A call under way, counted for its end.
+struct Seen {
+    replies: Option<BoxStream<'static, Result<Message, Fault>>>,
+    address: Address,
+    wait: Duration,
+    count: u64,
+    faults: u64,
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        let (address, replies, faults) = (&self.address, self.count, self.faults);
+        tracing::info!(target: "audit", operation = CALL.id, %address, replies, faults, "outcome");
+    }
+}
+
+async fn next(mut seen: Seen) -> Option<(Result<Message, Fault>, Seen)> {
+    if let Some(reply) = seen.replies.as_mut()?.next().await {
+        seen.count += u64::from(reply.is_ok());
+        seen.faults += u64::from(reply.is_err());
+        return Some((reply, seen));
+    }
+    seen.replies = None;
+    if seen.count + seen.faults > 0 {
+        return None;
+    }
+    seen.faults = 1;
+    let cause = format!("nobody answered within {}", crate::domain::figure::duration(seen.wait));
+    let fault = Fault::new(Kind::Timeout, "call", seen.address.to_string(), cause).next("allow it more time, or look at who serves it");
+    Some((Err(fault), seen))
+}

@@ -1,0 +1,222 @@
+//! Following: every message of a profile that has one of these ids, wherever it can be looked for. History is searched around a moment;
+//! where there is none, only what comes from now on can be seen; where neither is possible, that is said.
+
+use super::Gateway;
+use super::filter::{Filter, Wanted};
+use super::find::{Report, Search};
+use crate::domain::address::Address;
+use crate::domain::envelope::{self, Id};
+use crate::domain::fault::Fault;
+use crate::domain::message::Message;
+use crate::domain::position::{Bound, Range};
+use crate::domain::text::SafeText;
+use crate::domain::time::Timestamp;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Channels searched at a time.
+const AT_ONCE: usize = 8;
+/// Channels without history that are watched live, of one integration at most.
+const WATCHED: usize = 200;
+/// How far around a message is searched, where nobody says otherwise.
+pub const REACH: Duration = Duration::from_secs(3_600);
+/// Messages that are enough.
+pub const ENOUGH: u64 = 500;
+
+/// What is followed, and how far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trail {
+    pub ids: Vec<Id>,
+    pub range: Range,
+    /// The first so many messages of each channel.
+    pub limit: u64,
+}
+
+impl Trail {
+    /// The trail of these ids around a moment.
+    pub fn around(ids: Vec<Id>, moment: Timestamp, reach: Duration) -> Self {
+        let reach = i64::try_from(reach.as_millis()).unwrap_or(i64::MAX);
+        let bound = |millis: i64| Bound::Time(Timestamp(millis));
+        let range = Range { start: bound(moment.0.saturating_sub(reach)), end: bound(moment.0.saturating_add(reach)) };
+        Self { ids, range, limit: ENOUGH }
+    }
+
+    /// The query that its messages match.
+    pub fn query(&self) -> String {
+        envelope::query(&self.ids)
+    }
+}
+
+/// What became of looking.
+#[derive(Debug)]
+pub enum Step {
+    /// So many channels are searched, and these are watched live by whoever follows.
+    Begins { channels: usize, live: Vec<Address> },
+    /// One channel was searched, as far as it could be read.
+    Searched { address: Address, messages: Vec<(Arc<str>, Message)>, report: Box<Report>, notes: Vec<String>, faults: Vec<Fault> },
+    /// One channel could not be searched.
+    Failed { address: Address, fault: Fault },
+    /// It is not looked at, and why: a channel, or a whole integration.
+    Unseen { place: SafeText, why: SafeText },
+}
+
+/// Where a channel can be looked at.
+enum Place {
+    History(Address),
+    Live(Address),
+    Nowhere(SafeText, SafeText),
+}
+
+impl Gateway {
+    /// Follows a trail through every integration. Dropping the stream ends it at once; it ends by itself when everything was searched.
+    pub fn follow(&self, trail: &Trail) -> Result<BoxStream<'_, Step>, Fault> {
+        let filter = Filter::parse(&trail.query())?;
+        let names: Vec<Arc<str>> = self.integrations().map(|(name, _)| name.clone()).collect();
+        let places = stream::iter(names).map(|name| self.places(name)).buffered(AT_ONCE).concat();
+        let (range, limit) = (trail.range, trail.limit);
+        let steps = stream::once(places).flat_map(move |places| {
+            let (mut history, mut live, mut unseen) = (Vec::new(), Vec::new(), Vec::new());
+            for place in places {
+                match place {
+                    Place::History(address) => history.push(address),
+                    Place::Live(address) => live.push(address),
+                    Place::Nowhere(place, why) => unseen.push(Step::Unseen { place, why }),
+                }
+            }
+            let begins = Step::Begins { channels: history.len(), live };
+            let filter = filter.clone();
+            let search = move |address: Address| {
+                let addresses = vec![address.clone()];
+                let search = Search { addresses, filter: filter.clone(), range, limit: Some(limit), wanted: Wanted::Matches };
+                self.search(address, search)
+            };
+            stream::iter(std::iter::once(begins).chain(unseen)).chain(stream::iter(history).map(search).buffer_unordered(AT_ONCE))
+        });
+        Ok(steps.boxed())
+    }
+
+    /// What an integration's channels can be looked at by.
+    async fn places(&self, integration: Arc<str>) -> Vec<Place> {
+        // A fanout reads what its first target reads.
+        if self.fanouts.contains_key(&integration) {
+            return Vec::new();
+        }
+        let nowhere = |place: String, why: &str| Place::Nowhere(place.into(), why.into());
+        let channels = match self.session(&integration).await {
+            Ok(session) => session.inspect.channels().await,
+            Err(fault) => Err(fault),
+        };
+        let channels = match channels {
+            Ok(channels) => channels,
+            Err(fault) => return vec![nowhere(integration.to_string(), &fault.to_string())],
+        };
+        let mut watched = 0;
+        let mut places = Vec::new();
+        for channel in channels.iter().filter(|channel| !channel.internal) {
+            let address = Address::new(&integration, &channel.name);
+            places.push(match (channel.can.history, channel.can.tail, channel.can.peek || channel.can.hold) {
+                (true, ..) => Place::History(address),
+                (false, true, _) if watched < WATCHED => {
+                    watched += 1;
+                    Place::Live(address)
+                }
+                (false, true, _) => nowhere(address.to_string(), "it keeps no history, and more cannot be watched at a time"),
+                (false, false, true) => nowhere(address.to_string(), "it is a queue: looking into it would mark or take its messages"),
+                (false, false, false) => nowhere(address.to_string(), "nothing can be read there"),
+            });
+        }
+        places
+    }
+
+    async fn search(&self, address: Address, search: Search) -> Step {
+        let mut finding = match self.find(search).await {
+            Ok(finding) => finding,
+            Err(fault) => return Step::Failed { address, fault },
+        };
+        let (mut messages, mut faults) = (Vec::new(), Vec::new());
+        while let Some(found) = finding.next().await {
+            messages.extend(found.messages);
+            faults.extend(found.faults);
+        }
+        Step::Searched { address, messages, report: Box::new(finding.report()), notes: finding.notes.clone(), faults }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::profile::{Integration, Profile, Setting};
+    use crate::config::secret::Secret;
+    use crate::domain::envelope::IdKind;
+    use crate::domain::message::{Header, Outgoing};
+    use crate::domain::operation::Plan;
+    use crate::domain::safety::Safety;
+
+    /// Two systems in memory: one with topics, one with a queue as well.
+    fn gateway() -> Gateway {
+        let memory = |name: &str, settings: &[(&str, &str)]| {
+            let mut memory = Integration::new(name, "memory", Vec::new());
+            for (key, value) in settings {
+                memory.settings.insert((*key).to_owned(), Setting { value: Secret::new((*value).to_owned()), line: 0 });
+            }
+            memory
+        };
+        let missing = Integration::new("away", "none", Vec::new());
+        let integrations =
+            vec![memory("a", &[("topics", "orders:2, paid")]), memory("b", &[("topics", "mail"), ("queues", "tasks")]), missing];
+        Gateway::open(Profile { name: "p".into(), path: None, safety: Safety::default(), integrations }, false)
+    }
+
+    async fn publish(gateway: &Gateway, address: &str, header: Option<(&str, &str)>, payload: &str) {
+        let headers = header.map(|(name, value)| Header { name: name.to_owned().into(), value: Some(value.to_owned().into()) });
+        let message = Outgoing { headers: headers.into_iter().collect(), payload: Some(payload.to_owned().into()), ..Outgoing::default() };
+        let plan = Plan::Publish { address: address.parse().expect("an address"), messages: vec![message] };
+        gateway.execute(plan).await.expect("published").single().expect("stored");
+    }
+
+    async fn followed(gateway: &Gateway, ids: &[(IdKind, &str)], reach: Duration) -> (Vec<String>, Vec<String>) {
+        let ids = ids.iter().map(|(kind, text)| Id { kind: *kind, text: (*text).to_owned() }).collect();
+        let trail = Trail::around(ids, Timestamp(1_770_285_600_000), reach);
+        let (mut found, mut unseen) = (Vec::new(), Vec::new());
+        let mut steps = gateway.follow(&trail).expect("a query");
+        while let Some(step) = steps.next().await {
+            match step {
+                Step::Begins { channels, live } => assert_eq!((channels, live.len()), (3, 0)),
+                Step::Unseen { place, why } => unseen.push(format!("{place}: {why}")),
+                Step::Failed { address, fault } => panic!("{address}: {fault}"),
+                Step::Searched { address, messages, .. } => found.extend(
+                    messages
+                        .iter()
+                        .map(|(_, m)| format!("{address} {}", String::from_utf8_lossy(m.payload.as_deref().unwrap_or_default()))),
+                ),
+            }
+        }
+        found.sort();
+        (found, unseen)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_id_is_found_in_every_system_by_header_and_by_payload_and_the_rest_is_said() {
+        let gateway = gateway();
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        publish(&gateway, "a/orders", Some(("correlation-id", "req-1")), "one").await;
+        publish(&gateway, "a/paid", None, r#"{"payload":{},"metadata":{"message_id":"m","correlation_id":"req-1"}}"#).await;
+        publish(&gateway, "a/paid", Some(("correlation-id", "req-10")), "another").await;
+        publish(&gateway, "b/mail", Some(("traceparent", &format!("00-{trace}-00f067aa0ba902b7-01"))), "two").await;
+        publish(&gateway, "b/mail", None, "req-1 in passing").await;
+        publish(&gateway, "b/tasks", Some(("correlation-id", "req-1")), "in a queue").await;
+        let ids = [(IdKind::Correlation, "req-1"), (IdKind::Trace, trace)];
+        let (found, unseen) = followed(&gateway, &ids, REACH).await;
+        let enveloped = r#"a/paid {"payload":{},"metadata":{"message_id":"m","correlation_id":"req-1"}}"#;
+        assert_eq!(found, ["a/orders one", enveloped, "b/mail two"]);
+        assert!(unseen.iter().any(|line| line.starts_with("b/tasks: it is a queue")), "{unseen:?}");
+        assert!(unseen.iter().any(|line| line.starts_with("away: connect away")), "{unseen:?}");
+        assert_eq!(unseen.len(), 2);
+        tokio::time::advance(Duration::from_secs(7_200)).await;
+        publish(&gateway, "a/orders", Some(("correlation-id", "req-1")), "much later").await;
+        assert_eq!(followed(&gateway, &ids, REACH).await.0.len(), 3, "outside of the time that was asked for");
+        assert_eq!(followed(&gateway, &ids, REACH * 3).await.0.len(), 4);
+    }
+}

@@ -1,0 +1,256 @@
+//! Holding: messages taken from a queue and kept unsettled until somebody decides. Every receiving runs as a task of its own, which
+//! alone has its messages; whatever becomes of who looks at them, what was not decided on is given back.
+
+use super::{Gateway, cannot};
+use crate::adapters::session::{Cost, Holding};
+use crate::domain::address::Address;
+use crate::domain::delivery::{Delivery, HoldId, Settlement, Ticket, Verb};
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::operation::{Done, RECEIVE};
+use crate::domain::text::SafeText;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// Deliveries that wait to be looked at; the system's own limit of unsettled messages bounds what stands behind them.
+const WAITING: usize = 64;
+/// How long giving back may take when the gateway is closed.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// What is being held through a gateway.
+#[derive(Default)]
+pub(super) struct Holds {
+    last: u64,
+    working: HashMap<HoldId, Working>,
+}
+
+struct Working {
+    asks: mpsc::Sender<Ask>,
+    task: JoinHandle<()>,
+}
+
+enum Ask {
+    Settle(Vec<Ticket>, Settlement, oneshot::Sender<Done>),
+    Release(oneshot::Sender<Result<String, Fault>>),
+}
+
+/// One receiving. Dropping it gives back what was not decided on.
+pub struct Held {
+    pub id: HoldId,
+    /// What can be done with its messages.
+    pub verbs: &'static [Verb],
+    /// How long the system waits for a decision; `None` if for ever, or if it does not say.
+    pub patience: Option<Duration>,
+    deliveries: mpsc::Receiver<Taken>,
+    /// Its end tells the task.
+    _looked_at: oneshot::Sender<()>,
+}
+
+/// What comes of a receiving.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Taken {
+    Message(Box<Delivery>),
+    /// The connection broke, and is made again; these tickets were lost with it, and their messages went back.
+    Interrupted {
+        fault: Fault,
+        lost: Vec<Ticket>,
+    },
+}
+
+impl Held {
+    /// The next message, or what happened to the connection. `None` when everything that was wanted has
+    /// come, the system has ended the receiving, or it was released.
+    pub async fn next(&mut self) -> Option<Taken> {
+        self.deliveries.recv().await
+    }
+}
+
+impl Gateway {
+    /// What can be done with messages that are received from a channel, whether or not the profile lets it be done now.
+    pub async fn verbs(&self, address: &Address) -> Result<&'static [Verb], Fault> {
+        let channel = self.named(address)?;
+        let hold = self.whole_session(&address.integration).await?.hold;
+        Ok(hold.ok_or_else(|| self.no_hold(address))?.verbs(&channel))
+    }
+
+    /// Starts to receive, `most` unsettled messages at a time and `limit` in all. Settled by [`Plan::Settle`](crate::domain::operation::Plan), ended by
+    /// [`Gateway::release`].
+    pub async fn hold(&self, address: &Address, most: u32, limit: u64) -> Result<Held, Fault> {
+        self.permit(RECEIVE.risk, address)?;
+        let channel = self.named(address)?;
+        let session = self.whole_session(&address.integration).await?;
+        let hold = session.hold.ok_or_else(|| self.no_hold(address))?;
+        tracing::info!(target: "audit", operation = RECEIVE.id, %address, limit, "intent");
+        let begun = async { Ok::<_, Fault>((hold.patience(&channel).await?, hold.hold(&channel, most).await?)) }.await;
+        let (patience, holding) = begun.inspect_err(|fault| {
+            tracing::info!(target: "audit", operation = RECEIVE.id, %address, %fault, "outcome");
+        })?;
+        let ((asks, asked), (out, deliveries), (looked_at, gone)) = (mpsc::channel(16), mpsc::channel(WAITING), oneshot::channel());
+        let task = tokio::spawn(
+            Task { address: address.clone(), holding, asked, out: Some(out), received: 0, limit, unsettled: BTreeSet::new() }.run(gone),
+        );
+        let mut holds = self.holds();
+        holds.working.retain(|_, working| !working.task.is_finished());
+        holds.last += 1;
+        let id = HoldId(holds.last);
+        holds.working.insert(id, Working { asks, task });
+        Ok(Held { id, verbs: hold.verbs(&channel), patience, deliveries, _looked_at: looked_at })
+    }
+
+    /// Gives back what was not decided on and ends the receiving; says in one sentence what became of it.
+    pub async fn release(&self, id: HoldId) -> Result<String, Fault> {
+        let (answer, answered) = oneshot::channel();
+        let working = self.holds().working.remove(&id).ok_or_else(ended)?;
+        working.asks.send(Ask::Release(answer)).await.map_err(|_| ended())?;
+        answered.await.map_err(|_| ended())?
+    }
+
+    pub(super) async fn settle(&self, id: HoldId, tickets: Vec<Ticket>, settlement: Settlement) -> Result<Done, Fault> {
+        let (answer, answered) = oneshot::channel();
+        let asks = self.holds().working.get(&id).map(|working| working.asks.clone()).ok_or_else(ended)?;
+        asks.send(Ask::Settle(tickets, settlement, answer)).await.map_err(|_| ended())?;
+        answered.await.map_err(|_| ended())
+    }
+
+    /// Ends every receiving, and waits for what is given back by that.
+    pub(super) async fn release_all(&self) {
+        let working: Vec<Working> = self.holds().working.drain().map(|(_, working)| working).collect();
+        for Working { asks, mut task } in working {
+            drop(asks);
+            if tokio::time::timeout(CLOSING, &mut task).await.is_err() {
+                task.abort();
+            }
+        }
+    }
+
+    /// What looking at a queue does to it.
+    pub async fn peek_cost(&self, address: &Address) -> Result<Cost, Fault> {
+        let peek = self.session(&address.integration).await?.peek.ok_or_else(|| cannot("peek at", &address.integration, "peeking"))?;
+        Ok(peek.cost(&self.named(address)?))
+    }
+
+    /// The first messages of a queue; they stay there. What it costs was said before, and agreed to where it marks the messages.
+    pub async fn peek(&self, address: &Address, most: usize) -> Result<Vec<Delivery>, Fault> {
+        let session = self.session(&address.integration).await?;
+        let (peek, channel) = (session.peek.ok_or_else(|| cannot("peek at", &address.integration, "peeking"))?, self.named(address)?);
+        if let Cost::Marks(marks) = peek.cost(&channel) {
+            tracing::info!(target: "audit", operation = "peek", %address, most, marks, "agreed");
+        }
+        peek.peek(&channel, most).await
+    }
+
+    fn no_hold(&self, address: &Address) -> Fault {
+        self.permit(RECEIVE.risk, address).err().unwrap_or_else(|| cannot("receive from", &address.integration, "messages to settle"))
+    }
+
+    fn holds(&self) -> MutexGuard<'_, Holds> {
+        self.holds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn ended() -> Fault {
+    Fault::new(Kind::Lost, "settle", "messages that were held", "the receiving has ended").next("receive them again")
+}
+
+/// The task that has the messages.
+struct Task {
+    address: Address,
+    holding: Box<dyn Holding>,
+    asked: mpsc::Receiver<Ask>,
+    /// `None` once the system has ended the receiving, or everything that was wanted has come.
+    out: Option<mpsc::Sender<Taken>>,
+    received: u64,
+    limit: u64,
+    unsettled: BTreeSet<Ticket>,
+}
+
+impl Task {
+    async fn run(mut self, mut gone: oneshot::Receiver<()>) {
+        let answer = loop {
+            tokio::select! {
+                biased;
+                ask = self.asked.recv() => match ask {
+                    Some(Ask::Settle(tickets, settlement, answer)) => {
+                        // Who asked may have gone; what was done is in the audit log.
+                        let _ = answer.send(self.settle(tickets, &settlement).await);
+                    }
+                    Some(Ask::Release(answer)) => break Some(answer),
+                    None => break None,
+                },
+                _ = &mut gone => break None,
+                next = next(&mut *self.holding, self.out.as_ref()) => {
+                    let ended = next.is_none();
+                    if let Some(next) = next {
+                        let taken = self.taken(next);
+                        // There is room: that was waited for.
+                        let _ = self.out.as_ref().map(|out| out.try_send(taken));
+                    }
+                    if !ended && self.received >= self.limit && let Err(fault) = self.holding.enough().await {
+                        tracing::warn!(address = %self.address, %fault, "enough");
+                    }
+                    if ended || self.received >= self.limit {
+                        self.out = None;
+                    }
+                }
+            }
+        };
+        let (address, received) = (&self.address, self.received);
+        let result = self.holding.release().await;
+        match &result {
+            Ok(said) => tracing::info!(target: "audit", operation = RECEIVE.id, %address, received, %said, "outcome"),
+            Err(fault) => tracing::info!(target: "audit", operation = RECEIVE.id, %address, received, %fault, "outcome"),
+        }
+        if let Some(answer) = answer {
+            let _ = answer.send(result);
+        }
+    }
+
+    fn taken(&mut self, next: Result<Delivery, Fault>) -> Taken {
+        match next {
+            Ok(delivery) => {
+                self.received += 1;
+                self.unsettled.extend(delivery.ticket);
+                Taken::Message(Box::new(delivery))
+            }
+            Err(fault) => {
+                let lost: Vec<Ticket> = self.unsettled.iter().copied().filter(|ticket| self.holding.is_lost(*ticket)).collect();
+                for ticket in &lost {
+                    self.unsettled.remove(ticket);
+                }
+                tracing::warn!(address = %self.address, %fault, lost = lost.len(), "receiving was interrupted");
+                Taken::Interrupted { fault, lost }
+            }
+        }
+    }
+
+    async fn settle(&mut self, tickets: Vec<Ticket>, settlement: &Settlement) -> Done {
+        let mut done = Done::default();
+        for ticket in tickets {
+            let result = self.holding.settle(ticket, settlement).await;
+            if result.is_ok() && !settlement.effect.keeps() {
+                self.unsettled.remove(&ticket);
+            }
+            let (address, effect, number) = (&self.address, settlement.effect.word(), ticket.id);
+            match &result {
+                Ok(()) => tracing::info!(target: "audit", operation = "settle", %address, effect, ticket = number, "done"),
+                Err(fault) => tracing::info!(target: "audit", operation = "settle", %address, effect, ticket = number, %fault, "failed"),
+            }
+            done.parts.push((format!("ticket {number}").into(), result.map(|()| SafeText::from(settlement.effect.done()))));
+        }
+        done
+    }
+}
+
+/// The next message, once there is room to hand it on; `None` when no more will come. Where nobody takes any, it waits for ever.
+async fn next(holding: &mut dyn Holding, out: Option<&mpsc::Sender<Taken>>) -> Option<Result<Delivery, Fault>> {
+    let Some(out) = out else { return std::future::pending().await };
+    if out.reserve().await.is_err() {
+        return std::future::pending().await;
+    }
+    holding.next().await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,138 @@
+//! What holding, peeking and calling promise, on the system in memory.
+
+use super::*;
+use crate::config::profile::{Integration, Profile, Setting};
+use crate::config::secret::Secret;
+use crate::domain::delivery::Effect;
+use crate::domain::message::Outgoing;
+use crate::domain::operation::Plan;
+use crate::domain::safety::{Mode, Safety};
+use futures::StreamExt;
+
+fn gateway(safety: Safety) -> (Gateway, Address) {
+    let mut memory = Integration::new("jobs", "memory", Vec::new());
+    for (name, value) in [("queues", "tasks:5"), ("patience", "30"), ("services", "echo"), ("topics", "log")] {
+        memory.settings.insert(name.to_owned(), Setting { value: Secret::new(value.to_owned()), line: 0 });
+    }
+    let profile = Profile { name: "test".into(), path: None, safety, integrations: vec![memory] };
+    (Gateway::open(profile, false), Address::new("jobs", "tasks"))
+}
+
+fn payload(delivery: &Delivery) -> String {
+    String::from_utf8_lossy(delivery.message.payload.as_deref().unwrap_or_default()).into_owned()
+}
+
+async fn next(held: &mut Held) -> Delivery {
+    match held.next().await {
+        Some(Taken::Message(delivery)) => *delivery,
+        other => panic!("no message: {other:?}"),
+    }
+}
+
+async fn decide(gateway: &Gateway, address: &Address, held: &Held, tickets: &[&Delivery], effect: Effect) -> Vec<Result<SafeText, Fault>> {
+    let settlement = Settlement { effect, arguments: Vec::new() };
+    let tickets = tickets.iter().map(|delivery| delivery.ticket.expect("a ticket")).collect();
+    let outcome = gateway.execute(Plan::Settle { address: address.clone(), hold: held.id, tickets, settlement }).await;
+    outcome.expect("it is held").done.expect("parts").parts.into_iter().map(|(_, result)| result).collect()
+}
+
+async fn waiting(gateway: &Gateway, address: &Address) -> Vec<(String, Option<u64>)> {
+    let looked = gateway.peek(address, 100).await.expect("a look");
+    looked.iter().map(|delivery| (payload(delivery), delivery.deliveries)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_message_ends_as_it_was_decided_and_the_rest_goes_back_in_order() {
+    let (gateway, address) = gateway(Safety::default());
+    let mut held = gateway.hold(&address, 4, 100).await.expect("held");
+    assert_eq!(held.patience, Some(Duration::from_secs(30)));
+    let (a, b, c, d) = (next(&mut held).await, next(&mut held).await, next(&mut held).await, next(&mut held).await);
+    assert_eq!([&a, &b, &c, &d].map(payload), [1, 2, 3, 4].map(|n| format!("{{\"task\":{n}}}")));
+    assert!(tokio::time::timeout(Duration::from_secs(5), held.next()).await.is_err(), "no more than four at a time");
+    assert_eq!(decide(&gateway, &address, &held, &[&a], Effect::Ack).await, [Ok("acked".into())]);
+    assert_eq!(payload(&next(&mut held).await), "{\"task\":5}");
+    assert_eq!(decide(&gateway, &address, &held, &[&b], Effect::Reject).await, [Ok("rejected".into())]);
+    let again = decide(&gateway, &address, &held, &[&a], Effect::Ack).await.remove(0).expect_err("it was settled");
+    assert_eq!(again.kind, Kind::Lost);
+    let said = gateway.release(held.id).await.expect("given back");
+    assert!(said.starts_with("3 messages went back"), "{said}");
+    assert!(held.next().await.is_none());
+    let left: Vec<String> = waiting(&gateway, &address).await.into_iter().map(|(text, _)| text).collect();
+    assert_eq!(left, [3, 4, 5].map(|n| format!("{{\"task\":{n}}}")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ticket_is_lost_when_its_time_is_over_unless_it_was_extended() {
+    let (gateway, address) = gateway(Safety::default());
+    let mut held = gateway.hold(&address, 2, 2).await.expect("held");
+    let (a, b) = (next(&mut held).await, next(&mut held).await);
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(decide(&gateway, &address, &held, &[&a], Effect::Extend).await, [Ok("extended".into())]);
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let results = decide(&gateway, &address, &held, &[&a, &b], Effect::Ack).await;
+    assert_eq!(results[0], Ok("acked".into()));
+    assert_eq!(results[1].as_ref().expect_err("its time was over").kind, Kind::Lost);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_is_taken_than_was_wanted_however_it_is_settled() {
+    let (gateway, address) = gateway(Safety::default());
+    let mut held = gateway.hold(&address, 2, 2).await.expect("held");
+    let (a, b) = (next(&mut held).await, next(&mut held).await);
+    assert!(held.next().await.is_none());
+    assert_eq!(decide(&gateway, &address, &held, &[&a, &b], Effect::Ack).await.len(), 2);
+    assert_eq!(gateway.release(held.id).await.expect("ended"), "nothing was left to give back");
+    assert_eq!(waiting(&gateway, &address).await.iter().map(|(_, times)| *times).collect::<Vec<_>>(), [Some(1); 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_goes_away_or_closes_the_gateway_gives_everything_back() {
+    let (gateway, address) = gateway(Safety::default());
+    let mut held = gateway.hold(&address, 3, 3).await.expect("held");
+    for _ in 0..3 {
+        next(&mut held).await;
+    }
+    drop(held);
+    let mut held = gateway.hold(&address, 5, 5).await.expect("held");
+    let mut counts = Vec::new();
+    for _ in 0..5 {
+        counts.push(next(&mut held).await.deliveries);
+    }
+    assert_eq!(counts, [Some(2), Some(2), Some(2), Some(1), Some(1)]);
+    gateway.shutdown().await;
+    assert_eq!(gateway.release(held.id).await.expect_err("it has ended").kind, Kind::Lost);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_held_settled_or_called_through_a_profile_that_must_not_change_anything() {
+    for safety in [Safety { mode: Mode::ReadOnly, ..Safety::default() }, Safety { production: true, ..Safety::default() }] {
+        let (gateway, address) = gateway(safety);
+        assert_eq!(gateway.hold(&address, 1, 1).await.err().expect("refused").kind, Kind::Forbidden);
+        let echo = Address::new("jobs", "echo");
+        assert_eq!(gateway.call(&echo, Outgoing::default(), Duration::from_secs(1)).await.err().expect("refused").kind, Kind::Forbidden);
+        let settlement = Settlement { effect: Effect::Ack, arguments: Vec::new() };
+        let plan = Plan::Settle { address: address.clone(), hold: HoldId(1), tickets: Vec::new(), settlement };
+        assert_eq!(gateway.execute(plan).await.expect_err("refused").kind, Kind::Forbidden);
+        assert_eq!(gateway.peek(&address, 1).await.expect("looking is allowed").len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_gives_its_replies_or_says_that_nobody_answered() {
+    let (gateway, _) = gateway(Safety::default());
+    let wait = Duration::from_secs(2);
+    let request = |replies: &str| Outgoing {
+        headers: vec![crate::domain::message::Header { name: "replies".into(), value: Some(replies.to_owned().into()) }],
+        payload: Some("ping".into()),
+        ..Outgoing::default()
+    };
+    let echo = Address::new("jobs", "echo");
+    let replies: Vec<_> = gateway.call(&echo, request("3"), wait).await.expect("called").collect().await;
+    assert_eq!(replies.iter().filter(|reply| reply.as_ref().is_ok_and(|m| m.payload.as_deref() == Some(b"ping"))).count(), 3);
+    let none: Vec<_> = gateway.call(&echo, request("0"), wait).await.expect("called").collect().await;
+    assert!(matches!(none.as_slice(), [Err(fault)] if fault.kind == Kind::Timeout));
+    let plan = Plan::Call { address: echo, request: Box::new(request("2")), wait };
+    assert_eq!(gateway.execute(plan).await.expect("called").replies.len(), 2);
+    let missing = gateway.call(&Address::new("jobs", "log"), request("1"), wait).await.err().expect("no service");
+    assert_eq!(missing.kind, Kind::NotFound);
+}

@@ -1,0 +1,61 @@
+//! Names under a prefix, for every handle of the system in memory.
+
+use super::*;
+use crate::adapters::memory::Memory;
+use crate::domain::position::Bound;
+use proptest::prelude::*;
+
+fn all() -> Range {
+    Range { start: Bound::Earliest, end: Bound::Latest }
+}
+
+#[tokio::test]
+async fn names_are_given_and_shown_without_the_prefix_and_others_with_a_slash() {
+    let memory = Memory::new();
+    memory.create("prod.alerts", 1);
+    memory.create("other", 1);
+    memory.queue("prod.tasks");
+    let session = under(memory.session(), "prod");
+    let names: Vec<String> = session.inspect.channels().await.expect("channels").iter().map(|c| c.name.to_string()).collect();
+    assert_eq!(names, ["/other", "alerts", "tasks"]);
+    let publish = session.publish.expect("publishing");
+    let message = || Outgoing { payload: Some("x".into()), ..Outgoing::default() };
+    publish.publish("alerts", message()).await.expect("stored");
+    publish.publish("/other", message()).await.expect("stored");
+    publish.publish("tasks", message()).await.expect("routed");
+    assert_eq!((memory.stored("prod.alerts").len(), memory.stored("other").len()), (1, 1));
+    let history = session.history.expect("history");
+    for channel in ["alerts", "/other"] {
+        let mut reading = history.read(channel, all()).await.expect("a reading");
+        let batch = reading.lanes[0].batches.next().await.expect("a batch").expect("messages");
+        assert_eq!(&*batch[0].channel, channel);
+    }
+    let mut holding = session.hold.expect("holding").hold("tasks", 1).await.expect("held");
+    assert_eq!(&*holding.next().await.expect("a message").expect("no fault").message.channel, "tasks");
+    assert_eq!(&*session.inspect.describe("alerts").await.expect("a description").channel.name, "alerts");
+}
+
+#[tokio::test]
+async fn a_change_is_planned_and_carried_out_under_the_prefix() {
+    let memory = Memory::new();
+    let manage = under(memory.session(), "prod").manage.expect("administration");
+    let spec = manage.operations().iter().find(|spec| spec.id == "topic.create").expect("the operation");
+    let request = Request { spec, address: "memory/alerts".parse().expect("an address"), arguments: Vec::new() };
+    let change = manage.plan(request.clone()).await.expect("a plan");
+    assert_eq!(change.request, request, "shown as it was asked for");
+    manage.carry_out(&change).await.expect("carried out");
+    let names: Vec<String> =
+        memory.session().inspect.channels().await.expect("channels").iter().map(|channel| channel.name.to_string()).collect();
+    assert_eq!(names, ["prod.alerts"]);
+    let undo = manage.plan(change.undo.expect("a way back")).await.expect("a plan");
+    manage.carry_out(&undo).await.expect("carried out");
+    assert_eq!(memory.session().inspect.channels().await.expect("channels").len(), 0);
+}
+
+proptest! {
+    #[test]
+    fn every_channel_has_one_name_and_every_name_one_channel(prefix in "[a-c./]{1,4}", name in "(topic:|queue:)?[a-c./]{1,8}") {
+        let prefix = Prefix::new(&prefix);
+        prop_assert_eq!(prefix.full(&prefix.shown(&name)), name);
+    }
+}

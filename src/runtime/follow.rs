@@ -1,0 +1,186 @@
+//! Performs the following of ids: what is found in history as it is found, and what comes where there is no history.
+
+use super::effects::note;
+use super::lanes::{Arrival, Lanes};
+use crate::app::event::{HistoryUpdate, TailUpdate};
+use crate::app::{Event, TaskId};
+use crate::domain::address::Address;
+use crate::domain::envelope;
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::figure;
+use crate::domain::text::SafeText;
+use crate::domain::time::Timestamp;
+use crate::domain::view::MessageView;
+use crate::gateway::Gateway;
+use crate::gateway::filter::{Filter, Verdict};
+use crate::gateway::follow::{REACH, Step, Trail};
+use crate::gateway::live::{self, Update};
+use crate::wire::detect;
+use futures::StreamExt;
+use futures::future::join_all;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Names in a note about places that could not be looked at.
+const NAMED: usize = 6;
+
+/// `window` is what was seen so far of channels that keep no history.
+pub(super) async fn follow(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, view: Arc<MessageView>, window: Vec<Arc<MessageView>>) {
+    let live = match search(&gateway, &lanes, task, &view, &window).await {
+        Ok(live) => live,
+        Err(fault) => {
+            let update = HistoryUpdate { end: Some(Err(fault)), ..HistoryUpdate::default() };
+            return lanes.live(Event::History { task, update }).await;
+        }
+    };
+    // The gateway must not be kept open by what is watched.
+    drop(gateway);
+    join_all(live).await;
+}
+
+/// What was counted so far, and what is said of it.
+#[derive(Default)]
+struct Progress {
+    channels: usize,
+    done: usize,
+    update: HistoryUpdate,
+    /// Where nothing could be looked at, by the reason.
+    unseen: BTreeMap<SafeText, Vec<SafeText>>,
+}
+
+impl Progress {
+    /// What happened since the last update, with the totals.
+    fn take(&mut self) -> HistoryUpdate {
+        let said = format!(
+            "{} of {} channels   {} messages looked at   {} found",
+            self.done,
+            self.channels,
+            figure::count(self.update.scanned),
+            self.update.matched
+        );
+        let next = HistoryUpdate {
+            scanned: self.update.scanned,
+            matched: self.update.matched,
+            bytes: self.update.bytes,
+            ..HistoryUpdate::default()
+        };
+        HistoryUpdate { said: Some(said.into()), ..std::mem::replace(&mut self.update, next) }
+    }
+}
+
+type Watching = futures::future::BoxFuture<'static, ()>;
+
+/// Searches history; the live tails of what has none run meanwhile and go on after it.
+async fn search(
+    gateway: &Gateway,
+    lanes: &Lanes,
+    task: TaskId,
+    view: &MessageView,
+    window: &[Arc<MessageView>],
+) -> Result<Vec<Watching>, Fault> {
+    let message = &view.message;
+    let decoded = detect::decode(message.payload.as_deref(), &message.headers, &[]);
+    let ids = envelope::ids(&message.headers, decoded.value.as_ref());
+    let target = format!("{}#{}", view.address, message.position);
+    if ids.is_empty() {
+        let fault = Fault::new(Kind::Usage, "follow", target, "this message has no correlation id, no trace id and no message id");
+        return Err(fault.next("O shows the messages of this channel that have its key"));
+    }
+    lanes.result(Event::Follows { task, ids: ids.clone() }).await;
+    let now = Timestamp(jiff::Timestamp::now().as_millisecond());
+    let trail = Trail::around(ids, message.timestamp.unwrap_or(now), REACH);
+    let filter = Filter::parse(&trail.query())?;
+    let mut steps = gateway.follow(&trail)?;
+    let (mut progress, mut watching) = (Progress::default(), Vec::new());
+    let seen = window.iter().filter(|seen| filter.test(&seen.message) == Verdict::Passes).map(|seen| MessageView::clone(seen));
+    progress.update.views.extend(seen);
+    progress.update.matched = progress.update.views.len() as u64;
+    while let Some(step) = steps.next().await {
+        match step {
+            Step::Begins { channels, live } => {
+                progress.channels = channels;
+                watching = watch(gateway, lanes, task, &filter, live, &mut progress).await;
+            }
+            Step::Unseen { place, why } => progress.unseen.entry(why).or_default().push(place),
+            Step::Failed { address, fault } => {
+                progress.done += 1;
+                progress.unseen.entry(fault.to_string().into()).or_default().push(address.to_string().into());
+            }
+            Step::Searched { address, messages, report, notes, faults } => {
+                progress.done += 1;
+                let ingest = gateway.ingest(&address.integration)?;
+                let update = &mut progress.update;
+                update.views.extend(messages.iter().map(|(_, message)| ingest.view(message)));
+                update.scanned += report.counts.scanned;
+                update.matched += report.given;
+                update.bytes += report.counts.bytes;
+                update.notes.extend(notes.iter().map(|note| SafeText::from(format!("{address}: {note}"))));
+                update.faults.extend(faults);
+                lanes.live(Event::History { task, update: progress.take() }).await;
+            }
+        }
+    }
+    let unseen = std::mem::take(&mut progress.unseen).into_iter().map(|(why, places)| named(&places, why.as_str()));
+    progress.update.notes.extend(unseen);
+    progress.update.end = Some(Ok(()));
+    lanes.live(Event::History { task, update: progress.take() }).await;
+    Ok(watching)
+}
+
+/// `not looked at: a/b, a/c and 3 more: why`.
+fn named(places: &[SafeText], why: &str) -> SafeText {
+    let names: Vec<&str> = places.iter().take(NAMED).map(SafeText::as_str).collect();
+    let more = places.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("not looked at: {}{more}: {why}", names.join(", ")).into()
+}
+
+/// Tails what has no history, each integration by itself.
+async fn watch(
+    gateway: &Gateway,
+    lanes: &Lanes,
+    task: TaskId,
+    filter: &Filter,
+    live: Vec<Address>,
+    progress: &mut Progress,
+) -> Vec<Watching> {
+    let mut integrations: BTreeMap<Arc<str>, Vec<Address>> = BTreeMap::new();
+    for address in live {
+        integrations.entry(address.integration.clone()).or_default().push(address);
+    }
+    let mut watching: Vec<Watching> = Vec::new();
+    for addresses in integrations.into_values() {
+        let wrap = move |update: Update| {
+            let Update { views, counts, matched, filter_errors, notes } = update;
+            let notes = notes.into_iter().map(note).collect();
+            Arrival::Event(Event::Tail { task, update: TailUpdate { views, counts, matched, filter_errors, notes } })
+        };
+        let names: Vec<SafeText> = addresses.iter().map(|address| address.to_string().into()).collect();
+        match live::tail(gateway, &addresses, filter.clone(), lanes.live.clone(), wrap).await {
+            Ok(tail) => {
+                // At once, not when history was searched: what comes meanwhile must not be missed.
+                watching.push(Box::pin(Running(tokio::spawn(tail))));
+                progress.update.notes.push(named(&names, "no history is kept there: only what comes from now on"));
+            }
+            Err(fault) => progress.update.notes.push(named(&names, &fault.to_string())),
+        }
+    }
+    watching
+}
+
+/// A tail at work, which ends when nobody waits for it any more.
+struct Running(tokio::task::JoinHandle<()>);
+
+impl Future for Running {
+    type Output = ();
+
+    fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<()> {
+        std::pin::Pin::new(&mut self.0).poll(cx).map(drop)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

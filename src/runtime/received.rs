@@ -1,0 +1,89 @@
+//! Performs what concerns messages at hand: holding, looking, calling.
+
+use super::lanes::Lanes;
+use crate::adapters::session::Cost;
+use crate::app::event::{Arrived, HoldStart};
+use crate::app::{Event, TaskId};
+use crate::domain::address::Address;
+use crate::domain::delivery::Delivery;
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::operation::Plan;
+use crate::domain::view::DeliveryView;
+use crate::gateway::Gateway;
+use crate::gateway::hold::Taken;
+use crate::gateway::ingest::Ingest;
+use futures::StreamExt;
+use std::sync::Arc;
+
+/// Takes messages of a queue and holds them until this task is ended.
+pub(super) async fn hold(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, address: Address, most: u32) {
+    let begun = async { Ok((gateway.ingest(&address.integration)?, gateway.hold(&address, most, most.into()).await?)) }.await;
+    // The gateway must not be kept open by what is held.
+    drop(gateway);
+    let (ingest, mut held) = match begun {
+        Ok(begun) => begun,
+        Err(fault) => return lanes.result(Event::HoldStarted { task, result: Err(fault) }).await,
+    };
+    let start = HoldStart { id: held.id, verbs: held.verbs, patience: held.patience };
+    lanes.result(Event::HoldStarted { task, result: Ok(start) }).await;
+    while let Some(taken) = held.next().await {
+        let arrived = match taken {
+            Taken::Message(delivery) => Arrived { deliveries: vec![view(&ingest, *delivery)], ..Arrived::default() },
+            Taken::Interrupted { fault, lost } => Arrived { interrupted: Some(fault), lost, ..Arrived::default() },
+        };
+        lanes.result(Event::Arrived { task, arrived }).await;
+    }
+    lanes.result(Event::Arrived { task, arrived: Arrived { end: Some(Ok(())), ..Arrived::default() } }).await;
+    // What is held goes back when this ends.
+    std::future::pending::<()>().await;
+}
+
+/// Looks at the first messages of a queue, or says what that would do to them.
+pub(super) async fn peek(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, address: Address, most: u32, agreed: bool) {
+    let looked = async {
+        if let (Cost::Marks(marks), false) = (gateway.peek_cost(&address).await?, agreed) {
+            return Ok(Err(marks));
+        }
+        let ingest = gateway.ingest(&address.integration)?;
+        let looked = gateway.peek(&address, most as usize).await?;
+        Ok::<_, Fault>(Ok(looked.into_iter().map(|delivery| view(&ingest, delivery)).collect()))
+    }
+    .await;
+    let (deliveries, end) = match looked {
+        Ok(Err(marks)) => return lanes.result(Event::PeekMarks { task, address, marks: marks.into() }).await,
+        Ok(Ok(deliveries)) => (deliveries, Ok(())),
+        Err(fault) => (Vec::new(), Err(fault)),
+    };
+    let arrived = Arrived { address: Some(address), deliveries, end: Some(end), ..Arrived::default() };
+    lanes.result(Event::Arrived { task, arrived }).await;
+}
+
+/// Sends a request, and hands the replies on as they come.
+pub(super) async fn call(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, plan: Plan) {
+    let Plan::Call { address, request, wait } = plan else { return };
+    let end = async {
+        let ingest = gateway.ingest(&address.integration)?;
+        let mut replies = gateway.call(&address, *request, wait).await?;
+        while let Some(reply) = replies.next().await {
+            let delivery = Delivery { ticket: None, message: reply?, deliveries: None, redelivered: false };
+            let arrived = Arrived { deliveries: vec![view(&ingest, delivery)], ..Arrived::default() };
+            lanes.result(Event::Arrived { task, arrived }).await;
+        }
+        Ok(())
+    };
+    let end = end.await;
+    lanes.result(Event::Arrived { task, arrived: Arrived { end: Some(end), ..Arrived::default() } }).await;
+}
+
+/// Carries out what was decided about messages that are held.
+pub(super) async fn settle(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, plan: Plan) {
+    let missing = || Fault::new(Kind::Lost, "settle", "", "nothing became of it");
+    let result = gateway.execute(plan).await.and_then(|outcome| outcome.done.ok_or_else(missing));
+    lanes.result(Event::Settled { task, result }).await;
+}
+
+/// With every byte: what is decided on is looked at as a whole.
+fn view(ingest: &Ingest, delivery: Delivery) -> DeliveryView {
+    let Delivery { ticket, message, deliveries, redelivered } = delivery;
+    DeliveryView { view: ingest.whole(&message), ticket, deliveries, redelivered }
+}

@@ -1,0 +1,186 @@
+//! Known envelopes in the detail pane, templates in the publish form, and ids that are followed.
+
+use super::stage::{Stage, view};
+use crate::app::event::{HistoryUpdate, TailUpdate};
+use crate::app::{Effect, Event};
+use crate::domain::address::Address;
+use crate::domain::envelope::{Id, IdKind};
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::operation::Plan;
+use crate::domain::value::Value;
+use crate::domain::view::Decoded;
+
+fn object(entries: &[(&str, Value)]) -> Value {
+    Value::Object(entries.iter().map(|(name, value)| ((*name).into(), value.clone())).collect())
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.into())
+}
+
+/// What seed 4's services write.
+fn incident() -> Value {
+    let created = object(&[
+        ("incident_id", text("inc-001")),
+        ("severity", text("critical")),
+        ("incident_type", text("outage")),
+        ("title", text("Production database down")),
+    ]);
+    let metadata = object(&[
+        ("message_id", text("0190f8a4-0000-7000-8000-000000000001")),
+        ("correlation_id", text("req-123")),
+        ("timestamp", Value::Number("1770300432".into())),
+        ("source", text("alert-service")),
+        ("version", text("1.0")),
+    ]);
+    object(&[("payload", object(&[("Created", created)])), ("metadata", metadata)])
+}
+
+fn shot(name: &str, reach: impl Fn(&mut Stage)) {
+    for (width, height) in [(80, 24), (120, 40), (160, 45)] {
+        let mut stage = Stage::new(width, height, false);
+        stage.loaded();
+        reach(&mut stage);
+        insta::with_settings!({ snapshot_path => "../../snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(format!("{name}-{width}x{height}"), stage.screen());
+        });
+    }
+}
+
+#[test]
+fn envelopes_and_templates_look_as_they_were_looked_at() {
+    shot("traffic-envelope", |s| {
+        s.live(vec![view(1, "orders.created", Some(b"inc-001"), Some(br#"{"payload":{"Created":{"incident_id":"inc-001"}}}"#))]);
+        s.keys("j Enter");
+        let decoded = Decoded { format: "JSON", why: "by content".into(), value: Some(incident()), notes: Vec::new() };
+        s.event(Event::Decoded { id: 1, result: Ok(decoded) });
+    });
+    shot("publish-templates", |s| _ = s.keys("2 j x p ^t").text("created"));
+    shot("publish-template", |s| _ = s.keys("2 j x p ^t").text("created").keys("Enter"));
+}
+
+fn value(stage: &Stage) -> String {
+    let form = stage.model.form.as_ref().expect("the form");
+    String::from_utf8(form.value.bytes().expect("a value").to_vec()).expect("text")
+}
+
+#[test]
+fn a_template_is_filled_anew_each_time_and_never_over_what_was_typed() {
+    let mut stage = Stage::new(120, 40, false);
+    stage.loaded().keys("2 j x p ^t").text("policy proposed").keys("Enter");
+    let first = value(&stage);
+    assert!(first.contains("\"event_type\": \"PolicyProposed\""), "{first}");
+    stage.keys("^t").text("policy proposed").keys("Enter");
+    assert_ne!(value(&stage), first, "ids are fresh");
+    stage.keys("^t").text("cloudevent").keys("Enter").text(" ");
+    let typed = value(&stage);
+    stage.keys("^t").keys("Esc");
+    assert_eq!(value(&stage), typed);
+    stage.keys("n ^s");
+    let headers = &stage.model.form.as_ref().expect("the form").headers.text();
+    assert!(headers.contains("content-type: application/cloudevents+json") && headers.contains("event_type: PolicyProposed"), "{headers}");
+    stage.keys("y");
+    assert!(stage.effects.iter().any(|e| matches!(e, Effect::Publish { plan: Plan::Publish { messages, .. }, .. } if messages.len() == 1)));
+}
+
+fn followed(stage: &Stage) -> Option<crate::app::TaskId> {
+    stage.effects.iter().rev().find_map(|e| if let Effect::Follow { task, .. } = e { Some(*task) } else { None })
+}
+
+/// Traffic of one channel, of which the first message is followed.
+fn following(s: &mut Stage) -> crate::app::TaskId {
+    s.live(vec![view(1, "orders.created", Some(b"c-1"), Some(b"{\"id\":1}")), view(2, "orders.created", None, Some(b"{}"))]);
+    s.keys("j o");
+    let task = followed(s).expect("a trail is followed");
+    let id = |kind, text: &str| Id { kind, text: text.to_owned() };
+    let ids = vec![id(IdKind::Correlation, "req-123"), id(IdKind::Trace, "4bf92f3577b34da6a3ce929d0e0e4736")];
+    s.event(Event::Follows { task, ids });
+    task
+}
+
+/// Messages of three channels, not in the order of time.
+fn found(s: &mut Stage, task: crate::app::TaskId, end: bool) {
+    let views = vec![
+        view(40, "orders.paid", Some(b"c-1"), Some(br#"{"paid":true}"#)),
+        view(7, "orders.created", Some(b"c-1"), Some(br#"{"id":1}"#)),
+        view(23, "payments", None, Some(br#"{"state":"authorised"}"#)),
+    ];
+    let notes = if end {
+        vec![
+            "not looked at: jobs/tasks, jobs/mail: it is a queue: looking into it would mark or take its messages".into(),
+            "not looked at: billing: connect broker 10.0.0.4:9093: unreachable: connection refused".into(),
+        ]
+    } else {
+        Vec::new()
+    };
+    let said = Some(
+        if end {
+            "11 of 11 channels   1.2 M messages looked at   3 found"
+        } else {
+            "4 of 11 channels   0.4 M messages looked at   3 found"
+        }
+        .into(),
+    );
+    let update =
+        HistoryUpdate { views, scanned: 1_204_000, matched: 3, said, notes, end: end.then_some(Ok(())), ..HistoryUpdate::default() };
+    s.event(Event::History { task, update });
+}
+
+#[test]
+fn a_trail_looks_as_it_was_looked_at() {
+    shot("follow-begun", |s| {
+        following(s);
+        s.after(2_500);
+    });
+    shot("follow-running", |s| {
+        let task = following(s);
+        found(s, task, false);
+    });
+    shot("follow-done", |s| {
+        let task = following(s);
+        found(s, task, true);
+        s.keys("j");
+    });
+    shot("follow-nothing", |s| {
+        let task = following(s);
+        let note = "not looked at: billing: connect broker 10.0.0.4:9093: unreachable: connection refused".into();
+        s.event(Event::History { task, update: HistoryUpdate { notes: vec![note], end: Some(Ok(())), ..HistoryUpdate::default() } });
+    });
+    shot("follow-no-ids", |s| {
+        let task = following(s);
+        let fault = Fault::new(
+            Kind::Usage,
+            "follow",
+            "events/orders.created#2@1002",
+            "this message has no correlation id, no trace id and no message id",
+        );
+        s.event(Event::History { task, update: HistoryUpdate { end: Some(Err(fault)), ..HistoryUpdate::default() } });
+    });
+}
+
+#[test]
+fn a_trail_is_one_timeline_and_is_left_to_where_it_began() {
+    let mut stage = Stage::new(120, 40, false);
+    stage.loaded();
+    let task = following(&mut stage);
+    found(&mut stage, task, false);
+    let late = TailUpdate { views: vec![view(12, "sensors", None, Some(b"x"))], ..TailUpdate::default() };
+    stage.event(Event::Tail { task, update: late });
+    let order: Vec<u64> = (0..4).map(|row| stage.model.traffic.key_at(row)).collect();
+    assert_eq!(order, [7, 12, 23, 40], "in the order of time, wherever they came from");
+    stage.keys("Esc");
+    assert!(stage.effects.contains(&Effect::StopTask(task)), "the search ends at once");
+    assert!(stage.model.traffic.is_live() && stage.model.jobs.is_empty());
+    assert_eq!(stage.model.traffic.addresses, [Address::new("events", "orders.created")]);
+}
+
+#[test]
+fn cancelling_ends_a_trail_and_leaves_what_was_found() {
+    let mut stage = Stage::new(120, 40, false);
+    stage.loaded();
+    let task = following(&mut stage);
+    found(&mut stage, task, false);
+    stage.keys("^c");
+    assert!(stage.effects.contains(&Effect::StopTask(task)));
+    assert_eq!(stage.model.traffic.window.len(), 3);
+}

@@ -1,0 +1,304 @@
+//! Messages that are held, looked at, or replied: how it looks, and what keys lead to.
+
+use super::stage::{HOSTILE, NOW, Stage, decoded, view};
+use crate::app::event::{Arrived, HoldStart};
+use crate::app::model::Screen;
+use crate::app::{Effect, Event};
+use crate::domain::address::Address;
+use crate::domain::channel::{Caps, Channel};
+use crate::domain::delivery::{Effect as Decision, HoldId, Ticket, Verb};
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::figure::Amount;
+use crate::domain::health::Link;
+use crate::domain::message::Stamp;
+use crate::domain::operation::{Done, Field, Input, Plan, Risk};
+use crate::domain::position::Position;
+use crate::domain::safety::{Mode, Safety};
+use crate::domain::text::SafeText;
+use crate::domain::time::Timestamp;
+use crate::domain::view::DeliveryView;
+use std::time::Duration;
+
+static VERBS: [Verb; 4] = [
+    Verb { effect: Decision::Ack, word: "ack", help: "done: it is gone", fields: &[] },
+    Verb {
+        effect: Decision::Requeue,
+        word: "nak",
+        help: "given out again, at once or later",
+        fields: &[Field { id: "delay", title: "Delay", help: "seconds until then", input: Input::Number { min: 0, max: 86_400 } }],
+    },
+    Verb {
+        effect: Decision::Reject,
+        word: "term",
+        help: "never given out again",
+        fields: &[Field { id: "reason", title: "Reason", help: "told in the advisory", input: Input::Text }],
+    },
+    Verb { effect: Decision::Extend, word: "in progress", help: "the time to decide begins anew", fields: &[] },
+];
+
+fn channel(name: &str, kind: &'static str, can: Caps) -> Channel {
+    Channel {
+        name: name.into(),
+        kind,
+        tenant: None,
+        internal: false,
+        can,
+        depth: Amount::Exactly(5),
+        bytes: Amount::Unknown,
+        ends: None,
+        rate_in: None,
+        parts: None,
+        dead_letters_to: None,
+        attributes: Vec::new(),
+        fault: None,
+    }
+}
+
+/// The channel list with a service and a queue; the queue is the second row.
+fn stage(width: u16, height: u16) -> Stage {
+    stage_with(width, height, Safety::default())
+}
+
+fn stage_with(width: u16, height: u16, safety: Safety) -> Stage {
+    let mut stage = Stage::new(width, height, false);
+    stage.opened_with(Link::Connecting, safety);
+    let channels = vec![
+        channel("prices", "service", Caps { call: true, ..Caps::default() }),
+        channel("tasks", "queue", Caps { peek: true, hold: true, publish: true, ..Caps::default() }),
+    ];
+    stage.event(Event::Channels { integration: "events".into(), result: Ok(channels) }).keys("2 j");
+    stage
+}
+
+fn ticket(id: u64) -> Ticket {
+    Ticket { epoch: 1, id }
+}
+
+fn delivery(id: u64, held: bool, payload: &[u8]) -> DeliveryView {
+    let mut view = view(id, "tasks", (id % 2 == 1).then_some(b"c-8841"), Some(payload));
+    view.message.position = Position::Arrival(id);
+    view.message.stamp = Stamp::Seen;
+    let deliveries = Some(if id == 3 { 4 } else { 1 });
+    DeliveryView { view, ticket: held.then_some(ticket(id)), deliveries, redelivered: id == 3 }
+}
+
+fn arrived(stage: &mut Stage, deliveries: Vec<DeliveryView>) {
+    let task = stage.task();
+    stage.event(Event::Arrived { task, arrived: Arrived { deliveries, ..Arrived::default() } });
+}
+
+/// Five messages held for ten that were asked for.
+fn holding(stage: &mut Stage) -> &mut Stage {
+    stage.keys("x r Enter");
+    let task = stage.task();
+    let start = HoldStart { id: HoldId(1), verbs: &VERBS, patience: Some(Duration::from_secs(90)) };
+    stage.event(Event::HoldStarted { task, result: Ok(start) });
+    let payload = |id: u64| format!(r#"{{"task":{id},"kind":"resize","image":"https://img.example/{id}.png"}}"#);
+    arrived(stage, (1..=5).map(|id| delivery(id, true, payload(id).as_bytes())).collect());
+    stage
+}
+
+fn settled(stage: &mut Stage, results: Vec<Result<SafeText, Fault>>) {
+    let task = stage.task();
+    let parts = results.into_iter().enumerate().map(|(at, result)| (SafeText::from(format!("ticket {at}")), result)).collect();
+    stage.event(Event::Settled { task, result: Ok(Done { parts }) });
+}
+
+/// Tickets, what is done with them, and how.
+type Decided = (Vec<u64>, Decision, Vec<(String, String)>);
+
+fn unsettled(stage: &Stage) -> usize {
+    stage.model.received.unsettled(stage.model.now)
+}
+
+fn plans(stage: &Stage) -> Vec<Decided> {
+    let plan = |effect: &Effect| match effect {
+        Effect::Settle { plan: Plan::Settle { tickets, settlement, .. }, .. } => {
+            Some((tickets.iter().map(|ticket| ticket.id).collect(), settlement.effect, settlement.arguments.clone()))
+        }
+        _ => None,
+    };
+    stage.effects.iter().filter_map(plan).collect()
+}
+
+fn shot(name: &str, reach: impl Fn(&mut Stage)) {
+    for (width, height) in [(80, 24), (120, 40), (160, 45)] {
+        let mut stage = stage(width, height);
+        reach(&mut stage);
+        insta::with_settings!({ snapshot_path => "../../snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(format!("received-{name}-{width}x{height}"), stage.screen());
+        });
+    }
+}
+
+#[test]
+fn messages_at_hand_look_as_they_were_looked_at() {
+    shot("actions", |s| _ = s.keys("x"));
+    shot("prompt", |s| _ = s.keys("x r"));
+    shot("held", |s| {
+        holding(s).keys("x 1 y");
+        settled(s, vec![Ok("acked".into())]);
+        s.after(5_000);
+        let lost = vec![ticket(5)];
+        let task = s.effects.iter().find_map(|e| if let Effect::Hold { task, .. } = e { Some(*task) } else { None }).expect("held");
+        s.event(Event::Arrived { task, arrived: Arrived { lost, ..Arrived::default() } });
+        s.after(60_000).keys("j Space");
+    });
+    shot("held-detail", |s| {
+        holding(s).keys("j j Enter");
+        s.event(Event::Decoded { id: 3, result: Ok(decoded()) });
+    });
+    shot("held-over", |s| _ = holding(s).after(91_000));
+    shot("menu", |s| _ = holding(s).keys("x"));
+    shot("form", |s| _ = holding(s).keys("x 3").text("wrong size"));
+    shot("plan-one", |s| _ = holding(s).keys("x 3").text("wrong size").keys("Enter"));
+    shot("plan-many", |s| _ = holding(s).keys("Space Space Space x 1"));
+    shot("leaving", |s| _ = holding(s).keys("Esc"));
+    shot("elsewhere", |s| _ = holding(s).keys("2"));
+    shot("empty", |s| {
+        s.keys("x r Enter");
+        let task = s.task();
+        let start = HoldStart { id: HoldId(1), verbs: &VERBS, patience: None };
+        s.event(Event::HoldStarted { task, result: Ok(start) }).after(4_000);
+    });
+    shot("failed", |s| {
+        s.keys("x r Enter");
+        let task = s.task();
+        let fault = Fault::new(Kind::Forbidden, "receive from", "events/tasks", "our user may not read this queue")
+            .next("ask for the permission to read it");
+        s.event(Event::HoldStarted { task, result: Err(fault) });
+    });
+    shot("peek-asks", |s| {
+        s.keys("x l Enter");
+        let (task, address) = (s.task(), Address::new("events", "tasks"));
+        s.event(Event::PeekMarks { task, address, marks: "redelivered is set, and a delivery of each is spent".into() });
+    });
+    shot("peeked", |s| {
+        s.keys("x l Enter");
+        let task = s.task();
+        let address = Some(Address::new("events", "tasks"));
+        let deliveries = (1..=4).map(|id| delivery(id, false, HOSTILE.as_bytes())).collect();
+        s.event(Event::Arrived { task, arrived: Arrived { address, deliveries, end: Some(Ok(())), ..Arrived::default() } });
+    });
+    shot("call-form", |s| _ = s.keys("k x c").text("{\"sku\":\"A-1\"}"));
+    shot("replies", |s| {
+        s.keys("k x c").text("{\"sku\":\"A-1\"}").keys("^s y");
+        arrived(s, vec![delivery(1, false, br#"{"sku":"A-1","price":12.90}"#)]);
+        s.keys("Enter").event(Event::Decoded { id: 1, result: Ok(decoded()) });
+    });
+}
+
+#[test]
+fn a_decision_is_a_plan_about_the_marked_messages_else_about_the_selected_one() {
+    let mut stage = stage(120, 40);
+    holding(&mut stage).keys("j x 1");
+    assert!(plans(&stage).is_empty(), "nothing happens before it is confirmed");
+    stage.keys("y");
+    assert_eq!(plans(&stage), [(vec![2], Decision::Ack, Vec::new())]);
+    settled(&mut stage, vec![Ok("acked".into())]);
+    stage.keys("g Space j Space x 2").text("30").keys("Enter y");
+    let delay = vec![("delay".to_owned(), "30".to_owned())];
+    assert_eq!(plans(&stage)[1..], [(vec![1, 3], Decision::Requeue, delay)], "what is settled already is left out");
+    assert_eq!(unsettled(&stage), 4);
+    settled(&mut stage, vec![Ok("requeued".into()), Err(Fault::new(Kind::Lost, "settle", "ticket 3", "it is not held any more"))]);
+    assert_eq!(unsettled(&stage), 2);
+}
+
+#[test]
+fn several_that_do_not_come_back_are_confirmed_by_their_number() {
+    let mut stage = stage(120, 40);
+    holding(&mut stage).keys("Space Space x 1 y Enter");
+    assert!(plans(&stage).is_empty(), "a y is not enough");
+    stage.keys("^u").text("2").keys("Enter");
+    assert_eq!(plans(&stage), [(vec![1, 2], Decision::Ack, Vec::new())]);
+    let several = |effect| Plan::Settle {
+        address: Address::new("events", "tasks"),
+        hold: HoldId(1),
+        tickets: vec![ticket(1), ticket(2)],
+        settlement: crate::domain::delivery::Settlement { effect, arguments: Vec::new() },
+    };
+    assert_eq!(
+        [Decision::Reject, Decision::Requeue, Decision::Extend].map(|e| several(e).risk()),
+        [Risk::Bulk, Risk::Reversible, Risk::Reversible]
+    );
+}
+
+#[test]
+fn leaving_asks_gives_back_and_says_what_became_of_it() {
+    let mut stage = stage(120, 40);
+    holding(&mut stage);
+    for key in ["Esc", "q", "^c"] {
+        stage.keys(key).keys("n");
+        assert!(!stage.effects.iter().any(|e| matches!(e, Effect::Release { .. })), "{key} alone gives nothing back");
+        assert_eq!(stage.model.screen, Screen::Received);
+    }
+    stage.keys("Esc y");
+    let task = stage.task();
+    assert!(matches!(stage.effects.last(), Some(Effect::Release { hold: HoldId(1), .. })));
+    stage.event(Event::Released { task, result: Ok("5 messages went back".into()) });
+    assert_eq!(stage.model.screen, Screen::Channels);
+    assert!(stage.screen().contains("5 messages went back"));
+    assert!(stage.model.jobs.is_empty());
+    stage.keys("x r Enter");
+    assert_eq!(stage.effects.iter().filter(|e| matches!(e, Effect::Hold { .. })).count(), 2, "and can be begun anew");
+}
+
+#[test]
+fn what_is_held_stays_in_sight_and_is_come_back_to() {
+    let mut stage = stage(120, 40);
+    holding(&mut stage).keys("1");
+    assert!(stage.screen().contains("5 messages of events/tasks are held"));
+    stage.keys("2 x r");
+    assert_eq!(stage.model.screen, Screen::Received);
+    assert_eq!(stage.effects.iter().filter(|e| matches!(e, Effect::Hold { .. })).count(), 1);
+    stage.keys("-").event(Event::Key(crossterm::event::KeyEvent::from(crossterm::event::KeyCode::Esc)));
+    assert_eq!(unsettled(&stage), 5, "going elsewhere gives nothing back");
+}
+
+#[test]
+fn the_time_left_is_drawn_when_it_reads_differently_and_not_oftener() {
+    let mut stage = stage(120, 40);
+    holding(&mut stage);
+    let mut shown = Vec::new();
+    for _ in 0..60 {
+        shown.push((stage.model.received.left(stage.model.now).map(|left| left.as_secs()), stage.model.now.0 - NOW.0));
+        let next = stage.model.next_deadline();
+        if next.0 - NOW.0 > 95_000 {
+            break;
+        }
+        let revision = stage.model.revision;
+        stage.event(Event::Tick(Timestamp(next.0)));
+        let now = stage.model.received.left(stage.model.now).map(|left| left.as_secs());
+        assert!(stage.model.revision > revision || Some(&(now, 0)).map(|(left, _)| *left) == shown.last().map(|(left, _)| *left));
+    }
+    let mut seen: Vec<Option<u64>> = shown.iter().map(|(left, _)| *left).collect();
+    seen.dedup();
+    let wanted: Vec<Option<u64>> = [90, 80, 70, 60, 50, 40, 30].into_iter().chain((0..30).rev()).map(Some).chain([None]).collect();
+    assert_eq!(seen, wanted);
+}
+
+#[test]
+fn nothing_is_received_decided_or_called_where_nothing_may_be_changed() {
+    for safety in [Safety { mode: Mode::ReadOnly, ..Safety::default() }, Safety { production: true, ..Safety::default() }] {
+        let mut stage = stage_with(120, 40, safety);
+        stage.keys("x r Enter Esc k x c ^s");
+        assert!(!stage.effects.iter().any(|e| matches!(e, Effect::Hold { .. } | Effect::Call { .. })));
+        stage.keys("Esc Esc j x l Enter");
+        assert!(stage.effects.iter().any(|e| matches!(e, Effect::Peek { agreed: false, .. })), "looking is offered, and asked for");
+    }
+}
+
+#[test]
+fn marks_are_left_only_after_they_were_agreed_to() {
+    let mut stage = stage(120, 40);
+    stage.keys("x l Enter");
+    let (task, address) = (stage.task(), Address::new("events", "tasks"));
+    stage.event(Event::PeekMarks { task, address, marks: "redelivered is set".into() });
+    let agreed = |stage: &Stage| stage.effects.iter().filter(|e| matches!(e, Effect::Peek { agreed: true, .. })).count();
+    stage.keys("n");
+    assert_eq!(agreed(&stage), 0);
+    stage.keys("x l Enter");
+    let (task, address) = (stage.task(), Address::new("events", "tasks"));
+    stage.event(Event::PeekMarks { task, address, marks: "redelivered is set".into() }).keys("y");
+    assert_eq!(agreed(&stage), 1);
+}
