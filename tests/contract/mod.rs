@@ -11,14 +11,14 @@ mod kafka_link;
 mod logs;
 #[cfg(feature = "kafka")]
 mod manage;
-#[cfg(feature = "nats")]
-mod nats;
-#[cfg(feature = "nats")]
-mod nats_core;
 #[cfg(feature = "mqtt")]
 mod mqtt;
 #[cfg(feature = "mqtt")]
 mod mqtt_settle;
+#[cfg(feature = "nats")]
+mod nats;
+#[cfg(feature = "nats")]
+mod nats_core;
 mod publish;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;

@@ -6,12 +6,12 @@ pub(crate) mod clients;
 pub(crate) mod commits;
 #[cfg(feature = "kafka")]
 pub(crate) mod kafka;
+#[cfg(feature = "mqtt")]
+pub(crate) mod mosquitto;
 #[cfg(feature = "nats")]
 pub(crate) mod nats;
 #[cfg(feature = "nats")]
 pub(crate) mod nats_operator;
-#[cfg(feature = "mqtt")]
-pub(crate) mod mosquitto;
 #[cfg(feature = "kafka")]
 pub(crate) mod processor;
 pub(crate) mod program;
