@@ -16,8 +16,20 @@ variable "kafka" {
   description = "where the broker of docker-compose.yml listens"
 }
 
+variable "nats" {
+  default = "localhost:4222"
+}
+
+variable "mqtt" {
+  default = "localhost:1883"
+}
+
 variable "redis" {
   default = "localhost:6379"
+}
+
+variable "rabbitmq" {
+  default = "localhost:5672"
 }
 
 variable "password" {
@@ -32,12 +44,34 @@ safety {
   arm_for    = "5m"      # so long it stays armed, an hour at most
 }
 
-# ── The broker of docker-compose.yml ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── The systems of docker-compose.yml ────────────────────────────────────────────────────────────────────────────────────────────────────
 integration "kafka" {
   type = "kafka"
 
   endpoint {
     address = var.kafka # "host", "host:port", "kafka://host:port"; the port is 9092 unless said
+  }
+}
+
+# Subjects, JetStream's streams and consumers, services: nats.hcl beside this file has every way to log in.
+integration "nats" {
+  type = "nats"
+
+  endpoint {
+    address = var.nats # "host", "host:port", "nats://host:port"; the port is 4222 unless said
+  }
+}
+
+# ── The MQTT broker of docker-compose.yml ────────────────────────────────────────────────────────────────────────────────────────────────
+integration "mqtt" {
+  type = "mqtt"
+
+  endpoint {
+    address = var.mqtt # "mqtt://…", "mqtts://…" for TLS, "ws://host:port/mqtt" and "wss://…" for websockets
+  }
+
+  config {
+    qos = 2 # of what is published unless said, and the highest of what is listened to; without it 1, and 2
   }
 }
 
@@ -52,6 +86,54 @@ integration "redis" {
   config {
     db            = 0
     payload_field = "data" # the field of a stream's entries that carries the payload; without it the first of the usual ones is taken
+  }
+}
+
+# ── The RabbitMQ of docker-compose.yml ───────────────────────────────────────────────────────────────────────────────────────────────────
+integration "rabbit" {
+  type = "rabbitmq"
+
+  endpoint {
+    address = var.rabbitmq # "amqp://…", or "amqps://…" for TLS; of a cluster all servers, tried in turn
+  }
+
+  auth {
+    type     = "basic" # a client certificate alone is type = "mtls" (SASL EXTERNAL), a token type = "bearer"
+    username = "mqdeck"
+    password = var.password
+  }
+
+  config {
+    vhost          = "/"
+    management_url = "http://localhost:15672" # port 15672, or 15671 with TLS, beside AMQP unless said; "none" asks nothing of it
+    prefetch       = 10 # messages that are held unsettled at once
+
+    connection {
+      heartbeat   = 10 # seconds
+      channel_max = 2047
+    }
+
+    # What `mqdeck manage tenant.declare rabbit/tenant-123` makes; this is seed 1's, and what it is without a word.
+    exchanges = [
+      { name = "grey.tasks", type = "topic", durable = true },
+      { name = "grey.results", type = "topic", durable = true },
+      { name = "grey.dlx", type = "fanout", durable = true },
+    ]
+
+    queues = [
+      {
+        name                 = "grey.tasks.{tenant}" # bound to grey.tasks by the key tasks.{tenant}; or say `exchange` and `routing_key`
+        durable              = true
+        max_priority         = 10
+        dead_letter_exchange = "grey.dlx" # a queue grey.dlq keeps what comes by it
+        message_ttl          = 3600000
+      },
+    ]
+  }
+
+  channels {
+    pattern           = "grey.tasks.*"
+    tenant_extraction = topic_suffix
   }
 }
 
@@ -262,6 +344,43 @@ integration "seed-1" {
     librdkafka = {
       "queue.buffering.max.kbytes" = 65536
       "linger.ms"                  = 20 # goes before producer { linger_ms = 5 }
+    }
+  }
+}
+
+integration "plant" {
+  type = "mqtt"
+
+  endpoint {
+    address = "wss://mqtt.invalid:8443/mqtt"
+    tls     = { ca_cert = "certs/ca.pem" } # with client_cert and client_key, or auth of type "mtls", where the broker wants them
+  }
+
+  auth {
+    type     = "password" # also "bearer", "oauth2": the token is the password, and `username` in the config block the user
+    username = "ops"
+    password = var.password
+  }
+
+  # A broker has no list of topics: these are listened to, while somebody looks, to see which there are. Everything (#) unless said.
+  channels {
+    pattern = "site/*"
+  }
+
+  config {
+    version        = "auto"    # 5, and 3.1.1 where the broker does not speak it; "5", "3.1.1"
+    client_id      = "ops-desk" # what client ids begin with: each connection has one of its own
+    keep_alive     = "60s"
+    clean_session  = false # received messages that are not acknowledged stay with the broker, under exactly this client id …
+    session_expiry = "1h"  # … for so long (MQTT 5)
+    sys            = true  # what the broker says of itself ($SYS) is listened to as well
+    max_topics     = 20000 # so many are remembered
+
+    will {
+      topic   = "desks/ops"
+      payload = "gone"
+      qos     = 1
+      retain  = true
     }
   }
 }

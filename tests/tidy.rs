@@ -23,8 +23,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const MAY_IMPORT_ALL: &[&str] = &["runtime", "cli"];
 
 /// Crates that only one adapter may name. (Decompressors are here because only Kafka's records need them so far.)
-const CLIENTS: &[(&str, &[&str])] =
-    &[("kafka", &["rdkafka", "rdkafka_sys", "kafka_protocol", "rsasl", "crc32c", "flate2", "lz4_flex", "snap", "zstd"])];
+const CLIENTS: &[(&str, &[&str])] = &[
+    ("kafka", &["rdkafka", "rdkafka_sys", "kafka_protocol", "rsasl", "crc32c", "flate2", "lz4_flex", "snap", "zstd"]),
+    ("mqtt", &["rumqttc", "rumqttd"]),
+    ("nats", &["async_nats", "nkeys"]),
+    ("rabbitmq", &["lapin"]),
+    ("redis", &["redis"]),
+];
 
 /// What the pure rooms must not touch: I/O, tasks, a clock of their own, the terminal.
 const IMPURE: &[(&str, &[&str])] = &[

@@ -3,10 +3,16 @@
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod memory;
+#[cfg(feature = "mqtt")]
+pub mod mqtt;
+#[cfg(feature = "nats")]
+pub mod nats;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod session;
-#[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
+#[cfg(any(feature = "kafka", feature = "mqtt", feature = "nats", feature = "rabbitmq", feature = "redis"))]
 mod tls;
 pub mod token_source;
 pub mod wirelog;
@@ -37,6 +43,12 @@ pub struct Adapter {
 pub const ADAPTERS: &[Adapter] = &[
     #[cfg(feature = "kafka")]
     kafka::ADAPTER,
+    #[cfg(feature = "rabbitmq")]
+    rabbitmq::ADAPTER,
+    #[cfg(feature = "nats")]
+    nats::ADAPTER,
+    #[cfg(feature = "mqtt")]
+    mqtt::ADAPTER,
     #[cfg(feature = "redis")]
     redis::ADAPTER,
     memory::ADAPTER,

@@ -8,6 +8,7 @@ use crate::domain::message::{Message, Outgoing, RawMessage};
 use crate::domain::operation::{Change, Done, OperationSpec, PublishSpec, Request};
 use crate::domain::position::Range;
 use crate::domain::receipt::Receipt;
+use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -99,6 +100,9 @@ pub enum TailEvent {
     Interrupted(Fault),
     /// Reading goes on; `lost` messages could not be read, being deleted or damaged (0 if none, `None` if unknown).
     Resumed { lost: Option<u64> },
+    /// Nothing is wrong with the reading, but something in the system holds back what is written already: what, and what ends it.
+    /// `None` when nothing is held back any more.
+    Waits(Option<SafeText>),
 }
 
 /// A log read between positions or times.

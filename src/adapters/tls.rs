@@ -4,6 +4,8 @@ use crate::config::profile::{Tls, TlsVersion};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
+#[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
@@ -15,37 +17,49 @@ use rustls::{
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+#[cfg(any(feature = "kafka", feature = "redis"))]
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+#[cfg(any(feature = "kafka", feature = "redis"))]
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 const OP: &str = "connect to";
 
 /// Connects to a host by TCP.
+#[cfg(any(feature = "kafka", feature = "redis"))]
 pub(crate) async fn tcp(host: &str, port: u16, peer: &SafeText) -> Result<TcpStream, Fault> {
-    let fault = |cause: String, next: &str| Fault::new(Kind::Unreachable, OP, peer.clone(), cause).next(next);
-    let resolved: Vec<_> = tokio::net::lookup_host((host, port))
-        .await
-        .map_err(|error| fault(format!("the name {host} cannot be resolved: {error}"), "check the spelling and the DNS"))?
-        .collect();
-    let stream = TcpStream::connect(&*resolved).await.map_err(|error| match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
-            fault("connection refused: nothing listens there".into(), "is the broker up, and the port right?")
-        }
-        _ => fault(error.to_string(), "check the address, the route and the firewall"),
-    })?;
+    let resolved: Vec<_> = tokio::net::lookup_host((host, port)).await.map_err(|error| unresolved(host, &error, peer))?.collect();
+    let stream = TcpStream::connect(&*resolved).await.map_err(|error| no_connection(&error, peer))?;
     // Small requests must not wait for each other.
     let _ = stream.set_nodelay(true);
     Ok(stream)
 }
 
+/// What it means that a name has no address.
+pub(crate) fn unresolved(host: &str, error: &dyn std::error::Error, peer: &SafeText) -> Fault {
+    Fault::new(Kind::Unreachable, OP, peer.clone(), format!("the name {host} cannot be resolved: {error}"))
+        .next("check the spelling and the DNS")
+}
+
+/// What it means that TCP could not connect.
+pub(crate) fn no_connection(error: &io::Error, peer: &SafeText) -> Fault {
+    let fault = |cause: String, next: &str| Fault::new(Kind::Unreachable, OP, peer.clone(), cause).next(next);
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            fault("connection refused: nothing listens there".into(), "is the broker up, and the port right?")
+        }
+        _ => fault(error.to_string(), "check the address, the route and the firewall"),
+    }
+}
+
 /// How to speak TLS with every broker of a cluster.
+#[cfg(any(feature = "kafka", feature = "redis"))]
 pub(crate) struct TlsDial {
     connector: TlsConnector,
     /// The name to ask for and check instead of the address's host.
     name: Option<ServerName<'static>>,
 }
 
+#[cfg(any(feature = "kafka", feature = "redis"))]
 impl TlsDial {
     /// Reads the certificates that the profile names.
     pub(crate) fn new(tls: &Tls) -> Result<Self, Fault> {
@@ -67,6 +81,20 @@ impl TlsDial {
             })
         })
     }
+}
+
+/// The settings for a client that speaks TLS itself. It asks for the address's host and cannot be told another name: the name of
+/// the tls block is what the certificate is checked for, whatever the client asks for.
+#[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
+pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, Fault> {
+    let mut config = config(tls)?;
+    if let (Some(name), true) = (&tls.server_name, tls.verify_server) {
+        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(tls.ca_cert.as_deref())?), config.crypto_provider().clone())
+            .build()
+            .map_err(|error| Fault::new(Kind::Usage, "set up", "TLS", error.to_string()))?;
+        config.dangerous().set_certificate_verifier(Arc::new(Named { inner, name: server_name(name)? }));
+    }
+    Ok(config)
 }
 
 fn server_name(host: &str) -> Result<ServerName<'static>, Fault> {
@@ -276,6 +304,50 @@ impl ServerCertVerifier for Unchecked {
     }
 }
 
+/// Checks certificates for one name instead of the one asked for.
+#[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
+#[derive(Debug)]
+struct Named {
+    inner: Arc<WebPkiServerVerifier>,
+    name: ServerName<'static>,
+}
+
+#[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
+impl ServerCertVerifier for Named {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        self.inner.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.inner.verify_tls12_signature(message, cert, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        self.inner.verify_tls13_signature(message, cert, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,7 +393,7 @@ mod tests {
             server_name: None,
             min_version: TlsVersion::V1_2,
         };
-        let fault = TlsDial::new(&tls).err().expect("no certificate");
+        let fault = config(&tls).expect_err("no certificate");
         assert_eq!(fault.kind, Kind::Usage);
         assert!(fault.to_string().contains("there is no certificate in it"), "{fault}");
     }

@@ -230,6 +230,12 @@ pub(super) fn go(model: &mut Model, screen: Screen) {
 
 /// Esc: out of what is open, one step at a time; never quits.
 fn leave(model: &mut Model) {
+    if matches!(model.overlay, Some(Overlay::Form(_))) {
+        return changes::leave_form(model);
+    }
+    if model.screen == Screen::Publish {
+        return leave_publish(model);
+    }
     if model.notices.dismiss() {
         return;
     }
@@ -261,6 +267,20 @@ fn leave(model: &mut Model) {
             }
         }
         _ => back(model),
+    }
+}
+
+/// What was typed is not lost without a question, and what is being sent is waited for.
+fn leave_publish(model: &mut Model) {
+    let Some(form) = &model.form else { return back(model) };
+    if form.sending.is_some() {
+        return;
+    }
+    if form.is_untouched() {
+        model.form = None;
+        back(model);
+    } else {
+        model.overlay = Some(Overlay::Confirm(Confirm::Discard));
     }
 }
 

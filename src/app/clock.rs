@@ -47,7 +47,7 @@ fn ages(model: &Model) -> Vec<Timestamp> {
         }
     }
     if model.screen == Screen::Traffic {
-        moments.extend(model.traffic.interrupted.as_ref().map(|(_, at)| *at));
+        moments.extend(model.traffic.interrupted.values().map(|(_, at)| *at));
     }
     moments
 }

@@ -224,6 +224,7 @@ pub const COMMANDS: &[Command] = &[
     row(S::Channels, Action::History, "channels.history", "Read history from…", &[k('H')]).when(can::history),
     row(S::Channels, Action::CopyMenu, "channels.copy", "Copy…", &[k('y')]).foot("copy").when(can::channel_selected),
     row(S::Traffic, Action::Pause, "traffic.pause", "Hold the list, or let it run", &[k('t')]).foot("hold/run").when(can::live),
+    row(S::Traffic, Action::Hex, "traffic.bytes", "Bytes or decoded", &[k('w')]).foot("bytes").when(can::detail_open),
     row(S::Traffic, Action::Filter, "traffic.filter", "Show only messages that match a query", &[k('/')])
         .foot("filter")
         .when(can::filtered),
@@ -237,7 +238,6 @@ pub const COMMANDS: &[Command] = &[
         .foot("follow id")
         .when(can::message_selected),
     row(S::Traffic, Action::SameKey, "traffic.same-key", "Show only messages with this key", &[k('O')]).when(can::same_key),
-    row(S::Traffic, Action::Hex, "traffic.bytes", "Bytes or decoded", &[k('w')]).foot("bytes").when(can::detail_open),
     row(S::Traffic, Action::Pane, "traffic.pane", "The other pane", &[code(KeyCode::Tab), code(KeyCode::BackTab)])
         .foot("pane")
         .when(can::detail_open),
@@ -282,6 +282,7 @@ pub const COMMANDS: &[Command] = &[
     row(S::Publish, Action::Missing, "publish.missing", "Missing: send no key, or no value at all", &[ctrl('n')])
         .foot("missing")
         .when(can::field_can_be_missing),
+    row(S::Publish, Action::Leave, "publish.back", "Back; asks before what was typed is lost", &[code(KeyCode::Esc)]).foot("back"),
     // Menus
     row(S::ActionMenu, Action::Publish, "publish", "Publish a new message…", &[k('p')]).plans().when(can::publish),
     row(S::ActionMenu, Action::Receive, "receive", "Receive messages and decide on them…", &[k('r')]).plans().when(can::receive),
@@ -299,6 +300,7 @@ pub const COMMANDS: &[Command] = &[
     row(S::Form, Action::Review, "form.review", "Work out the plan", &[ctrl('s')]).foot("plan").plans(),
     row(S::Form, Action::NextField, "form.next", "Next field", &[code(KeyCode::Tab), code(KeyCode::Down)]).foot("next field"),
     row(S::Form, Action::PreviousField, "form.previous", "Previous field", &[code(KeyCode::BackTab), code(KeyCode::Up)]),
+    row(S::Form, Action::Leave, "form.back", "Back", &[code(KeyCode::Esc)]).foot("back"),
     row(S::Typed, Action::Confirm, "plan.do", "Do it, if what was typed is right", &[code(KeyCode::Enter)]).foot("do it"),
     row(S::Typed, Action::Decline, "plan.leave", "Do not", &[code(KeyCode::Esc)]).foot("do not"),
     row(S::Closed, Action::Arm, "plan.arm", "Arm the profile", &[k('!')]).foot("arm").when(can::arm_for_plan),
@@ -338,7 +340,7 @@ pub const COMMANDS: &[Command] = &[
     row(S::Always, Action::Palette, "palette", "Every command", &[ctrl('p')]).foot("all"),
     row(S::Global, Action::Help, "help", "Keys of this screen", &[k('?'), code(KeyCode::F(1))]).foot("keys"),
     row(S::Global, Action::Mouse, "mouse", "Mouse on or off", &[code(KeyCode::F(2))]),
-    row(S::Global, Action::Leave, "back", "Back; never quits, never acts", &[code(KeyCode::Esc)]),
+    row(S::Global, Action::Leave, "back", "Back; never quits, never acts", &[code(KeyCode::Esc)]).foot("back"),
     row(S::Global, Action::Quit, "quit", "Back, and quit at the root", &[k('q')]).when(can::always),
     row(S::Always, Action::Cancel, "cancel", "Cancel what runs; twice quits", &[ctrl('c')]),
     row(S::Always, Action::Suspend, "suspend", "Suspend", &[ctrl('z')]),
@@ -422,6 +424,52 @@ mod tests {
                 assert!(!(key.ctrl && matches!(key.code, KeyCode::Char('k' | 'h' | 'm' | 'i' | 'j'))), "{}", command.id);
             }
             assert!(!command.keys.is_empty(), "{} has no key", command.id);
+        }
+    }
+
+    /// The key table of the README: what holds on each screen, in the order and words of the table.
+    fn readme_table() -> String {
+        const WHERE: &[(&str, &[Scope])] = &[
+            ("First screen", &[S::Welcome]),
+            ("Profiles", &[S::Profiles]),
+            ("Overview", &[S::Overview]),
+            ("Channels", &[S::Channels]),
+            ("Traffic", &[S::Traffic]),
+            ("Groups", &[S::Groups]),
+            ("Publish form", &[S::Publish]),
+            ("Actions (`x`)", &[S::ActionMenu]),
+            ("Copy (`y`)", &[S::CopyMenu]),
+            ("Form of an operation", &[S::Form]),
+            ("Plan", &[S::Confirm, S::Typed, S::Closed, S::Plan]),
+            ("Outcome", &[S::Outcome]),
+            ("Every list", &[S::Moving]),
+            ("Everywhere", &[S::Global, S::Always]),
+        ];
+        assert!(COMMANDS.iter().all(|command| WHERE.iter().any(|(_, scopes)| scopes.contains(&command.scope))), "a scope is left out");
+        let mut lines = String::from("| where | keys |\n|---|---|\n");
+        for (name, scopes) in WHERE {
+            let rows = COMMANDS.iter().filter(|command| scopes.contains(&command.scope));
+            let words = rows.map(|command| {
+                let keys: Vec<String> = command.keys.iter().map(|key| format!("`{}`", key_name(*key, false))).collect();
+                format!("{} {}", keys.join(" "), command.title)
+            });
+            lines += &format!("| {name} | {} |\n", words.collect::<Vec<_>>().join(" · "));
+        }
+        lines
+    }
+
+    #[test]
+    fn the_readme_names_every_key_in_the_words_of_the_table() {
+        const BEGIN: &str = "<!-- The key table is written by `INSTA_UPDATE=always cargo test --lib the_readme`. -->\n\n";
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+        let readme = std::fs::read_to_string(path).expect("the README");
+        let (before, rest) = readme.split_once(BEGIN).expect("the place of the key table");
+        let (table, after) = rest.split_once("\n\n").expect("something behind the key table");
+        let wanted = readme_table();
+        if std::env::var("INSTA_UPDATE").as_deref() == Ok("always") {
+            std::fs::write(path, format!("{before}{BEGIN}{wanted}\n{after}")).expect("the README");
+        } else {
+            assert_eq!(format!("{table}\n"), wanted);
         }
     }
 

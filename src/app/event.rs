@@ -254,9 +254,11 @@ pub struct Arrived {
 #[derive(Clone, Debug, PartialEq)]
 pub enum TailNote {
     /// Reading stopped; the tail keeps trying.
-    Interrupted(Fault),
+    Interrupted { integration: Arc<str>, fault: Fault },
     /// Reading goes on; this many messages were gone before they could be read (`None`: unknown).
-    Resumed { lost: Option<u64> },
+    Resumed { integration: Arc<str>, lost: Option<u64> },
+    /// What is written already is held back: why; `None` when that is over.
+    Waits { integration: Arc<str>, why: Option<SafeText> },
 }
 
 /// What came in a reading of history since the last update.

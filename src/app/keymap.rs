@@ -4,6 +4,7 @@ use super::Model;
 use super::commands::{Action, COMMANDS, Command, Key, Reason, Scope};
 use super::model::Screen;
 use super::overlays::{Overlay, plan};
+use super::screens::groups;
 use crate::domain::safety::{Gate, Rung};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -62,11 +63,32 @@ pub fn footer(model: &Model) -> Vec<&'static Command> {
     let mut rows: Vec<(u8, &'static Command)> = COMMANDS
         .iter()
         .filter(|command| !is_here(model.screen, command.action))
+        .filter(|command| command.scope != Scope::Global || command.action != Action::Leave || is_inside(model))
         .filter(|command| command.footer.is_some() && scopes.contains(&command.scope) && (command.available)(model).is_ok())
-        .map(|command| (u8::from(command.action != Action::Enter), command))
+        .map(|command| (rank(command), command))
         .collect();
     rows.sort_by_key(|(rank, _)| *rank);
     rows.into_iter().map(|(_, command)| command).collect()
+}
+
+/// The way in and the way back come first, so that no narrow screen leaves them out.
+fn rank(command: &Command) -> u8 {
+    match command.action {
+        Action::Enter => 0,
+        Action::Leave if command.scope == Scope::Global => 1,
+        _ => 2,
+    }
+}
+
+/// Whether something stands over the screen, or the screen over another one, so that the way back is worth saying.
+fn is_inside(model: &Model) -> bool {
+    match model.screen {
+        Screen::Channels => model.channels.describe.is_some(),
+        Screen::Traffic => model.traffic.detail.is_some(),
+        Screen::Groups => groups::is_open(model),
+        Screen::WireLog | Screen::Notices => !model.back.is_empty(),
+        _ => false,
+    }
 }
 
 /// Whether an action goes to where we are.

@@ -3,7 +3,6 @@
 use super::changes;
 use super::list::{Step, window};
 use super::model::{Model, Screen};
-use super::overlays::confirm::Confirm;
 use super::overlays::palette::{self, Target};
 use super::overlays::{Overlay, help, input, menu, plan};
 use super::screens::traffic::open;
@@ -65,12 +64,29 @@ pub(super) fn paste(model: &mut Model, text: &str) {
 }
 
 pub(super) fn mouse(model: &mut Model, mouse: MouseEvent) {
-    if !model.mouse || model.overlay.is_some() {
+    // What asks for an answer gets none by a click; a long plan can be scrolled.
+    let scrolled = matches!(mouse.kind, MouseEventKind::ScrollUp | MouseEventKind::ScrollDown);
+    let scrolls = matches!(model.overlay, None | Some(Overlay::Plan(_) | Overlay::Outcome(_)));
+    if !model.mouse || !scrolls || (model.overlay.is_some() && !scrolled) {
         return;
+    }
+    let in_pane = layout::pane_row_at(model, mouse.column, mouse.row);
+    if model.screen == Screen::Traffic && model.overlay.is_none() {
+        // The pane under the pointer is the one that is meant.
+        model.traffic.focus = if in_pane.is_some() { traffic::Focus::Detail } else { traffic::Focus::List };
+    }
+    if model.screen == Screen::Received && matches!(mouse.kind, MouseEventKind::Down(_)) {
+        model.received.focus = traffic::Focus::List;
     }
     match mouse.kind {
         MouseEventKind::ScrollUp => moving::step(model, Step::By(-3)),
         MouseEventKind::ScrollDown => moving::step(model, Step::By(3)),
+        MouseEventKind::Down(MouseButton::Left) if in_pane.is_some() => {
+            if let (Screen::Traffic, Some(detail), Some(row)) = (model.screen, &model.traffic.detail, in_pane) {
+                let to = detail.offset + row;
+                moving::step(model, Step::To(to));
+            }
+        }
         MouseEventKind::Down(MouseButton::Left) => {
             let Some(row) = layout::row_at(model, mouse.column, mouse.row) else { return };
             let offset = match model.screen {
@@ -82,8 +98,6 @@ pub(super) fn mouse(model: &mut Model, mouse: MouseEvent) {
                 Screen::Profiles => model.profiles.list.offset(),
                 _ => return,
             };
-            model.traffic.focus = traffic::Focus::List;
-            model.received.focus = traffic::Focus::List;
             moving::step(model, Step::To(offset + row));
         }
         _ => return,
@@ -185,7 +199,6 @@ fn plan_key(model: &mut Model, key: KeyEvent) -> bool {
 fn operation_key(model: &mut Model, key: KeyEvent) -> bool {
     let Some(Overlay::Form(form)) = &mut model.overlay else { return false };
     match key.code {
-        KeyCode::Esc => changes::leave_form(model),
         _ if form.planning.is_some() => return false,
         KeyCode::Enter if form.is_last() => changes::review(model),
         KeyCode::Enter => form.next(1),
@@ -313,18 +326,6 @@ fn set_filter(model: &mut Model, text: String) {
 
 fn form_key(model: &mut Model, key: KeyEvent) -> bool {
     let Some(form) = &mut model.form else { return false };
-    if key.code == KeyCode::Esc {
-        if form.sending.is_some() {
-            return false;
-        }
-        if form.is_untouched() {
-            model.form = None;
-            act::back(model);
-        } else {
-            model.overlay = Some(Overlay::Confirm(Confirm::Discard));
-        }
-        return true;
-    }
     if form.sending.is_some() {
         return false;
     }

@@ -2,7 +2,7 @@
 
 use super::model::{Model, Screen};
 use super::screens::traffic::Focus;
-use ratatui::layout::Rect;
+use ratatui::layout::{Position, Rect};
 
 /// Below this size the screen says so in one line.
 pub const SMALLEST: (u16, u16) = (60, 16);
@@ -77,8 +77,9 @@ pub fn areas(model: &Model) -> Option<Areas> {
 /// Whether a row under the crumbs says what is wrong, or how far a search is.
 fn banner(model: &Model) -> bool {
     let typing = model.typing.as_ref().is_some_and(|filter| filter.error.is_some() || !filter.candidates.is_empty());
+    let troubled = !model.traffic.interrupted.is_empty() || !model.traffic.waits.is_empty();
     let searched = model.traffic.said.is_some() && !model.traffic.is_live();
-    model.screen == Screen::Traffic && (typing || model.traffic.interrupted.is_some() || searched)
+    model.screen == Screen::Traffic && (typing || troubled || searched)
 }
 
 fn split(model: &Model, body: Rect) -> (Rect, Option<Rect>, Option<Rect>) {
@@ -117,8 +118,17 @@ pub fn detail_width(model: &Model) -> u16 {
     areas(model).and_then(|areas| areas.pane).map_or(40, |pane| pane.width.saturating_sub(2))
 }
 
-/// The row of the list at a place of the screen.
+/// The row of the pane at a place of the screen, not counting what it is scrolled by.
+pub fn pane_row_at(model: &Model, x: u16, y: u16) -> Option<usize> {
+    let pane = areas(model)?.pane?;
+    pane.contains(Position { x, y }).then(|| usize::from(y - pane.y))
+}
+
+/// The row of the list at a place of the screen; none where a pane covers it.
 pub fn row_at(model: &Model, x: u16, y: u16) -> Option<usize> {
+    if pane_row_at(model, x, y).is_some() {
+        return None;
+    }
     let list = areas(model)?.list;
     let inside = x < list.x + list.width && y > list.y && y < list.y + list.height;
     inside.then(|| usize::from(y - list.y - 1))

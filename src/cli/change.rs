@@ -244,7 +244,7 @@ fn keep(gateway: &Gateway, change: &Change) -> Result<Option<PathBuf>, Fault> {
 pub(super) async fn undo(gateway: &Gateway, path: &Path) -> Result<Request, Fault> {
     let shown = path.to_string_lossy();
     let wrong = |cause: String| usage("read", &shown, cause);
-    let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let text = fs::read_to_string(path).map_err(|error| super::unreadable(&shown, &error))?;
     let object: Json = serde_json::from_str(&text).map_err(|error| wrong(format!("it is no undo file: {error}")))?;
     let field = |name: &str| object[name].as_str().ok_or_else(|| wrong(format!("it is no undo file: it has no {name}")));
     if field("format")? != FORMAT {

@@ -74,6 +74,11 @@ impl Channels {
         if self.json {
             let mut object = object(address, &description.channel);
             for table in &description.tables {
+                if let Some(remark) = table.as_remark() {
+                    object["remarks"][table.title] = remark.as_str().into();
+                    object[table.title] = serde_json::Value::Null;
+                    continue;
+                }
                 let row = |row: &Vec<SafeText>| table.columns.iter().zip(row).map(|(c, v)| ((*c).to_owned(), v.as_str().into())).collect();
                 object[table.title] = table.rows.iter().map(row).collect::<Vec<serde_json::Map<_, _>>>().into();
             }
@@ -84,6 +89,10 @@ impl Channels {
             vec![cells(address, &description.channel)],
         ))?;
         for table in description.tables {
+            if let Some(remark) = table.as_remark() {
+                out.line(&format!("\n{}: {remark}", table.title))?;
+                continue;
+            }
             out.line(&format!("\n{}", table.title))?;
             out.line(&output::table(&table.columns, table.rows))?;
         }

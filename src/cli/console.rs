@@ -18,6 +18,10 @@ pub(super) async fn open(connection: &Connection, look: &Look, first: First) -> 
             .next("`mqdeck --help` lists the commands for scripts")
             .into());
     }
+    if std::env::var("TERM").as_deref() == Ok("dumb") {
+        let cause = "TERM is `dumb`: this terminal cannot place what is drawn";
+        return Err(usage("start", "console", cause).next("use another terminal, or the commands of `mqdeck --help`").into());
+    }
     not_armed_at_start(connection)?;
     runtime::console(connection.opener()?, theme(look)?, first).await?;
     Ok(ExitCode::SUCCESS)
@@ -41,7 +45,7 @@ fn theme(look: &Look) -> anyhow::Result<Theme> {
 /// A theme by its name, or by the path of its file.
 pub(super) fn named(name: &str, depth: Depth, ascii: bool) -> Result<Theme, Fault> {
     if name.contains(['/', '.']) {
-        let text = std::fs::read_to_string(name).map_err(|e| usage("read theme", name, e.to_string()))?;
+        let text = std::fs::read_to_string(name).map_err(|e| super::unreadable(name, &e))?;
         return Theme::read(name, &text, depth, ascii).map_err(|e| usage("read theme", name, e.to_string()));
     }
     let known = || {
@@ -55,7 +59,7 @@ fn depth() -> Depth {
     let variable = |name| std::env::var(name).unwrap_or_default();
     let (terminal, colours) = (variable("TERM"), variable("COLORTERM"));
     match () {
-        () if !variable("NO_COLOR").is_empty() || terminal == "dumb" => Depth::None,
+        () if !variable("NO_COLOR").is_empty() => Depth::None,
         () if colours == "truecolor" || colours == "24bit" => Depth::True,
         () if terminal.contains("256color") => Depth::Ansi256,
         () => Depth::Ansi16,

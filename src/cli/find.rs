@@ -34,7 +34,7 @@ pub struct Find {
     #[arg(long, value_name = "END")]
     until: Option<String>,
     /// Ends after this many messages: the first ones in the order of time.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::count)]
     limit: Option<u64>,
     /// Lists the messages of which the query cannot tell instead: what could not be decoded, and what its jq program failed on.
     #[arg(long)]
@@ -78,6 +78,7 @@ impl Find {
         let mut search = Search::new(vec![self.address.clone()], Filter::parse(&self.query)?);
         search.range.start = bound(&self.from)?.unwrap_or(search.range.start);
         search.range.end = bound(&self.until)?.unwrap_or(search.range.end);
+        super::forwards("find", search.range)?;
         search.limit = self.limit.or(search.limit);
         search.wanted = if self.undecodable { Wanted::Undecided } else { Wanted::Matches };
         Ok(search)

@@ -165,7 +165,7 @@ impl Lag {
             out.line(&output::table(&headings, row.partitions.iter().map(|partition| partition_cells(partition, now)).collect()))?;
             let group = &row.group;
             out.line(&format!(
-                "\n{}/{}: {}, {} behind, {}: {}",
+                "\n{}/{}: state {}, {} behind, {}: {}",
                 SafeText::new(&row.integration),
                 SafeText::new(&group.group.name),
                 group.group.state.word(),

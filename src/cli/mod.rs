@@ -22,7 +22,8 @@ mod tail;
 
 use crate::config::load::Context;
 use crate::config::store::Store;
-use crate::domain::fault::{Fault, Kind};
+use crate::domain::fault::{self, Fault, Kind};
+use crate::domain::position::Range;
 use crate::gateway::Gateway;
 use crate::runtime::{First, Opener, environment, systems};
 use clap::{Args, Parser, Subcommand};
@@ -158,7 +159,7 @@ impl Connection {
     fn opener(&self) -> Result<Opener, Fault> {
         let pair = |text: &String| match text.split_once('=') {
             Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-            _ => Err(usage("read", text, "`--var` takes NAME=VALUE")),
+            _ => Err(usage("read --var", text, "it is not NAME=VALUE").next(format!("write --var {text}=…"))),
         };
         Ok(Opener { read_only: self.read_only, variables: self.variables.iter().map(pair).collect::<Result<_, _>>()? })
     }
@@ -175,6 +176,10 @@ impl Connection {
                 );
             }
         };
+        if profile.integrations.is_empty() {
+            let cause = "it has no integration: there is nothing to connect to";
+            return Err(usage("open profile", &profile.name, cause).next("write integration \"NAME\" { … } into it"));
+        }
         let gateway = Gateway::open(profile, self.read_only);
         if let Some(name) = &self.arm {
             gateway.arm(name, None)?;
@@ -189,8 +194,31 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let code = error.downcast_ref::<Fault>().map_or(1, |fault| fault.kind.exit_code());
-    output::note(&error.to_string());
+    match error.downcast_ref::<std::io::Error>() {
+        Some(error) => output::note(&format!("write standard output: {error} (is the disk full, or the file gone?)")),
+        None => output::note(&error.to_string()),
+    }
     ExitCode::from(code)
+}
+
+/// A file that the command line names and that cannot be read.
+fn unreadable(path: &str, error: &std::io::Error) -> Fault {
+    let (cause, next) = fault::unreadable(error);
+    usage("read", path, cause).next(next)
+}
+
+/// A number of things.
+fn count(text: &str) -> Result<u64, String> {
+    text.replace('_', "").parse().map_err(|_| format!("`{text}` is not a whole number: write for example 500"))
+}
+
+/// Refuses a range that can hold nothing.
+fn forwards(op: &'static str, range: Range) -> Result<(), Fault> {
+    if range.is_backwards() {
+        let cause = "nothing can lie between these ends";
+        return Err(usage(op, &format!("{} until {}", range.start, range.end), cause).next("the first one has to come before the second"));
+    }
+    Ok(())
 }
 
 /// A length of time as it was typed.

@@ -1,7 +1,7 @@
 //! `mqdeck play`: a tape drives the console without a terminal.
 
 use super::output::{self, Out};
-use super::{Connection, Look, console, usage};
+use super::{Connection, Look, console};
 use crate::runtime::First;
 use crate::runtime::play::svg::Palette;
 use crate::runtime::play::{driver, tape};
@@ -29,7 +29,7 @@ impl Play {
     pub(super) async fn run(&self, connection: &Connection, look: &Look) -> anyhow::Result<ExitCode> {
         console::not_armed_at_start(connection)?;
         let path = self.tape.display().to_string();
-        let text = std::fs::read_to_string(&self.tape).map_err(|e| usage("read", &path, e.to_string()))?;
+        let text = std::fs::read_to_string(&self.tape).map_err(|e| super::unreadable(&path, &e))?;
         let mut tape = match tape::parse(&text) {
             Ok(tape) => tape,
             Err(mistakes) => {

@@ -2,7 +2,7 @@
 
 use crate::config::load::{Context, Loaded};
 use crate::config::profile::{Auth, Integration, ScramMechanism, Seed, TlsVersion, TokenSource};
-use crate::config::source::Problems;
+use crate::config::source::{Origin, Problems, setting_at};
 use crate::config::store::{self, Store};
 use crate::domain::fault::Fault;
 use crate::domain::safety::Safety;
@@ -47,8 +47,19 @@ struct Row {
     integration: String,
     setting: String,
     value: SafeText,
-    /// The line that says it; `None` for a default.
-    line: Option<usize>,
+    /// Where it stands; `None` for a default.
+    origin: Option<Origin>,
+}
+
+impl Row {
+    /// Where the value came from: `default`, `prod.hcl:9`, `prod.hcl:9, environment PW`. Without a file's name only what was filled in.
+    fn from(&self, file: Option<&str>) -> String {
+        let Some(origin) = &self.origin else { return "default".to_owned() };
+        let place = file.map(|file| format!("{}:{}", SafeText::new(file), origin.line));
+        let filled = origin.filled.iter().map(|what| SafeText::new(what).to_string());
+        let all: Vec<String> = place.into_iter().chain(filled).collect();
+        if all.is_empty() { "file".to_owned() } else { all.join(", ") }
+    }
 }
 
 /// Runs the command and writes its answer; the result is the exit code. `chosen` is what `--profile` or `MQDECK_PROFILE` says.
@@ -60,6 +71,7 @@ pub fn run(args: &Args, chosen: Option<&str>, store: &Store, context: Context<'_
         Command::Ls => list(store, context, args.json, out).map(|()| 0),
         Command::Show { name } => match find(name.as_deref().or(chosen), store) {
             Ok(path) => match store::load(&path, context) {
+                Ok(Loaded { stranger: Some(fault), .. }) => refuse(&fault, args.json, out),
                 Ok(loaded) => show(&loaded, args.json, out).map(|()| 0),
                 Err(problems) => report(&path, &problems, args.json, out),
             },
@@ -67,6 +79,7 @@ pub fn run(args: &Args, chosen: Option<&str>, store: &Store, context: Context<'_
         },
         Command::Check { name } => match find(name.as_deref().or(chosen), store) {
             Ok(path) => match store::load(&path, context) {
+                Ok(Loaded { stranger: Some(fault), .. }) => refuse(&fault, args.json, out),
                 Ok(loaded) => fine(&path, &loaded, args.json, out).map(|()| 0),
                 Err(problems) => report(&path, &problems, args.json, out),
             },
@@ -110,25 +123,22 @@ fn show(loaded: &Loaded, json: bool, out: &mut dyn Write) -> io::Result<()> {
         for row in rows {
             let integration = (!row.integration.is_empty()).then_some(&row.integration);
             let line = json!({
-                "profile": &*loaded.profile.name, "integration": integration, "setting": row.setting, "value": row.value.as_str(), "line": row.line,
+                "profile": &*loaded.profile.name, "integration": integration, "setting": row.setting, "value": row.value.as_str(),
+                "line": row.origin.as_ref().map(|origin| origin.line), "from": row.from(None),
             });
             emit(out, &line)?;
         }
         return Ok(());
     }
     let path = loaded.profile.path.as_deref().unwrap_or(Path::new("--url")).display().to_string();
+    let file = loaded.profile.path.as_deref().and_then(Path::file_name).map_or_else(|| path.clone(), |name| name.display().to_string());
     writeln!(out, "{}  {}", SafeText::new(&loaded.profile.name), SafeText::from(path))?;
     for group in rows.chunk_by(|a, b| a.integration == b.integration) {
         if !group[0].integration.is_empty() {
             writeln!(out, "\n{}", SafeText::new(&group[0].integration))?;
         }
-        let table: Vec<[String; 3]> = group
-            .iter()
-            .map(|row| {
-                let origin = row.line.map_or_else(|| "default".to_owned(), |line| format!("line {line}"));
-                [format!("  {}", SafeText::new(&row.setting)), row.value.to_string(), origin]
-            })
-            .collect();
+        let table: Vec<[String; 3]> =
+            group.iter().map(|row| [format!("  {}", SafeText::new(&row.setting)), row.value.to_string(), row.from(Some(&file))]).collect();
         columns(out, &table)?;
     }
     notes(loaded, out)
@@ -179,7 +189,7 @@ fn refuse(fault: &Fault, json: bool, out: &mut dyn Write) -> io::Result<u8> {
     if json {
         emit(out, &json!({"ok": false, "error": fault.to_string()}))?;
     } else {
-        writeln!(out, "{fault}")?;
+        super::output::note(&fault.to_string());
     }
     Ok(fault.kind.exit_code())
 }
@@ -211,7 +221,7 @@ fn rows(loaded: &Loaded) -> Vec<Row> {
         integration: String::new(),
         setting: name.into(),
         value: value.into(),
-        line: loaded.origins.get(&format!("safety.{name}")).copied(),
+        origin: loaded.origins.get(&format!("safety.{name}")).cloned(),
     };
     let mut rows = vec![
         row("mode", mode.word().to_owned()),
@@ -245,7 +255,10 @@ impl Rows<'_> {
         for (name, setting) in &integration.settings {
             // Any of them may be a secret of a system that is not known here.
             let value = if is_secret(name) { "***".to_owned() } else { setting.value.expose().to_owned() };
-            self.at(&format!("config {name}"), value, Some(setting.line));
+            let known =
+                name.split_once('.').filter(|(scope, _)| ["producer", "consumer"].contains(scope)).map_or(name.as_str(), |(_, rest)| rest);
+            let origin = self.loaded.origins.get(&setting_at(setting.line, known)).cloned();
+            self.at(&format!("config {name}"), value, origin.or_else(|| Some(Origin { line: setting.line, filled: Vec::new() })));
         }
         for pattern in &integration.channels {
             let tenant = if pattern.tenant.is_some() { " (tenant is what * stands for)" } else { "" };
@@ -334,12 +347,12 @@ impl Rows<'_> {
 
     /// A row with the line of the first of these settings that the profile says.
     fn push(&mut self, setting: &str, said: &[&str], value: impl Into<SafeText>) {
-        let line = said.iter().find_map(|path| self.loaded.origins.get(&format!("integration.{}.{path}", self.integration.name)).copied());
-        self.at(setting, value, line);
+        let at = |path: &&str| self.loaded.origins.get(&format!("integration.{}.{path}", self.integration.name)).cloned();
+        self.at(setting, value, said.iter().find_map(at));
     }
 
-    fn at(&mut self, setting: &str, value: impl Into<SafeText>, line: Option<usize>) {
-        self.found.push(Row { integration: self.integration.name.to_string(), setting: setting.to_owned(), value: value.into(), line });
+    fn at(&mut self, setting: &str, value: impl Into<SafeText>, origin: Option<Origin>) {
+        self.found.push(Row { integration: self.integration.name.to_string(), setting: setting.to_owned(), value: value.into(), origin });
     }
 }
 
@@ -391,21 +404,21 @@ mod tests {
         assert_eq!(code, 0);
         let lines: Vec<String> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         for line in [
-            "address one:9092 line 4",
-            "tls on line 4",
+            "address one:9092 good.hcl:4",
+            "tls on good.hcl:4",
             "tls ca_cert the machine's own default",
-            "auth scram line 7",
+            "auth scram good.hcl:7",
             "auth mechanism SCRAM-SHA-512 default",
-            "auth password *** line 9",
-            "config linger.ms 5 line 12",
-            "config ssl.key.password *** line 12",
+            "auth password *** good.hcl:9, environment PW",
+            "config linger.ms 5 good.hcl:12",
+            "config ssl.key.password *** good.hcl:12, environment PW",
             "reconnect max_attempts for ever default",
         ] {
             assert!(lines.contains(&line.to_owned()), "{line} is not in\n{text}");
         }
         let (_, json) = answer(folder.path(), &["show", "good", "--json"]);
         assert!(
-            json.contains("{\"profile\":\"good\",\"integration\":\"events\",\"setting\":\"address\",\"value\":\"one:9092\",\"line\":4}"),
+            json.contains("{\"profile\":\"good\",\"integration\":\"events\",\"setting\":\"address\",\"value\":\"one:9092\",\"line\":4,\"from\":\"file\"}"),
             "{json}"
         );
         assert!(!text.contains("hunter2") && !json.contains("hunter2"));

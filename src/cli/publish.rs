@@ -17,6 +17,7 @@ use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Zoned;
 use serde_json::json;
+use std::io::IsTerminal;
 use std::pin::pin;
 use std::process::ExitCode;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -55,7 +56,7 @@ pub struct Publish {
     #[arg(long, conflicts_with_all = ["data", "key", "headers", "timestamp"])]
     lines: bool,
     /// With --lines: leaves out this many lines at the start, which an earlier run published.
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "lines")]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = super::count, requires = "lines")]
     skip: u64,
     /// One JSON object a message: address, position, promise.
     #[arg(long)]
@@ -64,15 +65,21 @@ pub struct Publish {
 
 impl Publish {
     pub(super) async fn run(&self, connection: &Connection) -> anyhow::Result<ExitCode> {
+        // What is wrong here is said before anybody is asked.
+        let message = if self.lines { None } else { Some(self.message().await?) };
         let gateway = connection.open()?;
         let spec = gateway.publish_spec(&self.address).await?;
         let options = self.options(spec)?;
-        let result = if self.lines { self.publish_lines(&gateway, &options).await } else { self.publish_one(&gateway, options).await };
+        let result = match message {
+            None => self.publish_lines(&gateway, &options).await,
+            Some(message) => self.publish_one(&gateway, Outgoing { options, ..message }).await,
+        };
         gateway.shutdown().await;
         result
     }
 
-    async fn publish_one(&self, gateway: &Gateway, options: Vec<(&'static str, String)>) -> anyhow::Result<ExitCode> {
+    /// The message without the options of its system.
+    async fn message(&self) -> Result<Outgoing, Fault> {
         let (said, payload) = match &self.template {
             Some(name) => {
                 let template = Template::find(name);
@@ -83,13 +90,16 @@ impl Publish {
             }
             None => (Vec::new(), self.payload().await?),
         };
-        let message = Outgoing {
+        Ok(Outgoing {
             key: self.key.clone().map(Bytes::from),
             headers: said.into_iter().chain(self.headers.iter().map(|h| header(h))).collect(),
-            payload,
             timestamp: self.time()?,
-            options,
-        };
+            payload,
+            options: Vec::new(),
+        })
+    }
+
+    async fn publish_one(&self, gateway: &Gateway, message: Outgoing) -> anyhow::Result<ExitCode> {
         let plan = Plan::Publish { address: self.address.clone(), messages: vec![message] };
         let outcome = gateway.execute(plan).await?;
         let mut out = Out::new();
@@ -143,22 +153,25 @@ impl Publish {
             let plan = Plan::Publish { address: self.address.clone(), messages: chunk };
             let outcome = gateway.execute(plan).await?;
             sent = read;
-            let mut failed = None;
+            let (mut failed, mut runs) = (None, Runs::default());
             for (line, receipt) in (first..).zip(outcome.receipts) {
                 match receipt {
                     Ok(receipt) if self.json => self.print(&mut out, receipt)?,
                     Ok(_) => {}
                     Err(fault) => {
-                        output::note(&format!("line {line}: {fault}"));
+                        runs.add(line, fault.to_string());
                         failed.get_or_insert(line);
                         continue;
                     }
                 }
                 stored += 1;
                 if failed.is_some() {
-                    output::note(&format!("line {line} was under way then and is stored"));
+                    runs.add(line, "under way then, and stored".to_owned());
                 }
             }
+            runs.tell();
+            // Whoever feeds the lines slowly waits for what became of them.
+            out.flush()?;
             bar.inc(stored - bar.position());
             if let Some(line) = failed {
                 break Some(line);
@@ -237,17 +250,44 @@ impl Publish {
     }
 }
 
+/// What became of lines, one sentence for neighbours of the same fate: what fails one of a thousand mostly fails all of them.
+#[derive(Default)]
+struct Runs(Vec<(u64, u64, String)>);
+
+impl Runs {
+    fn add(&mut self, line: u64, fate: String) {
+        match self.0.last_mut() {
+            Some((_, last, said)) if *last + 1 == line && *said == fate => *last = line,
+            _ => self.0.push((line, line, fate)),
+        }
+    }
+
+    fn tell(&self) {
+        for (first, last, fate) in &self.0 {
+            let lines = if first == last { format!("line {first}") } else { format!("lines {first} to {last}") };
+            output::note(&format!("{lines}: {fate}"));
+        }
+    }
+}
+
 /// The payload that `DATA`, `@FILE` or `-` names; without any of them, standard input.
 pub(super) async fn payload(data: Option<&str>) -> Result<Bytes, Fault> {
-    let failed = |what: &str, e: std::io::Error| usage("read", what, e.to_string());
     match data {
         None | Some("-") => {
+            if std::io::stdin().is_terminal() {
+                output::note("reading the payload from the terminal; Ctrl-D ends it");
+            }
             let mut bytes = Vec::new();
-            tokio::io::stdin().read_to_end(&mut bytes).await.map_err(|e| failed("standard input", e))?;
+            tokio::io::stdin().read_to_end(&mut bytes).await.map_err(|e| super::unreadable("standard input", &e))?;
+            if bytes.is_empty() {
+                // Far more often a pipe that failed than a wish.
+                let fault = usage("publish", "standard input", "it is empty; nothing was sent");
+                return Err(fault.next("write \"\" for an empty payload, --tombstone for none"));
+            }
             Ok(bytes.into())
         }
         Some(data) => match data.strip_prefix('@') {
-            Some(path) => tokio::fs::read(path).await.map(Bytes::from).map_err(|e| failed(path, e)),
+            Some(path) => tokio::fs::read(path).await.map(Bytes::from).map_err(|e| super::unreadable(path, &e)),
             None => Ok(data.to_owned().into()),
         },
     }
@@ -269,5 +309,20 @@ fn progress() -> ProgressBar {
         ProgressBar::new_spinner().with_style(style)
     } else {
         ProgressBar::hidden()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Runs;
+
+    #[test]
+    fn neighbours_of_the_same_fate_are_told_together() {
+        let mut runs = Runs::default();
+        for (line, fate) in [(3, "lost"), (4, "lost"), (5, "stored"), (6, "lost"), (8, "lost")] {
+            runs.add(line, fate.to_owned());
+        }
+        let told: Vec<_> = runs.0.iter().map(|(first, last, fate)| (*first, *last, fate.as_str())).collect();
+        assert_eq!(told, [(3, 4, "lost"), (5, 5, "stored"), (6, 6, "lost"), (8, 8, "lost")]);
     }
 }

@@ -6,7 +6,7 @@ use crate::adapters::session::TailEvent;
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
 use crate::domain::message::Message;
-use crate::domain::position::{Bound, Position, Range};
+use crate::domain::position::{Bound, Range};
 use crate::domain::query::Query;
 use crate::gateway::Gateway;
 use crate::gateway::filter::{Filter, Verdict};
@@ -34,7 +34,7 @@ pub struct Tail {
     #[arg(long = "where", value_name = "QUERY", default_value = "")]
     filter: String,
     /// Ends after this many messages.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::count)]
     limit: Option<u64>,
     /// One JSON object a line; `mqdeck publish --lines` reads it back byte for byte.
     #[arg(long)]
@@ -68,6 +68,7 @@ impl Tail {
             |text: &Option<String>| text.as_deref().map(|t| Bound::parse(t, &now).map_err(|e| super::usage("tail", t, e))).transpose();
         let (start, end) = (bound(&self.from)?.or(query.from), bound(&self.until)?.or(query.until));
         let range = Range { start: start.unwrap_or(Bound::Earliest), end: end.unwrap_or(Bound::Latest) };
+        super::forwards("tail", range)?;
         Ok(Reach { history: (start.is_some() || end.is_some()).then_some(range), live: end.is_none() })
     }
 
@@ -82,6 +83,8 @@ impl Tail {
             match event {
                 TailEvent::Messages(messages) => messages.iter().try_for_each(|m| printer.live(&integration, m))?,
                 TailEvent::Interrupted(fault) => output::note(&format!("{integration} interrupted: {fault}")),
+                TailEvent::Waits(Some(why)) => output::note(&format!("{integration} waits: {why}")),
+                TailEvent::Waits(None) => output::note(&format!("{integration} waits no more")),
                 TailEvent::Resumed { lost } => output::note(&format!("{integration} goes on, {} lost", lost_words(lost))),
             }
             printer.messages.out.flush()?;
@@ -170,8 +173,10 @@ impl<'a> Printer<'a> {
     }
 
     fn live(&mut self, integration: &Arc<str>, message: &Message) -> std::io::Result<()> {
-        if let Position::Offset { partition, offset } = message.position
-            && self.report.read.get(&(message.channel.clone(), partition)).is_some_and(|behind| offset < *behind)
+        // History went up to here already.
+        let place = (integration.clone(), message.channel.clone(), message.position.partition().unwrap_or(0));
+        if let Some(behind) = self.report.read.get(&place)
+            && message.position.number().is_some_and(|number| number < *behind)
         {
             return Ok(());
         }

@@ -114,6 +114,12 @@ pub(super) fn parse(text: &str, system: Option<&System>, port: Option<u16>, path
         return Ok(Addresses { list: vec![url], tls });
     }
     let default = port.or(own.map(|(_, port)| *port)).or_else(|| schemes.first().map(|(_, port)| *port));
+    if let Some(scheme @ ("ws" | "wss")) = scheme.as_deref() {
+        // A websocket stands at a path of its host, which stays with the address.
+        let (host, own_path) = rest.split_once('/').map_or((rest, None), |(host, path)| (host, Some(path)));
+        let path = own_path.or(path.map(|path| path.trim_start_matches('/'))).unwrap_or_default();
+        return Ok(Addresses { list: vec![format!("{scheme}://{}/{path}", host_port(host.trim(), default)?)], tls });
+    }
     let list = rest.trim_end_matches('/').split(',').map(|one| host_port(one.trim(), default)).collect::<Result<Vec<_>, _>>()?;
     Ok(Addresses { list, tls })
 }

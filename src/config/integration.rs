@@ -6,6 +6,7 @@ use super::kafka::{self, Config};
 use super::load::{Context, System};
 use super::profile::{Auth, Backoff, Breaker, HealthCheck, Integration, Reconnect, Retry, ScramMechanism, Setting, Tls};
 use super::section::Text;
+use super::source::setting_at;
 use super::tree::{Entry, Kind, Reading, Section, join};
 use crate::domain::suggest;
 use std::collections::BTreeMap;
@@ -180,6 +181,7 @@ fn flatten(entries: Vec<Entry>, above: &str, rd: &mut Reading<'_>, into: &mut BT
                 }
             }
             _ => {
+                rd.came_from(setting_at(line, &name), &entry);
                 if let Some(text) = rd.scalar(entry.value, &name) {
                     into.insert(name, Setting { value: text.value, line });
                 }

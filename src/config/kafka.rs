@@ -8,6 +8,7 @@ use super::librdkafka_names::NAMES;
 use super::profile::{ChannelPattern, Setting, TenantExtraction};
 use super::secret::Secret;
 use super::section::Text;
+use super::source::setting_at;
 use super::tree::{Entry, Kind, Reading, Section};
 use crate::domain::suggest;
 use std::collections::BTreeMap;
@@ -141,6 +142,7 @@ impl Config {
 
     fn setting(&mut self, entry: Entry, name: &str, rd: &mut Reading<'_>, scope: Scope) {
         let (line, span) = (rd.line(&entry.span), entry.span.clone());
+        rd.came_from(setting_at(line, name), &entry);
         let text = match entry.value.kind {
             Kind::List(_) => {
                 let texts = rd.texts(entry.value, &entry.name);

@@ -3,13 +3,14 @@
 use super::integration;
 use super::profile::Profile;
 use super::secret::Secret;
-use super::source::{Note, Problem, Problems, Source};
+use super::source::{Note, Origin, Problem, Problems, Source};
 use super::tree::{Kind, Reading};
+use crate::domain::fault::{self, Fault};
 use crate::domain::safety::{Mode, Safety};
 use crate::domain::suggest;
 use hcl_edit::Span;
 use hcl_edit::structure::{Block, Body, Structure};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
 use std::path::Path;
@@ -41,14 +42,19 @@ pub struct Loaded {
     pub profile: Profile,
     /// What is accepted and does not do what one may think, in the order of lines.
     pub notes: Vec<Note>,
-    /// `integration.events.endpoint.address` → the line where it stands.
-    pub origins: BTreeMap<String, usize>,
+    /// `integration.events.endpoint.address` → where it stands.
+    pub origins: BTreeMap<String, Origin>,
+    /// A name of `--var` that the profile neither declares nor fills in: a slip that would otherwise go unseen.
+    pub stranger: Option<Fault>,
     /// A password, token or client secret stands in the file itself.
     pub holds_secret: bool,
 }
 
 /// No profile is larger; more is somebody's data.
 const LARGEST: u64 = 1 << 20;
+
+/// What a slip in the grammar mostly is.
+const HCL: &str = "one setting a line, texts in quotes: address = \"host:9092\"; a block on one line holds one setting";
 
 /// Blocks of the profile language that this version reads over, with what that means.
 const UNUSED: &[(&str, &str)] = &[
@@ -74,7 +80,10 @@ pub fn load(path: &Path, context: Context<'_>) -> Result<Loaded, Problems> {
     let unreadable = |message: String, help: &str| Problems(vec![Source { file: file.clone(), text: "" }.problem(&(0..0), message, help)]);
     let mut bytes = Vec::new();
     let opened = fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
-    opened.map_err(|error| unreadable(format!("the profile cannot be read: {error}"), "mqdeck profile ls shows the profiles there are"))?;
+    opened.map_err(|error| {
+        let (cause, next) = fault::unreadable(&error);
+        unreadable(format!("the profile cannot be read: {cause}"), &format!("{next}; mqdeck profile ls shows the profiles there are"))
+    })?;
     if bytes.len() as u64 > LARGEST {
         return Err(unreadable("the file is larger than 1 MiB".to_owned(), "is it a profile?"));
     }
@@ -83,7 +92,7 @@ pub fn load(path: &Path, context: Context<'_>) -> Result<Loaded, Problems> {
         Err(error) => {
             let valid = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
-            let problem = Source { file, text: &text }.problem(&(valid..valid), "this is not UTF-8", "is it a profile?");
+            let problem = Source { file, text: &text }.problem(&(valid..valid), "this is not UTF-8", "save the profile as UTF-8");
             return Err(Problems(vec![problem]));
         }
     };
@@ -105,7 +114,7 @@ pub fn read(text: &str, file: &str, name: &str, base: &Path, context: Context<'_
         Ok(body) => body,
         Err(error) => {
             let at = error.location().offset();
-            return Err(Problems(vec![source.problem(&(at..at), format!("this is not HCL: {}", error.message()), "")]));
+            return Err(Problems(vec![source.problem(&(at..at), format!("this is not HCL: {}", error.message()), HCL)]));
         }
     };
     let vars = context.vars.iter().map(|(name, value)| (name.clone(), Secret::new(value.clone()))).collect();
@@ -114,6 +123,9 @@ pub fn read(text: &str, file: &str, name: &str, base: &Path, context: Context<'_
         base,
         env: context.env,
         vars,
+        given: context.vars.iter().map(|(name, _)| name.clone()).collect(),
+        declared: BTreeSet::new(),
+        filled: BTreeMap::new(),
         problems: Vec::new(),
         notes: Vec::new(),
         origins: BTreeMap::new(),
@@ -134,6 +146,7 @@ pub fn read(text: &str, file: &str, name: &str, base: &Path, context: Context<'_
             }
         }
     }
+    let stranger = stranger(&rd, name);
     let place = |name: &str| {
         let block = body.get_blocks("integration").find(|block| block.labels.iter().any(|label| label.as_str() == name));
         block.and_then(|block| block.ident.span()).unwrap_or_default()
@@ -142,10 +155,23 @@ pub fn read(text: &str, file: &str, name: &str, base: &Path, context: Context<'_
     let Reading { mut problems, mut notes, origins, holds_secret, .. } = rd;
     notes.sort_by_key(|note| note.line);
     if problems.is_empty() {
-        return Ok(Loaded { profile, notes, origins, holds_secret });
+        return Ok(Loaded { profile, notes, origins, stranger, holds_secret });
     }
     problems.sort_by_key(|problem: &Problem| (problem.line, problem.column));
     Err(Problems(problems))
+}
+
+/// The first name of `--var` that nothing asks for.
+fn stranger(rd: &Reading<'_>, profile: &str) -> Option<Fault> {
+    let name = rd.given.difference(&rd.declared).next()?;
+    let known = rd.declared.iter().map(String::as_str);
+    let near = suggest::hint(name, known.clone());
+    let next = match (near.is_empty(), rd.declared.is_empty()) {
+        (false, _) => near,
+        (true, false) => format!("it has: {}", known.collect::<Vec<_>>().join(", ")),
+        (true, true) => "it has none: leave --var out, or write ${var.NAME} where it is to be filled in".to_owned(),
+    };
+    Some(Fault::new(fault::Kind::Usage, "read --var", name.as_str(), format!("the profile {profile} has no such variable")).next(next))
 }
 
 fn top_block(block: &Block, rd: &mut Reading<'_>, profile: &mut Profile, context: &Context<'_>) {
@@ -205,6 +231,7 @@ fn variables(body: &Body, rd: &mut Reading<'_>) {
             continue;
         };
         let name = label.as_str().to_owned();
+        rd.declared.insert(name.clone());
         // A default that is not needed may name an environment variable that is not set.
         if given.contains_key(&name) {
             continue;

@@ -42,8 +42,7 @@ impl Section {
         self.asked.insert(name);
         let at = self.entries.iter().position(|entry| entry.name == name)?;
         let entry = self.entries.remove(at);
-        let line = rd.line(&entry.span);
-        rd.origins.insert(join(&self.path, name), line);
+        rd.came_from(join(&self.path, name), &entry);
         Some(entry)
     }
 

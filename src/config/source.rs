@@ -30,6 +30,20 @@ pub struct Problem {
     pub help: SafeText,
 }
 
+/// Where a setting stands, and what was filled in there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Counted from 1.
+    pub line: usize,
+    /// `environment PW`, `--var cluster`, `default of variable cluster`; empty where the value stands in the file itself.
+    pub filled: Vec<String>,
+}
+
+/// What the origin of a setting of a `config` block is kept under: however it is written there, it has one name and a line.
+pub fn setting_at(line: usize, name: &str) -> String {
+    format!("line {line} {name}")
+}
+
 /// Everything that is wrong with one profile, in the order of its lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);

@@ -62,8 +62,10 @@ impl Store {
     /// There is none of that name; the nearest one is suggested.
     pub fn find(&self, given: &str) -> Result<PathBuf, Fault> {
         let path = Path::new(given);
-        let looks_like_path =
-            path.components().count() > 1 || path.is_absolute() || path.extension().is_some_and(|extension| extension == "hcl");
+        let looks_like_path = given.contains('/')
+            || path.components().count() > 1
+            || path.is_absolute()
+            || path.extension().is_some_and(|extension| extension == "hcl");
         if looks_like_path {
             return Ok(path.to_path_buf());
         }
@@ -71,7 +73,9 @@ impl Store {
         if let Some(entry) = entries.iter().find(|entry| entry.name == given) {
             return Ok(entry.path.clone());
         }
-        let near = suggest::hint(given, entries.iter().map(|entry| entry.name.as_str()));
+        let beside = PathBuf::from(format!("{given}.hcl"));
+        let near = if beside.is_file() { format!("did you mean ./{}?", beside.display()) } else { String::new() };
+        let near = if near.is_empty() { suggest::hint(given, entries.iter().map(|entry| entry.name.as_str())) } else { near };
         let next = if near.is_empty() {
             "mqdeck profile ls shows the profiles there are; a path has a / or ends in .hcl".to_owned()
         } else {

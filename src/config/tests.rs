@@ -12,12 +12,15 @@ use std::time::Duration;
 const SYSTEMS: &[System] =
     &[System { name: "kafka", schemes: &[("kafka", 9092), ("kafkas", 9092)] }, System { name: "memory", schemes: &[] }];
 
+const MQTT: System = System { name: "mqtt", schemes: &[("mqtt", 1883), ("mqtts", 8883), ("ws", 80), ("wss", 443)] };
+
 fn env(name: &str) -> Option<String> {
     match name {
         "HOME" => Some("/home/alice".to_owned()),
         "KAFKA_PASSWORD" | "API_TOKEN" | "MQTT_USER" | "MQTT_PASS" | "REDIS_PASSWORD" => Some("hunter2".to_owned()),
         "INSTANCE_ID" => Some("7".to_owned()),
         "MQDECK_DEMO_KAFKA" => Some("127.0.0.1:40123".to_owned()),
+        "MQDECK_DEMO_MQTT" => Some("127.0.0.1:40124".to_owned()),
         _ => None,
     }
 }
@@ -85,18 +88,26 @@ fn every_block_of_seed_5_loads_and_says_what_is_not_used() {
 
 #[test]
 fn the_profiles_of_the_repository_load() {
+    let load = |text| {
+        let known = SYSTEMS.iter().copied().chain([MQTT]).collect::<Vec<_>>();
+        read(text, "p.hcl", "p", Path::new("/etc/mqdeck"), Context { systems: &known, env: &env, vars: &[] }).expect("a profile")
+    };
     let demo = load(include_str!("../../profiles/demo.hcl"));
+    assert_eq!(demo.profile.integrations[1].endpoint.addresses, ["127.0.0.1:40124"]);
     assert_eq!(demo.profile.integrations[0].endpoint.addresses, ["127.0.0.1:40123"]);
     assert_eq!(demo.profile.integrations[0].tenant_of("grey.tasks.acme"), Some("acme"));
     assert_eq!(demo.profile.integrations[0].settings["mqdeck.time_lookup"].value.expose(), "search");
     assert_eq!(notes(&demo), [""; 0]);
     let compose = load(include_str!("../../profiles/compose.hcl"));
     let mut told = notes(&compose);
-    // These tests know one system.
+    // These tests know two systems.
     told.retain(|note| !note.contains("is not in this build"));
     assert_eq!(told.len(), 1, "the grammar by example shows one setting that another overrules: {told:?}");
     assert!(told[0].contains(" overruled by `linger.ms` in line "), "{told:?}");
     assert_eq!(compose.profile.integrations[0].endpoint.addresses, ["localhost:9092"]);
+    let plant = compose.profile.integrations.iter().find(|i| &*i.name == "plant").expect("plant");
+    assert_eq!(plant.endpoint.addresses, ["wss://mqtt.invalid:8443/mqtt"], "a websocket's path stays with its address");
+    assert!(plant.endpoint.tls.is_some());
 }
 
 #[test]
@@ -348,7 +359,8 @@ fn each_mistake_is_told_with_its_place_and_what_was_meant() {
         ),
         (
             "integration \"a\" {\n  type = \n}\n".into(),
-            "2:10 this is not HCL: invalid expression; expected `\"`, `[`, `{`, `-`, `!`, `(`, `_`, `<`, letter or digit | ",
+            "2:10 this is not HCL: invalid expression; expected `\"`, `[`, `{`, `-`, `!`, `(`, `_`, `<`, letter or digit | \
+             one setting a line, texts in quotes: address = \"host:9092\"; a block on one line holds one setting",
         ),
     ] {
         assert_eq!(problems(&text), [told], "{text}");
@@ -384,7 +396,7 @@ fn a_variable_comes_from_the_command_line_before_its_default() {
     assert!(load_with(&text, &[]).is_err());
     let loaded = load_with(&text, &[("host", "given")]).expect("a profile");
     assert_eq!(loaded.profile.integrations[0].endpoint.addresses, ["given:9092"]);
-    assert_eq!(loaded.origins["integration.events.endpoint.address"], 7);
+    assert_eq!(loaded.origins["integration.events.endpoint.address"].line, 7);
 }
 
 #[test]
@@ -456,4 +468,17 @@ fn a_fanout_names_connections_of_its_profile_and_a_prefix_is_a_beginning() {
         let found = problems(&text);
         assert!(found.len() == 1 && found[0].starts_with(problem), "{found:?}, not {problem}");
     }
+}
+
+#[test]
+fn a_variable_that_the_profile_does_not_know_is_named_with_those_it_does() {
+    let text = "variable \"cluster\" {\n  default = \"eu\"\n}\nintegration \"a\" {\n  type = \"kafka\"\n  endpoint {\n    address = \"${var.host}:9092\"\n  }\n}\n";
+    let stranger =
+        |given: &str| load_with(text, &[("host", "h"), (given, "x")]).expect("a profile").stranger.map(|fault| fault.to_string());
+    assert_eq!(stranger("cluster"), None);
+    assert_eq!(
+        stranger("clutser").as_deref(),
+        Some("read --var clutser: usage: the profile p has no such variable (did you mean `cluster`?)")
+    );
+    assert_eq!(stranger("zone").as_deref(), Some("read --var zone: usage: the profile p has no such variable (it has: cluster, host)"));
 }

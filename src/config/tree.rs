@@ -1,7 +1,7 @@
 //! HCL as read → a tree of plain values with their places: variables filled in, everything that computes refused.
 
 use super::secret::Secret;
-use super::source::{Note, Problem, Source};
+use super::source::{Note, Origin, Problem, Source};
 use crate::domain::suggest;
 use hcl_edit::Span;
 use hcl_edit::expr::{Expression, ObjectKey, Traversal, TraversalOperator, UnaryOperator};
@@ -58,10 +58,15 @@ pub(super) struct Reading<'a> {
     pub(super) base: &'a Path,
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
     pub(super) vars: BTreeMap<String, Secret>,
+    /// Names of `--var`, and of everything that the profile declares or fills in.
+    pub(super) given: BTreeSet<String>,
+    pub(super) declared: BTreeSet<String>,
+    /// What was filled in at which byte: `environment PW`, `--var cluster`.
+    pub(super) filled: BTreeMap<usize, String>,
     pub(super) problems: Vec<Problem>,
     pub(super) notes: Vec<Note>,
-    /// Path of a setting → the line where it stands.
-    pub(super) origins: BTreeMap<String, usize>,
+    /// Path of a setting → where it stands.
+    pub(super) origins: BTreeMap<String, Origin>,
     /// A secret stands in the file itself, not in a variable.
     pub(super) holds_secret: bool,
 }
@@ -79,6 +84,13 @@ impl Reading<'_> {
 
     pub(super) fn line(&self, span: &Range<usize>) -> usize {
         self.source.place(span.start).0
+    }
+
+    /// Remembers where a setting stands and what was filled in there.
+    pub(super) fn came_from(&mut self, path: String, entry: &Entry) {
+        let value = &entry.value.span;
+        let filled = self.filled.range(value.start..value.end.max(value.start)).map(|(_, what)| what.clone()).collect();
+        self.origins.insert(path, Origin { line: self.line(&entry.span), filled });
     }
 
     /// A path of the profile: relative to its folder, `~/` at home.
@@ -227,9 +239,13 @@ impl Reading<'_> {
                 if value.is_none() {
                     self.wrong(span, format!("the environment variable {name} is not set"), format!("set {name} before starting mqdeck"));
                 }
+                self.filled.insert(span.start, format!("environment {name}"));
                 value
             }
             "var" if !name.is_empty() => {
+                self.declared.insert(name.to_owned());
+                let from = if self.given.contains(name) { "--var" } else { "default of variable" };
+                self.filled.insert(span.start, format!("{from} {name}"));
                 let value = self.vars.get(name).cloned();
                 if value.is_none() {
                     let near = suggest::hint(name, self.vars.keys().map(String::as_str));

@@ -1,12 +1,12 @@
 //! `--url`: one connection in one argument, for when there is no profile.
 //!
 //! `kafka://one:9092,two:9092` · `kafkas://` speaks TLS · `kafka://user:password@host?sasl=SCRAM-SHA-512&ca=/path/ca.pem`. User, password and
-//! values are percent-decoded (RFC 3986 section 2.1). A password in an argument is seen by everybody on the machine: a profile keeps it out.
+//! values are percent-decoded (RFC 3986 section 2.1). A path is the vhost of `amqp://host/tenant-a` and the database of `redis://host/3`. A password in an argument is seen by everybody on the machine: a profile keeps it out.
 
 use super::auth::scram_mechanism;
 use super::endpoint;
 use super::load::System;
-use super::profile::{Auth, Integration, Profile, Tls, TlsVersion};
+use super::profile::{Auth, Integration, Profile, Setting, Tls, TlsVersion};
 use super::secret::Secret;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::safety::Safety;
@@ -17,6 +17,10 @@ use std::time::Duration;
 
 /// What may stand behind the `?`.
 const OPTIONS: &[&str] = &["sasl", "ca", "cert", "key", "server_name", "verify", "min_version", "timeout"];
+
+/// What the URLs of some systems say beside: the setting that their path is, and the settings that may stand behind the `?`.
+const SETTINGS: &[(&str, &str, &[&str])] =
+    &[("rabbitmq", "vhost", &["heartbeat", "channel_max", "prefetch", "management_url"]), ("redis", "db", &["payload_field", "sentinel"])];
 
 /// Reads a URL into a profile named after the first host, with one integration named after its system: `kafka/orders`.
 ///
@@ -43,8 +47,13 @@ fn read(url: &str, systems: &[System]) -> Result<Profile, Wrong> {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     // A host holds no `@`, so the last one ends the log-in: people forget to write %40.
     let (log_in, hosts) = rest.rsplit_once('@').map_or((None, rest), |(log_in, hosts)| (Some(log_in), hosts));
-    let hosts = hosts.strip_suffix('/').unwrap_or(hosts);
-    if hosts.contains('/') {
+    // A websocket's path belongs to where it is.
+    let (hosts, path) = match scheme {
+        "ws" | "wss" => (hosts.strip_suffix('/').unwrap_or(hosts), ""),
+        _ => hosts.split_once('/').unwrap_or((hosts, "")),
+    };
+    let extra = SETTINGS.iter().find(|(name, ..)| *name == system.name);
+    if !path.is_empty() && extra.is_none() {
         return Err(wrong("this system's URL has no path", "name channels by their address: INTEGRATION/CHANNEL"));
     }
     let parsed = endpoint::parse(&format!("{scheme}://{hosts}"), Some(system), None, None)
@@ -53,7 +62,11 @@ fn read(url: &str, systems: &[System]) -> Result<Profile, Wrong> {
     let mut integration = Integration::new(system.name, system.name, parsed.list);
     let mut tls = parsed.tls.then(Tls::default);
     let secure = system.schemes.iter().map(|(name, _)| *name).find(|name| endpoint::is_tls(name, system.schemes)).unwrap_or(scheme);
-    let mechanism = options(query, &mut integration, &mut tls, secure)?;
+    if let Some((_, setting, _)) = extra.filter(|_| !path.is_empty()) {
+        integration.settings.insert((*setting).to_owned(), Setting { value: decode(path)?, line: 1 });
+    }
+    let known = extra.map_or(&[][..], |(_, _, settings)| *settings);
+    let mechanism = options(query, known, &mut integration, &mut tls, secure)?;
     integration.endpoint.tls = tls;
     integration.auth = auth(log_in, mechanism.as_deref())?;
     Ok(Profile { name: name.as_str().into(), path: None, safety: Safety::default(), integrations: vec![integration] })
@@ -61,11 +74,18 @@ fn read(url: &str, systems: &[System]) -> Result<Profile, Wrong> {
 
 /// The host alone, as the name of the profile.
 fn host_of(address: &str) -> String {
+    let address = address.split_once("://").map_or(address, |(_, rest)| rest.split('/').next().unwrap_or(rest));
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     host.trim_start_matches('[').trim_end_matches(']').to_owned()
 }
 
-fn options(query: &str, integration: &mut Integration, tls: &mut Option<Tls>, secure: &str) -> Result<Option<String>, Wrong> {
+fn options(
+    query: &str,
+    settings: &[&str],
+    integration: &mut Integration,
+    tls: &mut Option<Tls>,
+    secure: &str,
+) -> Result<Option<String>, Wrong> {
     let (mut mechanism, mut cert, mut key) = (None, None, None);
     for option in query.split('&').filter(|option| !option.is_empty()) {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
@@ -77,9 +97,13 @@ fn options(query: &str, integration: &mut Integration, tls: &mut Option<Tls>, se
                 let timeout = parse_duration(value).ok().and_then(|d| Duration::try_from(d).ok()).filter(|d| !d.is_zero());
                 integration.timeout = timeout.ok_or_else(|| wrong("`timeout` is not a duration", "write timeout=10s"))?;
             }
+            _ if settings.contains(&name) => {
+                integration.settings.insert(name.to_owned(), Setting { value: Secret::new(value.to_owned()), line: 1 });
+            }
             _ if !OPTIONS.contains(&name) => {
-                let near = suggest::hint(name, OPTIONS.iter().copied());
-                let next = if near.is_empty() { format!("known: {}", suggest::one_of(OPTIONS)) } else { near };
+                let known: Vec<&str> = OPTIONS.iter().chain(settings).copied().collect();
+                let near = suggest::hint(name, known.iter().copied());
+                let next = if near.is_empty() { format!("known: {}", suggest::one_of(&known)) } else { near };
                 return Err(wrong(format!("unknown option `{name}`"), next));
             }
             _ => {
@@ -181,6 +205,36 @@ mod tests {
         assert_eq!(tls.client, Some(("c".into(), "k".into())));
         assert_eq!((tls.server_name.as_deref(), tls.verify_server, tls.min_version), (Some("n"), false, TlsVersion::V1_3));
         assert_eq!(scram.timeout, Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_path_and_settings_are_read_where_the_system_has_them() {
+        const RABBIT: &[System] = &[System { name: "rabbitmq", schemes: &[("amqp", 5672), ("amqps", 5671)] }];
+        let read = |url: &str| from_url(url, RABBIT).unwrap_or_else(|fault| panic!("{fault}")).integrations.remove(0);
+        let said = read("amqp://a:b@one,two:5673/tenant%2Fa?heartbeat=60&management_url=http%3A%2F%2Fone%3A15672");
+        let setting = |name: &str| said.settings.get(name).map(|setting| setting.value.expose().to_owned());
+        assert_eq!(said.endpoint.addresses, ["one:5672", "two:5673"]);
+        assert_eq!(setting("vhost").as_deref(), Some("tenant/a"));
+        assert_eq!((setting("heartbeat").as_deref(), setting("management_url").as_deref()), (Some("60"), Some("http://one:15672")));
+        assert!(read("amqps://one/").settings.is_empty(), "a slash alone is the usual vhost");
+        let fault = from_url("amqp://one?vhosts=a", RABBIT).expect_err("unknown");
+        assert!(fault.to_string().contains("unknown option `vhosts`"), "{fault}");
+    }
+
+    #[test]
+    fn a_websocket_keeps_its_path() {
+        const WEB: &[System] = &[System { name: "mqtt", schemes: &[("mqtt", 1883), ("mqtts", 8883), ("ws", 80), ("wss", 443)] }];
+        for (url, name, address, tls) in [
+            ("ws://one:9001/mqtt", "one", "ws://one:9001/mqtt", false),
+            ("wss://u:p@one/a/b", "one", "wss://one:443/a/b", true),
+            ("ws://[::1]", "::1", "ws://[::1]:80/", false),
+            ("mqtts://one", "one", "one:8883", true),
+        ] {
+            let profile = from_url(url, WEB).unwrap_or_else(|fault| panic!("{url}: {fault}"));
+            let endpoint = &profile.integrations[0].endpoint;
+            assert_eq!((&*profile.name, &*endpoint.addresses[0], endpoint.tls.is_some()), (name, address, tls), "{url}");
+        }
+        assert!(from_url("mqtt://one/mqtt", WEB).is_err(), "only a websocket has a path");
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! The demo: an embedded Kafka with the seeds' own traffic, and servers beside it where they are installed, so that everything can be
-//! tried without a network or a set-up.
+//! The demo: an embedded Kafka with the seeds' own traffic, an embedded MQTT broker with a plant's, and servers beside them where they
+//! are installed, so that everything can be tried without a network or a set-up.
 
 mod applications;
+#[cfg(feature = "mqtt")]
+mod devices;
 mod history;
 mod incidents;
 mod oddities;
@@ -14,6 +16,8 @@ mod traffic;
 mod worker;
 
 use crate::adapters::kafka::embedded::Embedded;
+#[cfg(feature = "mqtt")]
+use crate::adapters::mqtt;
 use crate::config::profile::{ChannelPattern, Integration, Profile, Setting, TenantExtraction};
 use crate::config::secret::Secret;
 use crate::domain::address::Address;
@@ -46,6 +50,8 @@ pub struct Demo {
     _traffic: JoinSet<()>,
     kafka: Embedded,
     servers: Vec<Server>,
+    #[cfg(feature = "mqtt")]
+    mqtt: mqtt::embedded::Embedded,
 }
 
 impl Demo {
@@ -77,7 +83,19 @@ impl Demo {
                 users(server.integration(), fastrand::Rng::with_seed(seed ^ number), &mut traffic);
             }
         }
-        Ok(Self { _traffic: traffic, kafka, servers })
+        #[cfg(feature = "mqtt")]
+        let mqtt = tokio::task::spawn_blocking(mqtt::embedded::Embedded::start)
+            .await
+            .map_err(|error| Fault::new(Kind::Unreachable, "start", "demo", error.to_string()))??;
+        #[cfg(feature = "mqtt")]
+        devices::start(mqtt.address(), fastrand::Rng::with_seed(seed ^ 3), &mut traffic);
+        Ok(Self {
+            _traffic: traffic,
+            kafka,
+            #[cfg(feature = "mqtt")]
+            mqtt,
+            servers,
+        })
     }
 
     /// The profile that reaches the systems.
@@ -90,7 +108,12 @@ impl Demo {
             .to_vec();
         integration.groups = groups().map(Into::into).collect();
         integration.health.interval = Duration::from_secs(2);
-        let integrations = std::iter::once(integration).chain(self.servers.iter().map(Server::integration)).collect();
+        let mut integrations = vec![
+            integration,
+            #[cfg(feature = "mqtt")]
+            devices::integration(self.mqtt.address()),
+        ];
+        integrations.extend(self.servers.iter().map(Server::integration));
         Profile { name: "demo".into(), path: None, safety: Safety::default(), integrations }
     }
 
@@ -108,6 +131,8 @@ impl Demo {
             addresses.join(", "),
             groups().map(|group| format!("\"{group}\"")).collect::<Vec<_>>().join(", ")
         );
+        #[cfg(feature = "mqtt")]
+        text.push_str(&devices::block(&self.mqtt.address()));
         for server in &self.servers {
             text.push_str(&server.block());
         }

@@ -80,10 +80,22 @@ pub struct Description {
     pub tables: Vec<Table>,
 }
 
-/// A titled table of the description: partitions, settings.
+/// A titled table of the description: partitions, settings. One without columns is a remark: why there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     pub title: &'static str,
     pub columns: Vec<&'static str>,
     pub rows: Vec<Vec<SafeText>>,
+}
+
+impl Table {
+    /// What stands in the place of a table that cannot be had or has nothing in it.
+    pub fn remark(title: &'static str, text: impl Into<SafeText>) -> Self {
+        Self { title, columns: Vec::new(), rows: vec![vec![text.into()]] }
+    }
+
+    /// The text of a remark.
+    pub fn as_remark(&self) -> Option<&SafeText> {
+        self.rows.first().and_then(|row| row.first()).filter(|_| self.columns.is_empty())
+    }
 }

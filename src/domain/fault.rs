@@ -53,6 +53,18 @@ impl Fault {
     }
 }
 
+/// Why a file cannot be read, and what to do about it, in words instead of an error number.
+pub fn unreadable(error: &std::io::Error) -> (String, &'static str) {
+    use std::io::ErrorKind as Io;
+    match error.kind() {
+        Io::NotFound => ("there is no such file".to_owned(), "check the path: it is relative to the folder you are in"),
+        Io::IsADirectory => ("this is a folder".to_owned(), "name a file in it"),
+        Io::PermissionDenied => ("you may not read it".to_owned(), "ls -l shows who may"),
+        Io::InvalidData => ("it is not UTF-8".to_owned(), "save it as UTF-8, or check that this is the file you mean"),
+        _ => (error.to_string(), "check the path"),
+    }
+}
+
 impl Kind {
     /// Whether the same request may succeed later without anybody changing anything.
     pub fn is_transient(self) -> bool {

@@ -1,6 +1,6 @@
 //! Where a message stands, and where a reading of history starts and ends.
 
-use super::time::{Timestamp, parse_moment};
+use super::time::{Timestamp, parse_duration, parse_moment};
 use jiff::Zoned;
 use std::fmt;
 use std::str::FromStr;
@@ -118,8 +118,27 @@ impl Bound {
             return text.parse().map(Self::At);
         }
         parse_moment(text, now).map(Self::Time).map_err(|_| {
+            if parse_duration(text).is_ok() {
+                return format!("`{text}` is a duration, not a place in a channel: did you mean `{text} ago`?");
+            }
             format!("`{text}` is not a place in a channel: write earliest, latest, end-500, @12345, 3@1042, 1700000000000-0, `3h ago`, 2026-02-05T10:00Z or `yesterday 14:00`")
         })
+    }
+}
+
+impl Range {
+    /// Whether nothing can lie between its ends, whatever the channel holds.
+    pub fn is_backwards(&self) -> bool {
+        match (self.start, self.end) {
+            (Bound::Latest, Bound::Earliest | Bound::BeforeEnd(_)) | (Bound::BeforeEnd(_), Bound::Earliest) => true,
+            (Bound::BeforeEnd(start), Bound::BeforeEnd(end)) => start <= end,
+            (Bound::Each(start), Bound::Each(end)) => start >= end,
+            (Bound::Time(start), Bound::Time(end)) => start >= end,
+            (Bound::At(start), Bound::At(end)) if start.partition() == end.partition() => {
+                start.number().zip(end.number()).is_some_and(|(start, end)| start >= end)
+            }
+            _ => false,
+        }
     }
 }
 
@@ -139,6 +158,26 @@ impl fmt::Display for Bound {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_that_can_hold_nothing_is_told_from_one_that_may() {
+        let now = Zoned::now();
+        let bound = |text: &str| Bound::parse(text, &now).expect("a bound");
+        for (start, end, backwards) in [
+            ("latest", "earliest", true),
+            ("end-5", "end-10", true),
+            ("@7", "@7", true),
+            ("3@9", "3@2", true),
+            ("yesterday", "2h ago", false),
+            ("today", "yesterday", true),
+            ("end-10", "end-5", false),
+            ("3@9", "4@2", false),
+            ("earliest", "latest", false),
+            ("@7", "latest", false),
+        ] {
+            assert_eq!(Range { start: bound(start), end: bound(end) }.is_backwards(), backwards, "{start} to {end}");
+        }
+    }
 
     #[test]
     fn bounds_are_read_and_written_alike() {

@@ -126,8 +126,8 @@ pub struct Report {
     pub complete: bool,
     /// What the first failure of a jq program said.
     pub said: Option<Arc<str>>,
-    /// The number of the place behind everything that was looked at, by channel and partition.
-    pub read: HashMap<(Arc<str>, i32), i64>,
+    /// The number of the place behind everything that was looked at, by integration, channel and partition.
+    pub read: HashMap<(Arc<str>, Arc<str>, i32), i64>,
 }
 
 impl Finding {
@@ -198,7 +198,8 @@ impl Finding {
             Some(Ok(sifted)) => {
                 self.report.counts.add(&sifted.counts);
                 if let Some(behind) = sifted.behind {
-                    self.report.read.insert((lane.channel.clone(), lane.partition.unwrap_or(0)), behind);
+                    let place = (lane.integration.clone(), lane.channel.clone(), lane.partition.unwrap_or(0));
+                    self.report.read.insert(place, behind);
                 }
                 lane.reached = sifted.reached;
                 found.waits = sifted.waits;

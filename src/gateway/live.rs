@@ -9,10 +9,12 @@ use crate::adapters::session::TailEvent;
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
 use crate::domain::message::Message;
+use crate::domain::text::SafeText;
+use crate::domain::time::Timestamp;
 use crate::domain::view::{Counts, MessageView};
 use futures::StreamExt;
 use futures::stream::{BoxStream, select_all};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -45,6 +47,8 @@ pub enum Note {
     Interrupted { integration: Arc<str>, fault: Fault },
     /// Reading goes on; this many messages were gone before they could be read (`None`: unknown).
     Resumed { integration: Arc<str>, lost: Option<u64> },
+    /// What is written already is held back: why; `None` when that is over.
+    Waits { integration: Arc<str>, why: Option<SafeText> },
 }
 
 /// Tails channels, of one or several integrations, into `updates` until its receiver is dropped. Use a channel of capacity 1:
@@ -143,6 +147,7 @@ impl Window {
                 self.notes.push(Note::Interrupted { integration: integration.clone(), fault });
             }
             TailEvent::Resumed { lost } => self.notes.push(Note::Resumed { integration: integration.clone(), lost }),
+            TailEvent::Waits(why) => self.notes.push(Note::Waits { integration: integration.clone(), why }),
         }
     }
 
@@ -170,7 +175,7 @@ impl Window {
     fn update(&mut self) -> Update {
         self.changed = false;
         self.bytes = 0;
-        let views = self.messages.drain(..).map(|(ingest, message)| ingest.view(&message)).collect();
+        let views = in_time(self.messages.drain(..).collect()).iter().map(|(ingest, message)| ingest.view(message)).collect();
         Update {
             views,
             counts: self.counts,
@@ -179,6 +184,22 @@ impl Window {
             notes: std::mem::take(&mut self.notes),
         }
     }
+}
+
+/// Partitions come one after the other, each with all it has; a reader wants one story. A message stands at the latest time of its
+/// partition up to it, so that each partition keeps its order whatever its clock does.
+fn in_time(messages: Vec<(Ingest, Message)>) -> Vec<(Ingest, Message)> {
+    let mut reached: HashMap<(Arc<str>, Option<i32>), Option<Timestamp>> = HashMap::new();
+    let mut placed: Vec<_> = messages
+        .into_iter()
+        .map(|(ingest, message)| {
+            let latest = reached.entry((message.channel.clone(), message.position.partition())).or_default();
+            *latest = (*latest).max(message.timestamp);
+            (*latest, ingest, message)
+        })
+        .collect();
+    placed.sort_by_key(|(at, ..)| *at);
+    placed.into_iter().map(|(_, ingest, message)| (ingest, message)).collect()
 }
 
 #[cfg(test)]
@@ -217,5 +238,24 @@ mod tests {
         assert_eq!(last.views.last().map(|v| v.message.position), Some(Position::Sequence(9_999)));
         drop(receiver);
         tokio::time::timeout(Duration::from_secs(1), task).await.expect("a tail nobody reads ends").expect("no panic");
+    }
+
+    #[test]
+    fn what_came_together_is_told_in_the_order_of_time_and_each_partition_in_its_own() {
+        let ingest = Ingest::new(Arc::new(Integration::new("events", "memory", Vec::new())), Arc::default());
+        let message = |partition, offset, time: i64| Message {
+            channel: "orders".into(),
+            position: Position::Offset { partition, offset },
+            timestamp: Some(Timestamp(time)),
+            stamp: Stamp::Created,
+            key: None,
+            headers: Vec::new(),
+            payload: None,
+        };
+        // The clock of partition 0 goes back once.
+        let came = [message(0, 1, 10), message(0, 2, 30), message(0, 3, 20), message(1, 7, 15), message(1, 8, 40)];
+        let told = in_time(came.into_iter().map(|message| (ingest.clone(), message)).collect());
+        let places: Vec<_> = told.iter().map(|(_, message)| message.position.to_string()).collect();
+        assert_eq!(places, ["0@1", "1@7", "0@2", "0@3", "1@8"]);
     }
 }

@@ -394,8 +394,9 @@ async fn tail(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, addresses: Vec<
 
 pub(super) fn note(note: Note) -> TailNote {
     match note {
-        Note::Interrupted { fault, .. } => TailNote::Interrupted(fault),
-        Note::Resumed { lost, .. } => TailNote::Resumed { lost },
+        Note::Interrupted { integration, fault } => TailNote::Interrupted { integration, fault },
+        Note::Resumed { integration, lost } => TailNote::Resumed { integration, lost },
+        Note::Waits { integration, why } => TailNote::Waits { integration, why },
     }
 }
 

@@ -7,7 +7,7 @@ use crate::config::load::{Context, Loaded, System};
 use crate::config::profile::{Integration, Profile};
 use crate::config::store::{self, Store};
 use crate::demo::Demo;
-use crate::domain::fault::Fault;
+use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
 use crate::gateway::Gateway;
 use std::path::Path;
@@ -38,11 +38,16 @@ impl Opener {
 
     /// Reads a profile by its name or path.
     pub fn path(&self, given: &str) -> Result<Profile, Fault> {
-        Ok(self.load(&Store::open(&environment)?.find(given)?)?.profile)
+        let loaded = self.load(&Store::open(&environment)?.find(given)?)?;
+        loaded.stranger.map_or(Ok(loaded.profile), Err)
     }
 
     /// Makes a profile of a URL.
     pub fn url(&self, url: &str) -> Result<Profile, Fault> {
+        if let Some((name, _)) = self.variables.first() {
+            let cause = "a URL has no variables: --var fills in those of a profile";
+            return Err(Fault::new(Kind::Usage, "read --var", name.as_str(), cause).next("leave --var out, or name a --profile"));
+        }
         config::url::from_url(url, &systems())
     }
 

@@ -20,6 +20,8 @@ mod stage;
 #[cfg(test)]
 mod stage_groups;
 #[cfg(test)]
+mod style_tests;
+#[cfg(test)]
 mod tests;
 
 use crate::app::layout::{self, Areas};

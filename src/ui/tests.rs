@@ -20,7 +20,7 @@ use std::time::Duration;
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (160, 45)];
 
 /// A state of the console: how it is called, and how it is reached.
-type Scene = (&'static str, fn(&mut Stage));
+pub(super) type Scene = (&'static str, fn(&mut Stage));
 
 fn refused() -> Fault {
     Fault::new(Kind::Forbidden, "read", "events/orders.created", "the broker refuses to let user alice read this topic")
@@ -31,7 +31,7 @@ fn up() -> Link {
     Link::Up { latency: Duration::from_millis(2) }
 }
 
-const SCENES: &[Scene] = &[
+pub(super) const SCENES: &[Scene] = &[
     ("welcome", |_| {}),
     ("welcome-opening", |s| {
         s.keys("d").after(200);
@@ -156,17 +156,24 @@ const SCENES: &[Scene] = &[
     ("traffic-interrupted", |s| {
         s.loaded().live(views(12));
         let task = s.task();
-        let notes = vec![TailNote::Interrupted(Fault::new(
-            Kind::Unreachable,
-            "fetch",
-            "broker 1",
-            "connection reset by kafka-1.prod.example:9092",
-        ))];
+        let notes = vec![TailNote::Interrupted {
+            integration: "events".into(),
+            fault: Fault::new(Kind::Unreachable, "fetch", "broker 1", "connection reset by kafka-1.prod.example:9092"),
+        }];
         s.event(Event::Tail {
             task,
             update: TailUpdate { notes, counts: Counts { seen: 48_211, bytes: 0 }, matched: 12, ..TailUpdate::default() },
         });
         s.after(12_000);
+    }),
+    ("traffic-waits", |s| {
+        s.loaded().live(views(12));
+        let task = s.task();
+        let why = "an open transaction holds back orders.created partition 3 from offset 1043 on (≥ 5 offsets); they come when it is \
+                   committed or aborted";
+        let notes = vec![TailNote::Waits { integration: "events".into(), why: Some(why.into()) }];
+        let counts = Counts { seen: 48_211, bytes: 0 };
+        s.event(Event::Tail { task, update: TailUpdate { notes, counts, matched: 12, ..TailUpdate::default() } });
     }),
     ("traffic-hostile", |s| {
         let bytes = HOSTILE.as_bytes();

@@ -4,6 +4,7 @@
 mod ladder;
 mod live;
 mod manners;
+mod mouse;
 #[cfg(feature = "kafka")]
 mod tape;
 

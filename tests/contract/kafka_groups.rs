@@ -1,8 +1,9 @@
 //! Groups of a real Kafka as other clients see them: the same lag on every partition, the newer kinds of groups, and what is forbidden.
 
+use crate::support::clients::{self, Talk};
 use crate::support::kafka::{self, Kafka};
 use crate::support::subjects::{connect, outgoing};
-use crate::support::{clients, commits, root, topics, unique};
+use crate::support::{commits, root, topics, unique};
 use mqdeck::adapters::kafka::embedded::{Embedded, Topic};
 use mqdeck::adapters::session::Session;
 use mqdeck::config::profile::{Auth, Integration};
@@ -10,8 +11,7 @@ use mqdeck::config::secret::Secret;
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::figure::Amount;
 use mqdeck::domain::group::{Group, Mark, Standing, State};
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 fn integration(address: &str) -> Integration {
@@ -27,37 +27,6 @@ async fn standings(session: &Session, group: &str) -> Vec<Standing> {
 async fn row(session: &Session, group: &str) -> Group {
     let listing = session.groups.as_ref().expect("Kafka has groups").groups().await.expect("listed");
     listing.groups.into_iter().find(|row| *row.name == *group).expect("listed")
-}
-
-/// A script that is talked to, line by line; it ends with the test.
-struct Talk {
-    child: Child,
-    said: BufReader<std::process::ChildStdout>,
-}
-
-impl Talk {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the script runs");
-        let said = BufReader::new(child.stdout.take().expect("its output"));
-        Self { child, said }
-    }
-
-    fn hears(&mut self, line: &str) {
-        let mut said = String::new();
-        self.said.read_line(&mut said).expect("a line");
-        assert_eq!(said.trim(), line);
-    }
-
-    fn say(&mut self, line: &str) {
-        writeln!(self.child.stdin.as_mut().expect("its input"), "{line}").expect("it listens");
-    }
-}
-
-impl Drop for Talk {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
-    }
 }
 
 /// Compares every row with what librdkafka says of the group; how many rows there are.

@@ -8,9 +8,24 @@ mod inspect;
 mod kafka_groups;
 #[cfg(feature = "kafka")]
 mod kafka_link;
+mod logs;
 #[cfg(feature = "kafka")]
 mod manage;
+#[cfg(feature = "mqtt")]
+mod mqtt;
+#[cfg(feature = "mqtt")]
+mod mqtt_settle;
+#[cfg(feature = "nats")]
+mod nats;
+#[cfg(feature = "nats")]
+mod nats_core;
 mod publish;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq_manage;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq_queues;
 #[cfg(feature = "kafka")]
 mod random_topics;
 #[cfg(feature = "redis")]

@@ -8,6 +8,16 @@ mod coordinator;
 mod crash;
 #[cfg(feature = "kafka")]
 mod damage;
+#[cfg(feature = "kafka")]
+mod held;
+#[cfg(feature = "mqtt")]
+mod mqtt;
+#[cfg(feature = "nats")]
+mod nats;
+#[cfg(feature = "kafka")]
+mod publish;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "kafka")]

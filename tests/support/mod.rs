@@ -1,14 +1,22 @@
 //! What the tests stand on: real systems, the program itself, and a terminal to run it in.
 
-#[cfg(feature = "kafka")]
+#[cfg(any(feature = "kafka", feature = "mqtt", feature = "rabbitmq", feature = "redis"))]
 pub(crate) mod clients;
 #[cfg(feature = "kafka")]
 pub(crate) mod commits;
 #[cfg(feature = "kafka")]
 pub(crate) mod kafka;
+#[cfg(feature = "mqtt")]
+pub(crate) mod mosquitto;
+#[cfg(feature = "nats")]
+pub(crate) mod nats;
+#[cfg(feature = "nats")]
+pub(crate) mod nats_operator;
 #[cfg(feature = "kafka")]
 pub(crate) mod processor;
 pub(crate) mod program;
+#[cfg(feature = "rabbitmq")]
+pub(crate) mod rabbitmq;
 pub(crate) mod server;
 pub(crate) mod subjects;
 pub(crate) mod terminal;

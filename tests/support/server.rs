@@ -72,7 +72,12 @@ impl Server {
 
     /// Kills a server as a crash does.
     pub(crate) fn kill(&self, node: &str) {
-        recipe(self.system, "stop", &["--dir", self.place(), "--node", node, "--kill"]).expect("stop works");
+        self.stop(&["--node", node, "--kill"]);
+    }
+
+    /// Stops it, with the options that its recipe has for it.
+    pub(crate) fn stop(&self, options: &[&str]) {
+        recipe(self.system, "stop", &[&["--dir", self.place()], options].concat()).expect("stop works");
     }
 
     /// Starts the servers that are down, with their ports and data, and returns when they are ready.

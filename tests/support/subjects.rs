@@ -1,5 +1,7 @@
 //! The systems under contract, each with a session of every handle and fresh channels, and short ways to read them.
 
+#[cfg(feature = "nats")]
+use super::nats;
 use super::unique;
 #[cfg(feature = "kafka")]
 use super::{kafka, topics};
@@ -10,8 +12,10 @@ use mqdeck::adapters::session::{Session, TailEvent};
 use mqdeck::adapters::wirelog::WireLog;
 use mqdeck::config::profile::{Integration, Setting};
 use mqdeck::config::secret::Secret;
+use mqdeck::domain::address::Address;
 use mqdeck::domain::fault::Fault;
 use mqdeck::domain::message::{Header, Message, Outgoing};
+use mqdeck::domain::operation::Request;
 use mqdeck::domain::position::Range;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -139,4 +143,47 @@ impl Listener {
             }
         }
     }
+}
+
+/// A system whose logs have no partitions, and two empty logs of it that nobody else uses.
+pub(crate) struct Log {
+    pub(crate) system: &'static str,
+    pub(crate) session: Session,
+    pub(crate) name: Arc<str>,
+    pub(crate) other: Arc<str>,
+    /// A log that could be there and is not.
+    pub(crate) missing: &'static str,
+    /// Headers come in the order of their names, those of one name in the order in which they were sent.
+    pub(crate) headers_by_name: bool,
+}
+
+/// Every system with such logs that can be had here.
+pub(crate) async fn logs(name: &str) -> Vec<Log> {
+    let mut all = Vec::new();
+    #[cfg(feature = "nats")]
+    if let Some(nats) = nats::shared() {
+        let session = connect(nats.integration()).await.expect("NATS is there");
+        let mut names = Vec::new();
+        for _ in 0..2 {
+            let name = unique(name).replace('.', "-");
+            manage(&session, "nats", "create-stream", &[("name", &name)]).await;
+            names.push(Arc::from(format!("stream:{name}")));
+        }
+        let [name, other] = <[Arc<str>; 2]>::try_from(names).expect("two");
+        all.push(Log { system: "nats", session, name, other, missing: "stream:no-such-stream", headers_by_name: true });
+    }
+    let _ = name;
+    all
+}
+
+/// Plans an operation and carries it out; panics if any part fails. What the parts said.
+pub(crate) async fn manage(session: &Session, address: &str, id: &str, arguments: &[(&str, &str)]) -> Vec<String> {
+    let manage = session.manage.as_ref().expect("the system can be changed");
+    let spec = manage.operations().iter().find(|spec| spec.id == id).expect("the operation");
+    let address = address.parse().unwrap_or_else(|_| Address::new(address, ""));
+    let arguments = arguments.iter().map(|(id, value)| ((*id).to_owned(), (*value).to_owned())).collect();
+    let change = manage.plan(Request { spec, address, arguments }).await.unwrap_or_else(|fault| panic!("{fault}"));
+    assert_eq!(change.refused, None);
+    let done = manage.carry_out(&change).await.unwrap_or_else(|fault| panic!("{fault}"));
+    done.parts.into_iter().map(|(_, part)| part.unwrap_or_else(|fault| panic!("{fault}")).to_string()).collect()
 }

@@ -155,6 +155,20 @@ impl Terminal {
             && screen.mouse_protocol_mode() == vt100::MouseProtocolMode::None
     }
 
+    /// Waits until nothing was written for so long.
+    pub(crate) fn wait_for_quiet(&self, quiet: Duration, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        loop {
+            let last = self.shown.lock().arrivals.last().map(|(when, _)| *when);
+            let since = last.map_or(quiet, |when| when.elapsed());
+            if since >= quiet {
+                return;
+            }
+            assert!(Instant::now() < deadline, "it goes on writing; the screen:\n{}", self.screen());
+            std::thread::sleep(quiet.saturating_sub(since));
+        }
+    }
+
     /// Changes the size of the terminal.
     pub(crate) fn resize(&self, (columns, rows): (u16, u16)) {
         self.shown.lock().screen.screen_mut().set_size(at_least_one(rows), at_least_one(columns));
@@ -165,8 +179,8 @@ impl Terminal {
             .expect("the pty can be resized");
     }
 
-    /// Waits until all output of a program that has ended was read.
-    pub(crate) fn wait_for_end(&self, limit: Duration) {
+    /// Waits until all output was read.
+    fn wait_for_end(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
         let mut output = self.shown.lock();
         while !output.ended {
@@ -190,12 +204,14 @@ impl Terminal {
         self.child.as_ref().and_then(|child| child.process_id()).expect("the program runs")
     }
 
-    /// Waits for the program to end; its exit code.
+    /// Waits for the program to end and until everything it wrote was read; its exit code. What a program writes last is still on
+    /// its way through the pty when the program is gone: who looks at the screen at once sees the one before.
     pub(crate) fn wait_exit(&mut self, limit: Duration) -> u32 {
         let deadline = Instant::now() + limit;
         loop {
             let child = self.child.as_mut().expect("an open terminal");
             if let Some(status) = child.try_wait().expect("the program is our child") {
+                self.wait_for_end(deadline.saturating_duration_since(Instant::now()));
                 return status.exit_code();
             }
             assert!(Instant::now() < deadline, "the program did not end; the screen:\n{}", self.screen());

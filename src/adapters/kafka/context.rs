@@ -23,6 +23,8 @@ pub(super) struct Trouble {
     pub(super) reason: String,
     /// Nothing will come of waiting: no broker is left, or the log-in or TLS failed.
     pub(super) hopeless: bool,
+    /// The brokers are there and want nothing of us: the log-in or TLS failed.
+    pub(super) refused: bool,
 }
 
 /// Routes the log to the program's own, remembers troubles and fetches tokens.
@@ -53,7 +55,7 @@ impl Context {
             Some(before) if all_down => before.hopeless = true,
             before => {
                 let hopeless = all_down || refused || before.as_ref().is_some_and(|before| before.hopeless);
-                *before = Some(Trouble { code, reason: reason.to_owned(), hopeless });
+                *before = Some(Trouble { code, reason: reason.to_owned(), hopeless, refused });
             }
         });
     }

@@ -246,11 +246,10 @@ fn settings_table(settings: &Result<Vec<Setting>, Fault>) -> Table {
         };
         vec![SafeText::new(&setting.name), value.into(), setting.source.word().into()]
     };
-    let rows = match settings {
-        Ok(settings) => settings.iter().map(row).collect(),
-        Err(fault) => vec![vec!["not told".into(), fault.cause.clone(), SafeText::default()]],
-    };
-    Table { title: "settings", columns: vec!["setting", "value", "set by"], rows }
+    match settings {
+        Ok(settings) => Table { title: "settings", columns: vec!["setting", "value", "set by"], rows: settings.iter().map(row).collect() },
+        Err(fault) => Table::remark("settings", fault.cause.clone()),
+    }
 }
 
 /// Who may do what with the topic, where the cluster tells; else why it does not.
@@ -260,13 +259,13 @@ fn rules_table(rules: &Result<Vec<Rule>, Fault>) -> Table {
         let cells = [rule.principal.as_str(), may, rule.operation, rule.host.as_str(), rule.of.as_str()];
         cells.map(SafeText::new).into()
     };
-    let alone = |text: SafeText| vec!["–".into(), text, SafeText::default(), SafeText::default(), SafeText::default()];
-    let rows = match rules {
-        Ok(rules) if rules.is_empty() => vec![alone("no rule names this topic".into())],
-        Ok(rules) => rules.iter().map(row).collect(),
-        Err(fault) => vec![alone(fault.cause.clone())],
-    };
-    Table { title: "access", columns: vec!["who", "may", "what", "from", "rule for"], rows }
+    match rules {
+        Ok(rules) if rules.is_empty() => Table::remark("access", "no rule names this topic"),
+        Ok(rules) => {
+            Table { title: "access", columns: vec!["who", "may", "what", "from", "rule for"], rows: rules.iter().map(row).collect() }
+        }
+        Err(fault) => Table::remark("access", fault.cause.clone()),
+    }
 }
 
 #[cfg(test)]
@@ -324,15 +323,15 @@ mod tests {
     fn refused_settings_are_told_not_left_out() {
         let refused = Err(faults::refused("read the settings of", "orders", 29, None));
         let table = settings_table(&refused);
-        assert!(table.rows[0][1].as_str().contains("TOPIC_AUTHORIZATION_FAILED"), "{table:?}");
+        assert!(table.as_remark().is_some_and(|why| why.as_str().contains("TOPIC_AUTHORIZATION_FAILED")), "{table:?}");
     }
 
     #[test]
     fn access_that_is_not_told_says_why() {
         let shown = |rules: &Result<Vec<Rule>, Fault>| rules_table(rules).rows[0].iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert!(shown(&Err(faults::refused("read", "orders", 54, None)))[1].contains("no authorizer"));
-        assert!(shown(&Err(faults::refused("read", "orders", 31, None)))[1].contains("may not do this with the cluster"));
-        assert_eq!(shown(&Ok(Vec::new()))[1], "no rule names this topic");
+        assert!(shown(&Err(faults::refused("read", "orders", 54, None)))[0].contains("no authorizer"));
+        assert!(shown(&Err(faults::refused("read", "orders", 31, None)))[0].contains("may not do this with the cluster"));
+        assert_eq!(shown(&Ok(Vec::new()))[0], "no rule names this topic");
         let rule = Rule { principal: "User:bob".into(), operation: "Read", allows: false, host: "*".into(), of: "or…".into() };
         assert_eq!(shown(&Ok(vec![rule])), ["User:bob", "may not", "Read", "*", "or…"]);
     }

@@ -16,6 +16,7 @@ mod refusal;
 mod settings;
 mod sift;
 mod tail;
+mod tail_held;
 mod tail_state;
 mod time_search;
 mod transact;

@@ -37,6 +37,8 @@ struct State {
     topics: HashMap<String, usize>,
     /// Troubles seen up to the last look-up.
     seen: watch::Receiver<Option<Trouble>>,
+    /// Whether the brokers ever answered.
+    worked: bool,
     used: Instant,
 }
 
@@ -49,12 +51,13 @@ impl Producer {
         let client = off_thread(move || FutureProducer::from_config_and_context(&config, context))
             .await
             .unwrap_or_else(|| Err(KafkaError::ClientCreation("no thread could be started".to_owned())))?;
-        let state = Mutex::new(State { topics: HashMap::new(), seen, used: Instant::now() });
+        let state = Mutex::new(State { topics: HashMap::new(), seen, worked: false, used: Instant::now() });
         Ok(Self { client, troubles, state, patience })
     }
 
     /// The number of the topic's partitions. Asks the brokers the first time, and again after trouble, so that whatever can be
-    /// found out without sending anything is found out before.
+    /// found out without sending anything is found out before. Brokers that were there once are waited for, as long as `timeout`
+    /// lets; those that never answered fail at once.
     pub(super) async fn partitions(&self, topic: &str, target: &SafeText, timeout: Duration) -> Result<usize, Fault> {
         if let Some(count) = self.known(topic) {
             return Ok(count);
@@ -62,19 +65,26 @@ impl Producer {
         let client = self.client.clone();
         let name = topic.to_owned();
         // An older trouble may be over; only one that was not seen before is an answer.
-        let mut unseen = self.locked().seen.clone();
-        let timeout = if self.is_cut_off() { timeout.min(RECONNECT) } else { timeout };
+        let (mut unseen, worked) = {
+            let state = self.locked();
+            (state.seen.clone(), state.worked)
+        };
+        let timeout = if self.is_cut_off() && !worked { timeout.min(RECONNECT) } else { timeout };
         let answer = off_thread(move || client.client().fetch_metadata(Some(&name), timeout));
         let metadata = tokio::select! {
             answer = answer => answer,
-            () = hopeless(&mut unseen) => None,
+            () = hopeless(&mut unseen, worked) => None,
         };
         self.locked().seen.mark_unchanged();
         let Some(Ok(metadata)) = metadata else {
             return Err(no_connection(target, self.troubles.borrow().as_ref(), timeout));
         };
         self.troubles.send_replace(None);
-        self.locked().seen.mark_unchanged();
+        {
+            let mut state = self.locked();
+            state.seen.mark_unchanged();
+            state.worked = true;
+        }
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
             return Err(no_topic(target, RDKafkaErrorCode::UnknownTopic));
         };
@@ -192,13 +202,14 @@ impl Drop for Producer {
     }
 }
 
-/// Resolves when a trouble comes up from which waiting does not help.
-async fn hopeless(troubles: &mut watch::Receiver<Option<Trouble>>) {
+/// Resolves when a trouble comes up from which waiting does not help. Brokers that were there may come back; a log-in that is
+/// refused stays refused.
+async fn hopeless(troubles: &mut watch::Receiver<Option<Trouble>>, worked: bool) {
     loop {
         if troubles.changed().await.is_err() {
             return std::future::pending().await;
         }
-        if troubles.borrow_and_update().as_ref().is_some_and(|trouble| trouble.hopeless) {
+        if troubles.borrow_and_update().as_ref().is_some_and(|trouble| trouble.refused || (trouble.hopeless && !worked)) {
             return;
         }
     }

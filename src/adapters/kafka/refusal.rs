@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn without_a_connection_nothing_was_sent() {
-        let trouble = |code, reason: &str| Trouble { code, reason: reason.to_owned(), hopeless: true };
+        let trouble = |code, reason: &str| Trouble { code, reason: reason.to_owned(), hopeless: true, refused: false };
         for (trouble, kind) in [
             (Some(trouble(Code::BrokerTransportFailure, "Connection refused")), Kind::Unreachable),
             (Some(trouble(Code::Authentication, "invalid credentials")), Kind::Unauthorized),

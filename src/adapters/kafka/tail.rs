@@ -14,7 +14,7 @@ use super::link::fetch::{MOST_BYTES, Part, Patience, Verdict, Want};
 use super::link::metadata::Topic;
 use super::link::offsets::{At, Found, Wanted};
 use super::link::walk::{Damage, Partition, Step};
-use super::{faults, tail_state::Line};
+use super::{faults, tail_held::Held, tail_state::Line};
 use crate::adapters::session::{Cost, Tail, TailEvent};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
@@ -112,6 +112,7 @@ struct Reader {
     /// Turned by one with every fetch, so that a busy partition does not starve the others.
     turn: usize,
     line: Line,
+    held: Held,
     events: mpsc::Sender<TailEvent>,
 }
 
@@ -146,7 +147,20 @@ impl Reader {
         let own = Arc::new(cluster.own_lane());
         may_read(&cluster, &own, &topics, &places).await?;
         let (flights, busy) = (FuturesUnordered::new(), HashSet::new());
-        Ok(Self { cluster, lane: own, topics, places, flights, busy, seeking: false, pause: PAUSE, turn: 0, line, events })
+        Ok(Self {
+            cluster,
+            lane: own,
+            topics,
+            places,
+            flights,
+            busy,
+            seeking: false,
+            pause: PAUSE,
+            turn: 0,
+            line,
+            held: Held::default(),
+            events,
+        })
     }
 
     async fn run(mut self) {
@@ -194,6 +208,9 @@ impl Reader {
             self.pause = PAUSE;
         }
         while let Some(event) = self.line.next(whole) {
+            self.events.send(event).await.map_err(|_| Gone)?;
+        }
+        if let Some(event) = self.held.next(Instant::now()) {
             self.events.send(event).await.map_err(|_| Gone)?;
         }
         Ok(())
@@ -336,6 +353,7 @@ impl Reader {
     async fn give(&mut self, part: Part) -> Result<(), Gone> {
         let Some(place) = self.places.get_mut(&part.partition) else { return Ok(()) };
         place.down = false;
+        let (stable, high) = (part.stable, part.high);
         let mut walk = place.cursor.walk(part, i64::MAX);
         loop {
             match walk.step(CHUNK) {
@@ -349,6 +367,7 @@ impl Reader {
             }
         }
         place.cursor.walked(&walk);
+        self.held.saw(&place.cursor.partition, place.cursor.at, stable, high, Instant::now());
         Ok(())
     }
 
@@ -360,6 +379,7 @@ impl Reader {
     fn lose(&mut self, partition: &Partition) {
         if let Some(place) = self.places.get_mut(partition) {
             (place.leader, place.down) = (Leader::Sought, true);
+            self.held.forget(partition);
             self.cluster.moved(&partition.topic);
         }
     }

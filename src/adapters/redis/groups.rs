@@ -77,7 +77,11 @@ impl Groups for Redis {
     }
 
     async fn stamps(&self, marks: &[Mark]) -> Vec<Stamped> {
-        marks.iter().map(|_| Ok(None)).collect()
+        let unknown = |mark: &Mark| {
+            let cause = "a group's position is a count here, and does not say which entry comes next";
+            Err(Fault::new(Kind::Usage, OP, &*mark.channel, cause))
+        };
+        marks.iter().map(unknown).collect()
     }
 }
 

@@ -270,7 +270,7 @@ pub(crate) fn describe_rows(pane: &Describe) -> usize {
     match &pane.result {
         Some(Ok(description)) => {
             let facts = 4 + usize::from(description.channel.fault.is_some()) + description.channel.attributes.len();
-            facts + description.tables.iter().map(|table| table.rows.len() + 3).sum::<usize>()
+            facts + description.tables.iter().map(|table| table.rows.len() + 2 + usize::from(table.as_remark().is_none())).sum::<usize>()
         }
         _ => 1,
     }

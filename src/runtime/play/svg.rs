@@ -1,4 +1,5 @@
-//! A frame as an SVG picture: one cell is one place on a grid, whatever font draws it.
+//! A frame as an SVG picture: one cell is one place on a grid, whatever font draws it. Cells that look alike are one element in which
+//! each character has its own place, so that neither a wide character nor a line drawn with boxes moves what follows.
 
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::Modifier;
@@ -104,11 +105,45 @@ struct Look {
 
 /// Cells next to each other that look alike.
 struct Run {
-    column: usize,
+    /// Where each character stands.
+    columns: Vec<usize>,
     cells: usize,
     text: String,
     look: Look,
+    /// A symbol of several characters, which a font draws as one: nothing can be placed behind it.
+    closed: bool,
 }
+
+impl Run {
+    fn first(&self) -> usize {
+        self.columns.first().copied().unwrap_or(0)
+    }
+
+    /// What is there to be drawn of it, each with where its characters stand: blanks draw nothing, so that wide gaps and those at the
+    /// ends are left out.
+    fn pieces(&self) -> Vec<(&[usize], &str)> {
+        if self.closed || self.look.modifier.intersects(LINES) {
+            return vec![(&self.columns, &self.text)];
+        }
+        let (mut pieces, mut at) = (Vec::new(), 0);
+        for piece in self.text.split(GAP) {
+            let blanks = piece.len() - piece.trim_start_matches(' ').len();
+            let kept = piece.trim_matches(' ');
+            if !kept.is_empty() {
+                // A blank is one byte and one character.
+                pieces.push((&self.columns[at + blanks..][..kept.chars().count()], kept));
+            }
+            at += piece.chars().count() + GAP.len();
+        }
+        pieces
+    }
+}
+
+/// Blanks that part a run: shorter gaps are copied with the text around them.
+const GAP: &str = "    ";
+
+/// Modifiers that are seen on blanks as well.
+const LINES: Modifier = Modifier::UNDERLINED.union(Modifier::CROSSED_OUT);
 
 /// The picture.
 pub fn picture(buffer: &Buffer, palette: &Palette) -> String {
@@ -126,7 +161,9 @@ pub fn picture(buffer: &Buffer, palette: &Palette) -> String {
             background(&mut out, row, run);
         }
         for run in &runs {
-            letters(&mut out, row, run, palette);
+            for piece in run.pieces() {
+                letters(&mut out, row, piece, &run.look, palette);
+            }
         }
     }
     out.push_str("</svg>\n");
@@ -145,13 +182,14 @@ fn runs(cells: &[Cell], palette: &Palette) -> Vec<Run> {
         let span = symbol.width().clamp(1, cells.len() - column);
         let look = look(cell, palette);
         let text: String = symbol.chars().filter(|c| is_xml(*c)).collect();
-        match runs.last_mut() {
-            // A wide character or a symbol of several is a run of its own: fonts draw it as wide as they like.
-            Some(run) if run.look == look && symbol.chars().count() == 1 && span == 1 && run.text.chars().count() == run.cells => {
+        let closed = text.chars().count() != 1;
+        match runs.last_mut().filter(|run| run.look == look && !run.closed && !closed) {
+            Some(run) => {
                 run.text.push_str(&text);
-                run.cells += 1;
+                run.columns.push(column);
+                run.cells += span;
             }
-            _ => runs.push(Run { column, cells: span, text, look }),
+            None => runs.push(Run { columns: vec![column], cells: span, text, look, closed }),
         }
         column += span;
     }
@@ -171,21 +209,20 @@ fn look(cell: &Cell, palette: &Palette) -> Look {
 
 fn background(out: &mut String, row: usize, run: &Run) {
     if let Some(color) = &run.look.background {
-        let (x, y, width) = (place(run.column, CELL.0), place(row, CELL.1), run.cells as f32 * CELL.0);
+        let (x, y, width) = (place(run.first(), CELL.0), place(row, CELL.1), run.cells as f32 * CELL.0);
         let _ = writeln!(out, "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{}\" fill=\"{color}\"/>", CELL.1);
     }
 }
 
-fn letters(out: &mut String, row: usize, run: &Run, palette: &Palette) {
-    let modifier = run.look.modifier;
-    let lines = Modifier::UNDERLINED | Modifier::CROSSED_OUT;
-    if modifier.contains(Modifier::HIDDEN) || (run.text.trim().is_empty() && !modifier.intersects(lines)) {
+fn letters(out: &mut String, row: usize, (columns, text): (&[usize], &str), look: &Look, palette: &Palette) {
+    let modifier = look.modifier;
+    if modifier.contains(Modifier::HIDDEN) {
         return;
     }
-    let (x, y, width) = (place(run.column, CELL.0), place(row, CELL.1) + BASELINE, run.cells as f32 * CELL.0);
-    let _ = write!(out, "<text x=\"{x}\" y=\"{y}\" textLength=\"{width}\" lengthAdjust=\"spacingAndGlyphs\"");
-    if run.look.foreground != palette.foreground {
-        let _ = write!(out, " fill=\"{}\"", run.look.foreground);
+    let places: Vec<String> = columns.iter().map(|column| place(*column, CELL.0).to_string()).collect();
+    let _ = write!(out, "<text x=\"{}\" y=\"{}\"", places.join(" "), place(row, CELL.1) + BASELINE);
+    if look.foreground != palette.foreground {
+        let _ = write!(out, " fill=\"{}\"", look.foreground);
     }
     for (set, attribute) in
         [(Modifier::BOLD, " font-weight=\"bold\""), (Modifier::ITALIC, " font-style=\"italic\""), (Modifier::DIM, " opacity=\"0.6\"")]
@@ -200,7 +237,7 @@ fn letters(out: &mut String, row: usize, run: &Run, palette: &Palette) {
         (false, true) => out.push_str(" text-decoration=\"line-through\""),
         (false, false) => {}
     }
-    let _ = writeln!(out, ">{}</text>", escape(&run.text));
+    let _ = writeln!(out, ">{}</text>", escape(text));
 }
 
 /// XML 1.0 section 2.2: other characters cannot stand in a document, not even escaped.
@@ -227,20 +264,21 @@ mod tests {
     fn text_is_escaped_and_stands_on_the_grid() {
         let svg = drawn("  <a&b>\"", Style::default());
         assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"96\" height=\"46\""), "{svg}");
-        assert!(
-            svg.contains("<text x=\"14\" y=\"27.5\" textLength=\"68\" lengthAdjust=\"spacingAndGlyphs\">  &lt;a&amp;b&gt;&quot;</text>"),
-            "{svg}"
-        );
+        assert!(svg.contains("<text x=\"31 39.5 48 56.5 65 73.5\" y=\"27.5\">&lt;a&amp;b&gt;&quot;</text>"), "{svg}");
     }
 
     #[test]
     fn a_wide_character_takes_two_cells_and_what_follows_stays_in_its_column() {
-        let svg = drawn("a漢b", Style::default());
-        for part in [
-            "x=\"14\" y=\"27.5\" textLength=\"8.5\"",
-            "x=\"22.5\" y=\"27.5\" textLength=\"17\"",
-            "x=\"39.5\" y=\"27.5\" textLength=\"8.5\"",
-        ] {
+        let svg = drawn("a漢b│─ c", Style::default());
+        assert!(svg.contains("<text x=\"14 22.5 39.5 48 56.5 65 73.5\" y=\"27.5\">a漢b│─ c</text>"), "{svg}");
+        // Two characters that are drawn as one have one place, and what follows has its own.
+        // Wide gaps are left out.
+        let svg = drawn("ab       c d ", Style::default());
+        for part in ["<text x=\"14 22.5\" y=\"27.5\">ab</text>", "<text x=\"90.5 99 107.5\" y=\"27.5\">c d</text>"] {
+            assert!(svg.contains(part), "{part} is not in\n{svg}");
+        }
+        let svg = drawn("e\u{301}x", Style::default());
+        for part in ["<text x=\"14\" y=\"27.5\">e\u{301}</text>", "<text x=\"22.5\" y=\"27.5\">x</text>"] {
             assert!(svg.contains(part), "{part} is not in\n{svg}");
         }
     }

@@ -11,6 +11,7 @@
 //! Screenshot overview      a name, not a path
 //! ```
 
+use crate::domain::suggest;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use regex::Regex;
 use std::fmt;
@@ -93,6 +94,9 @@ impl Action {
 
 /// Nobody reads more keys than this out of one command: `Down 100000` is a slip.
 const MOST_REPEATS: u16 = 10_000;
+
+/// The commands.
+const COMMANDS: &[&str] = &["Set", "Output", "Type", "Sleep", "Wait", "Screenshot"];
 
 /// Commands of VHS that mean nothing without a terminal and a recording.
 const NOT_HERE: &[&str] = &["Require", "Hide", "Show", "Env", "Source", "Copy", "Paste", "ScrollUp", "ScrollDown"];
@@ -232,7 +236,7 @@ impl Reader {
             "Screenshot" => Action::Screenshot(screenshot(rest)?),
             _ if NOT_HERE.contains(&name) => return Err((None, format!("{name} is VHS, and means nothing without a terminal"))),
             _ => {
-                let key = key(name).ok_or_else(|| (None, format!("unknown command or key {name}")))?;
+                let key = key(name).ok_or_else(|| (None, unknown(name)))?;
                 let count = rest.last().filter(|word| word.kind == WordKind::Bare).and_then(|word| word.text.parse::<u16>().ok());
                 if count.is_some() {
                     rest.pop();
@@ -263,6 +267,11 @@ impl Reader {
         }
         Ok(())
     }
+}
+
+fn unknown(name: &str) -> String {
+    let near = suggest::hint(name, COMMANDS.iter().copied().chain(KEYS.iter().map(|(name, _)| *name)));
+    if near.is_empty() { format!("unknown command or key {name}") } else { format!("unknown command or key {name}: {near}") }
 }
 
 fn next(rest: &mut Vec<Word>, kinds: &[WordKind], missing: &str) -> Result<Word, Wrong> {
@@ -423,7 +432,8 @@ mod tests {
     #[test]
     fn each_mistake_is_told_at_its_place() {
         for (text, told) in [
-            ("Enter\n  Entre", "2:3: unknown command or key Entre"),
+            ("Enter\n  Entre", "2:3: unknown command or key Entre: did you mean `Enter`?"),
+            ("Tpye \"x\"", "1:1: unknown command or key Tpye: did you mean `Type`?"),
             ("x", "1:1: unknown command or key x"),
             ("Type hello", "1:1: Type needs a text in quotes"),
             ("Type \"hello", "1:6: the closing \" is missing"),

@@ -107,7 +107,12 @@ fn readers<'a>(integration: &Integration, channel: &str) -> Cell<'a> {
     }
     let count = groups.readers.get(channel).copied().unwrap_or(0);
     let all = groups.gaps.is_empty() && groups.groups.iter().all(|group| group.group.fault.is_none());
-    if all { Cell::new(count.to_string()) } else { Cell::new(format!("≥ {count}")) }
+    match (all, count) {
+        (true, count) => Cell::new(count.to_string()),
+        // At least none says nothing.
+        (false, 0) => Cell::unknown(),
+        (false, count) => Cell::new(format!("≥ {count}")),
+    }
 }
 
 fn nothing(canvas: &mut Canvas, model: &Model, area: Rect) {
@@ -165,6 +170,8 @@ enum Row<'a> {
     Fact(&'a str, String, Role),
     Heading(usize, &'a [&'static str]),
     Cells(usize, &'a [crate::domain::text::SafeText]),
+    /// Why there is no table.
+    Remark(&'a str),
     Blank,
 }
 
@@ -180,6 +187,10 @@ fn rows<'a>(pane: &Describe, description: &'a Description) -> Vec<Row<'a>> {
     rows.extend(channel.attributes.iter().map(|a| Row::Fact(a.name.as_str(), a.value.as_str().to_owned(), Role::Text)));
     for (i, table) in description.tables.iter().enumerate() {
         rows.push(Row::Blank);
+        if let Some(remark) = table.as_remark() {
+            rows.extend([Row::Title(table.title.to_owned()), Row::Remark(remark.as_str())]);
+            continue;
+        }
         rows.push(Row::Title(format!("{} {}", table.title, table.rows.len())));
         rows.push(Row::Heading(i, &table.columns));
         rows.extend(table.rows.iter().map(|cells| Row::Cells(i, cells)));
@@ -193,6 +204,7 @@ fn draw_row(canvas: &mut Canvas, area: Rect, y: u16, row: &Row, widths: &[Vec<u1
     match row {
         Row::Blank => {}
         Row::Title(text) => _ = canvas.put_cut(x, y, room, text, Role::Strong, Cut::Middle),
+        Row::Remark(text) => _ = canvas.put(x, y, room, text, Role::Dim),
         Row::Fact(name, value, role) => {
             canvas.put(x, y, 20.min(room), name, Role::Dim);
             canvas.put_cut(x + 22, y, room.saturating_sub(22), value, *role, Cut::Middle);

@@ -70,7 +70,7 @@ fn status(canvas: &Canvas, model: &Model) -> Vec<(String, Role)> {
         (Source::History { text, .. }, _) => (glyphs.connecting, Role::Connecting, format!("reading from {text}")),
         (Source::Followed { .. }, Phase::Ended) => (glyphs.ok, Role::Ok, "searched".to_owned()),
         (Source::Followed { .. }, _) => (glyphs.connecting, Role::Connecting, "following".to_owned()),
-        _ if traffic.interrupted.is_some() => (glyphs.watch, Role::Watch, "interrupted".to_owned()),
+        _ if !traffic.interrupted.is_empty() => (glyphs.watch, Role::Watch, "interrupted".to_owned()),
         _ if traffic.hold => (glyphs.paused, Role::Paused, format!("held, {} new", figure::count(traffic.held.len() as u64))),
         _ => (glyphs.ok, Role::Ok, "live".to_owned()),
     };
@@ -129,14 +129,25 @@ pub fn banner(canvas: &mut Canvas, model: &Model, area: Rect, cursor: Option<Pos
                 canvas.put(x, area.y, end.saturating_sub(x), only.detail, Role::Dim);
             }
         }
-    } else if let Some((fault, since)) = &model.traffic.interrupted {
+    } else if let Some((integration, (fault, since))) = model.traffic.interrupted.first_key_value() {
         canvas.put(area.x + 1, area.y, 1, glyphs.watch, Role::Watch);
         let next = if fault.next.as_str().is_empty() { String::new() } else { format!(" → {}", fault.next) };
-        let text = format!("No messages for {}, trying again: {}{next}", figure::age(model.now.since(*since)), fault.cause);
+        let from = if several(model) { format!(" from {integration}") } else { String::new() };
+        let text = format!("No messages{from} for {}, trying again: {}{next}", figure::age(model.now.since(*since)), fault.cause);
         canvas.put(area.x + 3, area.y, end.saturating_sub(area.x + 3), &text, Role::Text);
+    } else if let Some((integration, why)) = model.traffic.waits.first_key_value() {
+        canvas.put(area.x + 1, area.y, 1, glyphs.watch, Role::Watch);
+        let from = if several(model) { format!("{integration} waits") } else { "Waits".to_owned() };
+        canvas.put(area.x + 3, area.y, end.saturating_sub(area.x + 3), &format!("{from}: {why}"), Role::Text);
     } else if let Some(said) = model.traffic.said.as_ref().filter(|_| !model.traffic.is_live()) {
         canvas.put(area.x + 1, area.y, end.saturating_sub(area.x + 1), said.as_str(), Role::Dim);
     }
+}
+
+/// Whether the messages come from more than one integration.
+fn several(model: &Model) -> bool {
+    let addresses = &model.traffic.addresses;
+    addresses.iter().any(|address| address.integration != addresses[0].integration)
 }
 
 pub fn draw(canvas: &mut Canvas, model: &Model, areas: &Areas) {

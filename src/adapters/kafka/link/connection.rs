@@ -11,7 +11,7 @@ use crate::domain::text::SafeText;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest};
 use kafka_protocol::protocol::{StrBytes, VersionRange};
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -70,9 +70,16 @@ impl Connection {
     pub(crate) async fn open(dial: &Arc<Dial>, address: &HostPort, patience: Duration) -> Result<Self, Fault> {
         let peer = SafeText::from(address.to_string());
         let asked = Instant::now();
-        let opened = tokio::time::timeout(patience, Self::establish(dial, address, &peer)).await.unwrap_or_else(|_| {
-            Err(Fault::new(Kind::Timeout, "connect to", peer.clone(), format!("no answer within {}", seconds(patience)))
-                .next("check the address; a firewall that drops packets looks like this"))
+        // Somebody who takes the connection and says nothing is told from nobody at all.
+        let taken = AtomicBool::new(false);
+        let opened = tokio::time::timeout(patience, Self::establish(dial, address, &peer, &taken)).await.unwrap_or_else(|_| {
+            let (cause, next) = if taken.load(Ordering::Relaxed) {
+                let cause = "the connection was taken, but no answer to Kafka's first request came within";
+                (cause, "check that this port is a Kafka broker's, and whether it wants TLS")
+            } else {
+                ("no answer within", "check the address; a firewall that drops packets looks like this")
+            };
+            Err(Fault::new(Kind::Timeout, "connect to", peer.clone(), format!("{cause} {}", seconds(patience))).next(next))
         });
         if let Err(fault) = &opened {
             dial.log.record(&peer, "connect", fault.cause.as_str(), asked.elapsed());
@@ -80,9 +87,10 @@ impl Connection {
         opened
     }
 
-    async fn establish(dial: &Arc<Dial>, address: &HostPort, peer: &SafeText) -> Result<Self, Fault> {
+    async fn establish(dial: &Arc<Dial>, address: &HostPort, peer: &SafeText, taken: &AtomicBool) -> Result<Self, Fault> {
         let asked = Instant::now();
         let (reader, writer) = streams(dial, address, peer).await?;
+        taken.store(true, Ordering::Relaxed);
         let said = if dial.tls.is_some() { "connected, TLS" } else { "connected" };
         dial.log.record(peer, "connect", said, asked.elapsed());
         let shared = Shared::new(peer.clone(), dial.tls.is_some(), dial.login.is_some(), dial.met(address));

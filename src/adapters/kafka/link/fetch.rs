@@ -51,6 +51,8 @@ pub(crate) struct Part {
     pub(crate) error: i16,
     /// The offset behind the last message that consumers may see.
     pub(crate) high: i64,
+    /// The last stable offset: what an open transaction wrote begins here. -1 if the broker does not say.
+    pub(crate) stable: i64,
     pub(crate) records: Bytes,
     /// Producer and first offset of each aborted transaction in it.
     aborted: Vec<(i64, i64)>,
@@ -87,7 +89,7 @@ impl Part {
     /// Such an answer, for tests.
     #[cfg(test)]
     pub(crate) fn good(partition: Partition, records: Bytes) -> Self {
-        Self { partition, error: 0, high: 0, records, aborted: Vec::new() }
+        Self { partition, error: 0, high: 0, stable: -1, records, aborted: Vec::new() }
     }
 
     /// The error as a fault.
@@ -148,6 +150,7 @@ fn part(topic: &Arc<str>, data: PartitionData) -> Part {
         partition: Partition { topic: topic.clone(), index: data.partition_index },
         error: data.error_code,
         high: data.high_watermark,
+        stable: data.last_stable_offset,
         records: data.records.unwrap_or_default(),
         aborted: aborted.into_iter().map(|aborted| (*aborted.producer_id, aborted.first_offset)).collect(),
     }

@@ -22,6 +22,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::view::{Counts, MessageView};
 use detail::Detail;
 use follow::Before;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use window::Window;
@@ -85,7 +86,10 @@ pub struct Traffic {
     /// How far a search through history is, or its closing report.
     pub said: Option<SafeText>,
     pub notes: Vec<SafeText>,
-    pub interrupted: Option<(Fault, Timestamp)>,
+    /// The integrations whose reading is interrupted, why and since when.
+    pub interrupted: BTreeMap<Arc<str>, (Fault, Timestamp)>,
+    /// The integrations in which something holds back what is written already, and what.
+    pub waits: BTreeMap<Arc<str>, SafeText>,
     /// The query that is in force.
     pub filter: String,
     pub list: List<u64>,
@@ -245,11 +249,17 @@ pub(crate) fn tail(model: &mut Model, task: TaskId, update: TailUpdate) {
     traffic.measure(now);
     for note in update.notes {
         match note {
-            TailNote::Interrupted(fault) => {
-                let since = traffic.interrupted.take().map_or(now, |(_, since)| since);
-                traffic.interrupted = Some((fault, since));
+            TailNote::Interrupted { integration, fault } => {
+                let since = traffic.interrupted.get(&integration).map_or(now, |(_, since)| *since);
+                traffic.interrupted.insert(integration, (fault, since));
             }
-            TailNote::Resumed { lost } => {
+            TailNote::Waits { integration, why: Some(why) } => {
+                traffic.waits.insert(integration, why);
+            }
+            TailNote::Waits { integration, why: None } => {
+                traffic.waits.remove(&integration);
+            }
+            TailNote::Resumed { integration, lost } => {
                 let (level, text) = match lost {
                     Some(0) => (Level::Info, "Reading goes on, nothing was missed.".to_owned()),
                     Some(n) => {
@@ -257,7 +267,7 @@ pub(crate) fn tail(model: &mut Model, task: TaskId, update: TailUpdate) {
                     }
                     None => (Level::Warning, "Reading goes on; it is unknown whether messages were missed.".to_owned()),
                 };
-                traffic.interrupted = None;
+                traffic.interrupted.remove(&integration);
                 model.notices.say(level, text, now);
             }
         }

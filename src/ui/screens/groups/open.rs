@@ -5,7 +5,7 @@ use crate::app::clock::PATIENCE;
 use crate::app::model::Model;
 use crate::app::screens::groups::{Open, Watched, part_columns, part_page};
 use crate::domain::figure;
-use crate::domain::group::Member;
+use crate::domain::group::{Member, State};
 use crate::domain::lag::{GroupView, PartitionLag, Verdict};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
@@ -27,7 +27,11 @@ pub(super) fn crumbs<'a>(model: &'a Model, open: &'a Open) -> Crumbs<'a> {
     let mut right = Vec::new();
     if let Some(view) = &open.view {
         let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-        right.push((format!("{}, {}", count(view.partitions.len(), "partition"), count(view.members.len(), "member")), Role::Dim));
+        let members = match view.lag.group.members {
+            None if view.members.is_empty() => "members unknown".to_owned(),
+            _ => count(view.members.len(), "member"),
+        };
+        right.push((format!("{}, {members}", count(view.partitions.len(), "partition")), Role::Dim));
         let age = model.now.since(open.seen_at);
         if age >= STALE_AFTER {
             right.push((format!(" ({} old)", figure::age(age)), Role::Unknown));
@@ -68,7 +72,8 @@ fn head(canvas: &mut Canvas, area: Rect, view: &GroupView, fault: Option<String>
     canvas.put(area.x + 2, area.y, 1, glyph, role);
     let group = &view.lag.group;
     let said = verdict_text(view.lag.verdict, view.lag.reason.as_str());
-    let text = format!("{} {}, {}, lag {}, ETA {}", group.kind, group.state.word(), said, view.lag.lag, view.lag.eta.show());
+    let state = if group.state == State::Unknown { "(state unknown)" } else { group.state.word() };
+    let text = format!("{} {state}, {}, lag {}, ETA {}", group.kind, said, view.lag.lag, view.lag.eta.show());
     let text = fault.map_or(text.clone(), |fault| format!("{text}   ({fault})"));
     canvas.put_cut(area.x + 4, area.y, area.width.saturating_sub(5), &text, Role::Text, Cut::End);
 }

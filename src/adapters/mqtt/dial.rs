@@ -1,0 +1,259 @@
+//! Where the broker is and as whom we come; opens connections, each with a client id of its own.
+
+use super::connection::{Connection, Inbox};
+use super::faults::{self, CONNECT};
+use super::settings::Settings;
+use super::wire::{Packet, Qos, Server, Subscription, Version};
+use super::{connection, v3, v5};
+use crate::adapters::tls;
+use crate::adapters::token_source::{self, TokenSource};
+use crate::adapters::wirelog::WireLog;
+use crate::config::profile::{Auth, Integration};
+use crate::config::secret::Secret;
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::text::SafeText;
+use rustls::ClientConfig;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+/// A connection that listens is asked this often whether it lives; one that was cut off silently is noticed at the second time.
+const LISTENING: Duration = Duration::from_secs(5);
+
+/// What carries the protocol.
+#[derive(Clone)]
+pub(super) enum Route {
+    Tcp,
+    Tls(Arc<ClientConfig>),
+    /// A websocket at this URL, with TLS where that is given.
+    Web(String, Option<Arc<ClientConfig>>),
+}
+
+/// Everything that one connection is opened with.
+pub(super) struct Dial {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) peer: SafeText,
+    pub(super) route: Route,
+    pub(super) client_id: String,
+    pub(super) clean: bool,
+    pub(super) session_expiry: Duration,
+    pub(super) keep_alive: Duration,
+    /// We acknowledge, not the client crate.
+    pub(super) manual: bool,
+    pub(super) receive_max: Option<u16>,
+    pub(super) log_in: Option<(String, Secret)>,
+    pub(super) will: Option<Packet>,
+    pub(super) timeout: Duration,
+}
+
+impl Dial {
+    /// As the client crate wants it: a websocket's URL stands in the place of the host.
+    pub(super) fn client_address(&self) -> (String, u16) {
+        match &self.route {
+            Route::Web(url, _) => (url.clone(), self.port),
+            _ => (self.host.clone(), self.port),
+        }
+    }
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Role {
+    /// We acknowledge what comes, at most this many at a time.
+    pub(super) manual: Option<u16>,
+    /// It is the session that the profile wants to be kept.
+    pub(super) lasting: bool,
+    /// The profile's last will is this connection's.
+    pub(super) will: bool,
+}
+
+/// Opens connections to one broker.
+pub(super) struct Dialler {
+    pub(super) settings: Settings,
+    pub(super) timeout: Duration,
+    addresses: Vec<Place>,
+    auth: Auth,
+    tokens: Option<Arc<dyn TokenSource>>,
+    log: WireLog,
+    /// The version that the broker turned out to speak.
+    version: OnceLock<Version>,
+    /// The address that answered last.
+    good: AtomicUsize,
+    epochs: AtomicU64,
+}
+
+struct Place {
+    host: String,
+    port: u16,
+    peer: SafeText,
+    route: Route,
+}
+
+impl Dialler {
+    pub(super) fn new(integration: &Integration, log: WireLog) -> Result<Self, Fault> {
+        let settings = Settings::of(integration)?;
+        let tls = integration.endpoint.tls.as_ref().map(tls::client_config).transpose()?.map(Arc::new);
+        let addresses: Result<Vec<Place>, Fault> =
+            integration.endpoint.addresses.iter().map(|address| place(address, tls.as_ref())).collect();
+        let addresses = addresses?;
+        if addresses.is_empty() {
+            return Err(Fault::new(Kind::Usage, CONNECT, &*integration.name, "no address is given"));
+        }
+        let tokens = match &integration.auth {
+            Auth::None | Auth::Basic { .. } => None,
+            Auth::Token(source) => Some(token_source::from_profile(source)),
+            Auth::Scram { .. } | Auth::Nkey(_) | Auth::Creds(_) => {
+                return Err(Fault::new(Kind::Usage, CONNECT, &*integration.name, "MQTT has no such log-in")
+                    .next("write an auth block of type password, bearer, oauth2 or mtls"));
+            }
+        };
+        Ok(Self {
+            timeout: integration.timeout,
+            addresses,
+            auth: integration.auth.clone(),
+            tokens,
+            log,
+            version: settings.version.map_or_else(OnceLock::new, OnceLock::from),
+            good: AtomicUsize::new(0),
+            epochs: AtomicU64::new(0),
+            settings,
+        })
+    }
+
+    /// A subscription to a topic of our own, on which nothing is published: asked for to have an answer.
+    pub(super) fn nothing(&self) -> Subscription {
+        Subscription { filter: format!("{}/ping", self.settings.client_id), qos: Qos::Zero, retained: false, as_published: false }
+    }
+
+    /// The version that the broker speaks, once that is known.
+    pub(super) fn version(&self) -> Option<Version> {
+        self.version.get().copied()
+    }
+
+    /// Where it connects to, as faults name it.
+    pub(super) fn peer(&self) -> &SafeText {
+        &self.addresses[self.good.load(Ordering::Relaxed) % self.addresses.len()].peer
+    }
+
+    /// Opens a connection; its messages go to the inbox. The addresses are tried in turn, beginning with the one that answered last.
+    pub(super) async fn open(&self, role: Role, inbox: Inbox) -> Result<Connection, Fault> {
+        let log_in = self.log_in().await?;
+        let first = self.good.load(Ordering::Relaxed);
+        let mut inbox = Some(inbox);
+        let mut failed = None;
+        for step in 0..self.addresses.len() {
+            let at = (first + step) % self.addresses.len();
+            let dial = self.dial(&self.addresses[at], role, log_in.clone());
+            match self.try_versions(&dial, &mut inbox).await {
+                Ok(connection) => {
+                    self.good.store(at, Ordering::Relaxed);
+                    return Ok(connection);
+                }
+                Err(fault) => failed = failed.or(Some(fault)),
+            }
+        }
+        Err(failed.unwrap_or_else(|| faults::silent(false, self.peer())))
+    }
+
+    fn dial(&self, place: &Place, role: Role, log_in: Option<(String, Secret)>) -> Dial {
+        let settings = &self.settings;
+        let lasting = role.lasting && !settings.clean;
+        Dial {
+            host: place.host.clone(),
+            port: place.port,
+            peer: place.peer.clone(),
+            route: place.route.clone(),
+            // Two connections by one id would throw each other out.
+            client_id: if lasting { settings.client_id.clone() } else { format!("{}-{:08x}", settings.client_id, fastrand::u32(..)) },
+            clean: !lasting,
+            session_expiry: settings.session_expiry,
+            // Who only listens notices in no other way that nobody is there any more.
+            keep_alive: if role.will { settings.keep_alive } else { settings.keep_alive.min(LISTENING) },
+            manual: role.manual.is_some(),
+            receive_max: role.manual,
+            log_in,
+            will: settings.will.clone().filter(|_| role.will),
+            timeout: self.timeout,
+        }
+    }
+
+    /// MQTT 5 first, and 3.1.1 if the broker shows that it does not speak it: by saying so, or by closing without a word.
+    async fn try_versions(&self, dial: &Dial, inbox: &mut Option<Inbox>) -> Result<Connection, Fault> {
+        if let Some(version) = self.version.get() {
+            return self.attempt(*version, dial, inbox).await;
+        }
+        let newer = match self.attempt(Version::V5, dial, inbox).await {
+            Err(fault) if may_be_older(&fault) => fault,
+            answered => {
+                if answered.is_ok() {
+                    // Somebody else may have found out the same just now.
+                    let _ = self.version.set(Version::V5);
+                }
+                return answered;
+            }
+        };
+        let older = self.attempt(Version::V3, dial, inbox).await;
+        if older.is_ok() {
+            let _ = self.version.set(Version::V3);
+        }
+        older.map_err(|fault| if fault.kind == newer.kind { newer } else { fault })
+    }
+
+    async fn attempt(&self, version: Version, dial: &Dial, inbox: &mut Option<Inbox>) -> Result<Connection, Fault> {
+        let (asked, epoch) = (Instant::now(), self.epochs.fetch_add(1, Ordering::Relaxed) + 1);
+        let opened = tokio::time::timeout(self.timeout, async {
+            match version {
+                Version::V5 => connection::open(v5::open(dial, connection::ROOM), inbox, dial, epoch, &self.log).await,
+                Version::V3 => connection::open(v3::open(dial, connection::ROOM), inbox, dial, epoch, &self.log).await,
+            }
+        });
+        let opened = opened.await.unwrap_or_else(|_| Err(faults::silent(false, &dial.peer)));
+        let said = opened.as_ref().map_or_else(|fault| fault.cause.to_string(), |connection| outline(&connection.server));
+        let name = if version == Version::V5 { "5" } else { "3.1.1" };
+        self.log.record(&dial.peer, format!("CONNECT {name} as {}", dial.client_id), said, asked.elapsed());
+        opened
+    }
+
+    async fn log_in(&self) -> Result<Option<(String, Secret)>, Fault> {
+        Ok(match (&self.auth, &self.tokens) {
+            (Auth::Basic { username, password }, _) => Some((username.clone(), password.clone())),
+            (_, Some(tokens)) => Some((self.settings.username.clone(), tokens.token().await?.secret)),
+            _ => None,
+        })
+    }
+}
+
+/// Whether a broker that speaks only 3.1.1 may have answered so.
+fn may_be_older(fault: &Fault) -> bool {
+    let cause = fault.cause.as_str();
+    fault.op == CONNECT && (cause.contains("this version of MQTT") || cause.contains("before it answered"))
+}
+
+fn outline(server: &Server) -> String {
+    let session = if server.session { ", session kept" } else { "" };
+    server.max_packet.map_or_else(|| format!("accepted{session}"), |most| format!("accepted{session}, packets up to {most} B"))
+}
+
+fn place(address: &str, tls: Option<&Arc<ClientConfig>>) -> Result<Place, Fault> {
+    let wrong = |cause: &str| Fault::new(Kind::Usage, CONNECT, address, cause);
+    let web = ["ws://", "wss://"].iter().any(|scheme| address.starts_with(scheme));
+    let authority = address.split_once("://").map_or(address, |(_, rest)| rest.split('/').next().unwrap_or(rest));
+    let (host, port) = authority
+        .rsplit_once(':')
+        .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)))
+        .ok_or_else(|| wrong("this is not host:port"))?;
+    let route = match tls {
+        // Where no path is said the usual one is meant.
+        config if web => Route::Web(
+            if address.matches('/').count() == 3 && address.ends_with('/') { format!("{address}mqtt") } else { address.to_owned() },
+            config.cloned(),
+        ),
+        Some(_) if host.starts_with('[') => {
+            return Err(wrong("TLS cannot be spoken to an IPv6 address here").next("use a host name that leads to it"));
+        }
+        Some(config) => Route::Tls(config.clone()),
+        None => Route::Tcp,
+    };
+    Ok(Place { host, port, peer: SafeText::new(authority), route })
+}

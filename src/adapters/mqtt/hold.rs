@@ -1,0 +1,179 @@
+//! `Hold` for MQTT: messages of `QoS` 1 and 2 that are acknowledged when somebody says so, and not before.
+
+use super::Mqtt;
+use super::connection::Connection;
+use super::dial::Role;
+use super::message::Reader;
+use super::topic;
+use super::wire::{Packet, Qos, Subscription, Version};
+use crate::adapters::session::{Hold, Holding};
+use crate::domain::delivery::{Delivery, Effect, Settlement, Ticket, Verb};
+use crate::domain::fault::{Fault, Kind};
+use async_trait::async_trait;
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+const OP: &str = "receive from";
+const SETTLE: &str = "acknowledge";
+/// Packets that can be open on one connection: there are no more numbers.
+const PACKETS: usize = 65_535;
+/// Of these messages of `QoS` 0, which nobody holds; what comes on top is dropped.
+const LOOSE: usize = 1_000;
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+static VERBS: &[Verb] = &[Verb { effect: Effect::Ack, word: "ack", help: "tells the broker that the message has arrived", fields: &[] }];
+
+#[async_trait]
+impl Hold for Mqtt {
+    fn verbs(&self, _channel: &str) -> &'static [Verb] {
+        VERBS
+    }
+
+    async fn patience(&self, _channel: &str) -> Result<Option<Duration>, Fault> {
+        Ok(None)
+    }
+
+    async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
+        topic::check_filter(OP, channel)?;
+        let most = usize::try_from(most).unwrap_or(PACKETS).clamp(1, PACKETS);
+        let (_, arrived) = mpsc::channel(1);
+        let mut held = Held {
+            mqtt: self.clone(),
+            filter: channel.to_owned(),
+            most,
+            connection: None,
+            arrived,
+            reader: Reader::new(),
+            open: HashMap::new(),
+            given: 0,
+            ended: false,
+        };
+        held.connect().await?;
+        Ok(Box::new(held))
+    }
+}
+
+struct Held {
+    mqtt: Mqtt,
+    filter: String,
+    most: usize,
+    connection: Option<Connection>,
+    arrived: mpsc::Receiver<Packet>,
+    reader: Reader,
+    /// Packets that were given out and not acknowledged, by their tickets' numbers.
+    open: HashMap<u64, (u16, Qos)>,
+    given: u64,
+    ended: bool,
+}
+
+impl Held {
+    async fn connect(&mut self) -> Result<(), Fault> {
+        let (into, arrived) = mpsc::channel::<Packet>(PACKETS + LOOSE);
+        let inbox = move |packet: Packet| {
+            let room = packet.qos != Qos::Zero || into.capacity() > PACKETS;
+            // There is room for every packet that can be open.
+            if !room || into.try_send(packet).is_err() {
+                tracing::debug!("a message of QoS 0 found no room");
+            }
+        };
+        let role = Role { manual: Some(self.most as u16), lasting: true, will: false };
+        let connection = self.mqtt.dialler.open(role, Box::new(inbox)).await?;
+        let settings = &self.mqtt.dialler.settings;
+        // The client crate cannot go on with a message of QoS 2 that a session of before had begun: it would fail at each return.
+        let qos = if settings.clean { settings.subscribe_qos() } else { settings.subscribe_qos().min(Qos::One) };
+        let wanted = Subscription { filter: self.filter.clone(), qos, retained: false, as_published: true };
+        connection.subscribe(OP, vec![wanted]).await?;
+        (self.connection, self.arrived) = (Some(connection), arrived);
+        Ok(())
+    }
+
+    /// Forgets a connection that has failed: its tickets are worth nothing any more.
+    fn lose(&mut self, fault: Fault) -> Fault {
+        let kept = !self.mqtt.dialler.settings.clean;
+        // Whoever took our place keeps it.
+        self.ended = fault.cause.as_str().contains("by our client id");
+        let (held, what) = (self.open.len(), if kept { "the broker gives them again" } else { "the broker has forgotten them" });
+        self.open.clear();
+        self.connection = None;
+        let cause = if held == 0 { fault.cause.to_string() } else { format!("{}; {held} were not acknowledged: {what}", fault.cause) };
+        Fault { op: OP, target: self.filter.as_str().into(), cause: cause.as_str().into(), ..fault }
+    }
+
+    fn delivery(&mut self, packet: Packet, epoch: u64) -> Delivery {
+        let (id, qos, dup) = (packet.id, packet.qos, packet.dup);
+        let message = self.reader.message(packet);
+        let ticket = (qos != Qos::Zero).then(|| {
+            self.given += 1;
+            self.open.insert(self.given, (id, qos));
+            Ticket { epoch, id: self.given }
+        });
+        Delivery { ticket, message, deliveries: None, redelivered: dup }
+    }
+}
+
+#[async_trait]
+impl Holding for Held {
+    async fn next(&mut self) -> Option<Result<Delivery, Fault>> {
+        let mut wait = FIRST_WAIT;
+        while self.connection.is_none() {
+            if self.ended {
+                return None;
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+            // A broker that does not let us in any more is no reason to try again.
+            if let Err(fault) = self.connect().await
+                && !fault.kind.is_transient()
+            {
+                self.ended = true;
+                return Some(Err(fault));
+            }
+        }
+        let connection = self.connection.as_ref()?;
+        // MQTT 5 holds back by itself; 3.1.1 cannot be told to.
+        let full = connection.server.version == Version::V3 && self.open.len() >= self.most;
+        let epoch = connection.epoch;
+        let came = tokio::select! {
+            biased;
+            packet = self.arrived.recv(), if !full => packet,
+            _ = connection.gone() => None,
+        };
+        if let Some(packet) = came {
+            return Some(Ok(self.delivery(packet, epoch)));
+        }
+        let fault = connection.gone().await;
+        Some(Err(self.lose(fault)))
+    }
+
+    async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {
+        if settlement.effect != Effect::Ack {
+            let cause = format!("MQTT has no {}: a message can only be acknowledged", settlement.effect.word());
+            return Err(Fault::new(Kind::Usage, SETTLE, self.filter.as_str(), cause).next("leave it: it is not acknowledged then"));
+        }
+        let lost = |cause: &str| Fault::new(Kind::Lost, SETTLE, self.filter.as_str(), cause);
+        let connection = self.connection.as_ref().filter(|connection| connection.epoch == ticket.epoch && !connection.is_gone());
+        let connection = connection.ok_or_else(|| {
+            lost("the connection that the message came by is gone, and the ticket with it")
+                .next("it comes again if the broker keeps the session (clean_session = false)")
+        })?;
+        let (id, qos) = self.open.remove(&ticket.id).ok_or_else(|| lost("it was acknowledged already"))?;
+        connection.ack(SETTLE, id, qos).await
+    }
+
+    async fn release(mut self: Box<Self>) -> Result<String, Fault> {
+        let left = self.open.len();
+        if let Some(connection) = self.connection.take() {
+            connection.close().await;
+        }
+        let what = if left == 0 {
+            "everything was acknowledged"
+        } else if self.mqtt.dialler.settings.clean {
+            "the broker forgets them: the session was a clean one"
+        } else {
+            "the broker keeps them for the next time by this client id"
+        };
+        Ok(if left == 0 { what.to_owned() } else { format!("{left} not acknowledged: {what}") })
+    }
+}

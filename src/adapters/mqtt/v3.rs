@@ -1,0 +1,160 @@
+//! MQTT 3.1.1 by rumqttc.
+
+use super::dial::{Dial, Route};
+use super::faults;
+use super::wire::{Answer, Client, Events, Happened, Packet, Properties, Qos, Server, Subscription, Version};
+use crate::domain::fault::Fault;
+use crate::domain::text::SafeText;
+use async_trait::async_trait;
+use rumqttc::{
+    AsyncClient, ConnectionError, Event, EventLoop, LastWill, MqttOptions, NetworkOptions, Outgoing, Packet as Raw, Publish, QoS,
+    StateError, SubscribeFilter, SubscribeReasonCode, TlsConfiguration, Transport,
+};
+
+/// The largest packet that the protocol has, in bytes.
+const LARGEST: usize = 268_435_455;
+/// Messages under way to the broker at once, where it does not say how many it takes.
+const IN_FLIGHT: u16 = 100;
+
+pub(super) struct Speaker(AsyncClient);
+
+pub(super) struct Running {
+    events: EventLoop,
+    connected: bool,
+    peer: SafeText,
+}
+
+/// A connection that is not opened yet: its first event opens it.
+pub(super) fn open(dial: &Dial, room: usize) -> (Speaker, Running) {
+    let (host, port) = dial.client_address();
+    let mut options = MqttOptions::new(dial.client_id.as_str(), host, port);
+    options.set_transport(match &dial.route {
+        Route::Tcp => Transport::Tcp,
+        Route::Tls(config) => Transport::tls_with_config(TlsConfiguration::Rustls(config.clone())),
+        Route::Web(_, None) => Transport::Ws,
+        Route::Web(_, Some(config)) => Transport::wss_with_config(TlsConfiguration::Rustls(config.clone())),
+    });
+    options.set_max_packet_size(LARGEST, LARGEST).set_inflight(IN_FLIGHT);
+    options.set_keep_alive(dial.keep_alive).set_clean_session(dial.clean).set_manual_acks(dial.manual);
+    if let Some((user, password)) = &dial.log_in {
+        options.set_credentials(user.as_str(), password.expose());
+    }
+    if let Some(will) = &dial.will {
+        options.set_last_will(LastWill::new(will.topic.as_str(), will.payload.to_vec(), raw(will.qos), will.retain));
+    }
+    let (client, mut events) = AsyncClient::new(options, room);
+    let mut network = NetworkOptions::new();
+    network.set_tcp_nodelay(true);
+    network.set_connection_timeout(dial.timeout.as_secs().max(1));
+    events.set_network_options(network);
+    (Speaker(client), Running { events, connected: false, peer: dial.peer.clone() })
+}
+
+fn raw(qos: Qos) -> QoS {
+    match qos {
+        Qos::Zero => QoS::AtMostOnce,
+        Qos::One => QoS::AtLeastOnce,
+        Qos::Two => QoS::ExactlyOnce,
+    }
+}
+
+fn ours(qos: QoS) -> Qos {
+    match qos {
+        QoS::AtMostOnce => Qos::Zero,
+        QoS::AtLeastOnce => Qos::One,
+        QoS::ExactlyOnce => Qos::Two,
+    }
+}
+
+impl Client for Speaker {
+    fn publish(&self, packet: Packet) -> bool {
+        self.0.try_publish(packet.topic, raw(packet.qos), packet.retain, packet.payload).is_ok()
+    }
+
+    fn subscribe(&self, subscriptions: &[Subscription]) -> bool {
+        let filters = subscriptions.iter().map(|wanted| SubscribeFilter::new(wanted.filter.clone(), raw(wanted.qos)));
+        self.0.try_subscribe_many(filters).is_ok()
+    }
+
+    fn ack(&self, id: u16, qos: Qos) -> bool {
+        let mut publish = Publish::new("", raw(qos), Vec::new());
+        publish.pkid = id;
+        self.0.try_ack(&publish).is_ok()
+    }
+
+    fn disconnect(&self) -> bool {
+        self.0.try_disconnect().is_ok()
+    }
+}
+
+#[async_trait]
+impl Events for Running {
+    async fn next(&mut self) -> Result<Happened, Fault> {
+        match self.events.poll().await {
+            Ok(event) => {
+                self.connected = true;
+                Ok(happened(event))
+            }
+            Err(error) => Err(fault(&error, self.connected, &self.peer)),
+        }
+    }
+
+    fn left(&mut self) -> Vec<Packet> {
+        let left = self.events.state.events.drain(..).map(happened);
+        left.filter_map(|event| if let Happened::Message(packet) = event { Some(packet) } else { None }).collect()
+    }
+}
+
+fn happened(event: Event) -> Happened {
+    match event {
+        Event::Outgoing(Outgoing::Publish(id)) => Happened::Published(id),
+        Event::Outgoing(Outgoing::Subscribe(id)) => Happened::Subscribing(id),
+        Event::Outgoing(Outgoing::Disconnect) => Happened::Closed,
+        Event::Incoming(Raw::ConnAck(connack)) => Happened::Connected(Server {
+            version: Version::V3,
+            session: connack.session_present,
+            max_qos: Qos::Two,
+            retains: true,
+            wildcards: true,
+            shares: true,
+            max_packet: None,
+        }),
+        Event::Incoming(Raw::Publish(publish)) => Happened::Message(Packet {
+            topic: publish.topic,
+            payload: publish.payload,
+            qos: ours(publish.qos),
+            retain: publish.retain,
+            dup: publish.dup,
+            id: publish.pkid,
+            properties: Properties::default(),
+        }),
+        // What is acknowledged has arrived; whether the broker did anything with it is not said (3.1.1, section 3.3.5).
+        Event::Incoming(Raw::PubAck(ack)) => Happened::Finished(ack.pkid, Answer::Unsaid),
+        Event::Incoming(Raw::PubRec(rec)) => Happened::Received(rec.pkid, Answer::Unsaid),
+        Event::Incoming(Raw::PubComp(comp)) => Happened::Finished(comp.pkid, Answer::Unsaid),
+        Event::Incoming(Raw::SubAck(ack)) => {
+            let code = |code: &SubscribeReasonCode| match code {
+                SubscribeReasonCode::Success(_) => Ok(()),
+                code @ SubscribeReasonCode::Failure => Err(faults::refusal(&format!("{code:?}"), None)),
+            };
+            Happened::Subscribed(ack.pkid, ack.return_codes.iter().map(code).collect())
+        }
+        _ => Happened::Other,
+    }
+}
+
+fn fault(error: &ConnectionError, connected: bool, peer: &SafeText) -> Fault {
+    match error {
+        ConnectionError::Io(error) | ConnectionError::Tls(rumqttc::TlsError::Io(error)) => faults::io(error, connected, peer),
+        ConnectionError::ConnectionRefused(code) => faults::refused(&format!("{code:?}"), peer),
+        ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => faults::silent(connected, peer),
+        ConnectionError::Websocket(error) => faults::websocket(error, connected, peer),
+        ConnectionError::MqttState(error) => match error {
+            StateError::Io(error) | StateError::Deserialization(rumqttc::Error::Io(error)) => faults::io(error, connected, peer),
+            StateError::ConnectionAborted => faults::closed(connected, peer),
+            StateError::AwaitPingResp => faults::silent(connected, peer),
+            error => faults::strange(error, connected, peer),
+        },
+        error => faults::strange(error, connected, peer),
+    }
+}

@@ -1,0 +1,181 @@
+//! What goes over a connection, the same for both versions of the protocol. MQTT 3.1.1 and MQTT 5 are OASIS Standards; sections are MQTT 5's.
+
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::text::SafeText;
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// The version of the protocol that is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    /// MQTT 3.1.1: acknowledgements carry no reason, messages no properties.
+    V3,
+    V5,
+}
+
+/// How surely a message is delivered (section 4.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Qos {
+    /// At most once, never acknowledged.
+    #[default]
+    Zero,
+    /// At least once.
+    One,
+    /// Exactly once.
+    Two,
+}
+
+impl Qos {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "0" => Some(Self::Zero),
+            "1" => Some(Self::One),
+            "2" => Some(Self::Two),
+            _ => None,
+        }
+    }
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Zero => "0",
+            Self::One => "1",
+            Self::Two => "2",
+        }
+    }
+}
+
+/// One message as it travels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Packet {
+    pub(super) topic: String,
+    pub(super) payload: Bytes,
+    pub(super) qos: Qos,
+    /// Sent: keep it for those who come later. Received: it was kept, or (as published) is to be.
+    pub(super) retain: bool,
+    pub(super) dup: bool,
+    /// 0 at `QoS` 0.
+    pub(super) id: u16,
+    /// Empty in 3.1.1.
+    pub(super) properties: Properties,
+}
+
+/// What MQTT 5 tells of a message (section 3.3.2.3).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Properties {
+    /// The payload is UTF-8.
+    pub(super) text: bool,
+    /// Seconds that the message has left.
+    pub(super) expiry: Option<u32>,
+    pub(super) content_type: Option<String>,
+    pub(super) response_topic: Option<String>,
+    pub(super) correlation: Option<Bytes>,
+    /// In order, duplicates kept.
+    pub(super) user: Vec<(String, String)>,
+}
+
+impl Properties {
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Packet {
+    /// No less than the bytes that it takes on the wire (section 3.3): lengths and names of properties are counted generously.
+    pub(super) fn largest(&self) -> usize {
+        let p = &self.properties;
+        let texts = [&p.content_type, &p.response_topic].into_iter().flatten().map(|text| text.len() + 3).sum::<usize>();
+        let user: usize = p.user.iter().map(|(name, value)| name.len() + value.len() + 5).sum();
+        16 + 7 + self.topic.len() + self.payload.len() + texts + user + p.correlation.as_ref().map_or(0, |data| data.len() + 3)
+    }
+}
+
+/// One subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Subscription {
+    pub(super) filter: String,
+    /// Messages come at this `QoS` at most.
+    pub(super) qos: Qos,
+    /// What is retained comes first. 3.1.1 sends it in any case.
+    pub(super) retained: bool,
+    /// MQTT 5: live messages keep the flag that they were published with.
+    pub(super) as_published: bool,
+}
+
+/// What the broker said when it took the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Server {
+    pub(super) version: Version,
+    /// It still knows our session.
+    pub(super) session: bool,
+    pub(super) max_qos: Qos,
+    pub(super) retains: bool,
+    pub(super) wildcards: bool,
+    pub(super) shares: bool,
+    /// The largest packet it takes, in bytes; 3.1.1 does not say.
+    pub(super) max_packet: Option<u32>,
+}
+
+/// What became of a message at the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It was sent, and nothing is said: `QoS` 0, and any `QoS` in 3.1.1, where a refused message is acknowledged as well.
+    Unsaid,
+    /// The broker took it.
+    Taken,
+    /// The broker took it, and nobody was there to receive it (0x10).
+    Nobody,
+    Refused(Refusal),
+}
+
+/// Why the broker said no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) kind: Kind,
+    pub(super) cause: SafeText,
+    pub(super) next: &'static str,
+}
+
+impl Refusal {
+    pub(super) fn fault(&self, op: &'static str, target: impl Into<SafeText>) -> Fault {
+        Fault::new(self.kind, op, target, self.cause.clone()).next(self.next)
+    }
+}
+
+/// What a connection tells.
+#[derive(Debug)]
+pub(super) enum Happened {
+    Connected(Server),
+    /// The next of the publishes asked for went out under this id; 0 at `QoS` 0.
+    Published(u16),
+    /// The next of the subscribes asked for went out under this id.
+    Subscribing(u16),
+    /// `QoS` 2: the broker has the message; what is left is its [`Happened::Finished`].
+    Received(u16, Answer),
+    Finished(u16, Answer),
+    /// Each filter's answer, in the order asked.
+    Subscribed(u16, Vec<Result<(), Refusal>>),
+    Message(Packet),
+    /// Our own goodbye went out.
+    Closed,
+    /// Of no interest to anybody.
+    Other,
+}
+
+/// What is asked of a connection. Nothing here waits; `false` means that there is no room.
+pub(super) trait Client: Send + Sync + 'static {
+    fn publish(&self, packet: Packet) -> bool;
+    fn subscribe(&self, subscriptions: &[Subscription]) -> bool;
+    /// Acknowledges a message that came.
+    fn ack(&self, id: u16, qos: Qos) -> bool;
+    fn disconnect(&self) -> bool;
+}
+
+/// A connection as it runs.
+#[async_trait]
+pub(super) trait Events: Send + 'static {
+    /// What happens next; not to be dropped before it is there. After a fault the connection is gone.
+    async fn next(&mut self) -> Result<Happened, Fault>;
+
+    /// Messages that had come before the fault.
+    fn left(&mut self) -> Vec<Packet>;
+}

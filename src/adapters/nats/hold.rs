@@ -1,0 +1,410 @@
+//! Holding messages of pull consumers: received, and settled one by one with the server's own acknowledgement of each decision.
+//!
+//! A ticket is lost when the consumer's `ack_wait` has run out: the server may have given the message to somebody else since then. A
+//! broken connection loses none, because decisions are sent to a subject and not to a connection.
+
+use super::Shared;
+use super::api::Api;
+use super::headers;
+use super::link::{Link, Said, Subscription, is_nobody};
+use super::model::ConsumerInfo;
+use super::names::Name;
+use super::queue::Taking;
+use crate::adapters::session::{Hold, Holding};
+use crate::domain::delivery::{Delivery, Effect, Settlement, Ticket, Verb};
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::message::{Header, Message, Stamp};
+use crate::domain::operation::{Field, Input};
+use crate::domain::position::Position;
+use crate::domain::time::Timestamp;
+use async_nats::{HeaderMap, Message as Msg};
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::json;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const OP: &str = "receive from";
+const SETTLE: &str = "settle";
+/// How long one request for messages stands before it is made again.
+const EXPIRES: Duration = Duration::from_secs(5);
+
+static VERBS: [Verb; 4] = [
+    Verb { effect: Effect::Ack, word: "ack", help: "done: the consumer never gets it again", fields: &[] },
+    Verb {
+        effect: Effect::Requeue,
+        word: "nak",
+        help: "given again, at once or after a delay",
+        fields: &[Field {
+            id: "delay",
+            title: "Delay",
+            help: "seconds before it is given again; at once without it",
+            input: Input::Number { min: 0, max: 31_536_000 },
+        }],
+    },
+    Verb {
+        effect: Effect::Reject,
+        word: "term",
+        help: "never given again; it stays in the stream, and an advisory tells of it",
+        fields: &[Field { id: "reason", title: "Reason", help: "is in the advisory (2.10 and later)", input: Input::Text }],
+    },
+    Verb { effect: Effect::Extend, word: "in progress", help: "the time to decide begins again", fields: &[] },
+];
+
+pub(super) struct NatsHold {
+    shared: Shared,
+}
+
+impl NatsHold {
+    pub(super) fn new(shared: Shared) -> Self {
+        Self { shared }
+    }
+
+    /// The consumer that a channel names; a stream with one that can be held from means that one.
+    async fn consumer(&self, channel: &str) -> Result<ConsumerInfo, Fault> {
+        let api = &self.shared.api;
+        match Name::of(OP, channel)? {
+            Name::Consumer { stream, consumer } => {
+                let info = api.consumer(OP, stream, consumer).await?;
+                let cannot = |cause: &str| Err(Fault::new(Kind::Usage, OP, channel, cause.to_owned()));
+                if !info.is_pull() {
+                    return cannot("messages are pushed to a subject: only a pull consumer can be asked for them");
+                }
+                if !info.is_explicit() {
+                    return cannot("its messages are not acknowledged one by one");
+                }
+                Ok(info)
+            }
+            Name::Stream(stream) => {
+                let mut usable = api.consumers(OP, stream).await?;
+                usable.retain(|info| info.is_pull() && info.is_explicit());
+                if usable.len() == 1 {
+                    return Ok(usable.remove(0));
+                }
+                let names: Vec<String> = usable.iter().map(|info| format!("consumer:{stream}/{}", info.name)).collect();
+                let (cause, next) = if names.is_empty() {
+                    ("the stream has no pull consumer that acknowledges".to_owned(), "create one, or read the stream's history".to_owned())
+                } else {
+                    ("the stream has several consumers".to_owned(), format!("say which: {}", names.join(", ")))
+                };
+                Err(Fault::new(Kind::Usage, OP, channel, cause).next(next))
+            }
+            Name::Subject(_) | Name::Service(_) | Name::Queue { .. } => {
+                Err(Fault::new(Kind::Usage, OP, channel, "nothing is held for a subject").next("name a consumer: consumer:STREAM/CONSUMER"))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Hold for NatsHold {
+    fn verbs(&self, channel: &str) -> &'static [Verb] {
+        match Name::of(OP, channel) {
+            Ok(Name::Queue { .. }) => &[],
+            _ => &VERBS,
+        }
+    }
+
+    async fn patience(&self, channel: &str) -> Result<Option<Duration>, Fault> {
+        match Name::of(OP, channel)? {
+            Name::Queue { .. } => Ok(None),
+            _ => Ok(super::groups::patience(&self.consumer(channel).await?)),
+        }
+    }
+
+    async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
+        if let Name::Queue { subject, group } = Name::of(OP, channel)? {
+            return Ok(Box::new(Taking::begin(&self.shared, subject, group, most).await?));
+        }
+        let info = self.consumer(channel).await?;
+        let link = Link::open(self.shared.dial.clone()).await?;
+        // Messages come under the subjects they were published to, so that they need a subscription of their own.
+        let inbox = link.own_subject();
+        Ok(Box::new(NatsHolding {
+            subscription: link.subscribe(OP, &inbox).await?,
+            inbox,
+            api: Api { link },
+            channel: format!("stream:{}", info.stream_name).into(),
+            target: format!("consumer:{}/{}", info.stream_name, info.name),
+            next: format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", info.stream_name, info.name),
+            patience: super::groups::patience(&info),
+            most: most.max(1) as usize,
+            held: HashMap::new(),
+            waiting: VecDeque::new(),
+            asked: None,
+            tickets: 0,
+        }))
+    }
+}
+
+/// A message that waits for a decision.
+struct Held {
+    /// Where the decision is sent.
+    reply: String,
+    since: Instant,
+}
+
+/// A request for messages that is not used up.
+struct Asked {
+    left: usize,
+    until: Instant,
+}
+
+struct NatsHolding {
+    api: Api,
+    subscription: Subscription,
+    /// What messages are sent to.
+    inbox: String,
+    channel: Arc<str>,
+    target: String,
+    next: String,
+    patience: Option<Duration>,
+    most: usize,
+    held: HashMap<u64, Held>,
+    /// Came, and was not looked at yet.
+    waiting: VecDeque<Msg>,
+    asked: Option<Asked>,
+    tickets: u64,
+}
+
+impl NatsHolding {
+    /// Asks for as many as may be held beside those that are. Expired ones are somebody else's now.
+    async fn ask(&mut self) -> Result<Asked, Fault> {
+        let room = self.most.saturating_sub(self.held.values().filter(|held| !self.is_over(held)).count());
+        if room == 0 {
+            return Err(
+                Fault::new(Kind::Usage, OP, self.target.as_str(), format!("{} messages are held", self.most)).next("settle some first")
+            );
+        }
+        let expires = u64::try_from(EXPIRES.as_nanos()).unwrap_or(u64::MAX);
+        let body = json!({ "batch": room, "expires": expires }).to_string();
+        self.api.link.publish(OP, &self.next, Some(&self.inbox), HeaderMap::new(), body.into()).await?;
+        // The server says when the request is over; a moment later we ask again all the same.
+        Ok(Asked { left: room, until: Instant::now() + EXPIRES + Duration::from_secs(1) })
+    }
+
+    /// The next thing that comes; `None` when the request is over.
+    async fn message(&mut self) -> Result<Option<Msg>, Fault> {
+        if let Some(msg) = self.waiting.pop_front() {
+            return Ok(Some(msg));
+        }
+        if self.asked.is_none() {
+            self.asked = Some(self.ask().await?);
+        }
+        let until = self.asked.as_ref().map_or_else(Instant::now, |asked| asked.until);
+        match tokio::time::timeout_at(until.into(), self.subscription.next()).await {
+            Ok(Some(Said::Messages(batch))) => self.waiting.extend(batch),
+            Ok(Some(Said::Down(fault))) => {
+                self.asked = None;
+                return Err(fault);
+            }
+            // Nothing that was sent to us is lost: the server gives it again.
+            Ok(Some(Said::Dropped(_) | Said::Up)) | Err(_) => self.asked = None,
+            Ok(None) => return Err(Fault::new(Kind::Unreachable, OP, self.target.as_str(), "the connection has ended")),
+        }
+        Ok(self.waiting.pop_front())
+    }
+
+    fn is_over(&self, held: &Held) -> bool {
+        self.patience.is_some_and(|patience| held.since.elapsed() >= patience)
+    }
+
+    /// One message, or nothing when the request is used up. May be given up at any moment: nothing is lost by that.
+    async fn step(&mut self) -> Result<Option<Delivery>, Fault> {
+        let Some(msg) = self.message().await? else { return Ok(None) };
+        let Some(status) = headers::status(&msg) else {
+            if let Some(asked) = &mut self.asked {
+                asked.left = asked.left.saturating_sub(1);
+            }
+            self.asked.take_if(|asked| asked.left == 0);
+            let list = headers::of(&msg);
+            return self.delivery(&msg, list).map(Some);
+        };
+        // 100 is a heartbeat; everything else ends the request.
+        if status == 100 {
+            return Ok(None);
+        }
+        self.asked = None;
+        let reason = msg.description.unwrap_or_default();
+        let gone = |cause: &str| Err(Fault::new(Kind::NotFound, OP, self.target.as_str(), cause.to_owned()));
+        match status {
+            404 | 408 => Ok(None),
+            409 if reason.contains("Leadership Change") || reason.contains("Shutdown") => Ok(None),
+            409 if reason.contains("Deleted") => gone("the consumer was deleted"),
+            503 => gone("the consumer does not answer: it may be deleted"),
+            _ => Err(Fault::new(Kind::Rejected, OP, self.target.as_str(), format!("the server answers {status} {reason}"))),
+        }
+    }
+
+    fn delivery(&mut self, msg: &Msg, headers: Vec<Header>) -> Result<Delivery, Fault> {
+        let (reply, told) = msg
+            .reply
+            .as_deref()
+            .and_then(|reply| Some((reply.to_owned(), Told::of(reply)?)))
+            .ok_or_else(|| Fault::new(Kind::Protocol, OP, self.target.as_str(), "a message came that cannot be acknowledged"))?;
+        self.tickets += 1;
+        self.held.insert(self.tickets, Held { reply, since: Instant::now() });
+        Ok(Delivery {
+            ticket: Some(Ticket { epoch: 1, id: self.tickets }),
+            message: Message {
+                channel: self.channel.clone(),
+                position: Position::Sequence(told.seq),
+                timestamp: told.time,
+                stamp: Stamp::Stored,
+                key: Some(Bytes::copy_from_slice(msg.subject.as_bytes())),
+                headers,
+                payload: Some(msg.payload.clone()),
+            },
+            deliveries: Some(told.deliveries),
+            redelivered: told.deliveries > 1,
+        })
+    }
+
+    /// Sends a decision and waits until the server has it.
+    async fn decide(&self, reply: &str, word: &str) -> Result<(), Fault> {
+        let answer = self.api.link.request(SETTLE, reply, HeaderMap::new(), word.to_owned().into()).await?;
+        if is_nobody(&answer) {
+            return Err(Fault::new(Kind::Lost, SETTLE, self.target.as_str(), "the consumer is gone, and the message with it"));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Holding for NatsHolding {
+    async fn next(&mut self) -> Option<Result<Delivery, Fault>> {
+        loop {
+            match self.step().await {
+                Ok(Some(delivery)) => return Some(Ok(delivery)),
+                Ok(None) => {}
+                Err(fault) if fault.kind == Kind::NotFound => return Some(Err(fault)),
+                Err(fault) => {
+                    // Whoever asks again at once must not make a storm of it.
+                    if fault.kind.is_transient() {
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    }
+                    return Some(Err(fault));
+                }
+            }
+        }
+    }
+
+    async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {
+        let lost = |cause: String| Fault::new(Kind::Lost, SETTLE, self.target.as_str(), cause);
+        let held = self.held.get(&ticket.id).ok_or_else(|| lost("this message is settled already, or was never held".to_owned()))?;
+        if self.is_over(held) {
+            let wait = self.patience.unwrap_or_default();
+            self.held.remove(&ticket.id);
+            return Err(Fault::new(
+                Kind::Lost,
+                SETTLE,
+                self.target.as_str(),
+                format!("the time to decide ({} s) is over", wait.as_secs_f32()),
+            )
+            .next("the server gives the message to whoever asks next: receive it again"));
+        }
+        let word = word(settlement).map_err(|cause| Fault::new(Kind::Usage, SETTLE, self.target.as_str(), cause))?;
+        let reply = held.reply.clone();
+        self.decide(&reply, &word).await?;
+        if settlement.effect == Effect::Extend {
+            self.held.insert(ticket.id, Held { reply, since: Instant::now() });
+        } else {
+            self.held.remove(&ticket.id);
+        }
+        Ok(())
+    }
+
+    async fn release(mut self: Box<Self>) -> Result<String, Fault> {
+        // What has come and was not looked at goes back too.
+        while let Some(said) = self.subscription.ready() {
+            if let Said::Messages(batch) = said {
+                self.waiting.extend(batch);
+            }
+        }
+        while let Some(msg) = self.waiting.pop_front() {
+            if msg.status.is_none() {
+                self.delivery(&msg, Vec::new())?;
+            }
+        }
+        let held: Vec<Held> = std::mem::take(&mut self.held).into_values().collect();
+        let (over, open): (Vec<Held>, Vec<Held>) = held.into_iter().partition(|held| self.is_over(held));
+        for held in &open {
+            self.decide(&held.reply, "-NAK").await?;
+        }
+        let words = match (open.len(), over.len()) {
+            (0, 0) => "nothing was left unsettled".to_owned(),
+            (open, 0) => format!("{open} unsettled messages were given back (nak)"),
+            (open, over) => format!("{open} unsettled messages were given back (nak); the time of {over} was over before"),
+        };
+        Ok(words)
+    }
+}
+
+/// The bytes of a decision (ADR-1: `+ACK`, `-NAK`, `+TERM`, `+WPI`).
+fn word(settlement: &Settlement) -> Result<String, String> {
+    let argument =
+        |id: &str| settlement.arguments.iter().find(|(name, _)| name == id).map(|(_, value)| value.as_str()).filter(|v| !v.is_empty());
+    Ok(match settlement.effect {
+        Effect::Ack => "+ACK".to_owned(),
+        Effect::Extend => "+WPI".to_owned(),
+        Effect::Reject => {
+            argument("reason").map_or_else(|| "+TERM".to_owned(), |reason| format!("+TERM {}", reason.replace(['\r', '\n'], " ")))
+        }
+        Effect::Requeue => match argument("delay") {
+            None => "-NAK".to_owned(),
+            Some(seconds) => {
+                let seconds: u64 = seconds.parse().map_err(|_| format!("delay: `{seconds}` is no number of seconds"))?;
+                format!("-NAK {}", json!({ "delay": seconds.saturating_mul(1_000_000_000) }))
+            }
+        },
+    })
+}
+
+/// What a message's reply subject tells of it.
+#[derive(Debug, PartialEq)]
+struct Told {
+    deliveries: u64,
+    seq: u64,
+    time: Option<Timestamp>,
+}
+
+impl Told {
+    /// `$JS.ACK.<stream>.<consumer>.<deliveries>.<sseq>.<cseq>.<time>.<pending>`, or with domain and account before the stream (ADR-15).
+    fn of(reply: &str) -> Option<Self> {
+        let tokens: Vec<&str> = reply.strip_prefix("$JS.ACK.")?.split('.').collect();
+        let at = match tokens.len() {
+            7 => 2,
+            8.. => 4,
+            _ => return None,
+        };
+        let number = |offset: usize| tokens.get(at + offset)?.parse::<u64>().ok();
+        let millis = i64::try_from(number(3)? / 1_000_000).ok();
+        Some(Self { deliveries: number(0)?, seq: number(1)?, time: millis.map(Timestamp) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_subject_tells_of_its_message() {
+        let told = Some(Told { deliveries: 2, seq: 17, time: Some(Timestamp(1_700_000_000_123)) });
+        assert_eq!(Told::of("$JS.ACK.ORDERS.c.2.17.5.1700000000123456789.3"), told);
+        assert_eq!(Told::of("$JS.ACK.hub.ACCHASH.ORDERS.c.2.17.5.1700000000123456789.3"), told);
+        assert_eq!(Told::of("_INBOX.x"), None);
+    }
+
+    #[test]
+    fn decisions_are_written_as_the_server_reads_them() {
+        let settle = |effect, arguments: &[(&str, &str)]| {
+            word(&Settlement { effect, arguments: arguments.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect() })
+        };
+        assert_eq!(settle(Effect::Ack, &[]).as_deref(), Ok("+ACK"));
+        assert_eq!(settle(Effect::Requeue, &[("delay", "3")]).as_deref(), Ok("-NAK {\"delay\":3000000000}"));
+        assert_eq!(settle(Effect::Requeue, &[("delay", "")]).as_deref(), Ok("-NAK"));
+        assert_eq!(settle(Effect::Reject, &[("reason", "not JSON")]).as_deref(), Ok("+TERM not JSON"));
+        assert!(settle(Effect::Requeue, &[("delay", "soon")]).is_err());
+    }
+}

@@ -1,0 +1,318 @@
+//! Changing JetStream: streams made, purged and deleted, messages deleted, consumers paused and deleted, advisories captured.
+//!
+//! A plan's steps are the very requests that are made: a JSON list of API calls with their bodies, in order.
+
+use super::api::Api;
+use super::model::{StreamInfo, text};
+use super::names::Name;
+use super::operations as ops;
+use crate::adapters::session::Manage;
+use crate::domain::channel::Table;
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::figure::{self, Amount};
+use crate::domain::operation::{Change, Done, OperationSpec, Request};
+use crate::domain::text::SafeText;
+use crate::domain::time::parse_duration;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// The stream that advisories are captured into.
+const ADVISORIES: &str = "MQDECK_ADVISORIES";
+/// What tells of a message that its consumer will never be given again (ADR-1).
+const DEAD: [&str; 2] = ["$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>", "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>"];
+
+pub(super) struct NatsManage {
+    api: Api,
+}
+
+/// One request of a plan.
+#[derive(Debug, Serialize, Deserialize)]
+struct Step {
+    /// What it does, for the report.
+    what: String,
+    /// Behind `$JS.API.`.
+    call: String,
+    body: Value,
+}
+
+/// What a plan says beside its steps.
+#[derive(Default)]
+struct Outline {
+    summary: String,
+    touches: Amount,
+    notes: Vec<String>,
+    rows: Vec<(&'static str, String)>,
+    refused: Option<Fault>,
+}
+
+impl NatsManage {
+    pub(super) fn new(api: Api) -> Self {
+        Self { api }
+    }
+
+    async fn outline(&self, request: &Request) -> Result<(Outline, Vec<Step>), Fault> {
+        match request.spec.id {
+            "create-stream" => create(request),
+            "capture-advisories" => Ok(self.capture().await?),
+            "pause-consumer" | "resume-consumer" | "delete-consumer" => self.of_consumer(request).await,
+            _ => self.of_stream(request).await,
+        }
+    }
+
+    async fn of_stream(&self, request: &Request) -> Result<(Outline, Vec<Step>), Fault> {
+        let id = request.spec.id;
+        let within = request.address.within();
+        let Name::Stream(stream) = Name::of(id, &within)? else {
+            return Err(Fault::new(Kind::Usage, id, request.address.to_string(), "this is done to a stream").next("write stream:NAME"));
+        };
+        let info = self.api.stream(id, stream).await?;
+        match id {
+            "purge-stream" => purge(request, &info),
+            "delete-message" => delete_message(request, &info),
+            _ => Ok(delete_stream(&info)),
+        }
+    }
+
+    async fn of_consumer(&self, request: &Request) -> Result<(Outline, Vec<Step>), Fault> {
+        let id = request.spec.id;
+        // The group stands in the address's place of the channel, with the kind `group`.
+        let name = request.address.channel.trim_start_matches("group:");
+        let Some(Name::Consumer { stream, consumer }) = Name::consumer(name) else {
+            return Err(
+                Fault::new(Kind::NotFound, id, request.address.to_string(), "no consumer can have this name").next("write STREAM/CONSUMER")
+            );
+        };
+        let info = self.api.consumer(id, stream, consumer).await?;
+        let rows = vec![
+            ("pending", figure::count(info.num_pending)),
+            ("unacknowledged", figure::count(info.num_ack_pending)),
+            ("waiting", info.num_waiting.to_string()),
+        ];
+        let step = |what: &str, call: &str, body: Value| {
+            vec![Step { what: format!("{what} {stream}/{consumer}"), call: format!("CONSUMER.{call}.{stream}.{consumer}"), body }]
+        };
+        Ok(match id {
+            "pause-consumer" => {
+                let until = until(request)?;
+                let summary = format!("nothing is given to {stream}/{consumer} until {until}");
+                let notes = vec!["it needs a server of 2.11 or later".to_owned()];
+                (
+                    Outline { summary, rows, notes, touches: Amount::Exactly(0), ..Outline::default() },
+                    step("paused", "PAUSE", json!({ "pause_until": until.to_string() })),
+                )
+            }
+            "resume-consumer" => {
+                let summary = format!("messages are given to {stream}/{consumer} again");
+                let refused = (!info.paused).then(|| Fault::new(Kind::Rejected, id, request.address.to_string(), "it is not paused"));
+                (Outline { summary, rows, refused, touches: Amount::Exactly(0), ..Outline::default() }, step("resumed", "PAUSE", json!({})))
+            }
+            _ => {
+                let mut notes = vec!["its position is gone for good; whoever uses it is told that it was deleted".to_owned()];
+                if info.num_waiting > 0 || info.push_bound {
+                    notes.push("somebody is using it".to_owned());
+                }
+                let summary = format!("the consumer {stream}/{consumer} is deleted; the stream keeps its messages");
+                let touches = Amount::Exactly(info.num_pending + info.num_ack_pending);
+                (Outline { summary, touches, notes, rows, refused: None }, step("deleted", "DELETE", Value::Null))
+            }
+        })
+    }
+
+    async fn capture(&self) -> Result<(Outline, Vec<Step>), Fault> {
+        let id = ops::CAPTURE.id;
+        let refused = match self.api.stream(id, ADVISORIES).await {
+            Ok(_) => {
+                Some(Fault::new(Kind::Rejected, id, format!("stream:{ADVISORIES}"), "the stream is there already: advisories are captured"))
+            }
+            Err(fault) if fault.kind == Kind::NotFound => None,
+            Err(fault) => return Err(fault),
+        };
+        let week = 7 * 24 * 3_600_u64 * 1_000_000_000;
+        let body = json!({
+            "name": ADVISORIES, "subjects": DEAD, "retention": "limits", "storage": "file", "num_replicas": 1, "max_age": week,
+            "max_msgs": 100_000, "discard": "old", "allow_direct": true,
+            "description": "which messages their consumers gave up: made by mqdeck",
+        });
+        let outline = Outline {
+            summary: format!("a stream {ADVISORIES} keeps what tells of messages that consumers gave up or terminated"),
+            touches: Amount::Exactly(0),
+            notes: vec!["it tells of those from now on: what was given up before is not known to anybody".to_owned()],
+            rows: vec![("subjects", DEAD.join(" ")), ("keeps", "7 days, 100,000 advisories".to_owned())],
+            refused,
+        };
+        Ok((outline, vec![Step { what: format!("created {ADVISORIES}"), call: format!("STREAM.CREATE.{ADVISORIES}"), body }]))
+    }
+}
+
+#[async_trait]
+impl Manage for NatsManage {
+    fn operations(&self) -> &'static [&'static OperationSpec] {
+        ops::ALL
+    }
+
+    async fn plan(&self, request: Request) -> Result<Change, Fault> {
+        let (outline, steps) = self.outline(&request).await?;
+        let steps = serde_json::to_string(&steps).map_err(|error| Fault::new(Kind::Usage, request.spec.id, "", error.to_string()))?;
+        let rows = outline.rows.into_iter().map(|(what, value)| vec![what.into(), SafeText::from(value)]).collect();
+        Ok(Change {
+            risk: request.spec.risk,
+            summary: outline.summary.into(),
+            tables: vec![Table { title: "now", columns: vec!["what", "value"], rows }],
+            touches: outline.touches,
+            notes: outline.notes.into_iter().map(SafeText::from).collect(),
+            refused: outline.refused,
+            steps: steps.into(),
+            undo: None,
+            request,
+        })
+    }
+
+    async fn carry_out(&self, change: &Change) -> Result<Done, Fault> {
+        let (id, target) = (change.request.spec.id, change.request.address.to_string());
+        let steps: Vec<Step> = serde_json::from_str(&change.steps)
+            .map_err(|error| Fault::new(Kind::Usage, id, target.as_str(), format!("the steps are not ours: {error}")))?;
+        let mut done = Done::default();
+        for step in steps {
+            let answer: Result<Value, Fault> = self.api.call(id, &target, &step.call, &step.body).await;
+            let said = answer.map(|answer| {
+                let purged = answer.get("purged").and_then(Value::as_u64);
+                SafeText::from(
+                    purged.map_or_else(|| step.what.clone(), |purged| format!("{}: {} messages", step.what, figure::count(purged))),
+                )
+            });
+            // A server that knows no such call never answers it.
+            let said = said.map_err(|fault| match fault.kind {
+                Kind::Timeout => fault.next("the server may be too old for this (pausing needs 2.11), or without a leader"),
+                _ => fault,
+            });
+            done.parts.push((step.what.into(), said));
+        }
+        Ok(done)
+    }
+}
+
+fn argument<'a>(request: &'a Request, id: &str) -> Option<&'a str> {
+    request.argument(id).map(str::trim).filter(|value| !value.is_empty())
+}
+
+fn wrong(request: &Request, cause: impl Into<SafeText>) -> Fault {
+    Fault::new(Kind::Usage, request.spec.id, request.address.to_string(), cause)
+}
+
+fn nanos(request: &Request, id: &str) -> Result<u64, Fault> {
+    let Some(text) = argument(request, id) else { return Ok(0) };
+    let duration = parse_duration(text).ok().and_then(|duration| std::time::Duration::try_from(duration).ok());
+    let nanos = duration.and_then(|duration| u64::try_from(duration.as_nanos()).ok());
+    nanos.ok_or_else(|| wrong(request, format!("{id}: `{text}` is no duration: write 7d, 12h, 30m")))
+}
+
+fn until(request: &Request) -> Result<jiff::Timestamp, Fault> {
+    let nanos = nanos(request, "for")?;
+    let nanos = if nanos == 0 { 3_600_000_000_000 } else { nanos };
+    jiff::Timestamp::now()
+        .checked_add(jiff::SignedDuration::from_nanos(i64::try_from(nanos).unwrap_or(i64::MAX)))
+        .map_err(|_| wrong(request, "for: this is too long"))
+}
+
+fn create(request: &Request) -> Result<(Outline, Vec<Step>), Fault> {
+    let name = argument(request, "name").ok_or_else(|| wrong(request, "a stream needs a name"))?;
+    Name::of(request.spec.id, &format!("stream:{name}"))?;
+    let subjects: Vec<&str> = argument(request, "subjects").unwrap_or(name).split([',', ' ']).filter(|s| !s.is_empty()).collect();
+    if let Some(bad) = subjects.iter().find(|subject| !super::names::is_subject(subject)) {
+        return Err(wrong(request, format!("subjects: `{bad}` is no subject")));
+    }
+    let number = |id: &str, default: i64| argument(request, id).and_then(|text| text.parse::<i64>().ok()).unwrap_or(default);
+    let choice = |id: &str, default: &'static str| argument(request, id).unwrap_or(default).to_owned();
+    let body = json!({
+        "name": name, "subjects": subjects, "retention": choice("retention", "limits"), "storage": choice("storage", "file"),
+        "num_replicas": number("replicas", 1), "max_msgs": number("max_messages", -1), "max_age": nanos(request, "max_age")?,
+        "discard": "old", "allow_direct": true,
+    });
+    let rows = vec![("subjects", subjects.join(" ")), ("retention", choice("retention", "limits")), ("storage", choice("storage", "file"))];
+    let outline = Outline {
+        summary: format!("a stream {name} is made, which keeps what is published to {}", subjects.join(", ")),
+        touches: Amount::Exactly(0),
+        rows,
+        ..Outline::default()
+    };
+    Ok((outline, vec![Step { what: format!("created {name}"), call: format!("STREAM.CREATE.{name}"), body }]))
+}
+
+fn purge(request: &Request, info: &StreamInfo) -> Result<(Outline, Vec<Step>), Fault> {
+    let name = info.name();
+    let (subject, keep, before) = (argument(request, "subject"), argument(request, "keep"), argument(request, "before"));
+    if keep.is_some() && before.is_some() {
+        return Err(wrong(request, "`keep` and `before` are two ways to say where to stop: give one"));
+    }
+    if let Some(bad) = subject.filter(|subject| !super::names::is_subject(subject)) {
+        return Err(wrong(request, format!("subject: `{bad}` is no subject")));
+    }
+    let number = |text: &str| text.parse::<u64>().unwrap_or(0);
+    let mut body = json!({});
+    let mut touches = Amount::Exactly(info.state.messages);
+    if let Some(keep) = keep {
+        body["keep"] = json!(number(keep));
+        touches = Amount::Exactly(info.state.messages.saturating_sub(number(keep)));
+    }
+    if let Some(before) = before {
+        // Fixed by the plan: what comes later stays.
+        body["seq"] = json!(number(before));
+        touches = Amount::AtMost(number(before).saturating_sub(info.first()).min(info.state.messages));
+    }
+    if keep.is_none() && before.is_none() {
+        // What is published after the plan was looked at stays.
+        body["seq"] = json!(info.end());
+    }
+    if let Some(subject) = subject {
+        body["filter"] = json!(subject);
+        touches = touches.number().map_or(Amount::Unknown, Amount::AtMost);
+    }
+    let what = subject.map_or_else(|| "messages".to_owned(), |subject| format!("messages of {subject}"));
+    let mut notes = vec!["they are gone for good, from the stream and from its consumers".to_owned()];
+    if body.get("seq").is_some() {
+        notes.push("what is published from now on stays".to_owned());
+    }
+    let outline = Outline { summary: format!("{what} of stream {name} are deleted"), touches, notes, rows: now(info), refused: None };
+    Ok((outline, vec![Step { what: format!("purged {name}"), call: format!("STREAM.PURGE.{name}"), body }]))
+}
+
+fn delete_message(request: &Request, info: &StreamInfo) -> Result<(Outline, Vec<Step>), Fault> {
+    let name = info.name();
+    let seq = argument(request, "sequence")
+        .and_then(|text| text.parse::<u64>().ok())
+        .ok_or_else(|| wrong(request, "which? `sequence` is missing"))?;
+    let erase = argument(request, "erase") == Some("yes");
+    let refused = (seq < info.first() || seq >= info.end())
+        .then(|| Fault::new(Kind::NotFound, request.spec.id, format!("stream:{name}#{seq}"), "the stream has no message of this sequence"));
+    let outline = Outline {
+        summary: format!("message {seq} of stream {name} is deleted"),
+        touches: Amount::Exactly(1),
+        notes: vec![if erase { "its bytes are overwritten" } else { "its bytes stay on disk until its block is cleaned up" }.to_owned()],
+        rows: now(info),
+        refused,
+    };
+    let body = json!({ "seq": seq, "no_erase": !erase });
+    Ok((outline, vec![Step { what: format!("deleted {seq}"), call: format!("STREAM.MSG.DELETE.{name}"), body }]))
+}
+
+fn delete_stream(info: &StreamInfo) -> (Outline, Vec<Step>) {
+    let name = info.name();
+    let outline = Outline {
+        summary: format!("stream {name} is deleted with its messages and its consumers"),
+        touches: Amount::Exactly(info.state.messages),
+        notes: vec!["publishers to its subjects get no acknowledgement any more".to_owned()],
+        rows: now(info),
+        refused: None,
+    };
+    (outline, vec![Step { what: format!("deleted {name}"), call: format!("STREAM.DELETE.{name}"), body: Value::Null }])
+}
+
+fn now(info: &StreamInfo) -> Vec<(&'static str, String)> {
+    vec![
+        ("messages", figure::count(info.state.messages)),
+        ("bytes", figure::bytes(info.state.bytes)),
+        ("consumers", info.state.consumer_count.to_string()),
+        ("retention", text(&info.config, "retention").to_owned()),
+    ]
+}

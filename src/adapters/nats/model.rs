@@ -1,0 +1,127 @@
+//! What JetStream tells of streams and consumers, as far as it is worked with; settings stay JSON and are shown as they come.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// `STREAM.INFO`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct StreamInfo {
+    pub(super) config: Value,
+    pub(super) created: String,
+    pub(super) state: StreamState,
+    pub(super) cluster: Option<Cluster>,
+    pub(super) mirror: Option<Value>,
+    pub(super) sources: Vec<Value>,
+}
+
+/// What is 0 the server leaves out.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct StreamState {
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+    pub(super) first_seq: u64,
+    pub(super) first_ts: String,
+    pub(super) last_seq: u64,
+    pub(super) last_ts: String,
+    pub(super) consumer_count: u64,
+    pub(super) num_subjects: u64,
+    pub(super) num_deleted: u64,
+    /// Messages by subject, where they were asked for.
+    pub(super) subjects: Option<serde_json::Map<String, Value>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Cluster {
+    pub(super) name: String,
+    pub(super) leader: String,
+    pub(super) replicas: Vec<Peer>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Peer {
+    pub(super) name: String,
+    pub(super) current: bool,
+    pub(super) offline: bool,
+    pub(super) lag: u64,
+}
+
+/// `CONSUMER.INFO`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ConsumerInfo {
+    pub(super) stream_name: String,
+    pub(super) name: String,
+    pub(super) created: String,
+    pub(super) config: Value,
+    pub(super) delivered: Pair,
+    pub(super) ack_floor: Pair,
+    pub(super) num_ack_pending: u64,
+    pub(super) num_redelivered: u64,
+    pub(super) num_waiting: u64,
+    pub(super) num_pending: u64,
+    pub(super) push_bound: bool,
+    pub(super) paused: bool,
+    pub(super) cluster: Option<Cluster>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Pair {
+    pub(super) consumer_seq: u64,
+    pub(super) stream_seq: u64,
+}
+
+impl StreamInfo {
+    pub(super) fn name(&self) -> &str {
+        text(&self.config, "name")
+    }
+
+    pub(super) fn subjects(&self) -> Vec<&str> {
+        self.config.get("subjects").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+
+    /// `limits`, `workqueue` or `interest`.
+    pub(super) fn retention(&self) -> &str {
+        text(&self.config, "retention")
+    }
+
+    pub(super) fn flag(&self, name: &str) -> bool {
+        self.config.get(name).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// The first sequence that may be there.
+    pub(super) fn first(&self) -> u64 {
+        self.state.first_seq.max(1)
+    }
+
+    /// The sequence that the next message gets.
+    pub(super) fn end(&self) -> u64 {
+        self.state.last_seq.saturating_add(1)
+    }
+}
+
+impl ConsumerInfo {
+    /// Asked for messages, rather than given them.
+    pub(super) fn is_pull(&self) -> bool {
+        text(&self.config, "deliver_subject").is_empty()
+    }
+
+    /// Whether each message is settled by itself.
+    pub(super) fn is_explicit(&self) -> bool {
+        text(&self.config, "ack_policy") == "explicit"
+    }
+
+    /// How long the server waits for a decision; `None` if it never takes a message back.
+    pub(super) fn ack_wait(&self) -> Option<std::time::Duration> {
+        self.config.get("ack_wait").and_then(Value::as_u64).filter(|nanos| *nanos > 0).map(std::time::Duration::from_nanos)
+    }
+}
+
+/// A text of a settings object; empty if it is not there.
+pub(super) fn text<'a>(object: &'a Value, name: &str) -> &'a str {
+    object.get(name).and_then(Value::as_str).unwrap_or_default()
+}

@@ -1,0 +1,124 @@
+//! `Call` for RabbitMQ: requests answered by direct reply-to, the pseudo-queue `amq.rabbitmq.reply-to` of the caller's own channel.
+
+use super::link::Live;
+use super::name::Name;
+use super::publisher::Letter;
+use super::{Rabbit, faults, link, properties};
+use crate::adapters::session::Call;
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::message::{Message, Outgoing};
+use crate::domain::position::Position;
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Confirmation, Consumer};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+const OP: &str = "call";
+const REPLY_TO: &str = "amq.rabbitmq.reply-to";
+
+#[async_trait]
+impl Call for Rabbit {
+    async fn call(&self, channel: &str, request: Outgoing, wait: Duration) -> Result<BoxStream<'static, Result<Message, Fault>>, Fault> {
+        let name = self.resolve(OP, channel).await?;
+        let until = Instant::now() + wait;
+        let given = request.option("correlation_id").filter(|id| !id.is_empty());
+        let correlation = given.map_or_else(|| format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)), str::to_owned);
+        let mut letter = self.letter(&name, &request, true)?;
+        // Nobody needs a request after its caller has gone.
+        letter.properties = letter.properties.with_reply_to(REPLY_TO.into()).with_correlation_id(link::short(&correlation, OP)?);
+        if letter.properties.expiration().is_none() {
+            letter.properties = letter.properties.with_expiration(wait.as_millis().to_string().into());
+        }
+        // Replies come to the channel and the connection that asked, and to no other.
+        let live = self.link.own().await?;
+        let channel = live.channel(OP, &letter.channel).await?;
+        let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+        let consumed = channel.basic_consume(REPLY_TO.into(), "".into(), options, FieldTable::default());
+        let consumer = live.within(OP, &letter.channel, consumed).await?;
+        send(&live, &channel, &letter).await?;
+        let replies = Replies {
+            _live: live,
+            consumer,
+            // A queue gives a request to one consumer; an exchange may to several.
+            one: !matches!(name, Name::Exchange(_)),
+            channel: name.text().into(),
+            correlation,
+            until,
+            came: 0,
+            ended: false,
+        };
+        Ok(futures::stream::unfold(replies, |mut replies| async { replies.next().await.map(|reply| (reply, replies)) }).boxed())
+    }
+}
+
+async fn send(live: &Live, channel: &Channel, letter: &Letter) -> Result<(), Fault> {
+    live.within(OP, &letter.channel, channel.confirm_select(ConfirmSelectOptions::default())).await?;
+    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    let (exchange, key) = (letter.exchange.clone(), letter.routing_key.clone());
+    let confirmed = async { channel.basic_publish(exchange, key, options, &letter.payload, letter.properties.clone()).await?.await };
+    match live.within(OP, &letter.channel, confirmed).await? {
+        Confirmation::Ack(None) => Ok(()),
+        Confirmation::Ack(Some(back)) | Confirmation::Nack(Some(back)) => Err(super::publisher::refused(&back, letter)),
+        Confirmation::Nack(None) | Confirmation::NotRequested => {
+            Err(Fault::new(Kind::Rejected, OP, &*letter.channel, "the server did not take the request"))
+        }
+    }
+}
+
+struct Replies {
+    /// The connection lives as long as replies may come.
+    _live: Live,
+    consumer: Consumer,
+    one: bool,
+    channel: Arc<str>,
+    correlation: String,
+    until: Instant,
+    came: u64,
+    ended: bool,
+}
+
+impl Replies {
+    async fn next(&mut self) -> Option<Result<Message, Fault>> {
+        while !self.ended {
+            let reply = match tokio::time::timeout_at(self.until, self.consumer.next()).await {
+                Ok(Some(Ok(reply))) => reply,
+                Ok(Some(Err(error))) => return Some(self.fail(faults::of(&error, OP, &*self.channel))),
+                Ok(None) => {
+                    return Some(self.fail(Fault::new(
+                        Kind::Unreachable,
+                        OP,
+                        &*self.channel,
+                        "the connection was closed before the reply",
+                    )));
+                }
+                Err(_) if self.came == 0 => {
+                    return Some(
+                        self.fail(
+                            Fault::new(Kind::Timeout, OP, &*self.channel, "no reply came in time")
+                                .next("the request was routed: does a consumer serve it, and does it publish to the reply-to address?"),
+                        ),
+                    );
+                }
+                Err(_) => return None,
+            };
+            // The address is ours alone; some services leave the correlation id out.
+            if reply.properties.correlation_id().as_ref().is_some_and(|id| id.as_str() != self.correlation) {
+                continue;
+            }
+            self.came += 1;
+            self.ended = self.one;
+            return Some(Ok(properties::message(&self.channel, Position::Arrival(self.came), reply)));
+        }
+        None
+    }
+
+    fn fail(&mut self, fault: Fault) -> Result<Message, Fault> {
+        self.ended = true;
+        Err(fault)
+    }
+}

@@ -1,0 +1,319 @@
+//! Connections: dialled with the house's faults, spoken on by the client. One is shared by short requests; what flows has its own.
+
+use super::faults;
+use super::settings::Settings;
+use crate::adapters::tls;
+use crate::adapters::token_source::{self, TokenSource};
+use crate::adapters::wirelog::WireLog;
+use crate::config::profile::{Auth, Integration};
+use crate::config::secret::Secret;
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::text::SafeText;
+use lapin::auth::AuthProvider;
+use lapin::tcp::RustlsConnector;
+use lapin::types::{LongString, ShortString};
+use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
+use lapin::{AsyncTcpStream, Channel, Connection, ConnectionProperties};
+use rustls::ClientConfig;
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+const OP: &str = "connect to";
+
+/// How the server is reached, and the connection that short requests share.
+pub(super) struct Link {
+    addresses: Vec<String>,
+    timeout: Duration,
+    tls: Option<Arc<ClientConfig>>,
+    login: Login,
+    vhost: String,
+    heartbeat: u16,
+    channel_max: Option<u16>,
+    pub(super) log: WireLog,
+    shared: tokio::sync::Mutex<Option<Arc<Live>>>,
+    epochs: AtomicU64,
+}
+
+/// Who we say we are.
+enum Login {
+    Password {
+        username: String,
+        password: Secret,
+    },
+    /// RabbitMQ takes a token in place of the password, and no user.
+    Token(Arc<dyn TokenSource>),
+    /// The client certificate alone (SASL EXTERNAL).
+    Certificate,
+}
+
+/// An open connection. Dropping it closes it.
+pub(super) struct Live {
+    connection: Connection,
+    pub(super) peer: SafeText,
+    /// Counts up: tickets say by it which connection they came by.
+    pub(super) epoch: u64,
+    timeout: Duration,
+    log: WireLog,
+}
+
+/// The socket below a connection that is being made. Dropped before it was kept, it cuts the socket: the client would wait on it for ever.
+#[derive(Clone, Default)]
+struct Cut(Arc<Mutex<Option<std::net::TcpStream>>>);
+
+impl Cut {
+    fn hold(&self, socket: &impl AsFd) {
+        let twin = socket.as_fd().try_clone_to_owned().ok().map(std::net::TcpStream::from);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = twin;
+    }
+
+    fn keep(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// Cuts unless it was kept.
+struct Guard(Cut);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(socket) = self.0.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // It may be closed already.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+struct Plain {
+    username: String,
+    password: Secret,
+}
+
+impl AuthProvider for Plain {
+    fn mechanism(&self) -> ShortString {
+        "PLAIN".into()
+    }
+
+    /// RFC 4616: authorization identity (none), user, password, each after a NUL.
+    fn auth_starter(&self) -> Result<LongString, String> {
+        Ok(format!("\0{}\0{}", self.username, self.password.expose()).into_bytes().into())
+    }
+}
+
+struct External;
+
+impl AuthProvider for External {}
+
+impl Link {
+    pub(super) fn new(integration: &Integration, settings: &Settings, log: WireLog) -> Result<Self, Fault> {
+        let tls = integration.endpoint.tls.as_ref();
+        let login = match &integration.auth {
+            Auth::Basic { username, password } => Login::Password { username: username.clone(), password: password.clone() },
+            Auth::Token(source) => Login::Token(token_source::from_profile(source)),
+            Auth::None if tls.is_some_and(|tls| tls.client.is_some()) => Login::Certificate,
+            // What every RabbitMQ client says when nobody tells it who it is; the server takes it from its own machine alone.
+            Auth::None => Login::Password { username: "guest".to_owned(), password: Secret::new("guest".to_owned()) },
+            Auth::Scram { .. } | Auth::Nkey(_) | Auth::Creds(_) => {
+                return Err(Fault::new(Kind::Usage, "read settings of", &*integration.name, "RabbitMQ has no such log-in")
+                    .next("auth types: basic, token, mtls"));
+            }
+        };
+        Ok(Self {
+            addresses: integration.endpoint.addresses.clone(),
+            timeout: integration.timeout,
+            tls: tls.map(tls::client_config).transpose()?.map(Arc::new),
+            login,
+            vhost: settings.vhost.clone(),
+            heartbeat: settings.heartbeat,
+            channel_max: settings.channel_max,
+            log,
+            shared: tokio::sync::Mutex::new(None),
+            epochs: AtomicU64::new(1),
+        })
+    }
+
+    /// The name that the server knows us by; `None` where a token or a certificate says it.
+    pub(super) fn username(&self) -> Option<&str> {
+        match &self.login {
+            Login::Password { username, .. } => Some(username),
+            Login::Token(_) | Login::Certificate => None,
+        }
+    }
+
+    /// The connection of short requests, opened again when it broke before.
+    pub(super) async fn shared(&self) -> Result<Arc<Live>, Fault> {
+        let mut shared = self.shared.lock().await;
+        if let Some(live) = shared.as_ref().filter(|live| live.is_open()) {
+            return Ok(live.clone());
+        }
+        let live = Arc::new(self.own().await?);
+        *shared = Some(live.clone());
+        Ok(live)
+    }
+
+    /// A round trip; the time it took.
+    pub(super) async fn ping(&self) -> Result<Duration, Fault> {
+        let live = self.shared().await?;
+        let asked = Instant::now();
+        let channel = live.channel("check", live.peer.as_str()).await?;
+        close(&channel);
+        Ok(asked.elapsed())
+    }
+
+    /// A connection of its own, to the first address that answers.
+    pub(super) async fn own(&self) -> Result<Live, Fault> {
+        let mut last = Fault::new(Kind::Usage, OP, "rabbitmq", "the profile names no address");
+        for address in &self.addresses {
+            match self.dial(address).await {
+                Ok(live) => return Ok(live),
+                // What all servers of a cluster say alike is not asked twice.
+                Err(fault) if matches!(fault.kind, Kind::Unauthorized | Kind::Usage | Kind::Forbidden | Kind::NotFound) => {
+                    return Err(fault);
+                }
+                Err(fault) => last = fault,
+            }
+        }
+        Err(last)
+    }
+
+    async fn dial(&self, address: &str) -> Result<Live, Fault> {
+        let peer = SafeText::new(address);
+        let asked = Instant::now();
+        let opened = tokio::time::timeout(self.timeout, self.establish(address, &peer)).await.unwrap_or_else(|_| {
+            let cause = format!("no answer within {} s", self.timeout.as_secs_f32());
+            Err(Fault::new(Kind::Timeout, OP, peer.clone(), cause).next("check the address; a server that wants TLS may be silent to us"))
+        });
+        let said = opened.as_ref().err().map_or_else(|| "connected".to_owned(), |fault| fault.cause.to_string());
+        self.log.record(&peer, "connect", said, asked.elapsed());
+        opened
+    }
+
+    async fn establish(&self, address: &str, peer: &SafeText) -> Result<Live, Fault> {
+        let (host, port) = split(address, peer)?;
+        let (host, tls, dialled, cut) = (host.to_owned(), self.tls.clone(), peer.clone(), Cut::default());
+        let guard = Guard(cut.clone());
+        let uri = self.uri(&host, port);
+        let runtime = lapin::runtime::default_runtime().map_err(|error| faults::connecting(&error, peer, &self.vhost))?;
+        // Faults travel through the client as the inside of an I/O error.
+        let carried = |fault: Fault| lapin::Error::from(io::Error::other(fault));
+        let properties = self.properties().await?;
+        // Written where it is handed over: only there is it known which runtime it is given.
+        let made = Connection::connector(
+            uri,
+            runtime,
+            async move |_, runtime| {
+                let found = tokio::net::lookup_host((host.as_str(), port)).await;
+                let found: Vec<_> = found.map_err(|error| carried(tls::unresolved(&host, &error, &dialled)))?.collect();
+                let stream = AsyncTcpStream::connect(&runtime, found).await;
+                let stream = stream.map_err(|error| carried(tls::no_connection(&error, &dialled)))?;
+                if let AsyncTcpStream::Plain(plain) = &stream {
+                    cut.hold(plain.get_ref());
+                }
+                let Some(tls) = &tls else { return Ok(stream) };
+                let secured = stream.into_rustls(&RustlsConnector::from(tls.clone()), &host).await;
+                secured.map_err(|error| carried(no_tls(&error, &dialled)))
+            },
+            properties,
+        )
+        .await;
+        let connection = made.map_err(|error| faults::connecting(&error, peer, &self.vhost))?;
+        guard.0.keep();
+        let epoch = self.epochs.fetch_add(1, Ordering::Relaxed);
+        Ok(Live { connection, peer: peer.clone(), epoch, timeout: self.timeout, log: self.log.clone() })
+    }
+
+    fn uri(&self, host: &str, port: u16) -> AMQPUri {
+        AMQPUri {
+            scheme: AMQPScheme::AMQP,
+            authority: AMQPAuthority {
+                userinfo: AMQPUserInfo { username: String::new(), password: String::new() },
+                host: host.to_owned(),
+                port,
+            },
+            vhost: self.vhost.clone(),
+            query: AMQPQueryString { heartbeat: Some(self.heartbeat), channel_max: self.channel_max, ..AMQPQueryString::default() },
+        }
+    }
+
+    async fn properties(&self) -> Result<ConnectionProperties, Fault> {
+        let name = format!("mqdeck {}", std::process::id());
+        let properties = ConnectionProperties::default()
+            .with_connection_name(name.into_bytes().into())
+            .with_client_property("product".into(), "mqdeck".into())
+            .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into());
+        Ok(match &self.login {
+            Login::Password { username, password } => {
+                properties.with_auth_provider(Plain { username: username.clone(), password: password.clone() })
+            }
+            Login::Token(tokens) => {
+                properties.with_auth_provider(Plain { username: String::new(), password: tokens.token().await?.secret })
+            }
+            Login::Certificate => properties.with_auth_provider(External),
+        })
+    }
+}
+
+impl Live {
+    pub(super) fn is_open(&self) -> bool {
+        self.connection.status().connected()
+    }
+
+    /// How long one answer may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// A channel of its own.
+    pub(super) async fn channel(&self, op: &'static str, target: &str) -> Result<Channel, Fault> {
+        let made = self.within(op, target, self.connection.create_channel()).await;
+        // A connection that broke says so where it is used next.
+        made.map_err(|fault| if self.is_open() { fault } else { Fault { kind: Kind::Unreachable, ..fault } })
+    }
+
+    /// Waits for the server's answer to a request; a line of the wire log.
+    pub(super) async fn within<T>(
+        &self,
+        op: &'static str,
+        target: &str,
+        asked: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T, Fault> {
+        let began = Instant::now();
+        let answer = match tokio::time::timeout(self.timeout, asked).await {
+            Ok(answer) => answer.map_err(|error| faults::of(&error, op, target)),
+            Err(_) => Err(Fault::new(Kind::Timeout, op, target, format!("no answer within {} s", self.timeout.as_secs_f32()))
+                .next("the server may be busy, or block publishers because memory or disk run out")),
+        };
+        let said = answer.as_ref().err().map_or_else(|| "ok".to_owned(), |fault| fault.cause.to_string());
+        self.log.record(&self.peer, format!("{op} {target}"), said, began.elapsed());
+        answer
+    }
+}
+
+/// What it means that the TLS handshake failed.
+fn no_tls(error: &io::Error, peer: &SafeText) -> Fault {
+    tls::meaning(error, peer).unwrap_or_else(|| {
+        Fault::new(Kind::Unreachable, OP, peer.clone(), format!("the server closed the connection when TLS was spoken to it: {error}"))
+            .next("usually this port does not speak TLS: remove the tls block or use the TLS port (5671)")
+    })
+}
+
+/// Closes a channel in the background: nobody waits for the answer.
+pub(super) fn close(channel: &Channel) {
+    let channel = channel.clone();
+    tokio::spawn(async move { channel.close(200, "done".into()).await });
+}
+
+/// A name as AMQP writes it: up to 255 bytes.
+pub(super) fn short(text: &str, op: &'static str) -> Result<ShortString, Fault> {
+    ShortString::try_new(text)
+        .map_err(|_| Fault::new(Kind::Usage, op, text, "AMQP's names and properties have at most 255 bytes").next("shorten it"))
+}
+
+fn split<'a>(address: &'a str, peer: &SafeText) -> Result<(&'a str, u16), Fault> {
+    let parts = address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let (host, port) = parts.ok_or_else(|| Fault::new(Kind::Usage, OP, peer.clone(), "this is not host:port"))?;
+    Ok((host.trim_start_matches('[').trim_end_matches(']'), port))
+}

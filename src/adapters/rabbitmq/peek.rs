@@ -1,0 +1,102 @@
+//! `Peek` for RabbitMQ: the head of a queue, taken with a prefetch and given back with one nack.
+//!
+//! Never by closing the channel: that spends a delivery of each message on every version, one nack does not from 4.3 on.
+
+use super::link::{self, Live};
+use super::name::Name;
+use super::{Rabbit, faults, properties};
+use crate::adapters::session::{Cost, Peek};
+use crate::domain::delivery::Delivery;
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::position::Position;
+use async_trait::async_trait;
+use futures::StreamExt;
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Consumer, message};
+use std::sync::Arc;
+use std::time::Duration;
+
+const OP: &str = "peek into";
+/// A server that has more to give does so at once; after so long without any there is none.
+const QUIET: Duration = Duration::from_millis(500);
+
+#[async_trait]
+impl Peek for Rabbit {
+    fn cost(&self, _channel: &str) -> Cost {
+        Cost::Marks(
+            "for a moment no consumer gets the messages, then they are marked as redelivered; a quorum queue before RabbitMQ 4.3 spends \
+             one of the deliveries it allows for each (20 from 4.0 on)",
+        )
+    }
+
+    async fn peek(&self, channel: &str, most: usize) -> Result<Vec<Delivery>, Fault> {
+        let queue = match self.resolve(OP, channel).await? {
+            Name::Queue(queue) => queue,
+            Name::Stream(_) => {
+                return Err(Fault::new(Kind::Rejected, OP, channel, "a stream is read, not peeked into").next("read its history"));
+            }
+            Name::Exchange(_) => {
+                return Err(Fault::new(Kind::Rejected, OP, channel, "an exchange holds no messages").next("peek into a queue"));
+            }
+        };
+        let ready = self.queue_is_there(OP, &queue).await?.message_count();
+        let name: Arc<str> = Name::Queue(queue.clone()).text().into();
+        let live = self.link.shared().await?;
+        let most = u16::try_from(most).unwrap_or(u16::MAX);
+        if most == 0 {
+            return Ok(Vec::new());
+        }
+        let channel = live.channel(OP, &name).await?;
+        let looked = look(&live, &channel, &queue, most, ready).await;
+        link::close(&channel);
+        Ok(looked?.into_iter().zip(1..).map(|(delivery, at)| held(&name, at, delivery)).collect())
+    }
+}
+
+/// A delivery that was only looked at.
+fn held(name: &Arc<str>, at: u64, delivery: message::Delivery) -> Delivery {
+    let (redelivered, deliveries) = counts(&delivery);
+    Delivery { ticket: None, message: properties::message(name, Position::Arrival(at), delivery), deliveries, redelivered }
+}
+
+/// Whether somebody had it before, and how many times it was given out, this time included, where the queue counts.
+pub(super) fn counts(delivery: &message::Delivery) -> (bool, Option<u64>) {
+    (delivery.redelivered, properties::number(&delivery.properties, properties::COUNT).map(|before| before + 1))
+}
+
+async fn look(live: &Live, channel: &Channel, queue: &str, most: u16, ready: u32) -> Result<Vec<message::Delivery>, Fault> {
+    live.within(OP, queue, channel.basic_qos(most, BasicQosOptions::default())).await?;
+    let consumed = channel.basic_consume(link::short(queue, OP)?, "".into(), BasicConsumeOptions::default(), FieldTable::default());
+    let mut consumer = live.within(OP, queue, consumed).await?;
+    let taken = take(&mut consumer, queue, most, ready).await;
+    // What is still on its way to us comes back with the rest: the nack is for everything that was given to this channel.
+    let cancelled = live.within(OP, queue, channel.basic_cancel(consumer.tag(), BasicCancelOptions::default())).await;
+    let options = BasicNackOptions { multiple: true, requeue: true };
+    let given_back = live.within(OP, queue, channel.basic_nack(0, options)).await;
+    // The server answers nothing to a nack; it has done it when it answers what was asked behind it.
+    let settled = live.within(OP, queue, channel.basic_qos(most, BasicQosOptions::default())).await;
+    cancelled.and(given_back).and(settled)?;
+    taken
+}
+
+async fn take(consumer: &mut Consumer, queue: &str, most: u16, ready: u32) -> Result<Vec<message::Delivery>, Fault> {
+    let mut taken = Vec::new();
+    while taken.len() < usize::from(most) {
+        match tokio::time::timeout(QUIET, consumer.next()).await {
+            Ok(Some(Ok(delivery))) => taken.push(delivery),
+            Ok(Some(Err(error))) => return Err(faults::of(&error, OP, queue)),
+            Ok(None) => return Err(Fault::new(Kind::Lost, OP, queue, "the server ended the reading: the queue may have been deleted")),
+            Err(_) if taken.is_empty() && ready > 0 => {
+                return Err(Fault::new(Kind::Rejected, OP, queue, format!("{ready} messages are ready, and the server gives us none"))
+                    .next("a consumer took them meanwhile, or has the queue for itself (single active consumer): look again"));
+            }
+            Err(_) => break,
+        }
+        // All that were ready: more would have to be waited for.
+        if taken.len() as u64 >= u64::from(ready) && ready > 0 {
+            break;
+        }
+    }
+    Ok(taken)
+}

@@ -1,0 +1,104 @@
+//! `Publish` for RabbitMQ: to an exchange by a routing key, or to a queue by its name.
+
+use super::Rabbit;
+use super::link::short;
+use super::name::Name;
+use super::properties;
+use super::publisher::{Letter, OP};
+use crate::adapters::session::Publish;
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::message::Outgoing;
+use crate::domain::operation::{Field, Input, PublishSpec};
+use crate::domain::receipt::Receipt;
+use async_trait::async_trait;
+
+const fn text(id: &'static str, title: &'static str, help: &'static str) -> Field {
+    Field { id, title, help, input: Input::Text }
+}
+
+static SPEC: PublishSpec = PublishSpec {
+    key: true,
+    headers: true,
+    tombstone: false,
+    timestamp: true,
+    fields: &[
+        Field {
+            id: "priority",
+            title: "Priority",
+            help: "0 to 255; queues have x-max-priority",
+            input: Input::Number { min: 0, max: 255 },
+        },
+        Field {
+            id: "expiration",
+            title: "Expires after",
+            help: "milliseconds in the queue, then it is a dead letter; never if it is left out",
+            input: Input::Number { min: 0, max: u32::MAX as i64 },
+        },
+        Field {
+            id: "persistent",
+            title: "Persistent",
+            help: "whether it outlives a restart of the server in a durable queue",
+            input: Input::Choice(&["yes", "no"]),
+        },
+        text("message_id", "Message id", "the property message-id"),
+        text("correlation_id", "Correlation id", "the property correlation-id"),
+        text("reply_to", "Reply to", "the property reply-to: a queue's name"),
+        text("type", "Type", "the property type"),
+        text("content_type", "Content type", "the property content-type: application/json"),
+        text("content_encoding", "Content encoding", "the property content-encoding: gzip"),
+        text("app_id", "Application", "the property app-id"),
+        text("user_id", "User", "the property user-id: the server takes no name but the connection's own"),
+        Field {
+            id: "mandatory",
+            title: "Mandatory",
+            help: "whether a message that no queue is bound for is an error; with no it is dropped in silence",
+            input: Input::Choice(&["yes", "no"]),
+        },
+    ],
+};
+
+#[async_trait]
+impl Publish for Rabbit {
+    fn spec(&self) -> &'static PublishSpec {
+        &SPEC
+    }
+
+    async fn publish(&self, channel: &str, message: Outgoing) -> Result<Receipt, Fault> {
+        let name = self.resolve(OP, channel).await?;
+        let letter = self.letter(&name, &message, message.option("mandatory") != Some("no"))?;
+        let mandatory = letter.mandatory;
+        self.publisher.publish(letter).await?;
+        Ok(if mandatory { Receipt::Routed } else { Receipt::Accepted })
+    }
+}
+
+impl Rabbit {
+    /// A message as it is sent to a channel.
+    pub(super) fn letter(&self, name: &Name, message: &Outgoing, mandatory: bool) -> Result<Letter, Fault> {
+        let channel = name.text();
+        let refuse = |cause: &str, next: &str| Fault::new(Kind::Usage, OP, channel.as_str(), cause).next(next);
+        let key = message.key.as_deref().map(std::str::from_utf8).transpose();
+        let key = key.map_err(|_| refuse("a routing key is UTF-8", "write it as text"))?;
+        let (exchange, routing_key) = match name {
+            Name::Exchange(exchange) => (exchange.as_str(), key.unwrap_or_default()),
+            Name::Queue(queue) | Name::Stream(queue) => match key {
+                Some(key) if key != queue.as_str() => {
+                    return Err(refuse(
+                        "a queue is published to by its own name, and the key is another",
+                        "leave the key out, or publish to an exchange: exchange:NAME",
+                    ));
+                }
+                _ => ("", queue.as_str()),
+            },
+        };
+        let payload = message.payload.clone().ok_or_else(|| refuse("AMQP's messages have a body", "give one, if only an empty one"))?;
+        Ok(Letter {
+            exchange: short(exchange, OP)?,
+            routing_key: short(routing_key, OP)?,
+            mandatory,
+            properties: properties::outgoing(message, self.link.username()).map_err(|cause| refuse(&cause, ""))?,
+            payload,
+            channel: channel.into(),
+        })
+    }
+}

@@ -1,0 +1,243 @@
+//! `Tail` for RabbitMQ: taps of exchanges and of what feeds queues; streams from their end on.
+
+use super::link::{self, Live};
+use super::name::Name;
+use super::tap::{self, OP, Sources};
+use super::{Rabbit, faults, properties, stream};
+use crate::adapters::session::{Cost, Tail, TailEvent};
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::message::Message;
+use crate::domain::position::Position;
+use async_trait::async_trait;
+use futures::stream::{BoxStream, SelectAll, StreamExt, select_all};
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, QueueDeclareOptions};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{Channel, Consumer};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Messages handed on, and acknowledged, at once.
+const BATCH: usize = 500;
+/// Events on their way to who listens.
+const EVENTS: usize = 4;
+/// A reader that takes a batch so slowly may have let our queue at the server run full.
+const SLOW: Duration = Duration::from_millis(100);
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+#[async_trait]
+impl Tail for Rabbit {
+    fn cost(&self) -> Cost {
+        Cost::Temporary("an exclusive queue of our own, bound beside the others; it holds 50,000 messages and goes with us")
+    }
+
+    async fn tail(&self, channels: &[Arc<str>]) -> Result<BoxStream<'static, TailEvent>, Fault> {
+        let mut targets = Vec::with_capacity(channels.len());
+        for channel in channels {
+            let name = self.resolve(OP, channel).await?;
+            let sources = self.sources(&name).await?;
+            targets.push(Target { channel: name.text().into(), name, sources, next: None });
+        }
+        let (events, listener) = mpsc::channel(EVENTS);
+        let mut tailing = Tailing { rabbit: self.clone(), targets, events, seen: 0, bytes: 0 };
+        let open = tailing.open(true).await?;
+        let task = AbortOnDropHandle::new(tokio::spawn(tailing.run(open)));
+        let stream = futures::stream::unfold((listener, task), |(mut listener, task)| async {
+            listener.recv().await.map(|event| (event, (listener, task)))
+        });
+        Ok(stream.boxed())
+    }
+}
+
+/// One channel that is tailed.
+struct Target {
+    channel: Arc<str>,
+    name: Name,
+    sources: Sources,
+    /// Streams: the offset of the next message.
+    next: Option<u64>,
+}
+
+struct Tailing {
+    rabbit: Rabbit,
+    targets: Vec<Target>,
+    events: mpsc::Sender<TailEvent>,
+    /// Messages of the taps so far, and the bytes of their payloads.
+    seen: u64,
+    bytes: u64,
+}
+
+/// Deliveries of one target, several at a time.
+type Deliveries = BoxStream<'static, (usize, Vec<lapin::Result<Delivery>>)>;
+
+/// A connection with a consumer for each target.
+struct Open {
+    live: Live,
+    channels: Vec<Channel>,
+    /// Our own queues, by target.
+    queues: Vec<Option<ShortString>>,
+    deliveries: SelectAll<Deliveries>,
+}
+
+/// Why reading stopped.
+enum End {
+    Failed(Fault),
+    NobodyListens,
+}
+
+impl Tailing {
+    async fn open(&mut self, first: bool) -> Result<Open, Fault> {
+        let live = self.rabbit.link.own().await?;
+        let (mut channels, mut queues, mut deliveries) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, target) in self.targets.iter_mut().enumerate() {
+            let (channel, consumer, queue) = if let Name::Stream(name) = &target.name {
+                if first {
+                    target.next = Some(stream::ends(&live, OP, name).await?.next);
+                }
+                // A message that came between the two questions is read from the place that is known.
+                let start = target.next.filter(|next| *next > 0).map_or(stream::Start::First, stream::Start::Offset);
+                let (channel, consumer) = stream::consume(&live, OP, name, start, stream::PREFETCH).await?;
+                (channel, consumer, None)
+            } else {
+                let tap = tap::open(&live, &target.name, &target.sources).await?;
+                (tap.channel, tap.consumer, Some(tap.queue))
+            };
+            channels.push(channel);
+            queues.push(queue);
+            deliveries.push(batches(at, consumer));
+        }
+        Ok(Open { live, channels, queues, deliveries: select_all(deliveries) })
+    }
+
+    async fn run(mut self, mut open: Open) {
+        loop {
+            let fault = match self.read(&mut open).await {
+                End::Failed(fault) => fault,
+                End::NobodyListens => return,
+            };
+            drop(open);
+            if self.events.send(TailEvent::Interrupted(fault)).await.is_err() {
+                return;
+            }
+            let mut wait = FIRST_WAIT;
+            let (again, lost) = loop {
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+                if self.events.is_closed() {
+                    return;
+                }
+                let Ok(again) = self.open(false).await else { continue };
+                let Ok(lost) = self.lost(&again.live).await else { continue };
+                break (again, lost);
+            };
+            open = again;
+            if self.events.send(TailEvent::Resumed { lost }).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Hands on what comes until the connection fails or nobody listens any more.
+    async fn read(&mut self, open: &mut Open) -> End {
+        // Whether messages are being dropped at the server, which is said once each time that it begins.
+        let mut dropping = false;
+        loop {
+            let came = tokio::select! {
+                came = open.deliveries.next() => came,
+                () = self.events.closed() => return End::NobodyListens,
+            };
+            let Some((at, batch)) = came.filter(|(_, batch)| !batch.is_empty()) else { return End::Failed(gone(&self.targets)) };
+            let (messages, last, error) = self.messages(at, batch);
+            let offered = Instant::now();
+            if !messages.is_empty() && self.events.send(TailEvent::Messages(messages)).await.is_err() {
+                return End::NobodyListens;
+            }
+            if offered.elapsed() > SLOW {
+                let full = self.overflows(&open.live, &open.queues).await;
+                if full && !std::mem::replace(&mut dropping, true) && self.events.send(TailEvent::Resumed { lost: None }).await.is_err() {
+                    return End::NobodyListens;
+                }
+            } else {
+                dropping = false;
+            }
+            // What was handed on is acknowledged, so that no more than the prefetch waits here.
+            let acknowledged = match last {
+                Some(tag) => open.channels[at].basic_ack(tag, BasicAckOptions { multiple: true }).await,
+                None => Ok(()),
+            };
+            if let Some(error) = error.or(acknowledged.err()) {
+                return End::Failed(faults::of(&error, OP, &*self.targets[at].channel));
+            }
+        }
+    }
+
+    fn messages(&mut self, at: usize, batch: Vec<lapin::Result<Delivery>>) -> (Vec<Message>, Option<u64>, Option<lapin::Error>) {
+        let (target, mut messages, mut last, mut failed) = (&mut self.targets[at], Vec::with_capacity(batch.len()), None, None);
+        for delivery in batch {
+            let delivery = match delivery {
+                Ok(delivery) => delivery,
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            };
+            last = Some(delivery.delivery_tag);
+            let position = match stream::offset(&delivery).filter(|_| matches!(target.name, Name::Stream(_))) {
+                // What stands before our place in its chunk was seen before.
+                Some(offset) if target.next.is_some_and(|next| offset < next) => continue,
+                Some(offset) => {
+                    target.next = Some(offset + 1);
+                    Position::Sequence(offset)
+                }
+                None => {
+                    self.seen += 1;
+                    self.bytes += delivery.data.len() as u64;
+                    Position::Arrival(self.seen)
+                }
+            };
+            messages.push(properties::message(&target.channel, position, delivery));
+        }
+        (messages, last, failed)
+    }
+
+    /// Whether one of our queues is full, in messages or in bytes, so that the server drops its oldest messages.
+    async fn overflows(&self, live: &Live, queues: &[Option<ShortString>]) -> bool {
+        let mean = self.bytes.checked_div(self.seen).unwrap_or(0);
+        for queue in queues.iter().flatten() {
+            let Ok(channel) = live.channel(OP, "").await else { return false };
+            let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+            let said = live.within(OP, queue.as_str(), channel.queue_declare(queue.clone(), options, FieldTable::default())).await;
+            link::close(&channel);
+            // Messages are not all of one size: nearly full counts.
+            if said.is_ok_and(|said| said.message_count() >= tap::LENGTH || u64::from(said.message_count()) * mean >= tap::BYTES / 10 * 9) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Messages that went by while nobody read. Our own queues were gone, so nobody knows; of streams, what was deleted meanwhile.
+    async fn lost(&self, live: &Live) -> Result<Option<u64>, Fault> {
+        let mut lost = 0;
+        for target in &self.targets {
+            let (Name::Stream(name), Some(next)) = (&target.name, target.next) else { return Ok(None) };
+            let first = stream::offset_from(live, OP, name, stream::Start::First).await?;
+            lost += first.map_or(0, |first| first.saturating_sub(next));
+        }
+        Ok(Some(lost))
+    }
+}
+
+/// An empty batch stands for the end of a consumer: the server cancels one whose queue is deleted.
+fn batches(at: usize, consumer: Consumer) -> Deliveries {
+    let ended = futures::stream::once(async move { (at, Vec::new()) });
+    consumer.ready_chunks(BATCH).map(move |batch| (at, batch)).chain(ended).boxed()
+}
+
+fn gone(targets: &[Target]) -> Fault {
+    let names: Vec<&str> = targets.iter().map(|target| &*target.channel).collect();
+    Fault::new(Kind::Unreachable, OP, names.join(", "), "the server ended the reading").next("it is opened again")
+}

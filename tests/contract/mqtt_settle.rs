@@ -1,0 +1,159 @@
+//! MQTT by a real Mosquitto: holding messages, and requests with their answers.
+
+use crate::support::mosquitto::{Peer, shared};
+use crate::support::unique;
+use futures::StreamExt;
+use mqdeck::adapters::session::Session;
+use mqdeck::domain::delivery::{Effect, Settlement};
+use mqdeck::domain::fault::Kind;
+use mqdeck::domain::message::{Message, Outgoing};
+use mqdeck::domain::receipt::Receipt;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+const SOON: Duration = Duration::from_secs(10);
+
+fn text(payload: &str) -> Outgoing {
+    Outgoing { payload: Some(payload.to_owned().into()), ..Outgoing::default() }
+}
+
+fn ack() -> Settlement {
+    Settlement { effect: Effect::Ack, arguments: Vec::new() }
+}
+
+fn payload(message: &Message) -> String {
+    String::from_utf8_lossy(message.payload.as_deref().unwrap_or_default()).into_owned()
+}
+
+async fn publish(session: &Session, topic: &str, qos: &str, payload: &str) {
+    let message = Outgoing { options: vec![("qos", qos.to_owned())], ..text(payload) };
+    session.publish.as_ref().expect("MQTT takes messages").publish(topic, message).await.expect("sent");
+}
+
+#[tokio::test]
+async fn what_was_not_acknowledged_comes_again_if_the_session_is_kept() {
+    let Some(broker) = shared() else { return };
+    for version in ["5", "3.1.1"] {
+        let id = unique("keeper");
+        let topic = unique("held");
+        let session = broker.session(&[("version", version), ("client_id", &id), ("clean_session", "false")]).await;
+        let hold = session.hold.as_ref().expect("MQTT holds");
+        assert_eq!(hold.verbs(&topic).iter().map(|verb| verb.effect).collect::<Vec<_>>(), [Effect::Ack]);
+        let mut held = hold.hold(&topic, 10).await.expect("receiving");
+        for (qos, number) in [("1", "one"), ("2", "two"), ("1", "three"), ("0", "loose")] {
+            publish(&session, &topic, qos, number).await;
+        }
+        let mut got = Vec::new();
+        while got.len() < 4 {
+            got.push(timeout(SOON, held.next()).await.expect("in time").expect("goes on").expect("a delivery"));
+        }
+        let ticket = |number: &str| got.iter().find(|delivery| payload(&delivery.message) == number).expect(number).ticket;
+        assert!(got.iter().all(|delivery| !delivery.redelivered));
+        assert_eq!(ticket("loose"), None, "QoS 0 cannot be held");
+        for number in ["two", "one"] {
+            held.settle(ticket(number).expect("a ticket"), &ack()).await.expect("acknowledged");
+        }
+        let again = held.settle(ticket("one").expect("a ticket"), &ack()).await.expect_err("acknowledged already");
+        assert_eq!(again.kind, Kind::Lost, "{again}");
+        let reject = Settlement { effect: Effect::Reject, arguments: Vec::new() };
+        let fault = held.settle(ticket("three").expect("a ticket"), &reject).await.expect_err("MQTT cannot reject");
+        assert_eq!(fault.kind, Kind::Usage, "{fault}");
+        let said = held.release().await.expect("released");
+        assert!(said.contains("1 not acknowledged") && said.contains("keeps"), "{said}");
+
+        publish(&session, &topic, "1", "while away").await;
+        let mut held = hold.hold(&topic, 10).await.expect("receiving");
+        let mut again = Vec::new();
+        while again.len() < 2 {
+            let delivery = timeout(SOON, held.next()).await.expect("in time").expect("goes on").expect("a delivery");
+            held.settle(delivery.ticket.expect("a ticket"), &ack()).await.expect("acknowledged");
+            let number = payload(&delivery.message);
+            assert!(delivery.redelivered || number != "three", "{version}");
+            again.push(number);
+        }
+        again.sort();
+        assert_eq!(again, ["three", "while away"], "{version}");
+        assert!(held.release().await.expect("released").contains("everything"));
+    }
+}
+
+#[tokio::test]
+async fn no_more_is_given_out_than_was_asked_for_until_something_is_acknowledged() {
+    let Some(broker) = shared() else { return };
+    for version in ["5", "3.1.1"] {
+        let topic = unique("most");
+        let session = broker.session(&[("version", version)]).await;
+        let mut held = session.hold.as_ref().expect("MQTT holds").hold(&topic, 2).await.expect("receiving");
+        for n in 0..5 {
+            publish(&session, &topic, "1", &n.to_string()).await;
+        }
+        let mut tickets = Vec::new();
+        for n in 0..2 {
+            let delivery = timeout(SOON, held.next()).await.expect("in time").expect("goes on").expect("a delivery");
+            assert_eq!(payload(&delivery.message), n.to_string());
+            tickets.push(delivery.ticket.expect("a ticket"));
+        }
+        assert!(timeout(Duration::from_millis(300), held.next()).await.is_err(), "{version}: a third was given out");
+        held.settle(tickets[0], &ack()).await.expect("acknowledged");
+        let third = timeout(SOON, held.next()).await.expect("in time").expect("goes on").expect("a delivery");
+        assert_eq!(payload(&third.message), "2", "{version}");
+        assert!(held.release().await.expect("released").starts_with("2 not acknowledged"));
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_answered_by_whoever_serves_it() {
+    let Some(broker) = shared() else { return };
+    let topic = unique("service");
+    let Some(_service) = Peer::start(&["answer", broker.port(), &topic]) else { return };
+    let session = broker.session(&[]).await;
+    let call = session.call.as_ref().expect("MQTT 5 has requests");
+    for number in ["a", "b"] {
+        let mut replies = call.call(&topic, text(number), Duration::from_secs(2)).await.expect("a request");
+        for n in 1..=2 {
+            let reply = timeout(SOON, replies.next()).await.expect("in time").expect("a reply").expect("no fault");
+            assert_eq!(payload(&reply), format!("{n}: {number}"));
+            assert!(reply.channel.contains("/replies/"), "{}", reply.channel);
+        }
+        let began = Instant::now();
+        assert!(replies.next().await.is_none(), "nothing more comes");
+        assert!(began.elapsed() < Duration::from_secs(3));
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_nobody_serves_is_told_at_once() {
+    let Some(broker) = shared() else { return };
+    let session = broker.session(&[]).await;
+    let began = Instant::now();
+    let call = session.call.as_ref().expect("MQTT 5 has requests");
+    let fault = call.call(&unique("nobody"), text("x"), Duration::from_secs(30)).await.err().expect("nobody is there");
+    assert_eq!(fault.kind, Kind::NotFound, "{fault}");
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(broker.session(&[("version", "3.1.1")]).await.call.is_none(), "3.1.1 cannot say where an answer is to go");
+}
+
+#[tokio::test]
+async fn a_shared_subscription_takes_part_of_the_messages() {
+    let Some(broker) = shared() else { return };
+    let session = broker.session(&[]).await;
+    let topic = unique("work");
+    let share = format!("$share/team/{topic}");
+    let hold = session.hold.as_ref().expect("MQTT holds");
+    let (mut one, mut two) = (hold.hold(&share, 100).await.expect("one"), hold.hold(&share, 100).await.expect("two"));
+    for n in 0..10 {
+        publish(&session, &topic, "1", &n.to_string()).await;
+    }
+    let mut seen = Vec::new();
+    for held in [&mut one, &mut two] {
+        let before = seen.len();
+        while let Ok(Some(Ok(delivery))) = timeout(Duration::from_millis(500), held.next()).await {
+            seen.push(payload(&delivery.message));
+        }
+        assert!(seen.len() > before, "each has a part of them");
+    }
+    seen.sort();
+    assert_eq!(seen, (0..10).map(|n| n.to_string()).collect::<Vec<_>>());
+    let receipt = session.publish.as_ref().expect("publish").publish(&topic, text("x")).await;
+    assert_eq!(receipt, Ok(Receipt::Accepted));
+}

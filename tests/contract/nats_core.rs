@@ -1,0 +1,128 @@
+//! Core NATS against a real server and another client: requests and replies, services, queue groups.
+
+use crate::support::subjects::{connect, header};
+use crate::support::{clients, nats, unique};
+use futures::StreamExt;
+use mqdeck::adapters::session::Session;
+use mqdeck::domain::delivery::{Effect, Settlement, Ticket};
+use mqdeck::domain::fault::{Fault, Kind};
+use mqdeck::domain::message::{Message, Outgoing};
+use mqdeck::domain::receipt::Receipt;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+
+const WAIT: Duration = Duration::from_secs(5);
+
+/// A service in Python; dropping it ends it.
+struct Service {
+    child: Child,
+    out: BufReader<ChildStdout>,
+}
+
+impl Service {
+    fn start(address: &str, name: &str, group: &[&str]) -> Option<Self> {
+        let mut arguments = vec![address, name];
+        arguments.extend(group);
+        let mut command = clients::script("nats/service.py", &arguments)?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the script runs");
+        let mut service = Self { out: BufReader::new(child.stdout.take().expect("piped")), child };
+        assert_eq!(service.line(), "ready");
+        Some(service)
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.out.read_line(&mut line).expect("the script speaks");
+        line.trim().to_owned()
+    }
+
+    /// Ends it; how many messages of the queue group it was given.
+    fn end(mut self) -> u64 {
+        drop(self.child.stdin.take());
+        self.line().parse().expect("a number")
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.stdin.take().map(|mut input| input.flush());
+        self.child.wait().expect("the script ends");
+    }
+}
+
+async fn ask(session: &Session, channel: &str, request: Outgoing) -> Result<Vec<Message>, Fault> {
+    let replies = session.call.as_ref().expect("NATS has requests").call(channel, request, WAIT).await?;
+    replies.collect::<Vec<_>>().await.into_iter().collect()
+}
+
+fn text(payload: &str) -> Outgoing {
+    Outgoing { payload: Some(payload.to_owned().into()), ..Outgoing::default() }
+}
+
+#[tokio::test]
+async fn a_service_of_another_client_is_found_and_answers() {
+    let Some(nats) = nats::shared() else { return };
+    let name = unique("echo").replace('.', "-");
+    let (Some(_one), Some(_two)) = (Service::start(nats.address(), &name, &[]), Service::start(nats.address(), &name, &[])) else { return };
+    let session = connect(nats.integration()).await.expect("connected");
+    let listed = session.inspect.channels().await.expect("a list");
+    let row = |channel: &str| listed.iter().find(|row| *row.name == *channel).unwrap_or_else(|| panic!("{channel} is not listed"));
+    let service = row(&format!("service:{name}"));
+    let told: Vec<(&str, &str)> = service.attributes.iter().map(|a| (a.name.as_str(), a.value.as_str())).collect();
+    assert_eq!(told, [("instances", "2"), ("version", "1.2.3"), ("about", "tells back")]);
+    assert!(service.can.call && row(&format!("{name}.echo")).can.call, "both can be asked");
+    let described = session.inspect.describe(&format!("service:{name}")).await.expect("a description");
+    assert_eq!(described.tables[0].rows.len(), 4, "two endpoints of two instances: {described:?}");
+
+    let asked = Instant::now();
+    let request = Outgoing { headers: vec![header("trace", Some(b"7"))], ..text("漢字") };
+    let replies = ask(&session, &format!("{name}.echo"), request).await.unwrap_or_else(|fault| panic!("{fault}"));
+    assert_eq!((replies.len(), replies[0].payload.as_deref()), (1, Some("漢字".as_bytes())));
+    assert_eq!(replies[0].headers, [header("trace", Some(b"7"))]);
+    assert!(asked.elapsed() < WAIT, "the first reply ends it");
+    let all = Outgoing { options: vec![("replies", "0".to_owned())], ..text("") };
+    let session_call = session.call.as_ref().expect("requests");
+    let replies = session_call.call(&format!("$SRV.PING.{name}"), all, Duration::from_secs(1)).await.expect("asked");
+    assert_eq!(replies.filter(|reply| std::future::ready(reply.is_ok())).count().await, 2, "each instance replies");
+    // A service's own error is a reply.
+    let replies = ask(&session, &format!("{name}.fail"), text("x")).await.unwrap_or_else(|fault| panic!("{fault}"));
+    assert!(replies[0].headers.contains(&header("Nats-Service-Error-Code", Some(b"500"))), "{replies:?}");
+
+    let fault = ask(&session, &format!("service:{name}"), text("x")).await.expect_err("two endpoints");
+    assert!(fault.kind == Kind::Usage && fault.next.as_str().contains(&format!("{name}.echo, {name}.fail")), "{fault}");
+    let asked = Instant::now();
+    let fault = ask(&session, &format!("{name}.nobody"), text("x")).await.expect_err("nobody");
+    assert_eq!(fault.kind, Kind::NotFound, "{fault}");
+    assert!(asked.elapsed() < Duration::from_secs(2), "that nobody is there is known at once");
+    let reader = connect(nats.as_user("reader")).await.expect("connected");
+    let fault = ask(&reader, &format!("{name}.echo"), text("x")).await.expect_err("forbidden");
+    assert_eq!(fault.kind, Kind::Forbidden, "{fault}");
+}
+
+#[tokio::test]
+async fn a_queue_group_gives_no_more_than_was_asked_for_and_says_that_it_is_gone() {
+    let Some(nats) = nats::shared() else { return };
+    let name = unique("work").replace('.', "-");
+    let Some(member) = Service::start(nats.address(), &name, &["--group", &format!("{name}.>"), "workers"]) else { return };
+    let session = connect(nats.integration()).await.expect("connected");
+    let (hold, channel) = (session.hold.as_ref().expect("receiving"), format!("queue:{name}.>/workers"));
+    let described = session.inspect.describe(&channel).await.expect("a description");
+    assert!(described.channel.attributes.iter().any(|attribute| attribute.name.as_str() == "warning"), "{described:?}");
+    assert_eq!((hold.verbs(&channel), hold.patience(&channel).await), (&[][..], Ok(None)));
+    assert!(session.tail.as_ref().expect("a tail").tail(&[channel.as_str().into()]).await.is_err(), "looking takes nothing");
+    let mut holding = hold.hold(&channel, 3).await.unwrap_or_else(|fault| panic!("{fault}"));
+    for n in 0..200 {
+        let publish = session.publish.as_ref().expect("publishing");
+        assert_eq!(publish.publish(&format!("{name}.a"), text(&n.to_string())).await, Ok(Receipt::Accepted));
+    }
+    for _ in 0..3 {
+        let delivery = holding.next().await.expect("three").unwrap_or_else(|fault| panic!("{fault}"));
+        assert_eq!((delivery.ticket, &*delivery.message.channel), (None, format!("{name}.a").as_str()));
+    }
+    assert!(holding.next().await.is_none(), "no more than three");
+    let settlement = Settlement { effect: Effect::Ack, arguments: Vec::new() };
+    assert!(holding.settle(Ticket { epoch: 1, id: 1 }, &settlement).await.is_err());
+    assert_eq!(holding.release().await.as_deref(), Ok("3 messages were taken from the queue group, which does not get them back"));
+    assert_eq!(member.end(), 197, "the others went to the other member");
+}

@@ -1,0 +1,189 @@
+//! What NATS does to whoever reads it: servers that are killed, messages that the client cannot read, floods that nobody can.
+
+use crate::contract::history::WHOLE;
+use crate::support::nats::{self, Nats};
+use crate::support::subjects::{Listener, connect, header, manage, read};
+use futures::StreamExt;
+use mqdeck::adapters::session::{Session, TailEvent};
+use mqdeck::domain::fault::Kind;
+use mqdeck::domain::message::Outgoing;
+use mqdeck::domain::position::Position;
+use mqdeck::domain::receipt::Receipt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// Publishes until it is taken; where it was stored.
+async fn insist(session: &Session, channel: &str, payload: &str) -> Receipt {
+    let publish = session.publish.as_ref().expect("NATS takes messages");
+    let until = Instant::now() + SOON;
+    loop {
+        let message = Outgoing { payload: Some(payload.to_owned().into()), ..Outgoing::default() };
+        match publish.publish(channel, message).await {
+            Ok(receipt) => return receipt,
+            Err(fault) if Instant::now() < until && fault.kind.is_transient() => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(fault) => panic!("{fault}"),
+        }
+    }
+}
+
+fn is_interruption(event: &TailEvent) -> bool {
+    matches!(event, TailEvent::Interrupted(_))
+}
+
+fn resumptions(tail: &Listener) -> Vec<Option<u64>> {
+    let lost = tail.said.iter().filter_map(|event| match event {
+        TailEvent::Resumed { lost } => Some(*lost),
+        _ => None,
+    });
+    lost.collect()
+}
+
+#[tokio::test]
+async fn a_killed_server_is_told_within_two_seconds_and_a_stream_loses_nothing() {
+    let Some(mut nats) = nats::own(&[]) else { return };
+    let session = connect(nats.integration()).await.expect("connected");
+    manage(&session, "nats", "create-stream", &[("name", "KEPT")]).await;
+    let mut stream = Listener::start(&session, &["stream:KEPT".into()]).await;
+    let mut subject = Listener::start(&session, &["live".into()]).await;
+    insist(&session, "stream:KEPT", "1").await;
+    insist(&session, "live", "1").await;
+    stream.until("the first", SOON, |tail| tail.messages.len() == 1).await;
+    subject.until("the first", SOON, |tail| tail.messages.len() == 1).await;
+
+    nats.kill(1);
+    let two_seconds = Duration::from_secs(2);
+    stream.until("the interruption", two_seconds, |tail| tail.said.iter().any(is_interruption)).await;
+    subject.until("the interruption", two_seconds, |tail| tail.said.iter().any(is_interruption)).await;
+    session.inspect.ping().await.expect_err("the server is gone");
+
+    nats.restart();
+    assert_eq!(insist(&session, "stream:KEPT", "2").await, Receipt::Stored(Position::Sequence(2)));
+    stream.until("the second", SOON, |tail| tail.messages.len() == 2).await;
+    assert_eq!(resumptions(&stream), [Some(0)], "a stream keeps what came meanwhile");
+    subject.until("the resumption", SOON, |tail| !resumptions(tail).is_empty()).await;
+    assert_eq!(resumptions(&subject), [None], "nobody counts what a subject carried meanwhile");
+    insist(&session, "live", "2").await;
+    subject.until("the second", SOON, |tail| tail.messages.len() == 2).await;
+    session.inspect.ping().await.unwrap_or_else(|fault| panic!("{fault}"));
+}
+
+#[tokio::test]
+async fn a_stream_whose_leader_is_killed_goes_on_without_loss() {
+    let Some(mut nats) = nats::own(&["--cluster"]) else { return };
+    let session = connect(nats.integration()).await.expect("connected");
+    manage(&session, "nats", "create-stream", &[("name", "KEPT"), ("replicas", "3")]).await;
+    let mut tail = Listener::start(&session, &["stream:KEPT".into()]).await;
+    for n in 1..=10 {
+        insist(&session, "stream:KEPT", &n.to_string()).await;
+    }
+    tail.until("ten", SOON, |tail| tail.messages.len() == 10).await;
+    let described = session.inspect.describe("stream:KEPT").await.expect("a description");
+    let replicas = described.tables.iter().find(|table| table.title == "replicas").expect("its replicas");
+    let leader: u32 = replicas.rows[0][0].as_str().trim_start_matches('n').parse().expect("the leader's number");
+
+    nats.kill(leader);
+    for n in 11..=20 {
+        insist(&session, "stream:KEPT", &n.to_string()).await;
+    }
+    // A publish whose acknowledgement was lost with the leader is stored twice: every payload is there, in order.
+    tail.until("the last", SOON, |tail| tail.messages.last().and_then(|m| m.payload.as_deref()) == Some(b"20")).await;
+    let mut seen: Vec<u32> = tail
+        .messages
+        .iter()
+        .map(|m| String::from_utf8_lossy(m.payload.as_deref().unwrap_or_default()).parse().expect("a number"))
+        .collect();
+    seen.dedup();
+    assert_eq!(seen, (1..=20).collect::<Vec<_>>());
+    assert!(resumptions(&tail).iter().all(|lost| *lost == Some(0)), "{:?}", tail.said);
+    nats.restart();
+    session.inspect.ping().await.unwrap_or_else(|fault| panic!("{fault}"));
+}
+
+/// A client of the protocol's bare bytes, for what no client would send.
+async fn raw(nats: &Nats, bytes: &[u8]) {
+    let mut stream = TcpStream::connect(nats.address()).await.expect("connected");
+    stream.write_all(b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true}\r\n").await.expect("written");
+    stream.write_all(bytes).await.expect("written");
+    stream.write_all(b"PING\r\n").await.expect("written");
+    let mut answer = Vec::new();
+    while !answer.windows(4).any(|word| word == b"PONG") {
+        assert_ne!(stream.read_buf(&mut answer).await.expect("an answer"), 0, "{}", String::from_utf8_lossy(&answer));
+    }
+}
+
+#[tokio::test]
+async fn headers_that_are_no_text_are_read_where_they_are_stored_and_cost_a_tail_its_connection() {
+    let Some(nats) = nats::own(&[]) else { return };
+    let session = connect(nats.integration()).await.expect("connected");
+    manage(&session, "nats", "create-stream", &[("name", "LATIN")]).await;
+    insist(&session, "stream:LATIN", "before").await;
+    let block = b"NATS/1.0\r\nname: J\xfcrgen\r\n\r\n";
+    let message = |subject: &str| {
+        let mut bytes = format!("HPUB {subject} {} {}\r\n", block.len(), block.len() + 1).into_bytes();
+        bytes.extend_from_slice(block);
+        bytes.extend_from_slice(b"x\r\n");
+        bytes
+    };
+    raw(&nats, &message("LATIN")).await;
+    insist(&session, "stream:LATIN", "after").await;
+    let messages = read(&session, "stream:LATIN", WHOLE).await.unwrap_or_else(|fault| panic!("{fault}"));
+    assert_eq!(messages.iter().filter_map(|m| m.payload.as_deref()).collect::<Vec<_>>(), [&b"before"[..], b"x", b"after"]);
+    assert_eq!(messages[1].headers, [header("name", Some(b"J\xfcrgen"))]);
+    let mut tail = Listener::start(&session, &["live".into()]).await;
+    raw(&nats, &message("live")).await;
+    tail.until("the tail again", SOON, |tail| resumptions(tail) == [None]).await;
+    assert_eq!(tail.said.iter().filter(|event| is_interruption(event)).count(), 1);
+    insist(&session, "live", "later").await;
+    tail.until("what comes after", SOON, |tail| tail.messages.len() == 1 && tail.messages[0].payload.as_deref() == Some(b"later")).await;
+}
+
+#[tokio::test]
+async fn a_flood_that_nobody_reads_is_bounded_and_every_message_of_it_is_accounted_for() {
+    const MESSAGES: usize = 400_000;
+    let Some(nats) = nats::own(&[]) else { return };
+    let session = connect(nats.integration()).await.expect("connected");
+    let mut events = session.tail.as_ref().expect("a tail").tail(&["flood".into()]).await.expect("it starts");
+    let payload = "x".repeat(200);
+    let frames = format!("PUB flood 200\r\n{payload}\r\n").repeat(MESSAGES / 100);
+    for _ in 0..100 {
+        raw(&nats, frames.as_bytes()).await;
+    }
+    // Only now somebody reads.
+    let (mut came, mut lost) = (0, 0);
+    let mut numbers = Vec::new();
+    while came + lost < MESSAGES as u64 {
+        match tokio::time::timeout(SOON, events.next()).await.unwrap_or_else(|_| panic!("{came} came, {lost} were lost")) {
+            Some(TailEvent::Messages(batch)) => {
+                came += batch.len() as u64;
+                numbers.extend(batch.iter().filter_map(|m| m.position.number()));
+            }
+            Some(TailEvent::Resumed { lost: Some(more) }) => lost += more,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(came + lost, MESSAGES as u64, "{came} came, {lost} were lost");
+    assert!(lost > 0, "what waits is bounded");
+    assert!(numbers.is_sorted(), "in the order of their coming");
+}
+
+#[tokio::test]
+async fn a_refused_publish_among_many_is_never_taken_for_accepted() {
+    let Some(nats) = nats::shared() else { return };
+    let session = connect(nats.as_user("reader")).await.expect("connected");
+    let session = Arc::new(session);
+    let sent = (0..500).map(|n| {
+        let session = session.clone();
+        tokio::spawn(async move {
+            let message = Outgoing { payload: Some("x".into()), ..Outgoing::default() };
+            session.publish.as_ref().expect("NATS takes messages").publish(&format!("denied.{}", n % 7), message).await
+        })
+    });
+    for done in futures::future::join_all(sent).await {
+        let fault = done.expect("it ends").expect_err("reader may not publish");
+        assert_eq!(fault.kind, Kind::Forbidden, "{fault}");
+    }
+}

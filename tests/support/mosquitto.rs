@@ -1,0 +1,193 @@
+//! A real Mosquitto: one of our own by `tests/servers/mosquitto`, with free ports and its own data directory.
+//!
+//! Its guard process ends it when the test process is gone, however that ended; dropping the handle ends it earlier.
+
+use super::clients;
+use super::{report, root, skip, unique};
+use mqdeck::adapters::session::Session;
+use mqdeck::config::profile::{Auth, Integration, Setting, Tls, TlsVersion};
+use mqdeck::config::secret::Secret;
+use mqdeck::domain::fault::Fault;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
+
+/// One broker.
+pub(crate) struct Mosquitto {
+    /// What `start` wrote: listeners, files and its process id by their names.
+    facts: BTreeMap<String, String>,
+    dir: PathBuf,
+}
+
+/// One broker for all tests that do not harm it; `None` if there is none here (already reported).
+pub(crate) fn shared() -> Option<&'static Mosquitto> {
+    static SHARED: OnceLock<Option<Mosquitto>> = OnceLock::new();
+    SHARED.get_or_init(own).as_ref()
+}
+
+/// A broker that the caller alone uses and may harm; `None` if none can be started here (already reported).
+pub(crate) fn own() -> Option<Mosquitto> {
+    static READY: OnceLock<Result<String, String>> = OnceLock::new();
+    match READY.get_or_init(|| recipe("prepare", &[])) {
+        Ok(version) => {
+            report(&format!("MQTT: Mosquitto {} of our own", version.trim()));
+            Some(Mosquitto::start())
+        }
+        Err(why) => {
+            skip("MQTT", why);
+            None
+        }
+    }
+}
+
+impl Mosquitto {
+    fn start() -> Self {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("mosquitto"));
+        let (place, me) = (dir.to_str().expect("a path in UTF-8"), std::process::id().to_string());
+        let arguments = ["--dir", place, "--with", &me];
+        let mut tried = recipe("start", &arguments);
+        // Once more on other ports: another program may have taken one of these in the meantime.
+        if tried.is_err() {
+            recipe("stop", &["--dir", place, "--kill", "--purge"]).expect("stop works");
+            tried = recipe("start", &arguments);
+        }
+        tried.expect("Mosquitto starts");
+        let mut broker = Self { facts: BTreeMap::new(), dir };
+        broker.read_facts();
+        broker
+    }
+
+    /// `host:port` of a listener: `PLAIN`, `AUTH`, `WS`, …
+    pub(crate) fn at(&self, listener: &str) -> &str {
+        &self.facts[&format!("MOSQUITTO_{listener}")]
+    }
+
+    /// The port of the listener that asks for nothing.
+    pub(crate) fn port(&self) -> &str {
+        self.at("PLAIN").rsplit_once(':').expect("host:port").1
+    }
+
+    /// A file: `CA`, `OTHER_CA`, `CERT_ALICE`, `KEY_ALICE`.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        PathBuf::from(self.at(name))
+    }
+
+    /// An integration that reaches a listener.
+    pub(crate) fn integration(&self, listener: &str, settings: &[(&str, &str)]) -> Integration {
+        let mut integration = Integration::new("iot", "mqtt", vec![self.at(listener).to_owned()]);
+        for (name, value) in settings {
+            let value = Secret::new((*value).to_owned());
+            integration.settings.insert((*name).to_owned(), Setting { value, line: 1 });
+        }
+        integration
+    }
+
+    /// The same with TLS, by this authority.
+    pub(crate) fn secure(&self, listener: &str, authority: &str) -> Integration {
+        let ca_cert = Some(self.file(authority));
+        let tls = Tls { verify_server: true, ca_cert, client: None, server_name: None, min_version: TlsVersion::V1_2 };
+        let mut integration = self.integration(listener, &[]);
+        integration.endpoint.tls = Some(tls);
+        integration
+    }
+
+    /// The listener with passwords, as this user.
+    pub(crate) fn user(&self, name: &str, settings: &[(&str, &str)]) -> Integration {
+        let mut integration = self.integration("AUTH", settings);
+        integration.auth = Auth::Basic { username: name.to_owned(), password: Secret::new(format!("{name}-secret")) };
+        integration
+    }
+
+    /// A session with the listener that asks for nothing.
+    pub(crate) async fn session(&self, settings: &[(&str, &str)]) -> Session {
+        connect(self.integration("PLAIN", settings)).await.expect("Mosquitto is there")
+    }
+
+    pub(crate) fn kill(&self) {
+        recipe("stop", &["--dir", self.place(), "--kill"]).expect("stop works");
+    }
+
+    /// Starts it again, with its ports and data.
+    pub(crate) fn restart(&mut self) {
+        recipe("start", &["--dir", self.place()]).expect("Mosquitto starts again");
+        self.read_facts();
+    }
+
+    /// Sends its process a signal: `STOP`, `CONT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let done = Command::new("kill").args([&format!("-{name}"), self.at("PID")]).status().expect("kill runs");
+        assert!(done.success());
+    }
+
+    fn place(&self) -> &str {
+        self.dir.to_str().expect("a path in UTF-8")
+    }
+
+    fn read_facts(&mut self) {
+        let text = std::fs::read_to_string(self.dir.join("env")).expect("start wrote its facts");
+        self.facts =
+            text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        let stopped = recipe("stop", &["--dir", self.place(), "--kill", "--purge"]);
+        assert!(stopped.is_ok() || std::thread::panicking(), "{stopped:?}");
+    }
+}
+
+/// Connects as the gateway does.
+pub(crate) async fn connect(integration: Integration) -> Result<Session, Fault> {
+    super::subjects::connect(integration).await
+}
+
+/// A paho client that runs beside us; ended when dropped.
+pub(crate) struct Peer {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Peer {
+    /// Starts `peer.py` and waits for its word that it is ready, if it is one that says so; `None` if there is no Python with paho.
+    pub(crate) fn start(arguments: &[&str]) -> Option<Self> {
+        let mut command = clients::script("mosquitto/peer.py", arguments)?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the script runs");
+        let lines = BufReader::new(child.stdout.take().expect("its output"));
+        let mut peer = Self { child, lines };
+        if ["take", "answer"].contains(&arguments[0]) {
+            assert_eq!(peer.line(), "ready");
+        }
+        Some(peer)
+    }
+
+    /// Its next line; empty when it has ended.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).expect("its output");
+        line.trim().to_owned()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a script of the recipe; its output, or the last line of what it complained about.
+fn recipe(script: &str, arguments: &[&str]) -> Result<String, String> {
+    let path = root().join("tests/servers/mosquitto").join(script);
+    // The broker inherits what a script inherits: never our own pipes, which would stay open as long as it runs.
+    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("recipe"));
+    let file = std::fs::File::create(&log).map_err(|e| e.to_string())?;
+    let errors = file.try_clone().map_err(|e| e.to_string())?;
+    let done = Command::new(path).args(arguments).stdin(Stdio::null()).stdout(file).stderr(errors).status().map_err(|e| e.to_string())?;
+    let said = std::fs::read_to_string(&log).map_err(|e| e.to_string())?;
+    std::fs::remove_file(&log).map_err(|e| e.to_string())?;
+    if done.success() { Ok(said) } else { Err(said.trim().lines().last().unwrap_or("no reason was given").to_owned()) }
+}

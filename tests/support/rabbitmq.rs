@@ -1,0 +1,142 @@
+//! A real RabbitMQ of our own by `tests/servers/rabbitmq`, with sessions and channels of it that nobody else uses.
+
+use super::server::Server;
+use super::subjects::connect;
+use super::{clients, unique};
+use mqdeck::adapters::session::Session;
+use mqdeck::config::profile::{Auth, Integration, Setting, Tls};
+use mqdeck::config::secret::Secret;
+use mqdeck::domain::address::Address;
+use mqdeck::domain::fault::Fault;
+use mqdeck::domain::message::Outgoing;
+use mqdeck::domain::operation::{Change, Done, Request};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// One node.
+pub(crate) struct Rabbit(Server);
+
+/// One RabbitMQ for all tests that do not stop it; `None` if there is none here (already reported).
+pub(crate) fn shared() -> Option<&'static Rabbit> {
+    static SHARED: OnceLock<Option<Rabbit>> = OnceLock::new();
+    SHARED.get_or_init(own).as_ref()
+}
+
+/// A RabbitMQ that the caller alone uses and may harm; `None` if none can be started here (already reported).
+pub(crate) fn own() -> Option<Rabbit> {
+    Server::own("rabbitmq", "RabbitMQ", &[]).map(Rabbit)
+}
+
+impl Rabbit {
+    /// An address or a file: `AMQP`, `AMQPS`, `MANAGEMENT`, `CA`, …
+    pub(crate) fn fact(&self, name: &str) -> &str {
+        self.0.fact(name)
+    }
+
+    /// An integration as a profile would have it: that user, with the management API.
+    pub(crate) fn integration(&self, user: &str) -> Integration {
+        let mut integration = Integration::new("rabbit", "rabbitmq", vec![self.fact("AMQP").to_owned()]);
+        integration.auth = password(user, user);
+        set(&mut integration, "management_url", self.fact("MANAGEMENT"));
+        integration
+    }
+
+    /// The same over TLS.
+    pub(crate) fn encrypted(&self, user: &str) -> Integration {
+        let mut integration = self.integration(user);
+        integration.endpoint.addresses = vec![self.fact("AMQPS").to_owned()];
+        integration.endpoint.tls = Some(Tls { ca_cert: Some(self.fact("CA").into()), ..Tls::default() });
+        set(&mut integration, "management_url", self.fact("MANAGEMENT_TLS"));
+        integration
+    }
+
+    /// A session of the administrator.
+    pub(crate) async fn session(&self) -> Session {
+        connect(self.integration("guest")).await.expect("RabbitMQ is there")
+    }
+
+    /// A command of another language's client.
+    pub(crate) fn other(&self, arguments: &[&str]) -> Option<Command> {
+        let url = format!("amqp://guest:guest@{}/%2F", self.fact("AMQP"));
+        let mut all = vec![url.as_str()];
+        all.extend(arguments);
+        clients::script("rabbitmq/other.py", &all)
+    }
+
+    pub(crate) fn kill(&self) {
+        self.0.stop(&["--kill"]);
+    }
+
+    /// Stops it in an orderly way.
+    pub(crate) fn halt(&self) {
+        self.0.stop(&[]);
+    }
+
+    pub(crate) fn freeze(&self) {
+        self.0.stop(&["--freeze"]);
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.0.stop(&["--thaw"]);
+    }
+
+    /// Starts it again with its ports and data; returns when it is ready.
+    pub(crate) fn restart(&mut self) {
+        self.0.restart();
+    }
+}
+
+pub(crate) fn password(user: &str, password: &str) -> Auth {
+    Auth::Basic { username: user.to_owned(), password: Secret::new(password.to_owned()) }
+}
+
+/// Writes a setting into an integration's `config`.
+pub(crate) fn set(integration: &mut Integration, name: &str, value: &str) {
+    integration.settings.insert(name.to_owned(), Setting { value: Secret::new(value.to_owned()), line: 1 });
+}
+
+/// A message with a body, and a routing key if there is one.
+pub(crate) fn letter(key: Option<&str>, body: &str) -> Outgoing {
+    Outgoing { key: key.map(|key| key.to_owned().into()), payload: Some(body.to_owned().into()), ..Outgoing::default() }
+}
+
+/// Plans an operation on an address.
+pub(crate) async fn plan(session: &Session, operation: &str, address: &str, arguments: &[(&str, &str)]) -> Result<Change, Fault> {
+    let manage = session.manage.as_ref().expect("RabbitMQ is managed");
+    let spec = manage.operations().iter().find(|spec| spec.id == operation).expect("the operation");
+    let address: Address = format!("rabbit/{address}").parse().expect("an address");
+    let arguments = arguments.iter().map(|(id, value)| ((*id).to_owned(), (*value).to_owned())).collect();
+    let request = Request { spec, address, arguments };
+    request.check()?;
+    manage.plan(request).await
+}
+
+/// Plans and carries out; every part has to be done.
+pub(crate) async fn done(session: &Session, operation: &str, address: &str, arguments: &[(&str, &str)]) -> Done {
+    let change = plan(session, operation, address, arguments).await.expect("a plan");
+    assert_eq!(change.refused, None);
+    let done = session.manage.as_ref().expect("RabbitMQ is managed").carry_out(&change).await.expect("carried out");
+    assert!(done.parts.iter().all(|(_, part)| part.is_ok()), "{done:?}");
+    done
+}
+
+/// A new queue of a type; its bare name.
+pub(crate) async fn queue(session: &Session, name: &str, kind: &str) -> String {
+    let name = unique(name);
+    done(session, "queue.declare", &format!("queue:{name}"), &[("type", kind)]).await;
+    name
+}
+
+/// Asks until it holds; panics when that takes longer than the limit.
+pub(crate) async fn until<T>(what: &str, limit: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            if let Some(found) = ask().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(limit, asking).await.unwrap_or_else(|_| panic!("{what} did not come to hold within {limit:?}"))
+}
