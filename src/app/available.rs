@@ -326,6 +326,8 @@ fn writable(model: &Model, address: &crate::domain::address::Address) -> Availab
 pub(super) fn caps(model: &Model, address: &crate::domain::address::Address) -> Option<Caps> {
     let integration = model.integration(&address.integration)?;
     // The list is in the order of names.
-    let at = integration.channels.binary_search_by(|channel| channel.name.cmp(&address.channel)).ok()?;
+    let find = |name: &str| integration.channels.binary_search_by(|channel| (*channel.name).cmp(name)).ok();
+    // A system of one kind lists bare names, whatever an address says.
+    let at = find(&address.within()).or_else(|| find(&address.channel))?;
     Some(integration.channels[at].can)
 }

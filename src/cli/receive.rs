@@ -117,7 +117,7 @@ impl Receive {
                     }
                     Some(Taken::Interrupted { fault, lost }) => {
                         tickets.retain(|ticket| !lost.contains(ticket));
-                        broken(&fault, lost.len(), tally);
+                        broken(fault, lost.len(), tally)?;
                     }
                     None => break,
                 }
@@ -148,7 +148,7 @@ impl Receive {
                 Some(Taken::Message(delivery)) => *delivery,
                 Some(Taken::Interrupted { fault, lost }) => {
                     unsettled.retain(|held| !lost.contains(&held.ticket));
-                    broken(&fault, lost.len(), tally);
+                    broken(fault, lost.len(), tally)?;
                     continue;
                 }
                 None => break,
@@ -245,13 +245,17 @@ async fn next(held: &mut Held, wait: Duration) -> Option<Taken> {
     }
 }
 
-/// Says that the connection broke, and what was lost with it.
-fn broken(fault: &Fault, lost: usize, tally: &mut Tally) {
-    output::note(&fault.to_string());
+/// Says that the connection broke, and what was lost with it. What does not pass by itself is the end.
+fn broken(fault: Fault, lost: usize, tally: &mut Tally) -> Result<(), Fault> {
     if lost > 0 {
         tally.failed += u32::try_from(lost).unwrap_or(u32::MAX);
         output::note(&format!("{lost} of those shown were lost with the connection: the system has given them back"));
     }
+    if !fault.kind.is_transient() {
+        return Err(fault);
+    }
+    output::note(&fault.to_string());
+    Ok(())
 }
 
 /// How often a message was given out, where it was before.

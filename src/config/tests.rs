@@ -448,6 +448,29 @@ proptest! {
 }
 
 #[test]
+fn a_fanout_names_connections_of_its_profile_and_a_prefix_is_a_beginning() {
+    let two = "integration \"a\" {\n  type = \"memory\"\n  topic_prefix = \"prod\"\n}\nintegration \"b\" {\n  type = \"memory\"\n}\n";
+    let fanout = |lines: &str| format!("{two}integration \"both\" {{\n  type = \"fanout\"\n{lines}\n}}\n");
+    let loaded = load(&fanout("  targets = [\"a\", \"b\"]"));
+    let [a, b, both] = &loaded.profile.integrations[..] else { panic!("three integrations") };
+    assert_eq!((a.topic_prefix.as_deref(), b.topic_prefix.as_deref()), (Some("prod"), None));
+    assert_eq!(both.targets.iter().map(|name| &**name).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(notes(&loaded), [""; 0]);
+    for (text, problem) in [
+        (fanout(""), "8:1 a fanout names its targets"),
+        (fanout("  targets = []"), "10:3 a fanout has at least one target"),
+        (fanout("  targets = [\"a\", \"c\"]"), "8:1 both: its target `c` is not in this profile"),
+        (fanout("  targets = [\"a\", \"both\"]"), "8:1 both: its target `both` is a fanout as well"),
+        (fanout("  targets = [\"a\", \"a\"]"), "10:19 the target `a` is named twice"),
+        (kafka("  endpoint {\n    address = \"one\"\n  }\n  targets = [\"a\"]"), "6:3 only an integration of type \"fanout\" has targets"),
+        (kafka("  endpoint {\n    address = \"one\"\n  }\n  topic_prefix = \"\""), "6:18 a prefix is not empty"),
+    ] {
+        let found = problems(&text);
+        assert!(found.len() == 1 && found[0].starts_with(problem), "{found:?}, not {problem}");
+    }
+}
+
+#[test]
 fn a_variable_that_the_profile_does_not_know_is_named_with_those_it_does() {
     let text = "variable \"cluster\" {\n  default = \"eu\"\n}\nintegration \"a\" {\n  type = \"kafka\"\n  endpoint {\n    address = \"${var.host}:9092\"\n  }\n}\n";
     let stranger =

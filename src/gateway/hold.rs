@@ -16,6 +16,8 @@ use tokio::task::JoinHandle;
 
 /// Deliveries that wait to be looked at; the system's own limit of unsettled messages bounds what stands behind them.
 const WAITING: usize = 64;
+/// How long is waited after something went wrong with the connection.
+const PAUSE: Duration = Duration::from_millis(500);
 /// How long giving back may take when the gateway is closed.
 const CLOSING: Duration = Duration::from_secs(5);
 
@@ -89,7 +91,17 @@ impl Gateway {
         })?;
         let ((asks, asked), (out, deliveries), (looked_at, gone)) = (mpsc::channel(16), mpsc::channel(WAITING), oneshot::channel());
         let task = tokio::spawn(
-            Task { address: address.clone(), holding, asked, out: Some(out), received: 0, limit, unsettled: BTreeSet::new() }.run(gone),
+            Task {
+                address: address.clone(),
+                holding,
+                asked,
+                out: Some(out),
+                received: 0,
+                limit,
+                unsettled: BTreeSet::new(),
+                pause: Duration::ZERO,
+            }
+            .run(gone),
         );
         let mut holds = self.holds();
         holds.working.retain(|_, working| !working.task.is_finished());
@@ -164,6 +176,8 @@ struct Task {
     received: u64,
     limit: u64,
     unsettled: BTreeSet<Ticket>,
+    /// How long is waited before the next message is asked for.
+    pause: Duration,
 }
 
 impl Task {
@@ -180,8 +194,11 @@ impl Task {
                     None => break None,
                 },
                 _ = &mut gone => break None,
-                next = next(&mut *self.holding, self.out.as_ref()) => {
-                    let ended = next.is_none();
+                next = next(&mut *self.holding, self.out.as_ref(), self.pause) => {
+                    // What does not pass by itself is the end; what does is not asked again at once.
+                    let lasting = matches!(&next, Some(Err(fault)) if !fault.kind.is_transient());
+                    self.pause = if matches!(&next, Some(Err(_))) { PAUSE } else { Duration::ZERO };
+                    let ended = next.is_none() || lasting;
                     if let Some(next) = next {
                         let taken = self.taken(next);
                         // There is room: that was waited for.
@@ -244,11 +261,12 @@ impl Task {
 }
 
 /// The next message, once there is room to hand it on; `None` when no more will come. Where nobody takes any, it waits for ever.
-async fn next(holding: &mut dyn Holding, out: Option<&mpsc::Sender<Taken>>) -> Option<Result<Delivery, Fault>> {
+async fn next(holding: &mut dyn Holding, out: Option<&mpsc::Sender<Taken>>, pause: Duration) -> Option<Result<Delivery, Fault>> {
     let Some(out) = out else { return std::future::pending().await };
     if out.reserve().await.is_err() {
         return std::future::pending().await;
     }
+    tokio::time::sleep(pause).await;
     holding.next().await
 }
 

@@ -96,9 +96,6 @@ impl Performer {
                 let looked = Looked { addresses, range, limit, filter };
                 self.on_gateway(task, move |gateway, lanes| history(gateway, lanes, task, looked));
             }
-            Effect::Follow { task, view, window } => {
-                self.on_gateway(task, move |gateway, lanes| follow::follow(gateway, lanes, task, view, window));
-            }
             Effect::Describe { task, address } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
                 let result = gateway.describe(&address).await.map(Box::new);
                 lanes.result(Event::Described { task, result }).await;
@@ -155,6 +152,9 @@ impl Performer {
     /// What concerns messages at hand.
     fn at_hand(&mut self, effect: Effect) {
         match effect {
+            Effect::Follow { task, view, window } => {
+                self.on_gateway(task, move |gateway, lanes| follow::follow(gateway, lanes, task, view, window));
+            }
             Effect::Hold { task, address, most } => {
                 self.on_gateway(task, move |gateway, lanes| received::hold(gateway, lanes, task, address, most));
             }

@@ -46,6 +46,8 @@ struct Progress {
     update: HistoryUpdate,
     /// Where nothing could be looked at, by the reason.
     unseen: BTreeMap<SafeText, Vec<SafeText>>,
+    /// What is to be known of channels that were searched, by what it is.
+    noted: BTreeMap<String, Vec<SafeText>>,
 }
 
 impl Progress {
@@ -114,25 +116,33 @@ async fn search(
                 update.scanned += report.counts.scanned;
                 update.matched += report.given;
                 update.bytes += report.counts.bytes;
-                update.notes.extend(notes.iter().map(|note| SafeText::from(format!("{address}: {note}"))));
                 update.faults.extend(faults);
+                for note in notes {
+                    progress.noted.entry(note).or_default().push(address.to_string().into());
+                }
                 lanes.live(Event::History { task, update: progress.take() }).await;
             }
         }
     }
-    let unseen = std::mem::take(&mut progress.unseen).into_iter().map(|(why, places)| named(&places, why.as_str()));
-    progress.update.notes.extend(unseen);
+    let unseen = std::mem::take(&mut progress.unseen).into_iter().map(|(why, places)| unseen(&places, why.as_str()));
+    let noted = std::mem::take(&mut progress.noted).into_iter().map(|(note, places)| named(&places, &note));
+    progress.update.notes.extend(unseen.chain(noted));
     progress.update.end = Some(Ok(()));
     lanes.live(Event::History { task, update: progress.take() }).await;
     Ok(watching)
 }
 
 /// `not looked at: a/b, a/c and 3 more: why`.
+fn unseen(places: &[SafeText], why: &str) -> SafeText {
+    format!("not looked at: {}", named(places, why)).into()
+}
+
+/// `a/b, a/c and 3 more: what is so`.
 fn named(places: &[SafeText], why: &str) -> SafeText {
     let names: Vec<&str> = places.iter().take(NAMED).map(SafeText::as_str).collect();
     let more = places.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("not looked at: {}{more}: {why}", names.join(", ")).into()
+    format!("{}{more}: {why}", names.join(", ")).into()
 }
 
 /// Tails what has no history, each integration by itself.
@@ -162,7 +172,7 @@ async fn watch(
                 watching.push(Box::pin(Running(tokio::spawn(tail))));
                 progress.update.notes.push(named(&names, "no history is kept there: only what comes from now on"));
             }
-            Err(fault) => progress.update.notes.push(named(&names, &fault.to_string())),
+            Err(fault) => progress.update.notes.push(unseen(&names, &fault.to_string())),
         }
     }
     watching

@@ -3,5 +3,6 @@
 #[cfg(feature = "kafka")]
 mod commands;
 mod mistakes;
+mod queues;
 #[cfg(feature = "kafka")]
 mod round_trip;
