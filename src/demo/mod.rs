@@ -62,6 +62,8 @@ impl Demo {
 
     /// As [`Demo::start`] with other random numbers: the same seed gives the same messages, save their times.
     pub async fn start_with(seed: u64) -> Result<Self, Fault> {
+        // First, so that they inherit nothing of the others.
+        let servers: Vec<Server> = SERVERS.iter().map(|(recipe, _)| Server::start(recipe)).collect();
         let ready = tokio::task::spawn_blocking(move || {
             let kafka = Embedded::start(topics::all())?;
             let feed = kafka.feed()?;
@@ -77,7 +79,6 @@ impl Demo {
         traffic.spawn(traffic::run(feed.clone(), fastrand::Rng::with_seed(seed ^ 1)));
         traffic.spawn(worker::run(member, feed, fastrand::Rng::with_seed(seed ^ 2), now()));
         applications::start(members, &mut traffic);
-        let servers: Vec<Server> = SERVERS.iter().map(|(recipe, _)| Server::start(recipe)).collect();
         for (number, (server, (_, users))) in (10..).zip(servers.iter().zip(SERVERS)) {
             if server.address().is_some() {
                 users(server.integration(), fastrand::Rng::with_seed(seed ^ number), &mut traffic);

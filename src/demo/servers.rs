@@ -6,13 +6,18 @@ use crate::config::profile::Integration;
 use crate::domain::fault::{Fault, Kind};
 use std::io;
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// Ends what it started, all of its process group, when its input ends.
-const GUARD: &str =
-    r#"dir=$1; shift; setsid "$@" </dev/null >"$dir/output" 2>&1 & cat >/dev/null; kill -9 -$! 2>/dev/null; wait; rm -rf "$dir""#;
+/// Ends what it started, all of its process group, when its input ends: also a server that has no group of its own yet.
+const GUARD: &str = r#"dir=$1; shift
+setsid "$@" </dev/null >"$dir/output" 2>&1 &
+cat >/dev/null
+until kill -9 -$! 2>/dev/null || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
+wait
+rm -rf "$dir""#;
 /// Where packages put servers that are not meant to be started by hand.
 const ELSEWHERE: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 const TRIES: u32 = 20;
@@ -39,6 +44,7 @@ pub(super) struct Server {
 
 struct Running {
     address: String,
+    folder: PathBuf,
     guard: Child,
 }
 
@@ -96,9 +102,11 @@ impl Running {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            // Ctrl-C is meant for the demo, and the guard has work to do then.
+            .process_group(0)
             .spawn()
             .inspect_err(|_| _ = std::fs::remove_dir_all(&folder))?;
-        Ok(Self { address: format!("127.0.0.1:{port}"), guard })
+        Ok(Self { address: format!("127.0.0.1:{port}"), folder, guard })
     }
 }
 
@@ -106,6 +114,8 @@ impl Drop for Running {
     fn drop(&mut self) {
         drop(self.guard.stdin.take());
         let _ = self.guard.wait();
+        // The guard has done it, unless somebody has killed it.
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -154,11 +164,7 @@ mod tests {
     #[test]
     fn a_server_ends_with_everything_that_it_started_and_its_data_goes() {
         let server = Server::start(&SLEEPER);
-        let folder = {
-            let guard = &server.state.as_ref().expect("it runs").guard;
-            let line = std::fs::read_to_string(format!("/proc/{}/cmdline", guard.id())).expect("it runs");
-            PathBuf::from(line.split('\0').nth(4).expect("its folder"))
-        };
+        let folder = server.state.as_ref().expect("it runs").folder.clone();
         let began = Instant::now();
         let pids = loop {
             let pids: Vec<u32> =
