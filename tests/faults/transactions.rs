@@ -188,6 +188,8 @@ async fn of_two_programs_under_one_name_the_older_one_ends_and_says_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn brokers_that_die_one_by_one_neither_lose_nor_double_what_is_processed() {
     const MESSAGES: i32 = 1_500;
+    /// The group's coordinator and the transaction's move, and an undecided transaction may have to time out (LONG).
+    const FAILOVER: Duration = Duration::from_secs(240);
     let Some(mut kafka) = kafka::own(&["--brokers", "3"]) else { return };
     let safe = [("min.insync.replicas", "2")];
     let input = topics::create(kafka.plain(), "cluster.in", 3, 3, &safe).await;
@@ -205,13 +207,13 @@ async fn brokers_that_die_one_by_one_neither_lose_nor_double_what_is_processed()
         output: output.clone(),
     };
     let program = Program::start(&order);
-    let (mut consumed, ..) = program.progress(LONG);
+    let (mut consumed, ..) = program.progress(FAILOVER);
     for node in [1, 2, 3] {
         kafka.kill(node);
         // With two of three it goes on.
-        program.consumes(consumed + 100, LONG);
+        program.consumes(consumed + 100, FAILOVER);
         kafka.restart();
-        (consumed, ..) = program.progress(LONG);
+        (consumed, ..) = program.progress(FAILOVER);
         assert!(consumed < MESSAGES as u64, "it was done before every broker had died: this proves nothing");
     }
     let Some(found) = all_of(kafka.plain(), &output, MESSAGES) else { return };
