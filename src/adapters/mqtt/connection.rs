@@ -225,10 +225,16 @@ impl<C: Client> Driver<C> {
                     }
                 }
             };
-            match happened {
-                Ok(Happened::Closed) => return faults::closed(true, peer),
-                Ok(happened) => self.take(happened),
+            let mut happened = match happened {
+                Ok(happened) => Some(happened),
                 Err(fault) => return fault,
+            };
+            while let Some(next) = happened {
+                if matches!(next, Happened::Closed) {
+                    return faults::closed(true, peer);
+                }
+                self.take(next);
+                happened = events.ready();
             }
         }
     }

@@ -99,6 +99,10 @@ impl Events for Running {
         }
     }
 
+    fn ready(&mut self) -> Option<Happened> {
+        self.events.state.events.pop_front().map(happened)
+    }
+
     fn left(&mut self) -> Vec<Packet> {
         let left = self.events.state.events.drain(..).map(happened);
         left.filter_map(|event| if let Happened::Message(packet) = event { Some(packet) } else { None }).collect()

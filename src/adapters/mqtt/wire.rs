@@ -176,6 +176,9 @@ pub(super) trait Events: Send + 'static {
     /// What happens next; not to be dropped before it is there. After a fault the connection is gone.
     async fn next(&mut self) -> Result<Happened, Fault>;
 
+    /// What has happened with that already, without waiting: a flood is not to pay for each message as for the first.
+    fn ready(&mut self) -> Option<Happened>;
+
     /// Messages that had come before the fault.
     fn left(&mut self) -> Vec<Packet>;
 }
