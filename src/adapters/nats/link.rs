@@ -20,8 +20,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// How often the client asks a silent server whether it is there; it gives up at the third time without an answer.
 pub(super) const PULSE: Duration = Duration::from_secs(2);
-/// Messages of one subscription that are taken at once.
-const CHUNK: usize = 1_024;
+/// Messages of one subscription that are taken at once: room for them is made each time, and a task pauses after 128 anyway.
+const CHUNK: usize = 128;
 /// How long nothing came when what was dropped is counted exactly.
 const QUIET: Duration = Duration::from_millis(50);
 

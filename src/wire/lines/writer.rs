@@ -41,7 +41,7 @@ pub fn write(address: &Address, message: &Message, prefer: &[Format]) -> String 
         }
         Some(payload) => {
             let format = choose(payload, &message.headers, prefer).0;
-            let shown = show(format, payload);
+            let shown = show_chosen(format, payload);
             line.field("value", &shown.value);
             line.field("encoding", shown.encoding);
             line.text("wire", format.id());
@@ -65,24 +65,33 @@ pub(super) struct Shown<'a> {
     pub(super) exact: bool,
 }
 
-/// A payload in the fields `value` and `encoding`.
+/// A payload in the fields `value` and `encoding`, as whatever somebody says that it is.
 pub(super) fn show(format: Format, payload: &[u8]) -> Shown<'_> {
-    let as_base64 = || Shown { value: quoted(&STANDARD.encode(payload)).into(), encoding: BASE64, exact: true };
+    if format == Format::Json && !json::is_valid(payload) {
+        return base64(payload);
+    }
+    show_chosen(format, payload)
+}
+
+fn base64(payload: &[u8]) -> Shown<'_> {
+    Shown { value: quoted(&STANDARD.encode(payload)).into(), encoding: BASE64, exact: true }
+}
+
+/// The same for a format that was found to fit.
+fn show_chosen(format: Format, payload: &[u8]) -> Shown<'_> {
     match (format, std::str::from_utf8(payload)) {
         // The line takes the text as it is, and gives it back as it was.
-        (Format::Json, Ok(text)) if stands_in_a_line(text) && json::check(text).is_ok() => {
-            Shown { value: text.into(), encoding: JSON, exact: true }
-        }
+        (Format::Json, Ok(text)) if stands_in_a_line(text) => Shown { value: text.into(), encoding: JSON, exact: true },
         (Format::Json, Ok(text)) => match json::minify(text) {
             Ok(small) => Shown { value: small.into(), encoding: JSON, exact: false },
-            Err(_) => as_base64(),
+            Err(_) => base64(payload),
         },
         (Format::Text, Ok(text)) => Shown { value: quoted(text).into(), encoding: TEXT, exact: true },
         (Format::MessagePack | Format::Confluent, _) => match read_as(format, payload) {
             Ok(found) if found.understood => Shown { value: json::compact(&found.value).into(), encoding: JSON, exact: false },
-            _ => as_base64(),
+            _ => base64(payload),
         },
-        _ => as_base64(),
+        _ => base64(payload),
     }
 }
 
