@@ -19,6 +19,8 @@ const PROBE: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is looked what a program has written.
 const LOOK: Duration = Duration::from_millis(2);
+/// A program that does nothing for so long has started.
+const STARTED: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reader {
@@ -167,15 +169,23 @@ fn watched(row: &Row, address: &str, reader: Reader, messages: u64, home: &Home)
     };
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the reader runs");
     let pid = child.id();
-    let at_first = written(pid);
-    probe(row, address, || written(pid) > at_first);
-    let base = quiet(pid, QUIET).0;
+    // It says much when it loses much, and must not wait for us.
+    let mut errors = child.stderr.take().expect("its errors");
+    let said = std::thread::spawn(move || {
+        let mut said = String::new();
+        errors.read_to_string(&mut said).map(|_| said)
+    });
+    quiet(pid, STARTED);
+    let mut before = written(pid);
+    probe(row, address, || grew(pid, &mut before));
+    quiet(pid, QUIET);
+    let base = written(pid);
     let before = Usage::of(pid).cpu;
     let (mut flood, _said, began) = begin(row, address, messages);
     let mut last = None;
     loop {
         let ended = flood.try_wait().expect("the flood").is_some();
-        last = quiet(pid, SILENCE).1.or(last);
+        last = quiet(pid, SILENCE).or(last);
         if ended {
             break;
         }
@@ -185,9 +195,8 @@ fn watched(row: &Row, address: &str, reader: Reader, messages: u64, home: &Home)
     std::thread::sleep(Duration::from_millis(300));
     let bytes = written(pid) - base;
     kill(&child, Signal::KILL);
-    let mut said = String::new();
-    child.stderr.take().expect("its errors").read_to_string(&mut said).expect("text");
     child.wait().expect("the reader ends");
+    let said = said.join().expect("no panic").expect("text");
     let (came, lost, unknown) = match &row.tool {
         Some(tool) if reader == Reader::Raw => (bytes / (flood::PAYLOAD.len() + tool.around) as u64, 0, false),
         _ => notes(&said),
@@ -207,17 +216,22 @@ fn notes(said: &str) -> (u64, u64, bool) {
     (came.saturating_sub(1), lost, said.contains("an unknown number of messages lost"))
 }
 
-/// Waits until a process has written nothing for a while; what it had written, and when that changed last.
-fn quiet(pid: u32, time: Duration) -> (u64, Option<Duration>) {
-    let (mut bytes, mut last, mut changed) = (written(pid), None, Instant::now());
+/// Waits until a process has written no message for a while; when it wrote the last.
+fn quiet(pid: u32, time: Duration) -> Option<Duration> {
+    let (mut before, mut last, mut changed) = (written(pid), None, Instant::now());
     while changed.elapsed() < time {
         std::thread::sleep(LOOK);
-        let now = written(pid);
-        if now != bytes {
-            (bytes, last, changed) = (now, Some(moment()), Instant::now());
+        if grew(pid, &mut before) {
+            (last, changed) = (Some(moment()), Instant::now());
         }
     }
-    (bytes, last)
+    last
+}
+
+/// Whether a process has written a message since it was looked last: less is a program waking its own threads.
+fn grew(pid: u32, before: &mut u64) -> bool {
+    let now = written(pid);
+    now >= std::mem::replace(before, now) + flood::PAYLOAD.len() as u64
 }
 
 /// Bytes that a process has written so far (proc(5), `wchar`), also when it has just ended.
