@@ -39,6 +39,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
     title: "NATS",
     schemes: &[("nats", 4222), ("tls", 4222)],
     kinds: names::KINDS,
+    operations: operations::ALL,
     connect: |integration, log| Box::pin(connect(integration, log)),
 };
 

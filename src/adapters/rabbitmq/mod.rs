@@ -41,6 +41,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
     title: "RabbitMQ",
     schemes: &[("amqp", 5672), ("amqps", 5671)],
     kinds: &["queue", "exchange", "stream"],
+    operations: manage::specs::ALL,
     connect: |integration, log| Box::pin(connect(integration, log)),
 };
 
