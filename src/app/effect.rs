@@ -73,6 +73,8 @@ pub enum Effect {
     /// Answer: `Decoded`.
     Decode {
         id: u64,
+        /// Its profile may say what the payload is.
+        integration: Arc<str>,
         message: Message,
     },
     /// Get one message with all its bytes. Answer: `Fetched`.

@@ -2,6 +2,7 @@
 
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
+use crate::domain::format::Format;
 use crate::domain::message::Message;
 use crate::domain::text::{SafeText, escape_json};
 use crate::domain::view::Preview;
@@ -70,10 +71,15 @@ impl Messages {
         }
     }
 
+    /// What the profile says that the payloads of a channel are.
+    pub(super) fn prefer(&self, integration: &str, channel: &str) -> &[Format] {
+        self.ingest.get(integration).map_or(&[], |ingest| ingest.prefer(channel))
+    }
+
     /// The line of a message; `None` if its integration was not named.
     pub(super) fn text(&self, integration: &Arc<str>, message: &Message) -> Option<String> {
         if self.json {
-            return Some(lines::write(&Address::new(integration, &message.channel), message, &[]));
+            return Some(lines::write(&Address::new(integration, &message.channel), message, self.prefer(integration, &message.channel)));
         }
         let view = self.ingest.get(integration)?.view(message);
         let time = message.timestamp.map_or_else(|| "–".to_owned(), |t| t.clock(&self.zone));

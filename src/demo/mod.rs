@@ -105,7 +105,7 @@ impl Demo {
         let lookup = Setting { value: Secret::new("search".to_owned()), line: 0 };
         integration.settings.insert("mqdeck.time_lookup".to_owned(), lookup);
         integration.channels = topics::TENANT_PATTERNS
-            .map(|pattern| ChannelPattern { pattern: pattern.to_owned(), tenant: Some(TenantExtraction::TopicSuffix) })
+            .map(|pattern| ChannelPattern { pattern: pattern.to_owned(), tenant: Some(TenantExtraction::TopicSuffix), prefer: Vec::new() })
             .to_vec();
         integration.groups = groups().map(Into::into).collect();
         integration.health.interval = Duration::from_secs(2);

@@ -155,7 +155,7 @@ impl Window {
         let size = message.size();
         self.counts.seen += 1;
         self.counts.bytes += size as u64;
-        match self.filter.test(&message) {
+        match self.filter.test(&message, ingest.prefer(&message.channel)) {
             Verdict::Passes => self.matched += 1,
             Verdict::Fails => return,
             Verdict::Undecodable | Verdict::Failed => {

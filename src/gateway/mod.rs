@@ -25,6 +25,7 @@ use crate::config::profile::{Integration, Profile};
 use crate::domain::address::Address;
 use crate::domain::channel::{Channel, Description};
 use crate::domain::fault::{Fault, Kind};
+use crate::domain::format::Format;
 use crate::domain::health::Link;
 use crate::domain::operation::Risk;
 use crate::domain::safety::{Gate, Safety};
@@ -106,6 +107,11 @@ impl Gateway {
     /// Notify it when an integration's connection was seen to fail: its supervisor looks at once.
     fn doubt(&self, integration: &str) -> Result<Arc<Notify>, Fault> {
         self.supervised(integration).map(|s| s.doubt.clone())
+    }
+
+    /// What the profile says that the payloads of a channel are.
+    pub fn prefer(&self, address: &Address) -> &[Format] {
+        self.supervised(&address.integration).map_or(&[], |supervised| supervised.integration.prefer(&address.within()))
     }
 
     /// Makes views of an integration's messages.

@@ -11,6 +11,7 @@ use crate::config::profile::Profile;
 use crate::demo::Demo;
 use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
+use crate::domain::format::Format;
 use crate::domain::health::Link;
 use crate::domain::message::Message;
 use crate::domain::operation::Plan;
@@ -100,7 +101,7 @@ impl Performer {
                 let result = gateway.describe(&address).await.map(Box::new);
                 lanes.result(Event::Described { task, result }).await;
             }),
-            Effect::Decode { id, message } => self.decode(id, message),
+            Effect::Decode { id, integration, message } => self.decode(id, &integration, message),
             Effect::Fetch { task, address, position } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
                 let result = fetch(&gateway, &address, position).await.map(Box::new);
                 lanes.result(Event::Fetched { task, result }).await;
@@ -293,11 +294,12 @@ impl Performer {
         self.wire = Some(tokio::spawn(follow_wire(gateway, self.lanes.clone(), integration, since)));
     }
 
-    fn decode(&self, id: u64, message: Message) {
+    fn decode(&self, id: u64, integration: &str, message: Message) {
         let lanes = self.lanes.clone();
+        let prefer = self.gateway.as_ref().map_or(&[][..], |gateway| gateway.prefer(&Address::new(integration, &message.channel))).to_vec();
         tokio::spawn(async move {
             // Decoding a large payload takes a while: not on a thread that drives connections.
-            let decoded = tokio::task::spawn_blocking(move || decoded(&message)).await;
+            let decoded = tokio::task::spawn_blocking(move || decoded(&message, &prefer)).await;
             let result = decoded.map_err(|e| Fault::new(Kind::Protocol, "decode", "", e.to_string()));
             lanes.result(Event::Decoded { id, result }).await;
         });
@@ -319,8 +321,8 @@ fn targets_said(outcome: &Outcome) -> Option<SafeText> {
 }
 
 /// What a message says, with what looks like a credential hidden: screens are seen by others, and recorded.
-fn decoded(message: &Message) -> Decoded {
-    let decoded = detect::decode(message.payload.as_deref(), &message.headers, &[]);
+fn decoded(message: &Message, prefer: &[Format]) -> Decoded {
+    let decoded = detect::decode(message.payload.as_deref(), &message.headers, prefer);
     Decoded { value: decoded.value.as_ref().map(redact::value), ..decoded }
 }
 

@@ -19,6 +19,7 @@ mod mqtt_settle;
 mod nats;
 #[cfg(feature = "nats")]
 mod nats_core;
+mod prefer;
 mod publish;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
