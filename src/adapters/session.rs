@@ -1,7 +1,7 @@
 //! `Session`: a connected integration as a record of optional handles. What a system cannot do is not there.
 
 use crate::domain::channel::{Channel, Description};
-use crate::domain::delivery::{Delivery, Settlement, Ticket, Verb};
+use crate::domain::delivery::{Delivery, Settlement, Ticket, Verb, Way};
 use crate::domain::fault::Fault;
 use crate::domain::group::{GroupDescription, Listing, Mark, Stamped, Standing};
 use crate::domain::message::{Message, Outgoing, RawMessage};
@@ -446,6 +446,12 @@ pub trait Hold: Send + Sync {
 
     /// How long the system waits for a decision before it gives a message to somebody else; `None` if it waits for ever or does not say.
     async fn patience(&self, channel: &str) -> Result<Option<Duration>, Fault>;
+
+    /// In which ways messages of a channel are received, where its system gives them to somebody by name. Empty: as they are, the channel
+    /// names all that is needed. That there is none to receive in is an error, which says how one is made.
+    async fn ways(&self, _channel: &str) -> Result<Vec<Way>, Fault> {
+        Ok(Vec::new())
+    }
 
     /// Starts to receive, `most` unsettled messages at a time. Ends when dropped: what is not settled goes back as the system gives it back.
     async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault>;

@@ -159,7 +159,7 @@ pub(super) fn receive(model: &Model) -> Available {
     if !caps(model, &address).is_some_and(|can| can.hold) {
         return Err(Reason::Absent);
     }
-    let again = model.received.is_holding() && model.received.address.as_ref() == Some(&address);
+    let again = model.received.is_holding() && model.received.of.as_ref() == Some(&address);
     may_change(model, RECEIVE.risk)?;
     only_if(again || !model.received.is_holding(), "messages of another queue are held: decide on them first")
 }

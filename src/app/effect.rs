@@ -88,6 +88,11 @@ pub enum Effect {
         task: TaskId,
         plan: Plan,
     },
+    /// Find the ways in which messages of a channel are received. Answer: `Ways`.
+    Ways {
+        task: TaskId,
+        address: Address,
+    },
     /// Take messages of a queue and hold them, so many, until `StopTask`. Answers: `HoldStarted`, then `Arrived`.
     Hold {
         task: TaskId,

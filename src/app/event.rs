@@ -3,7 +3,7 @@
 use super::effect::{EditPurpose, TaskId};
 use crate::domain::address::Address;
 use crate::domain::channel::{Channel, Description};
-use crate::domain::delivery::{HoldId, Ticket, Verb};
+use crate::domain::delivery::{HoldId, Ticket, Verb, Way};
 use crate::domain::envelope::Id;
 use crate::domain::fault::Fault;
 use crate::domain::health::Link;
@@ -111,6 +111,11 @@ pub enum Event {
     Published {
         task: TaskId,
         result: Result<Receipt, Fault>,
+    },
+    /// The ways in which messages of a channel are received; none where it names all that is needed.
+    Ways {
+        task: TaskId,
+        result: Result<Vec<Way>, Fault>,
     },
     /// The receiving of `Hold` has begun, or why it could not.
     HoldStarted {

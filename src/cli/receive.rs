@@ -20,11 +20,14 @@ const AT_ONCE: u32 = 100;
 #[derive(Debug, Args)]
 #[command(after_help = "Without a decision they are shown and go back; in a terminal it is asked what is to become of them.")]
 pub struct Receive {
-    /// Queue to receive from: `rabbit/tasks`.
+    /// Queue to receive from: `rabbit/tasks`; a stream is received from as one of its groups.
     address: Address,
     /// Arguments of the decision, by the system's own fields: `reason=broken`, `delay=30`.
     #[arg(value_name = "FIELD=VALUE")]
     fields: Vec<String>,
+    /// As one of the channel's groups: a Redis stream's group, a JetStream consumer.
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
     /// This many messages at most.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
@@ -54,9 +57,12 @@ struct Tally {
 }
 
 impl Receive {
-    pub(super) async fn run(&self, connection: &Connection) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(mut self, connection: &Connection) -> anyhow::Result<ExitCode> {
         let wait = duration("receive", &self.wait)?;
         let gateway = connection.open()?;
+        if let Some(group) = &self.group {
+            self.address = gateway.way(&self.address, group).await?;
+        }
         let decision = self.decision()?;
         if let Some(settlement) = &decision {
             // A mistake is found before anything is taken.

@@ -2,6 +2,8 @@
 
 use super::message::Message;
 use super::operation::Field;
+use super::text::SafeText;
+use std::sync::Arc;
 
 /// A message given to us, not settled yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +27,17 @@ pub struct Ticket {
 /// Names one receiving of a gateway: what is held by it is settled through it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HoldId(pub u64);
+
+/// One way to receive from a channel whose messages are given to somebody by name: a group of a stream, a consumer of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// The group's or consumer's own name; show it through [`SafeText`].
+    pub name: Arc<str>,
+    /// The channel to receive from in this way: `stream:jobs/workers`.
+    pub channel: Arc<str>,
+    /// How it stands, in a few words: `12 behind, 3 pending`.
+    pub about: SafeText,
+}
 
 /// One thing that can be done with a held message, by the system's own word.
 #[derive(Debug, PartialEq, Eq)]

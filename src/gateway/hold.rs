@@ -4,9 +4,10 @@
 use super::{Gateway, cannot};
 use crate::adapters::session::{Cost, Holding};
 use crate::domain::address::Address;
-use crate::domain::delivery::{Delivery, HoldId, Settlement, Ticket, Verb};
+use crate::domain::delivery::{Delivery, HoldId, Settlement, Ticket, Verb, Way};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::operation::{Done, RECEIVE};
+use crate::domain::suggest;
 use crate::domain::text::SafeText;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{MutexGuard, PoisonError};
@@ -75,6 +76,29 @@ impl Gateway {
         let channel = self.named(address)?;
         let hold = self.whole_session(&address.integration).await?.hold;
         Ok(hold.ok_or_else(|| self.no_hold(address))?.verbs(&channel))
+    }
+
+    /// In which ways messages of a channel are received, where that has to be said; empty where the channel names all that is needed.
+    pub async fn ways(&self, address: &Address) -> Result<Vec<Way>, Fault> {
+        let channel = self.named(address)?;
+        let hold = self.whole_session(&address.integration).await?.hold;
+        hold.ok_or_else(|| self.no_hold(address))?.ways(&channel).await
+    }
+
+    /// The address that receives from a channel as one of its groups.
+    pub async fn way(&self, address: &Address, group: &str) -> Result<Address, Fault> {
+        let ways = self.ways(address).await?;
+        if let Some(way) = ways.iter().find(|way| *way.name == *group) {
+            return Ok(Address::new(&address.integration, &way.channel));
+        }
+        let fault = |cause: &str| Fault::new(Kind::Usage, "find group", format!("{address} {group}"), cause);
+        if ways.is_empty() {
+            return Err(fault("messages are received from this channel without a group").next("leave --group out"));
+        }
+        let names: Vec<&str> = ways.iter().map(|way| &*way.name).collect();
+        let near = suggest::hint(group, names.iter().copied());
+        let next = if near.is_empty() { format!("it has: {}", names.join(", ")) } else { near };
+        Err(fault("the channel has no such group").next(next))
     }
 
     /// Starts to receive, `most` unsettled messages at a time and `limit` in all. Settled by [`Plan::Settle`](crate::domain::operation::Plan), ended by

@@ -7,7 +7,7 @@ use crate::adapters::session::{
 };
 use crate::domain::address::split_kind;
 use crate::domain::channel::{Channel, Description};
-use crate::domain::delivery::{Delivery, Settlement, Ticket, Verb};
+use crate::domain::delivery::{Delivery, Settlement, Ticket, Verb, Way};
 use crate::domain::fault::Fault;
 use crate::domain::group::{GroupDescription, Listing, Mark, Stamped, Standing};
 use crate::domain::message::{Message, Outgoing, RawMessage};
@@ -301,6 +301,11 @@ impl Hold for Under<dyn Hold> {
 
     async fn patience(&self, channel: &str) -> Result<Option<Duration>, Fault> {
         self.inner.patience(&self.prefix.full(channel)).await
+    }
+
+    async fn ways(&self, channel: &str) -> Result<Vec<Way>, Fault> {
+        let ways = self.inner.ways(&self.prefix.full(channel)).await?;
+        Ok(ways.into_iter().map(|way| Way { channel: self.prefix.shown(&way.channel), ..way }).collect())
     }
 
     async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {

@@ -156,6 +156,10 @@ impl Performer {
             Effect::Follow { task, view, window } => {
                 self.on_gateway(task, move |gateway, lanes| follow::follow(gateway, lanes, task, view, window));
             }
+            Effect::Ways { task, address } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
+                let result = gateway.ways(&address).await;
+                lanes.result(Event::Ways { task, result }).await;
+            }),
             Effect::Hold { task, address, most } => {
                 self.on_gateway(task, move |gateway, lanes| received::hold(gateway, lanes, task, address, most));
             }

@@ -146,6 +146,7 @@ impl Stage {
                 | Effect::Plan { task, .. }
                 | Effect::Execute { task, .. }
                 | Effect::ExportChannel { task, .. }
+                | Effect::Ways { task, .. }
                 | Effect::Hold { task, .. }
                 | Effect::Peek { task, .. }
                 | Effect::Call { task, .. }

@@ -33,3 +33,5 @@ mod random_topics;
 pub(crate) mod redis;
 mod tail;
 mod transact;
+#[cfg(all(feature = "nats", feature = "redis"))]
+mod ways;

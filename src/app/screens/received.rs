@@ -71,6 +71,8 @@ pub struct Received {
     pub kind: Kind,
     /// Whose messages; `None`: nothing was asked for yet.
     pub address: Option<Address>,
+    /// The channel that this was begun with: `address` may be one of its groups.
+    pub of: Option<Address>,
     pub phase: Phase,
     pub task: Option<TaskId>,
     pub started: Timestamp,
@@ -190,9 +192,10 @@ impl Received {
     }
 }
 
-/// Takes messages of a queue and holds them.
-pub(in crate::app) fn hold(model: &mut Model, address: Address, most: u32) {
+/// Takes messages of a queue and holds them. What was begun with may be the channel that the queue belongs to.
+pub(in crate::app) fn hold(model: &mut Model, address: Address, of: Address, most: u32) {
     let task = begin(model, Kind::Held, address.clone(), most);
+    model.received.of = Some(of);
     model.jobs.push(Job::new(task, format!("hold messages of {address}").into(), model.now));
     model.effect(Effect::Hold { task, address, most });
 }
