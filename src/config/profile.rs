@@ -49,6 +49,8 @@ pub struct Integration {
     pub timeout: Duration,
     /// Why it is not there, where that is known before: it is listed, and not connected.
     pub absent: Option<Fault>,
+    /// How long after it was opened its server may still be starting: until then it is connecting, and not down.
+    pub warm_up: Duration,
 }
 
 /// Where a system is.
@@ -252,6 +254,7 @@ impl Integration {
             breaker: Breaker::default(),
             timeout: Duration::from_secs(10),
             absent: None,
+            warm_up: Duration::ZERO,
         }
     }
 

@@ -1,5 +1,7 @@
 //! The program in a real terminal, as a person sees it.
 
+#[cfg(all(feature = "kafka", feature = "nats", feature = "rabbitmq", feature = "redis"))]
+mod demo;
 #[cfg(feature = "kafka")]
 mod ladder;
 mod live;

@@ -18,6 +18,7 @@ mod names;
 mod operations;
 mod publish;
 mod queue;
+pub mod responder;
 mod seen;
 mod services;
 mod stored;
