@@ -240,7 +240,10 @@ impl Performer {
             .map(|(name, _)| groups::follow(gateway.clone(), self.lanes.clone(), name.clone(), self.groups.subscribe()));
         self.links.extend(watches.map(tokio::spawn));
         self.gateway = Some(gateway);
-        self.demo = demo;
+        if let Some(old) = std::mem::replace(&mut self.demo, demo) {
+            // Its servers are waited for: not here, where keys are.
+            tokio::task::spawn_blocking(move || drop(old));
+        }
     }
 
     fn end_tasks(&mut self) {
