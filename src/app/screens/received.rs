@@ -268,7 +268,9 @@ pub(in crate::app) fn arrived(model: &mut Model, task: TaskId, arrived: Arrived)
         model.go(Screen::Received);
     }
     let received = &mut model.received;
-    received.phase = Phase::Running;
+    if received.phase != Phase::Ended {
+        received.phase = Phase::Running;
+    }
     if !arrived.deliveries.is_empty() {
         received.interrupted = None;
     }
