@@ -101,8 +101,8 @@ pub enum TailEvent {
     Interrupted(Fault),
     /// Reading goes on; `lost` messages could not be read, being deleted or damaged (0 if none, `None` if unknown).
     Resumed { lost: Option<u64> },
-    /// Reading went on all the time, and so many messages are missing from it.
-    Skipped { count: u64, side: Side },
+    /// Reading went on all the time, and so many messages are missing from it (`None`: at least one).
+    Skipped { count: Option<u64>, side: Side },
     /// Nothing is wrong with the reading, but something in the system holds back what is written already: what, and what ends it.
     /// `None` when nothing is held back any more.
     Waits(Option<SafeText>),

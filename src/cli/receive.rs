@@ -161,7 +161,8 @@ impl Receive {
             let (effect, rest) = match words.as_slice() {
                 [] => continue,
                 ["leave" | "q" | "quit", ..] => {
-                    let question = |_: &Held, unsettled: &[Unsettled]| format!("{} back to {}. Leave? [y/N] ", go(unsettled.len()), self.address);
+                    let question =
+                        |_: &Held, unsettled: &[Unsettled]| format!("{} back to {}. Leave? [y/N] ", go(unsettled.len()), self.address);
                     match shown.line(held, tally, question).await?.as_deref().map(str::trim) {
                         Some("y" | "Y" | "yes") | None => break,
                         Some(_) => continue,

@@ -59,9 +59,13 @@ pub enum Side {
 }
 
 impl Side {
-    /// What is said of so many.
-    pub fn skipped(self, count: u64) -> String {
-        let messages = if count == 1 { "1 message".to_owned() } else { format!("{} messages", figure::grouped(count)) };
+    /// What is said of so many; `None` where it is not known how many there were.
+    pub fn skipped(self, count: Option<u64>) -> String {
+        let messages = match count {
+            None => "messages".to_owned(),
+            Some(1) => "1 message".to_owned(),
+            Some(count) => format!("{} messages", figure::grouped(count)),
+        };
         match self {
             Self::Ours => format!("{messages} skipped: more comes than is taken here"),
             Self::Theirs => format!("the system dropped {messages} for readers that were too slow, this one or others"),

@@ -47,8 +47,8 @@ pub enum Note {
     Interrupted { integration: Arc<str>, fault: Fault },
     /// Reading goes on; this many messages were gone before they could be read (`None`: unknown).
     Resumed { integration: Arc<str>, lost: Option<u64> },
-    /// Messages are missing.
-    Skipped { integration: Arc<str>, count: u64, side: Side },
+    /// So many messages are missing (`None`: at least one).
+    Skipped { integration: Arc<str>, count: Option<u64>, side: Side },
     /// What is written already is held back: why; `None` when that is over.
     Waits { integration: Arc<str>, why: Option<SafeText> },
 }

@@ -178,7 +178,7 @@ pub(super) const SCENES: &[Scene] = &[
     ("traffic-skipped", |s| {
         s.loaded().live(views(12));
         let task = s.task();
-        let notes = vec![TailNote::Skipped { integration: "events".into(), count: 34_696, side: Side::Theirs }];
+        let notes = vec![TailNote::Skipped { integration: "events".into(), count: Some(34_696), side: Side::Theirs }];
         let counts = Counts { seen: 165_304, bytes: 0 };
         s.event(Event::Tail { task, update: TailUpdate { notes, counts, matched: 12, ..TailUpdate::default() } });
     }),

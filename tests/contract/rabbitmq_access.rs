@@ -76,7 +76,11 @@ fn a_command_takes_an_address_of_another_vhost() {
     let url = format!("amqp://guest:guest@{}?management_url={}", rabbit.fact("AMQP"), rabbit.fact("MANAGEMENT"));
     let done = home.mqdeck(&["--url", &url, "channels", "rabbitmq@tenant-a", "--internal"]).output().expect("the program runs");
     let said = String::from_utf8_lossy(&done.stdout);
-    assert!(done.status.success() && said.contains("rabbitmq@tenant-a/exchange:amq.topic"), "{said}{}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success() && said.contains("rabbitmq@tenant-a/exchange:amq.topic"),
+        "{said}{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
 }
 
 #[tokio::test]
@@ -109,7 +113,8 @@ async fn a_token_lets_in_as_far_as_its_scopes_reach() {
     done(&session, "queue.delete", &format!("queue:{name}"), &[]).await;
 
     let reader = connect(with(rabbit.token(600, &["read:*/*"]))).await.expect("a good token");
-    let fault = reader.publish.as_ref().expect("publish").publish("exchange:amq.topic", letter(Some("k"), "x")).await.expect_err("no write");
+    let fault =
+        reader.publish.as_ref().expect("publish").publish("exchange:amq.topic", letter(Some("k"), "x")).await.expect_err("no write");
     assert_eq!(fault.kind, Kind::Forbidden, "{fault}");
     let old = rabbit.token(-60, EVERYTHING);
     let fault = connect(with(old.clone())).await.err().expect("it has ended");

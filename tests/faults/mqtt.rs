@@ -74,7 +74,7 @@ async fn link_becomes(gateway: &Gateway, word: &str, limit: Duration) -> Link {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_killed_is_told_at_once_and_everything_goes_on_when_it_is_back() {
-    let Some(mut broker) = own() else { return };
+    let Some(mut broker) = own(&[]) else { return };
     let integration = broker.integration("PLAIN", &[]);
     let profile = Profile { name: "test".into(), path: None, safety: Safety::default(), integrations: vec![integration] };
     let gateway = Gateway::open(profile, false);
@@ -101,7 +101,10 @@ async fn a_broker_that_is_killed_is_told_at_once_and_everything_goes_on_when_it_
     assert!(fault.cause.as_str().contains("1 were not acknowledged"), "{fault}");
     assert!(held.is_lost(delivery.ticket.expect("a ticket")));
     let fault = timeout(TOLD, full.broken()).await.expect("in time");
-    assert!(fault.kind.is_transient() && full.is_lost(only.ticket.expect("a ticket")), "whoever waits for nothing more is told too: {fault}");
+    assert!(
+        fault.kind.is_transient() && full.is_lost(only.ticket.expect("a ticket")),
+        "whoever waits for nothing more is told too: {fault}"
+    );
     let ack = Settlement { effect: Effect::Ack, arguments: Vec::new() };
     let lost = held.settle(delivery.ticket.expect("a ticket"), &ack).await.expect_err("its ticket is lost");
     assert_eq!(lost.kind, Kind::Lost, "{lost}");
@@ -138,7 +141,7 @@ async fn a_broker_that_is_killed_is_told_at_once_and_everything_goes_on_when_it_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_frozen_leaves_the_outcome_unknown() {
-    let Some(broker) = own() else { return };
+    let Some(broker) = own(&[]) else { return };
     let mut integration = broker.integration("PLAIN", &[]);
     integration.timeout = Duration::from_secs(1);
     let session = connect(integration).await.expect("Mosquitto is there");

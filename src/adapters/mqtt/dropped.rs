@@ -8,13 +8,21 @@ use tokio::sync::{Mutex, watch};
 
 const OP: &str = "count what is dropped by";
 /// Mosquitto's count of messages dropped because too many waited for their readers, whoever they were (mosquitto(8), broker status). It
-/// is published anew every `sys_interval`, 10 s unless set.
+/// is published every `sys_interval` (10 s unless set) if it has grown, and retained for a minute.
 const TOPIC: &str = "$SYS/broker/publish/messages/dropped";
 
 /// The broker's count, listened to by a connection of its own: what is said on one that is too slow can be dropped as well.
 pub(super) struct Count {
-    value: watch::Receiver<Option<u64>>,
+    value: watch::Receiver<Option<Said>>,
     connection: Connection,
+}
+
+/// What the count was when the broker said so.
+#[derive(Clone, Copy)]
+struct Said {
+    count: u64,
+    /// Before we listened.
+    retained: bool,
 }
 
 /// The count that several tails share, for as long as one of them lives.
@@ -42,11 +50,11 @@ impl Count {
         let (said, value) = watch::channel(None);
         let inbox = move |packet: super::wire::Packet| {
             if let Some(count) = std::str::from_utf8(&packet.payload).ok().and_then(|text| text.trim().parse().ok()) {
-                said.send_replace(Some(count));
+                said.send_replace(Some(Said { count, retained: packet.retain }));
             }
         };
         let connection = dialler.open(Role::default(), Box::new(inbox)).await.ok()?;
-        let wanted = Subscription { filter: TOPIC.to_owned(), qos: Qos::Zero, retained: true, as_published: true };
+        let wanted = Subscription { filter: TOPIC.to_owned(), qos: Qos::Zero, retained: true, as_published: false };
         connection.subscribe(OP, vec![wanted]).await.ok()?;
         Some(Self { value, connection })
     }
@@ -54,32 +62,32 @@ impl Count {
     /// Follows the count from what it says now.
     pub(super) fn follow(self: Arc<Self>) -> Following {
         let mut value = self.value.clone();
-        let before = *value.borrow_and_update();
+        let before = value.borrow_and_update().map(|said| said.count);
         Following { value, before, _count: self }
     }
 }
 
 /// One reader of the count.
 pub(super) struct Following {
-    value: watch::Receiver<Option<u64>>,
-    /// What it said last; `None` if it has said nothing yet.
+    value: watch::Receiver<Option<Said>>,
+    /// What it was; `None` while the broker has said nothing.
     before: Option<u64>,
     _count: Arc<Count>,
 }
 
 impl Following {
-    /// Waits until the count has grown; by how much. For ever if nobody counts any more.
-    pub(super) async fn more(&mut self) -> u64 {
+    /// Waits until the count has grown; by how much, if it is known what it was before. For ever if nobody counts any more.
+    pub(super) async fn more(&mut self) -> Option<u64> {
         loop {
             if self.value.changed().await.is_err() {
                 return std::future::pending().await;
             }
-            let now = *self.value.borrow_and_update();
-            // A broker that was started again counts from 0.
-            let grown = now.zip(self.before).map_or(0, |(now, before)| now.checked_sub(before).unwrap_or(now));
-            self.before = now.or(self.before);
-            if grown > 0 {
-                return grown;
+            let Some(said) = *self.value.borrow_and_update() else { continue };
+            match self.before.replace(said.count) {
+                // A broker that was started again counts from 0.
+                Some(before) if before != said.count => return Some(said.count.checked_sub(before).unwrap_or(said.count)),
+                None if !said.retained && said.count > 0 => return None,
+                _ => {}
             }
         }
     }

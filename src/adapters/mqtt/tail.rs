@@ -86,7 +86,7 @@ impl Follower {
 
     async fn next(&mut self) -> TailEvent {
         if self.dropped > 0 {
-            return TailEvent::Skipped { count: std::mem::take(&mut self.dropped), side: Side::Ours };
+            return TailEvent::Skipped { count: Some(std::mem::take(&mut self.dropped)), side: Side::Ours };
         }
         if let Some(connection) = &self.connection {
             let fault = tokio::select! {
@@ -124,7 +124,7 @@ impl Follower {
 }
 
 /// By how much the broker's count has grown; for ever where it does not count.
-async fn more(counted: Option<&mut Following>) -> u64 {
+async fn more(counted: Option<&mut Following>) -> Option<u64> {
     match counted {
         Some(counted) => counted.more().await,
         None => std::future::pending().await,

@@ -7,6 +7,7 @@ use super::wire::{Answer, Client, Events, Happened, Packet, Properties, Qos, Ser
 use crate::domain::fault::Fault;
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
+use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::Error as BytesError;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
@@ -14,7 +15,6 @@ use rumqttc::v5::mqttbytes::v5::{
     RetainForwardRule, SubscribeReasonCode,
 };
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError};
-use rumqttc::Outgoing;
 
 /// The largest packet that the protocol has, in bytes.
 const LARGEST: u32 = 268_435_455;

@@ -20,6 +20,9 @@ use std::time::Duration;
 const OP: &str = "peek into";
 /// A server that has more to give does so at once; after so long without any there is none.
 const QUIET: Duration = Duration::from_millis(500);
+/// How often it is looked whether a queue has its messages again, and the time between.
+const LOOKS: usize = 20;
+const BETWEEN: Duration = Duration::from_millis(50);
 
 #[async_trait]
 impl Peek for Rabbit {
@@ -50,7 +53,22 @@ impl Peek for Rabbit {
         let channel = live.channel(OP, &name).await?;
         let looked = look(&live, &channel, &queue, most, ready).await;
         link::close(&channel);
+        self.taken_back(&queue, ready).await?;
         Ok(looked?.into_iter().zip(1..).map(|(delivery, at)| held(&name, at, delivery)).collect())
+    }
+}
+
+impl Rabbit {
+    /// A quorum queue answers what was asked behind a nack before it has its messages again. Where others consume they may never be seen.
+    async fn taken_back(&self, queue: &str, ready: u32) -> Result<(), Fault> {
+        for _ in 0..LOOKS {
+            let now = self.queue_is_there(OP, queue).await?;
+            if now.message_count() >= ready || now.consumer_count() > 0 {
+                break;
+            }
+            tokio::time::sleep(BETWEEN).await;
+        }
+        Ok(())
     }
 }
 

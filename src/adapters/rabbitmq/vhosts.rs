@@ -66,8 +66,10 @@ impl Rabbit {
     /// One vhost with who may do what in it, and its policies.
     pub(super) async fn describe_vhost(&self, name: &str) -> Result<Description, Fault> {
         let missing = |fault: Fault| match fault.kind {
-            Kind::NotFound if !self.management.is_off() => Fault::new(Kind::NotFound, "describe", format!("vhost:{name}"), "there is no such vhost")
-                .next("`mqdeck channels` lists those that this user may see"),
+            Kind::NotFound if !self.management.is_off() => {
+                Fault::new(Kind::NotFound, "describe", format!("vhost:{name}"), "there is no such vhost")
+                    .next("`mqdeck channels` lists those that this user may see")
+            }
             _ => fault,
         };
         let row = self.management.get("vhosts", &[name], &[]).await.map_err(missing)?;
@@ -98,8 +100,11 @@ fn cells(row: &Value, fields: &[&str]) -> Vec<SafeText> {
 /// Nodes on which the vhost does not run.
 fn stopped(vhost: &Value) -> Option<String> {
     let states = vhost.get("cluster_state")?.as_object()?;
-    let down: Vec<String> =
-        states.iter().filter(|(_, state)| state.as_str() != Some("running")).map(|(node, state)| format!("{} on {node}", plain(state))).collect();
+    let down: Vec<String> = states
+        .iter()
+        .filter(|(_, state)| state.as_str() != Some("running"))
+        .map(|(node, state)| format!("{} on {node}", plain(state)))
+        .collect();
     (!down.is_empty()).then(|| down.join(", "))
 }
 
