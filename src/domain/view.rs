@@ -68,7 +68,7 @@ impl Side {
         };
         match self {
             Self::Ours => format!("{messages} skipped: more comes than is taken here"),
-            Self::Theirs => format!("the system dropped {messages} for readers that were too slow, this one or others"),
+            Self::Theirs => format!("the system dropped {messages} for slow readers, maybe this one"),
         }
     }
 }

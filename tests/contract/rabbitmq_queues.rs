@@ -186,7 +186,7 @@ async fn a_connection_that_an_operator_closes_takes_what_was_held_with_it_and_th
         tickets.extend(delivery.ticket);
     }
     assert_eq!(tickets.len(), 2);
-    let mut waiting = gateway.hold(&address, 5, 5).await.expect("held");
+    let mut waiting = gateway.hold(&address, 20, 20).await.expect("held");
     assert!(matches!(waiting.next().await, Some(Taken::Message(delivery)) if body(&delivery) == "c"));
 
     // And a person with the command asks herself what to do with hers.
@@ -207,8 +207,14 @@ async fn a_connection_that_an_operator_closes_takes_what_was_held_with_it_and_th
     let Some(Taken::Interrupted { fault, lost }) = told else { panic!("{told:?}") };
     assert!(fault.kind == Kind::Unreachable && fault.cause.as_str().contains("CONNECTION_FORCED"), "{fault}");
     assert_eq!(lost, tickets);
-    let told = tokio::time::timeout(SOON, waiting.next()).await.expect("in time");
-    assert!(matches!(&told, Some(Taken::Interrupted { lost, .. }) if lost.len() == 1), "{told:?}");
+    // Until its own connection is closed as well it may be given what the other lost.
+    let lost = loop {
+        match tokio::time::timeout(SOON, waiting.next()).await.expect("in time").expect("goes on") {
+            Taken::Message(delivery) => assert!(delivery.redelivered, "{delivery:?}"),
+            Taken::Interrupted { lost, .. } => break lost,
+        }
+    };
+    assert!((1..=3).contains(&lost.len()), "{lost:?}");
     // Whoever still wants some gets them all again, marked.
     let mut again = Vec::new();
     while again.len() < 3 {

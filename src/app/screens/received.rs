@@ -302,7 +302,7 @@ pub(in crate::app) fn arrived(model: &mut Model, task: TaskId, arrived: Arrived)
     }
     let lost = arrived.lost.len();
     if lost > 0 {
-        say(model, Level::Warning, &format!("{lost} held messages were lost with the connection: the system has given them back."));
+        say(model, Level::Warning, &format!("{lost} held messages were lost with the connection and went back."));
     }
     retitle(model);
     model.touch();
