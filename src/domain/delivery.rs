@@ -31,7 +31,7 @@ pub struct HoldId(pub u64);
 pub struct Verb {
     /// What it means to us; commands name it by this.
     pub effect: Effect,
-    /// The system's own word: `nak`, `term`, `basic.reject`.
+    /// The system's own word: `nak`, `term`, `reject`.
     pub word: &'static str,
     /// One line: what becomes of the message.
     pub help: &'static str,

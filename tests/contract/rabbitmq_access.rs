@@ -8,6 +8,7 @@ use mqdeck::domain::address::Address;
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::receipt::Receipt;
 use mqdeck::domain::safety::Safety;
+use mqdeck::domain::text::SafeText;
 use mqdeck::gateway::Gateway;
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ async fn the_vhosts_are_listed_with_the_way_to_their_channels() {
     }
     let described = gateway.describe(&"rabbit/vhost:tenant-a".parse().expect("an address")).await.expect("described");
     let permissions = described.tables.iter().find(|table| table.title == "permissions").expect("who may do what");
-    assert!(permissions.rows.iter().any(|row| row.iter().map(|cell| cell.as_str()).eq(["guest", ".*", ".*", ".*"])));
+    assert!(permissions.rows.iter().any(|row| row.iter().map(SafeText::as_str).eq(["guest", ".*", ".*", ".*"])));
     let missing = gateway.describe(&"rabbit/vhost:nowhere".parse().expect("an address")).await.expect_err("there is none");
     assert_eq!(missing.kind, Kind::NotFound, "{missing}");
     gateway.shutdown().await;

@@ -35,7 +35,7 @@ impl Tail {
         // Once it has seen something it is live.
         let (live, session) = (Arc::new(AtomicBool::new(false)), broker.session(&[]).await);
         let first = live.clone();
-        let (ready, begin) = std::sync::mpsc::channel::<()>();
+        let (ready, begin) = std::sync::mpsc::sync_channel::<()>(1);
         let count = shown.clone();
         std::thread::spawn(move || {
             let line = lines.next().expect("a line").expect("text");

@@ -4,7 +4,7 @@ use super::Mqtt;
 use super::buffer::Buffer;
 use super::connection::Connection;
 use super::dial::Role;
-use super::dropped::Following;
+use super::dropped::{Count, Following};
 use super::message::Reader;
 use super::topic;
 use super::wire::{Packet, Subscription, Version};
@@ -81,7 +81,7 @@ impl Follower {
     }
 
     async fn count(&self) -> Option<Following> {
-        self.mqtt.dropped.get(&self.mqtt.dialler).await.map(|count| count.follow())
+        self.mqtt.dropped.get(&self.mqtt.dialler).await.map(Count::follow)
     }
 
     async fn next(&mut self) -> TailEvent {

@@ -22,19 +22,9 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 static VERBS: &[Verb] = &[
-    Verb { effect: Effect::Ack, word: "basic.ack", help: "done: the queue forgets it", fields: &[] },
-    Verb {
-        effect: Effect::Requeue,
-        word: "basic.nack requeue",
-        help: "back to the queue, to its old place if that can be, marked as redelivered",
-        fields: &[],
-    },
-    Verb {
-        effect: Effect::Reject,
-        word: "basic.reject",
-        help: "to the queue's dead-letter exchange; gone for good if it has none",
-        fields: &[],
-    },
+    Verb { effect: Effect::Ack, word: "ack", help: "done: the queue forgets it", fields: &[] },
+    Verb { effect: Effect::Requeue, word: "requeue", help: "back to its place in the queue, marked as redelivered", fields: &[] },
+    Verb { effect: Effect::Reject, word: "reject", help: "to the dead-letter exchange; gone where there is none", fields: &[] },
 ];
 
 #[async_trait]

@@ -75,7 +75,8 @@ impl Rabbit {
         let row = self.management.get("vhosts", &[name], &[]).await.map_err(missing)?;
         let strange = || Fault::new(Kind::Protocol, "describe", format!("vhost:{name}"), "the management API's answer has no name");
         let channel = self.vhost_row(&row).ok_or_else(strange)?;
-        let mut tables = Vec::new();
+        let facts = channel.attributes.iter().map(|a| vec![a.name.clone(), a.value.clone()]).collect();
+        let mut tables = vec![Table { title: "vhost", columns: vec!["name", "value"], rows: facts }];
         // Not every user may ask for these.
         if let Ok(Value::Array(rows)) = self.management.beside("policies", &[], &[]).await {
             let fields = ["name", "apply-to", "pattern", "priority", "definition"];
