@@ -190,7 +190,9 @@ impl Holding for Held {
         if let Some(connection) = self.connection.take() {
             connection.close().await;
         }
-        let what = if left == 0 {
+        let what = if self.given == 0 {
+            "nothing was held"
+        } else if left == 0 {
             "everything was acknowledged"
         } else if self.mqtt.dialler.settings.clean {
             "the broker forgets them: the session was a clean one"

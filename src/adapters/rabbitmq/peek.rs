@@ -20,9 +20,8 @@ use std::time::Duration;
 const OP: &str = "peek into";
 /// A server that has more to give does so at once; after so long without any there is none.
 const QUIET: Duration = Duration::from_millis(500);
-/// How often it is looked whether a queue has its messages again, and the time between.
-const LOOKS: usize = 20;
-const BETWEEN: Duration = Duration::from_millis(50);
+/// The same when all that were counted have come.
+const AT_ONCE: Duration = Duration::from_millis(100);
 
 #[async_trait]
 impl Peek for Rabbit {
@@ -53,22 +52,7 @@ impl Peek for Rabbit {
         let channel = live.channel(OP, &name).await?;
         let looked = look(&live, &channel, &queue, most, ready).await;
         link::close(&channel);
-        self.taken_back(&queue, ready).await?;
         Ok(looked?.into_iter().zip(1..).map(|(delivery, at)| held(&name, at, delivery)).collect())
-    }
-}
-
-impl Rabbit {
-    /// A quorum queue answers what was asked behind a nack before it has its messages again. Where others consume they may never be seen.
-    async fn taken_back(&self, queue: &str, ready: u32) -> Result<(), Fault> {
-        for _ in 0..LOOKS {
-            let now = self.queue_is_there(OP, queue).await?;
-            if now.message_count() >= ready || now.consumer_count() > 0 {
-                break;
-            }
-            tokio::time::sleep(BETWEEN).await;
-        }
-        Ok(())
     }
 }
 
@@ -101,7 +85,9 @@ async fn look(live: &Live, channel: &Channel, queue: &str, most: u16, ready: u32
 async fn take(consumer: &mut Consumer, queue: &str, most: u16, ready: u32) -> Result<Vec<message::Delivery>, Fault> {
     let mut taken = Vec::new();
     while taken.len() < usize::from(most) {
-        match tokio::time::timeout(QUIET, consumer.next()).await {
+        // The count of a quorum queue lags behind what was given back to it: more than were ready may come, but soon.
+        let wait = if taken.len() as u64 >= u64::from(ready.max(1)) { AT_ONCE } else { QUIET };
+        match tokio::time::timeout(wait, consumer.next()).await {
             Ok(Some(Ok(delivery))) => taken.push(delivery),
             Ok(Some(Err(error))) => return Err(faults::of(&error, OP, queue)),
             Ok(None) => return Err(Fault::new(Kind::Lost, OP, queue, "the server ended the reading: the queue may have been deleted")),
@@ -110,10 +96,6 @@ async fn take(consumer: &mut Consumer, queue: &str, most: u16, ready: u32) -> Re
                     .next("a consumer took them meanwhile, or has the queue for itself (single active consumer): look again"));
             }
             Err(_) => break,
-        }
-        // All that were ready: more would have to be waited for.
-        if taken.len() as u64 >= u64::from(ready) && ready > 0 {
-            break;
         }
     }
     Ok(taken)
