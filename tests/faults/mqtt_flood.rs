@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-const SENT: u64 = 200_000;
+/// What the tail holds for a slow output, and some more.
+const BEYOND: u64 = 300_000;
+const MANY: u64 = 150_000;
 const SOON: Duration = Duration::from_secs(60);
 
 /// `mqdeck tail --json` of a topic, with everything that it prints.
@@ -65,16 +67,16 @@ impl Tail {
     }
 
     /// Waits until everything is accounted for: shown, skipped here, dropped by the broker.
-    async fn accounts(&self) -> (u64, u64, u64) {
+    async fn accounts(&self, sent: u64) -> (u64, u64, u64) {
         let began = Instant::now();
         loop {
             let (ours, theirs) = (self.told("skipped: more comes than is taken here"), self.told("the system dropped"));
             let shown = self.shown.load(Ordering::SeqCst);
-            if shown + ours + theirs == SENT {
+            if shown + ours + theirs == sent {
                 return (shown, ours, theirs);
             }
             let said = self.said.lock().expect("unharmed").clone();
-            assert!(began.elapsed() < SOON && shown + ours + theirs < SENT, "{shown} shown, {ours} skipped, {theirs} dropped: {said:?}");
+            assert!(began.elapsed() < SOON && shown + ours + theirs < sent, "{shown} shown, {ours} skipped, {theirs} dropped: {said:?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -88,9 +90,9 @@ impl Drop for Tail {
     }
 }
 
-fn flood(broker: &Mosquitto, topic: &str, qos: &str) -> Option<()> {
-    let mut peer = Peer::start(&["flood", broker.port(), &format!("{topic}/flood"), &SENT.to_string(), qos])?;
-    assert_eq!(peer.line(), SENT.to_string());
+fn flood(broker: &Mosquitto, topic: &str, qos: &str, sent: u64) -> Option<()> {
+    let mut peer = Peer::start(&["flood", broker.port(), &format!("{topic}/flood"), &sent.to_string(), qos])?;
+    assert_eq!(peer.line(), sent.to_string());
     Some(())
 }
 
@@ -100,8 +102,8 @@ async fn a_flood_is_taken_from_the_broker_as_fast_as_it_comes() {
     let topic = unique("read");
     let (tail, read) = Tail::start(&broker, &topic).await;
     read();
-    if flood(&broker, &topic, "0").is_some() {
-        let (shown, _, theirs) = tail.accounts().await;
+    if flood(&broker, &topic, "0", MANY).is_some() {
+        let (shown, _, theirs) = tail.accounts(MANY).await;
         assert_eq!(theirs, 0, "what comes is read as fast as it comes; {shown} were shown");
     }
 }
@@ -111,9 +113,9 @@ async fn what_a_slow_output_cannot_take_is_skipped_here_and_counted() {
     let Some(broker) = own(&[]) else { return };
     let topic = unique("slow");
     let (tail, read) = Tail::start(&broker, &topic).await;
-    if flood(&broker, &topic, "0").is_some() {
+    if flood(&broker, &topic, "0", BEYOND).is_some() {
         read();
-        let (shown, ours, theirs) = tail.accounts().await;
+        let (shown, ours, theirs) = tail.accounts(BEYOND).await;
         assert!(ours > 0 && theirs == 0, "{shown} shown, {ours} skipped, {theirs} dropped by the broker");
     }
 }
@@ -125,8 +127,8 @@ async fn what_the_broker_drops_for_a_slow_reader_is_told_by_its_own_count() {
     let topic = unique("dropped");
     let (tail, read) = Tail::start(&broker, &topic).await;
     read();
-    if flood(&broker, &topic, "1").is_some() {
-        let (shown, ours, theirs) = tail.accounts().await;
+    if flood(&broker, &topic, "1", MANY).is_some() {
+        let (shown, ours, theirs) = tail.accounts(MANY).await;
         assert!(theirs > 0, "{shown} shown, {ours} skipped, {theirs} dropped by the broker");
     }
 }
