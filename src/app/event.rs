@@ -13,7 +13,7 @@ use crate::domain::receipt::Receipt;
 use crate::domain::safety::Safety;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
-use crate::domain::view::{Counts, Decoded, DeliveryView, MessageView};
+use crate::domain::view::{Counts, Decoded, DeliveryView, MessageView, Side};
 use bytes::Bytes;
 use crossterm::event::{KeyEvent, MouseEvent};
 use std::sync::Arc;
@@ -262,6 +262,8 @@ pub enum TailNote {
     Interrupted { integration: Arc<str>, fault: Fault },
     /// Reading goes on; this many messages were gone before they could be read (`None`: unknown).
     Resumed { integration: Arc<str>, lost: Option<u64> },
+    /// So many messages are missing (`None`: at least one).
+    Skipped { integration: Arc<str>, count: Option<u64>, side: Side },
     /// What is written already is held back: why; `None` when that is over.
     Waits { integration: Arc<str>, why: Option<SafeText> },
 }

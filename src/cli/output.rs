@@ -106,10 +106,20 @@ pub(super) fn note(text: &str) {
 }
 
 /// Asks on stderr and reads one line; `None` at the end of the input.
-pub(super) async fn ask(question: &str) -> io::Result<Option<String>> {
+pub(super) async fn ask(text: &str) -> io::Result<Option<String>> {
+    question(text)?;
+    typed().await
+}
+
+/// A question on stderr: the answer is typed behind it.
+pub(super) fn question(text: &str) -> io::Result<()> {
     let mut error = io::stderr();
-    error.write_all(question.as_bytes())?;
-    error.flush()?;
+    error.write_all(text.as_bytes())?;
+    error.flush()
+}
+
+/// Reads one line; `None` at the end of the input.
+pub(super) async fn typed() -> io::Result<Option<String>> {
     let typed = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         io::stdin().read_line(&mut line).map(|read| (read > 0).then_some(line))

@@ -85,6 +85,7 @@ impl Tail {
                 TailEvent::Interrupted(fault) => output::note(&format!("{integration} interrupted: {fault}")),
                 TailEvent::Waits(Some(why)) => output::note(&format!("{integration} waits: {why}")),
                 TailEvent::Waits(None) => output::note(&format!("{integration} waits no more")),
+                TailEvent::Skipped { count, side } => output::note(&format!("{integration}: {}", side.skipped(count))),
                 TailEvent::Resumed { lost } => output::note(&format!("{integration} goes on, {} lost", lost_words(lost))),
             }
             printer.messages.out.flush()?;

@@ -44,7 +44,7 @@ pub struct Way {
 pub struct Verb {
     /// What it means to us; commands name it by this.
     pub effect: Effect,
-    /// The system's own word: `nak`, `term`, `basic.reject`.
+    /// The system's own word: `nak`, `term`, `reject`.
     pub word: &'static str,
     /// One line: what becomes of the message.
     pub help: &'static str,

@@ -325,6 +325,10 @@ impl Holding for Inside<dyn Holding> {
         self.inner.enough().await
     }
 
+    async fn broken(&mut self) -> Fault {
+        self.inner.broken().await
+    }
+
     fn is_lost(&self, ticket: Ticket) -> bool {
         self.inner.is_lost(ticket)
     }

@@ -405,6 +405,7 @@ pub(super) fn note(note: Note) -> TailNote {
     match note {
         Note::Interrupted { integration, fault } => TailNote::Interrupted { integration, fault },
         Note::Resumed { integration, lost } => TailNote::Resumed { integration, lost },
+        Note::Skipped { integration, count, side } => TailNote::Skipped { integration, count, side },
         Note::Waits { integration, why } => TailNote::Waits { integration, why },
     }
 }

@@ -145,6 +145,15 @@ fn messages_at_hand_look_as_they_were_looked_at() {
         s.event(Event::Arrived { task, arrived: Arrived { lost, ..Arrived::default() } });
         s.after(60_000).keys("j Space");
     });
+    shot("cut", |s| {
+        holding(s);
+        let task = s.effects.iter().find_map(|e| if let Effect::Hold { task, .. } = e { Some(*task) } else { None }).expect("held");
+        s.event(Event::Arrived { task, arrived: Arrived { end: Some(Ok(())), ..Arrived::default() } });
+        let fault = Fault::new(Kind::Unreachable, "receive from", "queue:tasks", "CONNECTION_FORCED - maintenance")
+            .next("5 unsettled messages went back to the queue by themselves");
+        let lost = (1..=5).map(ticket).collect();
+        s.event(Event::Arrived { task, arrived: Arrived { interrupted: Some(fault), lost, ..Arrived::default() } });
+    });
     shot("held-detail", |s| {
         holding(s).keys("j j Enter");
         s.event(Event::Decoded { id: 3, result: Ok(decoded()) });

@@ -24,6 +24,8 @@ mod publish;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
 #[cfg(feature = "rabbitmq")]
+mod rabbitmq_access;
+#[cfg(feature = "rabbitmq")]
 mod rabbitmq_manage;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq_queues;

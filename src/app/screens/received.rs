@@ -271,7 +271,9 @@ pub(in crate::app) fn arrived(model: &mut Model, task: TaskId, arrived: Arrived)
         model.go(Screen::Received);
     }
     let received = &mut model.received;
-    received.phase = Phase::Running;
+    if received.phase != Phase::Ended {
+        received.phase = Phase::Running;
+    }
     if !arrived.deliveries.is_empty() {
         received.interrupted = None;
     }
@@ -303,7 +305,7 @@ pub(in crate::app) fn arrived(model: &mut Model, task: TaskId, arrived: Arrived)
     }
     let lost = arrived.lost.len();
     if lost > 0 {
-        say(model, Level::Warning, &format!("{lost} held messages were lost with the connection: the system has given them back."));
+        say(model, Level::Warning, &format!("{lost} held messages were lost with the connection and went back."));
     }
     retitle(model);
     model.touch();
