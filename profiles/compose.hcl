@@ -218,6 +218,12 @@ integration "scram" {
     pattern           = "grey.results.*"
     tenant_extraction = topic_suffix
   }
+
+  # Payloads are read as what they look like; `prefer` names formats that are tried before: json, messagepack, confluent, text, bytes.
+  channels {
+    pattern = "grey.telemetry"
+    prefer  = ["messagepack", "json"]
+  }
 }
 
 integration "client-certificate" {

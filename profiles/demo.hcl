@@ -1,7 +1,8 @@
-# What `mqdeck demo` opens: the systems that it runs inside itself. `mqdeck demo --headless` keeps them up and prints the path of a profile
-# that reaches them; with those addresses this file does the same from a second terminal:
+# What `mqdeck demo` opens: the systems that it runs inside itself, and real servers beside it where their programs are installed.
+# `mqdeck demo --headless` keeps them up and prints the path of a profile that reaches them; with those addresses this file does the same
+# from a second terminal:
 #
-#   mqdeck --profile profiles/demo.hcl --var kafka=127.0.0.1:40123 --var mqtt=127.0.0.1:40124
+#   mqdeck --profile profiles/demo.hcl --var kafka=127.0.0.1:40123 --var mqtt=127.0.0.1:40124 --var nats=127.0.0.1:20418 …
 
 variable "kafka" {
   default = "${env.MQDECK_DEMO_KAFKA}"
@@ -11,7 +12,24 @@ variable "mqtt" {
   default = "${env.MQDECK_DEMO_MQTT}"
 }
 
-integration "kafka" {
+variable "nats" {
+  default = "127.0.0.1:4222"
+}
+
+variable "redis" {
+  default = "127.0.0.1:6379"
+}
+
+variable "rabbitmq" {
+  default = "127.0.0.1:5672"
+}
+
+# The port behind RabbitMQ's own.
+variable "management" {
+  default = "127.0.0.1:15672"
+}
+
+integration "events" {
   type = "kafka"
 
   endpoint {
@@ -56,5 +74,48 @@ integration "devices" {
     version = "5"
     sys     = false # the embedded broker says nothing of itself, and throws out who asks for it
     qos     = 1     # it has no more
+  }
+}
+
+# Alerts that nobody keeps, incidents in a stream with two consumers, and a service that is asked who is on call.
+integration "incidents" {
+  type = "nats"
+
+  endpoint {
+    address = var.nats
+  }
+
+  health_check {
+    interval = "2s"
+  }
+}
+
+# Jobs in a stream with two groups, and invalidations on a channel.
+integration "cache" {
+  type = "redis"
+
+  endpoint {
+    address = var.redis
+  }
+
+  health_check {
+    interval = "2s"
+  }
+}
+
+# Tasks of three tenants, and the dead letters of those that could not be done.
+integration "tasks" {
+  type = "rabbitmq"
+
+  endpoint {
+    address = var.rabbitmq
+  }
+
+  health_check {
+    interval = "2s"
+  }
+
+  config {
+    management_url = "http://${var.management}"
   }
 }

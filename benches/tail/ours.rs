@@ -34,6 +34,7 @@ pub(super) fn console(url: &str, channel: &str, messages: u64) {
                     match note {
                         Note::Resumed { lost, .. } => count.lost(lost),
                         Note::Interrupted { fault, .. } => panic!("{fault}"),
+                        Note::Skipped { count: lost, .. } => count.lost(lost),
                         Note::Waits { .. } => {}
                     }
                 }

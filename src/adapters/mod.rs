@@ -19,6 +19,7 @@ pub mod wirelog;
 
 use crate::config::profile::Integration;
 use crate::domain::fault::Fault;
+use crate::domain::operation::OperationSpec;
 use futures::future::BoxFuture;
 use session::Session;
 use wirelog::WireLog;
@@ -35,6 +36,8 @@ pub struct Adapter {
     /// several, handles are given what the address says, `stream:ORDERS` or a bare name, and the adapter decides what a bare name
     /// means; it names a channel in only one of the two ways itself, in lists and in messages.
     pub kinds: &'static [&'static str],
+    /// What can be done to it, in the order of a menu; one server may offer less.
+    pub operations: &'static [&'static OperationSpec],
     /// Connects and proves it by a first answer. Requests and answers go to the log, a line each.
     pub connect: fn(Integration, WireLog) -> BoxFuture<'static, Result<Session, Fault>>,
 }
@@ -57,4 +60,37 @@ pub const ADAPTERS: &[Adapter] = &[
 /// The adapter of that name.
 pub fn find(name: &str) -> Option<&'static Adapter> {
     ADAPTERS.iter().find(|adapter| adapter.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::operation::Target;
+    use std::collections::BTreeMap;
+    use std::mem::discriminant;
+
+    /// Two words of small letters with a point between them.
+    fn is_id(id: &str) -> bool {
+        let word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+        id.split_once('.').is_some_and(|(noun, verb)| word(noun) && word(verb))
+    }
+
+    #[test]
+    fn every_operation_says_what_it_is_about_what_is_done_and_to_what() {
+        let mut known = BTreeMap::new();
+        for adapter in ADAPTERS {
+            for (at, spec) in adapter.operations.iter().enumerate() {
+                let (id, system) = (spec.id, adapter.name);
+                assert!(is_id(id), "{system}: {id}");
+                assert!(!adapter.operations[..at].iter().any(|before| before.id == id), "{system}: {id} twice");
+                let is_right = |on: &Target| discriminant(on) == discriminant(&spec.on);
+                assert!(is_right(known.entry(id).or_insert(spec.on)), "{system}: {id} is done to something else than in another system");
+                if let Target::Channel(kinds) = spec.on {
+                    assert!(!kinds.is_empty(), "{system}: {id} does not say to which kinds of channel");
+                    let strange: Vec<_> = kinds.iter().filter(|kind| !adapter.kinds.contains(kind)).collect();
+                    assert!(strange.is_empty(), "{system}: {id} is for {strange:?}, which the system does not have");
+                }
+            }
+        }
+    }
 }

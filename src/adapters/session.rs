@@ -1,7 +1,7 @@
 //! `Session`: a connected integration as a record of optional handles. What a system cannot do is not there.
 
 use crate::domain::channel::{Channel, Description};
-use crate::domain::delivery::{Delivery, Settlement, Ticket, Verb};
+use crate::domain::delivery::{Delivery, Settlement, Ticket, Verb, Way};
 use crate::domain::fault::Fault;
 use crate::domain::group::{GroupDescription, Listing, Mark, Stamped, Standing};
 use crate::domain::message::{Message, Outgoing, RawMessage};
@@ -10,6 +10,7 @@ use crate::domain::position::Range;
 use crate::domain::receipt::Receipt;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
+use crate::domain::view::Side;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -101,6 +102,8 @@ pub enum TailEvent {
     Interrupted(Fault),
     /// Reading goes on; `lost` messages could not be read, being deleted or damaged (0 if none, `None` if unknown).
     Resumed { lost: Option<u64> },
+    /// Reading went on all the time, and so many messages are missing from it (`None`: at least one).
+    Skipped { count: Option<u64>, side: Side },
     /// Nothing is wrong with the reading, but something in the system holds back what is written already: what, and what ends it.
     /// `None` when nothing is held back any more.
     Waits(Option<SafeText>),
@@ -448,6 +451,12 @@ pub trait Hold: Send + Sync {
     /// How long the system waits for a decision before it gives a message to somebody else; `None` if it waits for ever or does not say.
     async fn patience(&self, channel: &str) -> Result<Option<Duration>, Fault>;
 
+    /// In which ways messages of a channel are received, where its system gives them to somebody by name. Empty: as they are, the channel
+    /// names all that is needed. That there is none to receive in is an error, which says how one is made.
+    async fn ways(&self, _channel: &str) -> Result<Vec<Way>, Fault> {
+        Ok(Vec::new())
+    }
+
     /// Starts to receive, `most` unsettled messages at a time. Ends when dropped: what is not settled goes back as the system gives it back.
     async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault>;
 }
@@ -461,12 +470,19 @@ pub trait Holding: Send {
     async fn next(&mut self) -> Option<Result<Delivery, Fault>>;
 
     /// No more messages are wanted; what is held stays held, and is settled as before. A system that goes on giving until it is told
-    /// is told here, so that nothing is marked for nothing. [`Holding::next`] is not called again.
+    /// is told here, and what it has given on top goes back, so that somebody else has it at once. [`Holding::next`] is not called again.
     async fn enough(&mut self) -> Result<(), Fault> {
         Ok(())
     }
 
-    /// Whether a ticket is known to be lost with the connection that it came by. Asked after an error of [`Holding::next`].
+    /// Waits until what is held is lost with its connection, and says why, once; for ever where tickets outlive connections. In the
+    /// place of [`Holding::next`] after [`Holding::enough`], dropped and called again as that is.
+    async fn broken(&mut self) -> Fault {
+        std::future::pending().await
+    }
+
+    /// Whether a ticket is known to be lost with the connection that it came by. Asked after a fault of [`Holding::next`] or
+    /// [`Holding::broken`].
     fn is_lost(&self, _ticket: Ticket) -> bool {
         false
     }

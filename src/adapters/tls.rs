@@ -92,7 +92,9 @@ pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, Fault> {
         let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(tls.ca_cert.as_deref())?), config.crypto_provider().clone())
             .build()
             .map_err(|error| Fault::new(Kind::Usage, "set up", "TLS", error.to_string()))?;
-        config.dangerous().set_certificate_verifier(Arc::new(Named { inner, name: server_name(name)? }));
+        let check = Check::Name(inner, server_name(name)?);
+        let verifier = Verifier::new(config.crypto_provider(), check);
+        config.dangerous().set_certificate_verifier(verifier);
     }
     Ok(config)
 }
@@ -115,7 +117,7 @@ fn config(tls: &Tls) -> Result<ClientConfig, Fault> {
     let builder = if tls.verify_server {
         builder.with_root_certificates(roots(tls.ca_cert.as_deref())?)
     } else {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Unchecked::new(&provider)))
+        builder.dangerous().with_custom_certificate_verifier(Verifier::new(&provider, Check::Nothing))
     };
     let Some((chain, key)) = &tls.client else { return Ok(builder.with_no_client_auth()) };
     let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| file_fault(key, "private key", &error))?;
@@ -259,61 +261,30 @@ fn names(presented: &[String]) -> String {
     presented.iter().map(plain).collect::<Vec<_>>().join(", ")
 }
 
-/// Takes any certificate: for `verify_server = false` alone. Signatures are checked all the same.
+/// Checks signatures as always, and certificates in another way than rustls does.
 #[derive(Debug)]
-struct Unchecked(WebPkiSupportedAlgorithms);
-
-impl Unchecked {
-    fn new(provider: &CryptoProvider) -> Self {
-        Self(provider.signature_verification_algorithms)
-    }
+struct Verifier {
+    algorithms: WebPkiSupportedAlgorithms,
+    check: Check,
 }
 
-impl ServerCertVerifier for Unchecked {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, TlsError> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls12_signature(message, cert, signed, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        verify_tls13_signature(message, cert, signed, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
-}
-
-/// Checks certificates for one name instead of the one asked for.
-#[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
 #[derive(Debug)]
-struct Named {
-    inner: Arc<WebPkiServerVerifier>,
-    name: ServerName<'static>,
+enum Check {
+    /// Takes any certificate: for `verify_server = false` alone.
+    Nothing,
+    /// For one name instead of the one asked for.
+    #[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
+    Name(Arc<WebPkiServerVerifier>, ServerName<'static>),
 }
 
-#[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
-impl ServerCertVerifier for Named {
+impl Verifier {
+    fn new(provider: &CryptoProvider, check: Check) -> Arc<Self> {
+        Arc::new(Self { algorithms: provider.signature_verification_algorithms, check })
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    #[cfg_attr(not(any(feature = "mqtt", feature = "nats", feature = "rabbitmq")), expect(unused_variables, reason = "nothing is checked"))]
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -322,7 +293,11 @@ impl ServerCertVerifier for Named {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
-        self.inner.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
+        match &self.check {
+            Check::Nothing => Ok(ServerCertVerified::assertion()),
+            #[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
+            Check::Name(inner, name) => inner.verify_server_cert(end_entity, intermediates, name, ocsp_response, now),
+        }
     }
 
     fn verify_tls12_signature(
@@ -331,7 +306,7 @@ impl ServerCertVerifier for Named {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.inner.verify_tls12_signature(message, cert, signed)
+        verify_tls12_signature(message, cert, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -340,11 +315,11 @@ impl ServerCertVerifier for Named {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        self.inner.verify_tls13_signature(message, cert, signed)
+        verify_tls13_signature(message, cert, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 

@@ -17,7 +17,7 @@ use super::screens::publish::{self, Form};
 use super::screens::traffic::{self, Focus, Source, follow, open};
 use super::screens::{channels, groups, overview, profiles, received};
 use super::update::{new_form, say};
-use super::{keymap, moving};
+use super::{keymap, moving, receive};
 use crate::domain::address::Address;
 use crate::domain::delivery::Verb;
 use crate::domain::operation::OperationSpec;
@@ -188,7 +188,7 @@ fn on_message(model: &mut Model, action: Action) {
             }
         }
         Action::Receive if model.received.is_holding() => model.go(Screen::Received),
-        Action::Receive => model.overlay = Some(Overlay::Prompt(Prompt::new(Ask::Receive, "10"))),
+        Action::Receive => receive::ask(model, target(model)),
         Action::Peek => model.overlay = Some(Overlay::Prompt(Prompt::new(Ask::Peek, "10"))),
         Action::Call => {
             if let Some(address) = target(model) {
@@ -522,10 +522,10 @@ pub(super) fn answer(model: &mut Model, ask: Ask, text: &str) -> Result<(), Stri
             let most = text.parse::<u32>().ok().filter(|most| (1..=MOST).contains(most));
             let most = most.ok_or_else(|| format!("write a number from 1 to {MOST}"))?;
             let address = target(model).ok_or("no channel is selected")?;
-            model.overlay = None;
             if ask == Ask::Receive {
-                received::hold(model, address, most);
+                receive::chosen(model, address, most);
             } else {
+                model.overlay = None;
                 received::look(model, address, most, false);
             }
         }

@@ -9,7 +9,7 @@ use super::screens::{channels, groups, received};
 use crate::domain::address::Address;
 use crate::domain::channel::Caps;
 use crate::domain::health::Link;
-use crate::domain::operation::{CALL, OperationSpec, PUBLISH, RECEIVE, Risk, SETTLE, Target};
+use crate::domain::operation::{CALL, OperationSpec, PUBLISH, RECEIVE, Risk, SETTLE};
 use crate::domain::safety::Gate;
 
 type Available = Result<(), Reason>;
@@ -159,7 +159,7 @@ pub(super) fn receive(model: &Model) -> Available {
     if !caps(model, &address).is_some_and(|can| can.hold) {
         return Err(Reason::Absent);
     }
-    let again = model.received.is_holding() && model.received.address.as_ref() == Some(&address);
+    let again = model.received.is_holding() && model.received.of.as_ref() == Some(&address);
     may_change(model, RECEIVE.risk)?;
     only_if(again || !model.received.is_holding(), "messages of another queue are held: decide on them first")
 }
@@ -255,7 +255,7 @@ fn may_change(model: &Model, risk: Risk) -> Available {
 /// Whether an operation can be planned.
 pub(super) fn operation(model: &Model, spec: &OperationSpec, address: &Address) -> Available {
     may_change(model, spec.risk)?;
-    if model.screen == Screen::Channels && spec.on == Target::Channel && !model.channels.list.marks.is_empty() {
+    if model.screen == Screen::Channels && spec.on.is_channel() && !model.channels.list.marks.is_empty() {
         return refused("several are marked: this takes one (\\ clears the marks)");
     }
     match model.integration(&address.integration).map(|integration| &integration.link) {
@@ -305,7 +305,7 @@ pub(super) fn outcome(model: &Model) -> Available {
 /// What a plan destroys can be saved first, where it is a channel that keeps history.
 pub(super) fn export_first(model: &Model) -> Available {
     let Some(Overlay::Plan(view)) = &model.overlay else { return Err(Reason::Absent) };
-    let keeps = view.plan.spec().on == Target::Channel && caps(model, view.plan.address()).is_some_and(|can| can.history);
+    let keeps = view.plan.spec().on.is_channel() && caps(model, view.plan.address()).is_some_and(|can| can.history);
     if view.plan.risk() == Risk::Destroy && keeps && !view.is_refused() { Ok(()) } else { Err(Reason::Absent) }
 }
 

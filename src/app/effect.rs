@@ -73,6 +73,8 @@ pub enum Effect {
     /// Answer: `Decoded`.
     Decode {
         id: u64,
+        /// Its profile may say what the payload is.
+        integration: Arc<str>,
         message: Message,
     },
     /// Get one message with all its bytes. Answer: `Fetched`.
@@ -85,6 +87,11 @@ pub enum Effect {
     Publish {
         task: TaskId,
         plan: Plan,
+    },
+    /// Find the ways in which messages of a channel are received. Answer: `Ways`.
+    Ways {
+        task: TaskId,
+        address: Address,
     },
     /// Take messages of a queue and hold them, so many, until `StopTask`. Answers: `HoldStarted`, then `Arrived`.
     Hold {

@@ -3,7 +3,7 @@
 use super::effect::{EditPurpose, TaskId};
 use crate::domain::address::Address;
 use crate::domain::channel::{Channel, Description};
-use crate::domain::delivery::{HoldId, Ticket, Verb};
+use crate::domain::delivery::{HoldId, Ticket, Verb, Way};
 use crate::domain::envelope::Id;
 use crate::domain::fault::Fault;
 use crate::domain::health::Link;
@@ -13,7 +13,7 @@ use crate::domain::receipt::Receipt;
 use crate::domain::safety::Safety;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
-use crate::domain::view::{Counts, Decoded, DeliveryView, MessageView};
+use crate::domain::view::{Counts, Decoded, DeliveryView, MessageView, Side};
 use bytes::Bytes;
 use crossterm::event::{KeyEvent, MouseEvent};
 use std::sync::Arc;
@@ -111,6 +111,11 @@ pub enum Event {
     Published {
         task: TaskId,
         result: Result<Receipt, Fault>,
+    },
+    /// The ways in which messages of a channel are received; none where it names all that is needed.
+    Ways {
+        task: TaskId,
+        result: Result<Vec<Way>, Fault>,
     },
     /// The receiving of `Hold` has begun, or why it could not.
     HoldStarted {
@@ -257,6 +262,8 @@ pub enum TailNote {
     Interrupted { integration: Arc<str>, fault: Fault },
     /// Reading goes on; this many messages were gone before they could be read (`None`: unknown).
     Resumed { integration: Arc<str>, lost: Option<u64> },
+    /// So many messages are missing (`None`: at least one).
+    Skipped { integration: Arc<str>, count: Option<u64>, side: Side },
     /// What is written already is held back: why; `None` when that is over.
     Waits { integration: Arc<str>, why: Option<SafeText> },
 }

@@ -1,12 +1,14 @@
 //! Keys, pastes and the mouse: to the input that is open, else to the command table.
 
 use super::changes;
+use super::event::Level;
 use super::list::{Step, window};
 use super::model::{Model, Screen};
 use super::overlays::palette::{self, Target};
 use super::overlays::{Overlay, help, input, menu, plan};
 use super::screens::traffic::open;
 use super::screens::{channels, groups, overview, profiles, publish, traffic};
+use super::update::say;
 use super::{act, keymap, layout, moving};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
@@ -133,7 +135,12 @@ fn search(model: &mut Model) {
 
 fn chosen(model: &mut Model) {
     let Some(Overlay::Palette(palette)) = &model.overlay else { return };
-    let Some(target) = palette.rows.get(palette.selected).map(|entry| entry.target.clone()) else { return };
+    let Some(entry) = palette.rows.get(palette.selected) else { return };
+    let target = entry.target.clone();
+    if let (Some(reason), false) = (&entry.refused, matches!(target, Target::Command(_))) {
+        let said = format!("{}: {reason}", entry.label);
+        return say(model, Level::Info, &said);
+    }
     model.overlay = None;
     match target {
         Target::Command(command) => act::command(model, command),
@@ -141,7 +148,7 @@ fn chosen(model: &mut Model) {
         Target::Screen(Screen::Channels) => channels::open(model, None),
         Target::Screen(Screen::Groups) => groups::open(model, None),
         Target::Screen(screen) => act::go(model, screen),
-        Target::Channel(address) => open::open(model, vec![address]),
+        Target::Channel(address) | Target::Typed(address) => open::open(model, vec![address]),
         Target::Template(template) => publish::fill(model, template),
         Target::Profile(path) => profiles::opening(model, "profile", super::Effect::OpenProfile(path)),
     }
@@ -233,6 +240,10 @@ fn prompt_key(model: &mut Model, key: KeyEvent) -> bool {
             {
                 prompt.error = Some(error);
             }
+        }
+        KeyCode::Up | KeyCode::Down if prompt.ways.is_some() => {
+            let by = if key.code == KeyCode::Up { -1 } else { 1 };
+            return prompt.ways.as_mut().is_some_and(|ways| ways.step(by));
         }
         _ if prompt.editor.key(key) => prompt.error = None,
         _ => return false,

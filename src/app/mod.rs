@@ -27,6 +27,7 @@ pub mod matching;
 pub mod model;
 mod moving;
 pub mod overlays;
+mod receive;
 pub mod screens;
 pub mod spark;
 mod update;

@@ -9,7 +9,7 @@ use super::model::{Model, Profile, Screen};
 use super::screens::publish::{Body, Form};
 use super::screens::traffic::{self, open};
 use super::screens::{channels, groups, overview, profiles, received, wire_log};
-use super::{act, changes, clock, keys, layout};
+use super::{act, changes, clock, keys, layout, receive};
 use crate::domain::channel::Channel;
 use crate::domain::fault::Fault;
 use crate::domain::lag::Behind;
@@ -111,6 +111,7 @@ impl Model {
                 self.revision += u64::from(found);
             }
             Event::Fetched { task, result } => fetched(self, task, result),
+            Event::Ways { task, result } => receive::ways(self, task, result),
             Event::HoldStarted { task, result } => received::started(self, task, result),
             Event::PeekMarks { task, address, marks } => received::cost(self, task, address, marks),
             Event::Arrived { task, arrived } => received::arrived(self, task, arrived),

@@ -92,10 +92,11 @@ impl Follow {
             let kinds = [IdKind::Correlation, IdKind::Trace, IdKind::Message];
             return Ok((kinds.map(|kind| Id { kind, text: self.what.clone() }).to_vec(), None));
         };
+        let prefer = gateway.prefer(&address).to_vec();
         let message = fetch(gateway, address, position).await?;
         let missing = || usage("follow", &self.what, "there is no such message").next("its position is read back with mqdeck tail --json");
         let message = message.ok_or_else(missing)?;
-        let decoded = detect::decode(message.payload.as_deref(), &message.headers, &[]);
+        let decoded = detect::decode(message.payload.as_deref(), &message.headers, &prefer);
         let ids = envelope::ids(&message.headers, decoded.value.as_ref());
         if ids.is_empty() {
             return Err(usage("follow", &self.what, "this message has no correlation id, no trace id and no message id"));

@@ -17,11 +17,14 @@ use std::process::ExitCode;
 #[command(after_help = "mqdeck manage ls [ADDRESS] lists the operations; mqdeck manage undo FILE takes one back by the file that it kept.")]
 pub struct Manage {
     /// `ls`, `undo`, or an operation: `topic.create`.
+    #[arg(index = 1)]
     operation: String,
-    /// What it is done to: `events/orders`, `events/group:payments`; for `ls` an integration is enough, for `undo` the file.
+    /// What it is done to: `events/orders`, `events/group:payments`; an integration for `ls` and for what concerns all of it; for `undo` the
+    /// file.
+    #[arg(index = 2)]
     address: Option<String>,
     /// The operation's fields.
-    #[arg(value_name = "FIELD=VALUE")]
+    #[arg(index = 3, value_name = "FIELD=VALUE")]
     fields: Vec<String>,
     /// Prints the plan and its digest, and changes nothing.
     #[arg(long)]
@@ -51,8 +54,7 @@ impl Manage {
         let request = if self.operation == "undo" {
             change::undo(gateway, Path::new(target)).await?
         } else {
-            let address: Address = target.parse().map_err(|e: String| usage("manage", target, e))?;
-            let spec = gateway.operation(&address, &self.operation).await?;
+            let (spec, address) = self.subject(gateway, target).await?;
             Request { spec, address, arguments: self.arguments()? }
         };
         let mode = match (&self.apply, self.plan) {
@@ -63,23 +65,34 @@ impl Manage {
         change::run(gateway, request, &mode, self.json).await
     }
 
+    /// What is to be done, and to what: for what concerns a whole system its name is enough.
+    async fn subject(&self, gateway: &Gateway, target: &str) -> Result<(&'static OperationSpec, Address), Fault> {
+        let whole = gateway.integrations().find(|(name, _)| ***name == *target).map(|(name, _)| Address::new(name, ""));
+        let parsed = target.parse::<Address>().map_err(|e| usage("manage", target, e));
+        let address = whole.clone().map_or_else(|| parsed.clone(), Ok)?;
+        let spec = gateway.operation(&address, &self.operation).await?;
+        if whole.is_some() && spec.on != Target::Integration {
+            parsed?;
+        }
+        Ok((spec, address))
+    }
+
     fn arguments(&self) -> Result<Vec<(String, String)>, Fault> {
         self.fields.iter().map(|text| super::argument("manage", text)).collect()
     }
 
     async fn list(&self, gateway: &Gateway) -> anyhow::Result<ExitCode> {
-        let (names, on): (Vec<String>, Option<Target>) = match &self.address {
+        let (names, of): (Vec<String>, Of) = match &self.address {
             Some(text) if text.contains('/') => {
                 let address: Address = text.parse().map_err(|e: String| usage("manage", text, e))?;
-                let on = if address.is_group() { Target::Group } else { Target::Channel };
-                (vec![address.integration.to_string()], Some(on))
+                (vec![address.integration.to_string()], Of::address(gateway, &address).await)
             }
-            Some(name) => (vec![name.clone()], None),
-            None => (gateway.integrations().map(|(name, _)| name.to_string()).collect(), None),
+            Some(name) => (vec![name.clone()], Of::Everything),
+            None => (gateway.integrations().map(|(name, _)| name.to_string()).collect(), Of::Everything),
         };
         let (mut out, mut rows) = (Out::new(), Vec::new());
         for name in &names {
-            for spec in gateway.operations(name).await?.iter().filter(|spec| on.is_none_or(|on| spec.on == on)) {
+            for spec in gateway.operations(name).await?.iter().filter(|spec| of.has(spec.on)) {
                 if self.json {
                     out.json(&object(name, spec))?;
                 } else {
@@ -95,18 +108,56 @@ impl Manage {
     }
 }
 
+/// Whose operations are listed.
+enum Of {
+    Everything,
+    Group,
+    /// A channel of this kind; of any, where it is not known.
+    Channel(Option<&'static str>),
+}
+
+impl Of {
+    /// A kind that is not said is asked for.
+    async fn address(gateway: &Gateway, address: &Address) -> Self {
+        match address.kind {
+            _ if address.is_group() => Self::Group,
+            Some(kind) => Self::Channel(Some(kind)),
+            None => Self::Channel(gateway.describe(address).await.ok().map(|description| description.channel.kind)),
+        }
+    }
+
+    fn has(&self, on: Target) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Group => on == Target::Group,
+            Self::Channel(Some(kind)) => on.takes(kind),
+            Self::Channel(None) => on.is_channel(),
+        }
+    }
+}
+
 fn on(target: Target) -> &'static str {
     match target {
         Target::Integration => "integration",
-        Target::Channel => "channel",
+        Target::Channel(_) => "channel",
         Target::Group => "group",
+    }
+}
+
+/// The kinds of channel that it is done to.
+fn kinds(target: Target) -> &'static [&'static str] {
+    match target {
+        Target::Channel(kinds) => kinds,
+        Target::Integration | Target::Group => &[],
     }
 }
 
 fn cells(integration: &str, spec: &OperationSpec) -> Vec<SafeText> {
     let fields: Vec<&str> = spec.fields.iter().map(|field| field.id).collect();
     let fields = if fields.is_empty() { "–".to_owned() } else { fields.join(" ") };
-    [integration, spec.id, on(spec.on), word(spec.risk), &fields, spec.help].map(SafeText::new).into()
+    let kinds = kinds(spec.on);
+    let on = if kinds.is_empty() { on(spec.on).to_owned() } else { kinds.join(", ") };
+    [integration, spec.id, &on, word(spec.risk), &fields, spec.help].map(SafeText::new).into()
 }
 
 fn object(integration: &str, spec: &OperationSpec) -> Json {
@@ -127,7 +178,7 @@ fn object(integration: &str, spec: &OperationSpec) -> Json {
         object
     };
     json!({
-        "integration": integration, "operation": spec.id, "title": spec.title, "help": spec.help, "on": on(spec.on),
+        "integration": integration, "operation": spec.id, "title": spec.title, "help": spec.help, "on": on(spec.on), "kinds": kinds(spec.on),
         "risk": word(spec.risk), "permission": spec.permission, "fields": spec.fields.iter().map(field).collect::<Vec<_>>(),
     })
 }

@@ -1,8 +1,11 @@
 //! `mqdeck completions` and `mqdeck man`: made from the command line's own description, so that they cannot differ from it.
 
 use super::Cli;
+use crate::adapters::ADAPTERS;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -16,11 +19,22 @@ pub struct Man {}
 
 impl Completions {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "mqdeck", &mut script);
-        io::stdout().write_all(&script)?;
+        io::stdout().write_all(&script(self.shell))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn script(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), "mqdeck", &mut script);
+    script
+}
+
+/// The command line with the operations of every system, which a run finds in the system that it is about.
+fn command() -> clap::Command {
+    let ids: BTreeSet<&str> = ADAPTERS.iter().flat_map(|adapter| adapter.operations).map(|spec| spec.id).chain(["ls", "undo"]).collect();
+    let known = PossibleValuesParser::new(ids);
+    Cli::command().mut_subcommand("manage", |manage| manage.mut_arg("operation", |operation| operation.value_parser(known)))
 }
 
 impl Man {
@@ -39,5 +53,22 @@ impl Man {
         }
         io::stdout().write_all(&page)?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::ValueEnum;
+
+    #[test]
+    fn completions_know_every_operation() {
+        // Others complete options alone.
+        for shell in [Shell::Bash, Shell::Zsh] {
+            let script = String::from_utf8(script(shell)).expect("text");
+            for spec in ADAPTERS.iter().flat_map(|adapter| adapter.operations) {
+                assert!(script.contains(spec.id), "{:?}: {}", shell.to_possible_value(), spec.id);
+            }
+        }
     }
 }

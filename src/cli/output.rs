@@ -3,6 +3,7 @@
 use crate::adapters::session::TailEvent;
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
+use crate::domain::format::Format;
 use crate::domain::message::Message;
 use crate::domain::text::{SafeText, escape_json};
 use crate::domain::view::Preview;
@@ -73,10 +74,16 @@ impl Messages {
         }
     }
 
+    /// What the profile says that the payloads of a channel are.
+    pub(super) fn prefer(&self, integration: &str, channel: &str) -> &[Format] {
+        self.ingest.get(integration).map_or(&[], |ingest| ingest.prefer(channel))
+    }
+
     /// The line of a message; `None` if its integration was not named.
     pub(super) fn text(&mut self, integration: &Arc<str>, message: &Message) -> Option<String> {
         if self.json {
-            return Some(lines::write(self.address(integration, &message.channel), message, &[]));
+            let address = self.address(integration, &message.channel).clone();
+            return Some(lines::write(&address, message, self.prefer(integration, &message.channel)));
         }
         let view = self.ingest.get(integration)?.view(message);
         let time = message.timestamp.map_or_else(|| "–".to_owned(), |t| t.clock(&self.zone));
@@ -116,16 +123,27 @@ pub(super) fn tail_note(integration: &str, said: &TailEvent) {
         TailEvent::Interrupted(fault) => note(&format!("{integration} interrupted: {fault}")),
         TailEvent::Waits(Some(why)) => note(&format!("{integration} waits: {why}")),
         TailEvent::Waits(None) => note(&format!("{integration} waits no more")),
+        TailEvent::Skipped { count, side } => note(&format!("{integration}: {}", side.skipped(*count))),
         TailEvent::Resumed { lost: Some(lost) } => note(&format!("{integration} goes on, {lost} messages lost")),
         TailEvent::Resumed { lost: None } => note(&format!("{integration} goes on, an unknown number of messages lost")),
     }
 }
 
 /// Asks on stderr and reads one line; `None` at the end of the input.
-pub(super) async fn ask(question: &str) -> io::Result<Option<String>> {
+pub(super) async fn ask(text: &str) -> io::Result<Option<String>> {
+    question(text)?;
+    typed().await
+}
+
+/// A question on stderr: the answer is typed behind it.
+pub(super) fn question(text: &str) -> io::Result<()> {
     let mut error = io::stderr();
-    error.write_all(question.as_bytes())?;
-    error.flush()?;
+    error.write_all(text.as_bytes())?;
+    error.flush()
+}
+
+/// Reads one line; `None` at the end of the input.
+pub(super) async fn typed() -> io::Result<Option<String>> {
     let typed = tokio::task::spawn_blocking(|| {
         let mut line = String::new();
         io::stdin().read_line(&mut line).map(|read| (read > 0).then_some(line))

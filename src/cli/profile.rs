@@ -262,7 +262,9 @@ impl Rows<'_> {
         }
         for pattern in &integration.channels {
             let tenant = if pattern.tenant.is_some() { " (tenant is what * stands for)" } else { "" };
-            self.push("channels", &["channels", "config.consumer.topics"], format!("{}{tenant}", pattern.pattern));
+            let formats: Vec<&str> = pattern.prefer.iter().map(|format| format.id()).collect();
+            let prefer = if formats.is_empty() { String::new() } else { format!(" (payloads are {})", formats.join(", else ")) };
+            self.push("channels", &["channels", "config.consumer.topics"], format!("{}{tenant}{prefer}", pattern.pattern));
         }
         self.resilience();
         self.found

@@ -20,11 +20,14 @@ const AT_ONCE: u32 = 100;
 #[derive(Debug, Args)]
 #[command(after_help = "Without a decision they are shown and go back; in a terminal it is asked what is to become of them.")]
 pub struct Receive {
-    /// Queue to receive from: `rabbit/tasks`.
+    /// Queue to receive from: `rabbit/tasks`; a stream is received from as one of its groups.
     address: Address,
     /// Arguments of the decision, by the system's own fields: `reason=broken`, `delay=30`.
     #[arg(value_name = "FIELD=VALUE")]
     fields: Vec<String>,
+    /// As one of the channel's groups: a Redis stream's group, a JetStream consumer.
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
     /// This many messages at most.
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
@@ -54,9 +57,12 @@ struct Tally {
 }
 
 impl Receive {
-    pub(super) async fn run(&self, connection: &Connection) -> anyhow::Result<ExitCode> {
+    pub(super) async fn run(mut self, connection: &Connection) -> anyhow::Result<ExitCode> {
         let wait = duration("receive", &self.wait)?;
         let gateway = connection.open()?;
+        if let Some(group) = &self.group {
+            self.address = gateway.way(&self.address, group).await?;
+        }
         let decision = self.decision()?;
         if let Some(settlement) = &decision {
             // A mistake is found before anything is taken.
@@ -109,17 +115,17 @@ impl Receive {
             let most = (self.limit - tally.received).min(AT_ONCE) as usize;
             while tickets.len() < most {
                 match next(held, wait).await {
-                    Some(Taken::Message(delivery)) => {
+                    Next::Taken(Taken::Message(delivery)) => {
                         tally.received += 1;
                         messages.print(&self.address.integration, &delivery.message)?;
                         messages.out.flush()?;
                         tickets.extend(delivery.ticket);
                     }
-                    Some(Taken::Interrupted { fault, lost }) => {
+                    Next::Taken(Taken::Interrupted { fault, lost }) => {
                         tickets.retain(|ticket| !lost.contains(ticket));
                         broken(fault, lost.len(), tally)?;
                     }
-                    None => break,
+                    Next::Enough | Next::Stopped => break,
                 }
             }
             let ended = tickets.len() < most;
@@ -133,6 +139,7 @@ impl Receive {
         Ok(())
     }
 
+    /// Shows what there is, and asks what is to become of it where there is somebody to ask.
     async fn looked(
         &self,
         gateway: &Gateway,
@@ -142,37 +149,27 @@ impl Receive {
         asks: bool,
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
-        let mut unsettled: Vec<Unsettled> = Vec::new();
+        let mut shown = Shown { command: self, messages, asks, unsettled: Vec::new() };
         while tally.received < self.limit {
-            let delivery = match next(held, wait).await {
-                Some(Taken::Message(delivery)) => *delivery,
-                Some(Taken::Interrupted { fault, lost }) => {
-                    unsettled.retain(|held| !lost.contains(&held.ticket));
-                    broken(fault, lost.len(), tally)?;
-                    continue;
-                }
-                None => break,
-            };
-            tally.received += 1;
-            if asks {
-                let line = messages.text(&self.address.integration, &delivery.message).unwrap_or_default();
-                messages.out.line(&format!("{:>3}  {line}{}", tally.received, again(&delivery)))?;
-            } else {
-                messages.print(&self.address.integration, &delivery.message)?;
-            }
-            messages.out.flush()?;
-            if let Some(ticket) = delivery.ticket {
-                unsettled.push(Unsettled { number: tally.received, ticket, since: Instant::now() });
+            match next(held, wait).await {
+                Next::Taken(taken) => shown.take(taken, tally)?,
+                Next::Enough => break,
+                Next::Stopped => return Ok(()),
             }
         }
-        while asks && !unsettled.is_empty() {
-            let Some(typed) = output::ask(&prompt(held, &unsettled)).await? else { break };
+        if asks && tally.received < self.limit && !shown.unsettled.is_empty() {
+            // What is published from now on is for others.
+            gateway.enough(held.id).await?;
+        }
+        while asks && !shown.unsettled.is_empty() {
+            let Some(typed) = shown.line(held, tally, prompt).await? else { break };
             let words: Vec<&str> = typed.split_whitespace().collect();
             let (effect, rest) = match words.as_slice() {
                 [] => continue,
                 ["leave" | "q" | "quit", ..] => {
-                    let question = format!("{} go back to {}. Leave? [y/N] ", unsettled.len(), self.address);
-                    match output::ask(&question).await?.as_deref().map(str::trim) {
+                    let question =
+                        |_: &Held, unsettled: &[Unsettled]| format!("{} back to {}. Leave? [y/N] ", go(unsettled.len()), self.address);
+                    match shown.line(held, tally, question).await?.as_deref().map(str::trim) {
                         Some("y" | "Y" | "yes") | None => break,
                         Some(_) => continue,
                     }
@@ -180,27 +177,20 @@ impl Receive {
                 [word, rest @ ..] => match effect(word) {
                     Some(effect) => (effect, rest),
                     None => {
-                        output::note("write ack, requeue, reject or extend with numbers (1,3-5) or all, or leave");
+                        output::note(&format!("write {} with numbers (1,3-5) or all, or leave", words_of(held)));
                         continue;
                     }
                 },
             };
-            match chosen(rest, &unsettled) {
+            let chosen = chosen(rest, &shown.unsettled).and_then(|(tickets, arguments)| {
+                let settlement = Settlement { effect, arguments };
+                settlement.check(held.verbs).map(|()| (tickets, settlement))
+            });
+            match chosen {
                 Err(wrong) => output::note(&wrong),
-                Ok((tickets, arguments)) => {
-                    let settlement = Settlement { effect, arguments };
-                    if let Err(wrong) = settlement.check(held.verbs) {
-                        output::note(&wrong);
-                        continue;
-                    }
+                Ok((tickets, settlement)) => {
                     let done = self.settle(gateway, held, tickets.clone(), settlement, tally).await?;
-                    for (ticket, _) in tickets.iter().zip(done.parts) {
-                        if effect.keeps() {
-                            unsettled.iter_mut().filter(|held| held.ticket == *ticket).for_each(|held| held.since = Instant::now());
-                        } else {
-                            unsettled.retain(|held| held.ticket != *ticket);
-                        }
-                    }
+                    shown.settled(&tickets, &done, effect);
                 }
             }
         }
@@ -237,11 +227,92 @@ struct Unsettled {
     since: Instant,
 }
 
-/// The next message; `None` when nothing has come for long enough, or when it is enough.
-async fn next(held: &mut Held, wait: Duration) -> Option<Taken> {
+/// What was shown to a person, and waits for a decision.
+struct Shown<'a> {
+    command: &'a Receive,
+    messages: &'a mut Messages,
+    /// The messages have numbers, to be named by.
+    asks: bool,
+    unsettled: Vec<Unsettled>,
+}
+
+impl Shown<'_> {
+    /// Shows a message, or says what became of those that were shown.
+    fn take(&mut self, taken: Taken, tally: &mut Tally) -> anyhow::Result<()> {
+        let delivery = match taken {
+            Taken::Message(delivery) => delivery,
+            Taken::Interrupted { fault, lost } => {
+                self.unsettled.retain(|held| !lost.contains(&held.ticket));
+                return Ok(broken(fault, lost.len(), tally)?);
+            }
+        };
+        tally.received += 1;
+        let integration = &self.command.address.integration;
+        if self.asks {
+            let line = self.messages.text(integration, &delivery.message).unwrap_or_default();
+            self.messages.out.line(&format!("{:>3}  {line}{}", tally.received, again(&delivery)))?;
+        } else {
+            self.messages.print(integration, &delivery.message)?;
+        }
+        self.messages.out.flush()?;
+        let number = tally.received;
+        self.unsettled.extend(delivery.ticket.map(|ticket| Unsettled { number, ticket, since: Instant::now() }));
+        Ok(())
+    }
+
+    /// The line that is typed as the answer; what happens to the messages meanwhile is said, and it is asked again. `None` at the end of
+    /// the input, at Ctrl-C, and when there is nothing left to decide on.
+    async fn line(
+        &mut self,
+        held: &mut Held,
+        tally: &mut Tally,
+        question: impl Fn(&Held, &[Unsettled]) -> String,
+    ) -> anyhow::Result<Option<String>> {
+        output::question(&question(held, &self.unsettled))?;
+        let mut typed = std::pin::pin!(output::typed());
+        loop {
+            let taken = tokio::select! {
+                typed = &mut typed => return Ok(typed?),
+                _ = super::interrupted() => None,
+                Some(taken) = held.later() => Some(taken),
+            };
+            output::question("\n")?;
+            let Some(taken) = taken else { return Ok(None) };
+            self.take(taken, tally)?;
+            if self.unsettled.is_empty() {
+                return Ok(None);
+            }
+            output::question(&question(held, &self.unsettled))?;
+        }
+    }
+
+    /// What could not be settled cannot be settled at all: it went back.
+    fn settled(&mut self, tickets: &[Ticket], done: &Done, effect: Effect) {
+        let settled = done.parts.iter().filter(|(_, part)| part.is_ok()).count();
+        if settled > 0 {
+            output::note(&format!("{settled} {}", effect.done()));
+        }
+        if effect.keeps() {
+            self.unsettled.iter_mut().filter(|held| tickets.contains(&held.ticket)).for_each(|held| held.since = Instant::now());
+        } else {
+            self.unsettled.retain(|held| !tickets.contains(&held.ticket));
+        }
+    }
+}
+
+/// What there is next.
+enum Next {
+    Taken(Taken),
+    /// Nothing has come for long enough, everything that was wanted has, or the system has ended the receiving.
+    Enough,
+    /// Somebody pressed Ctrl-C.
+    Stopped,
+}
+
+async fn next(held: &mut Held, wait: Duration) -> Next {
     tokio::select! {
-        next = tokio::time::timeout(wait, held.next()) => next.ok().flatten(),
-        _ = super::interrupted() => None,
+        next = tokio::time::timeout(wait, held.next()) => next.ok().flatten().map_or(Next::Enough, Next::Taken),
+        _ = super::interrupted() => Next::Stopped,
     }
 }
 
@@ -268,14 +339,22 @@ fn again(delivery: &Delivery) -> String {
 }
 
 fn prompt(held: &Held, unsettled: &[Unsettled]) -> String {
-    let verbs: Vec<&str> = held.verbs.iter().map(|verb| verb.effect.word()).collect();
     let oldest = unsettled.iter().map(|held| held.since.elapsed()).max().unwrap_or_default();
     let left = match held.patience {
         None => String::new(),
         Some(patience) if oldest >= patience => ", the time of the first is over".to_owned(),
         Some(patience) => format!(", {} left", figure::duration(patience.saturating_sub(oldest))),
     };
-    format!("{} unsettled{left}; {} NUMBERS|all, or leave: ", unsettled.len(), verbs.join(", "))
+    format!("{} unsettled{left}; {} NUMBERS|all, or leave: ", unsettled.len(), words_of(held))
+}
+
+/// The decisions that there are, as they are typed.
+fn words_of(held: &Held) -> String {
+    held.verbs.iter().map(|verb| verb.effect.word()).collect::<Vec<_>>().join(", ")
+}
+
+fn go(messages: usize) -> String {
+    if messages == 1 { "1 message goes".to_owned() } else { format!("{messages} messages go") }
 }
 
 fn effect(word: &str) -> Option<Effect> {

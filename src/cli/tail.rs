@@ -176,7 +176,7 @@ impl<'a> Printer<'a> {
             return Ok(());
         }
         self.seen += 1;
-        match self.filter.test(message) {
+        match self.filter.test(message, self.messages.prefer(integration, &message.channel)) {
             Verdict::Passes => {}
             Verdict::Fails => return Ok(()),
             Verdict::Undecodable | Verdict::Failed => {

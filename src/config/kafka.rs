@@ -10,6 +10,7 @@ use super::secret::Secret;
 use super::section::Text;
 use super::source::setting_at;
 use super::tree::{Entry, Kind, Reading, Section};
+use crate::domain::format::Format;
 use crate::domain::suggest;
 use std::collections::BTreeMap;
 
@@ -99,6 +100,7 @@ pub(super) fn read(mut section: Section, rd: &mut Reading<'_>) -> Config {
 pub(super) fn channel(mut section: Section, rd: &mut Reading<'_>) -> Option<ChannelPattern> {
     let pattern = section.required(rd, "pattern", "for example pattern = \"grey.tasks.*\"");
     let tenant = section.word(rd, "tenant_extraction", &[("topic_suffix", TenantExtraction::TopicSuffix)]);
+    let prefer = prefer(&mut section, rd);
     section.finish(rd);
     let pattern = pattern?;
     let stars = pattern.as_str().matches('*').count();
@@ -106,7 +108,28 @@ pub(super) fn channel(mut section: Section, rd: &mut Reading<'_>) -> Option<Chan
         rd.wrong(&pattern.span, "a pattern has one `*`", "it stands for the part that tells the channels apart");
         return None;
     }
-    Some(ChannelPattern { pattern: pattern.into_string(), tenant })
+    Some(ChannelPattern { pattern: pattern.into_string(), tenant, prefer })
+}
+
+/// The formats that are tried first.
+fn prefer(section: &mut Section, rd: &mut Reading<'_>) -> Vec<Format> {
+    let Some(entry) = section.take(rd, "prefer") else { return Vec::new() };
+    let mut formats = Vec::new();
+    for name in rd.texts(entry.value, "prefer") {
+        match name.as_str().parse::<Format>() {
+            Ok(format) if formats.contains(&format) => {
+                rd.wrong(&name.span, format!("the format {} is named twice", name.quoted()), "remove one of them");
+            }
+            Ok(format) => formats.push(format),
+            Err(_) => {
+                let known = Format::ALL.map(Format::id);
+                let near = if name.foreign { String::new() } else { suggest::hint(name.as_str(), known) };
+                let help = if near.is_empty() { format!("expected {}", suggest::one_of(&known)) } else { near };
+                rd.wrong(&name.span, format!("unknown format {}", name.quoted()), help);
+            }
+        }
+    }
+    formats
 }
 
 impl Config {

@@ -1,7 +1,9 @@
 //! What a profile says, after it was read and checked.
 
 use super::secret::Secret;
+use crate::domain::address::split_kind;
 use crate::domain::fault::Fault;
+use crate::domain::format::Format;
 use crate::domain::safety::Safety;
 use crate::domain::text::SafeText;
 use std::collections::BTreeMap;
@@ -48,6 +50,8 @@ pub struct Integration {
     pub timeout: Duration,
     /// Why it is not there, where that is known before: it is listed, and not connected.
     pub absent: Option<Fault>,
+    /// How long after it was opened its server may still be starting: until then it is connecting, and not down.
+    pub warm_up: Duration,
 }
 
 /// Where a system is.
@@ -132,11 +136,13 @@ pub struct Setting {
     pub line: usize,
 }
 
-/// Channels named by a pattern with one `*`, and where their tenant stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Channels named by a pattern with one `*`, where their tenant stands, and what their payloads are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChannelPattern {
     pub pattern: String,
     pub tenant: Option<TenantExtraction>,
+    /// Formats that payloads are read as before anything else is tried, in this order.
+    pub prefer: Vec<Format>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,8 +244,18 @@ impl ChannelPattern {
     /// The tenant in a channel's name, if the pattern matches and says where it stands.
     pub fn tenant_of<'a>(&self, channel: &'a str) -> Option<&'a str> {
         let TenantExtraction::TopicSuffix = self.tenant?;
+        self.star(channel).filter(|tenant| !tenant.is_empty())
+    }
+
+    /// The part of a name that the star stands for.
+    fn star<'a>(&self, name: &'a str) -> Option<&'a str> {
         let (before, after) = self.pattern.split_once('*')?;
-        channel.strip_prefix(before)?.strip_suffix(after).filter(|tenant| !tenant.is_empty())
+        name.strip_prefix(before)?.strip_suffix(after)
+    }
+
+    /// Whether it names this channel, by its bare name or with its kind before it.
+    fn names(&self, channel: &str) -> bool {
+        [channel, split_kind(channel).1].into_iter().any(|name| self.pattern == name || self.star(name).is_some())
     }
 }
 
@@ -262,6 +278,7 @@ impl Integration {
             breaker: Breaker::default(),
             timeout: Duration::from_secs(10),
             absent: None,
+            warm_up: Duration::ZERO,
         }
     }
 
@@ -271,6 +288,13 @@ impl Integration {
         let any = self.settings.iter().filter(|(name, _)| !scoped(name)).map(|(name, setting)| (name.as_str(), setting));
         let own = self.settings.iter().filter_map(|(name, setting)| Some((name.strip_prefix(role)?.strip_prefix('.')?, setting)));
         any.chain(own).collect()
+    }
+
+    /// The formats that a channel's payloads are read as before anything else is tried: those of the first pattern that names it and says
+    /// any.
+    pub fn prefer(&self, channel: &str) -> &[Format] {
+        let said = self.channels.iter().find(|pattern| !pattern.prefer.is_empty() && pattern.names(channel));
+        said.map_or(&[], |pattern| &pattern.prefer)
     }
 
     /// The tenant in a channel's name, by the first pattern that finds one.
@@ -296,8 +320,31 @@ mod tests {
     }
 
     #[test]
+    fn the_first_pattern_that_names_a_channel_and_says_a_format_is_taken() {
+        let pattern = |pattern: &str, prefer: &[Format]| ChannelPattern { pattern: pattern.into(), prefer: prefer.into(), tenant: None };
+        let mut integration = Integration::new("events", "kafka", Vec::new());
+        integration.channels = vec![
+            pattern("grey.*", &[]),
+            pattern("grey.telemetry", &[Format::MessagePack, Format::Json]),
+            pattern("grey.*", &[Format::Text]),
+            pattern("stream:JOBS", &[Format::Bytes]),
+        ];
+        for (channel, formats) in [
+            ("grey.telemetry", &[Format::MessagePack, Format::Json][..]),
+            ("grey.events", &[Format::Text]),
+            ("queue:grey.events", &[Format::Text]),
+            ("stream:JOBS", &[Format::Bytes]),
+            ("JOBS", &[]),
+            ("other", &[]),
+        ] {
+            assert_eq!(integration.prefer(channel), formats, "{channel}");
+        }
+    }
+
+    #[test]
     fn a_tenant_is_the_part_that_the_star_stands_for() {
-        let pattern = ChannelPattern { pattern: "grey.tasks.*".into(), tenant: Some(TenantExtraction::TopicSuffix) };
+        let pattern =
+            ChannelPattern { pattern: "grey.tasks.*".into(), tenant: Some(TenantExtraction::TopicSuffix), ..ChannelPattern::default() };
         assert_eq!(pattern.tenant_of("grey.tasks.tenant-123"), Some("tenant-123"));
         assert_eq!(pattern.tenant_of("grey.tasks."), None);
         assert_eq!(pattern.tenant_of("grey.results.tenant-123"), None);

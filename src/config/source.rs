@@ -130,6 +130,7 @@ const PUBLIC: &[&str] = &[
     "path",
     "pattern",
     "port",
+    "prefer",
     "producer",
     "production",
     "protocol",

@@ -4,6 +4,7 @@ use super::load::{Context, Loaded, System, read};
 use super::profile::{Auth, Backoff, Integration, ScramMechanism, Seed, TenantExtraction, TlsVersion, TokenSource};
 use super::secret::Secret;
 use super::source::Problems;
+use crate::domain::format::Format;
 use crate::domain::safety::{Mode, Safety};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
@@ -89,7 +90,12 @@ fn every_block_of_seed_5_loads_and_says_what_is_not_used() {
 #[test]
 fn the_profiles_of_the_repository_load() {
     let load = |text| {
-        let known = SYSTEMS.iter().copied().chain([MQTT]).collect::<Vec<_>>();
+        let others = [
+            System { name: "nats", schemes: &[("nats", 4222)] },
+            System { name: "redis", schemes: &[("redis", 6379)] },
+            System { name: "rabbitmq", schemes: &[("amqp", 5672), ("amqps", 5671)] },
+        ];
+        let known = SYSTEMS.iter().copied().chain([MQTT]).chain(others).collect::<Vec<_>>();
         read(text, "p.hcl", "p", Path::new("/etc/mqdeck"), Context { systems: &known, env: &env, vars: &[] }).expect("a profile")
     };
     let demo = load(include_str!("../../profiles/demo.hcl"));
@@ -339,6 +345,16 @@ fn each_mistake_is_told_with_its_place_and_what_was_meant() {
             kafka("  endpoint {\n    address = \"one\"\n  }\n  channels {\n    pattern = \"a.*.*\"\n  }"),
             "7:15 a pattern has one `*` | it stands for the part that tells the channels apart",
         ),
+        (
+            kafka(
+                "  endpoint {\n    address = \"one\"\n  }\n  channels {\n    pattern = \"a\"\n    prefer = [\"json\", \"mesagepack\"]\n  }",
+            ),
+            "8:23 unknown format `mesagepack` | did you mean `messagepack`?",
+        ),
+        (
+            kafka("  endpoint {\n    address = \"one\"\n  }\n  channels {\n    pattern = \"a\"\n    prefer = [\"text\", \"text\"]\n  }"),
+            "8:23 the format `text` is named twice | remove one of them",
+        ),
         (kafka(""), "1:1 the `endpoint` block is missing | write endpoint { address = \"host:port\" }"),
         (
             "integration \"a\" {\n  type = \"kafak\"\n  endpoint {\n    address = \"one\"\n  }\n}\n".into(),
@@ -365,6 +381,14 @@ fn each_mistake_is_told_with_its_place_and_what_was_meant() {
     ] {
         assert_eq!(problems(&text), [told], "{text}");
     }
+}
+
+#[test]
+fn a_channels_payloads_are_what_the_profile_says() {
+    let integration =
+        one("  endpoint {\n    address = \"one\"\n  }\n  channels {\n    pattern = \"a.*\"\n    prefer  = [\"msgpack\", \"json\"]\n  }");
+    assert_eq!(integration.prefer("a.b"), [Format::MessagePack, Format::Json]);
+    assert_eq!(integration.prefer("b"), []);
 }
 
 #[test]

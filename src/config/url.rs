@@ -30,6 +30,28 @@ pub fn from_url(url: &str, systems: &[System]) -> Result<Profile, Fault> {
     read(url.trim(), systems).map_err(|(cause, next)| Fault::new(Kind::Usage, "read", "--url", cause).next(next))
 }
 
+/// The same integration in another part of its broker, as the path of a URL says it: RabbitMQ's vhost in `rabbit@tenant-a`, Redis's database
+/// in `redis@3`. `None` where a system has no parts.
+///
+/// # Errors
+/// The part is not percent-encoded as it should be.
+pub fn elsewhere(integration: &Integration, part: &str) -> Option<Result<Integration, Fault>> {
+    let (_, setting, _) = SETTINGS.iter().find(|(name, ..)| *name == integration.system)?;
+    let name = format!("{}@{part}", integration.name);
+    let read = decode(part).map_err(|(cause, next)| Fault::new(Kind::Usage, "find integration", name.as_str(), cause).next(next));
+    Some(read.map(|value| {
+        let mut other = Integration { name: name.as_str().into(), ..integration.clone() };
+        other.settings.insert((*setting).to_owned(), Setting { value, line: 0 });
+        other
+    }))
+}
+
+/// A part of a broker as it is written behind an integration's name: all but letters, digits and `-._~` as `%` and two digits.
+pub fn encode(part: &str) -> String {
+    let kept = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    part.bytes().map(|byte| if kept(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
 type Wrong = (String, String);
 
 fn wrong(cause: impl Into<String>, next: impl Into<String>) -> Wrong {
@@ -183,6 +205,19 @@ mod tests {
 
     fn integration(url: &str) -> Integration {
         from_url(url, SYSTEMS).unwrap_or_else(|fault| panic!("{fault}")).integrations.remove(0)
+    }
+
+    #[test]
+    fn another_part_of_the_same_broker_is_said_behind_its_name() {
+        let rabbit = Integration::new("rabbit", "rabbitmq", vec!["one:5672".into()]);
+        for vhost in ["tenant-a", "/", "a/b@c d", "größe%"] {
+            let other = elsewhere(&rabbit, &encode(vhost)).expect("RabbitMQ has vhosts").expect("encoded");
+            assert_eq!(other.settings["vhost"].value.expose(), vhost);
+            assert_eq!((&*other.name, &other.endpoint), (format!("rabbit@{}", encode(vhost)).as_str(), &rabbit.endpoint));
+            assert!(!encode(vhost).contains(['/', '@', ' ']), "{vhost}");
+        }
+        assert_eq!(elsewhere(&rabbit, "%2").expect("RabbitMQ has vhosts").expect_err("cut off").kind, Kind::Usage);
+        assert!(elsewhere(&Integration::new("events", "kafka", Vec::new()), "x").is_none());
     }
 
     #[test]

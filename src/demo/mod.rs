@@ -6,6 +6,8 @@ mod applications;
 mod devices;
 mod history;
 mod incidents;
+#[cfg(feature = "nats")]
+mod messaging;
 mod oddities;
 mod servers;
 #[cfg(feature = "redis")]
@@ -13,6 +15,10 @@ mod sessions;
 mod tasks;
 mod topics;
 mod traffic;
+#[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
+mod users;
+#[cfg(feature = "rabbitmq")]
+mod work_queues;
 mod worker;
 
 use crate::adapters::kafka::embedded::Embedded;
@@ -25,12 +31,13 @@ use crate::domain::fault::{Fault, Kind};
 use crate::domain::safety::Safety;
 use crate::domain::time::Timestamp;
 use servers::{Recipe, Server};
+use std::ffi::OsStr;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// The integration's name in the demo's profile.
 const INTEGRATION: &str = "events";
-/// What the random numbers start from, unless asked otherwise.
+/// What the random numbers start from.
 const SEED: u64 = 20_260_205;
 /// How long the history may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,8 +47,12 @@ type Users = fn(Integration, fastrand::Rng, &mut JoinSet<()>);
 
 /// Servers that run beside the embedded systems where they are installed, and who uses them.
 const SERVERS: &[(&Recipe, Users)] = &[
+    #[cfg(feature = "nats")]
+    (&messaging::NATS, messaging::start),
     #[cfg(feature = "redis")]
     (&sessions::REDIS, sessions::start),
+    #[cfg(feature = "rabbitmq")]
+    (&work_queues::RABBITMQ, work_queues::start),
 ];
 
 /// The running systems and their traffic. Everything ends when it is dropped.
@@ -55,15 +66,17 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Starts the systems, writes some hours of history and lets the traffic begin. Takes a fraction of a second.
+    /// Starts the systems, writes some hours of history and lets the traffic begin. Takes a fraction of a second: servers beside it, whose
+    /// programs are found by the environment's PATH, go on starting.
     pub async fn start() -> Result<Self, Fault> {
-        Self::start_with(SEED).await
+        Self::start_with(&std::env::var_os("PATH").unwrap_or_default()).await
     }
 
-    /// As [`Demo::start`] with other random numbers: the same seed gives the same messages, save their times.
-    pub async fn start_with(seed: u64) -> Result<Self, Fault> {
+    /// The same with what this PATH has. The same messages come each time, save their times.
+    pub async fn start_with(path: &OsStr) -> Result<Self, Fault> {
+        let seed = SEED;
         // First, so that they inherit nothing of the others.
-        let servers: Vec<Server> = SERVERS.iter().map(|(recipe, _)| Server::start(recipe)).collect();
+        let servers: Vec<Server> = SERVERS.iter().map(|(recipe, _)| Server::start(recipe, path)).collect();
         let ready = tokio::task::spawn_blocking(move || {
             let kafka = Embedded::start(topics::all())?;
             let feed = kafka.feed()?;
@@ -80,7 +93,7 @@ impl Demo {
         traffic.spawn(worker::run(member, feed, fastrand::Rng::with_seed(seed ^ 2), now()));
         applications::start(members, &mut traffic);
         for (number, (server, (_, users))) in (10..).zip(servers.iter().zip(SERVERS)) {
-            if server.address().is_some() {
+            if server.is_there() {
                 users(server.integration(), fastrand::Rng::with_seed(seed ^ number), &mut traffic);
             }
         }
@@ -105,7 +118,7 @@ impl Demo {
         let lookup = Setting { value: Secret::new("search".to_owned()), line: 0 };
         integration.settings.insert("mqdeck.time_lookup".to_owned(), lookup);
         integration.channels = topics::TENANT_PATTERNS
-            .map(|pattern| ChannelPattern { pattern: pattern.to_owned(), tenant: Some(TenantExtraction::TopicSuffix) })
+            .map(|pattern| ChannelPattern { pattern: pattern.to_owned(), tenant: Some(TenantExtraction::TopicSuffix), prefer: Vec::new() })
             .to_vec();
         integration.groups = groups().map(Into::into).collect();
         integration.health.interval = Duration::from_secs(2);

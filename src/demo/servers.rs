@@ -2,8 +2,10 @@
 //!
 //! Each runs under a shell that ends it and deletes its data as soon as the demo's end of a pipe is closed, however the demo ended.
 
-use crate::config::profile::Integration;
+use crate::config::profile::{Integration, Setting};
+use crate::config::secret::Secret;
 use crate::domain::fault::{Fault, Kind};
+use std::ffi::OsStr;
 use std::io;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
@@ -18,9 +20,15 @@ cat >/dev/null
 until kill -9 -$! 2>/dev/null || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
 wait
 rm -rf "$dir""#;
-/// Where packages put servers that are not meant to be started by hand.
-const ELSEWHERE: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
-const TRIES: u32 = 20;
+/// Where packages put servers beside the folder of programs that is in the PATH: Debian's own command for RabbitMQ runs the machine's node
+/// alone, the script behind it runs any; and other servers are not meant to be started by hand.
+const BESIDE: [&str; 2] = ["lib/rabbitmq/bin", "sbin"];
+/// Below the ports that systems hand out by themselves, so that no connection takes one before its server listens on it.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+const TRIES: u32 = 50;
+/// What a profile says of how a server is reached: it may be starting, and is looked after closely.
+const HEALTH: Duration = Duration::from_secs(2);
+const RETRY: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(2));
 
 /// One server that the demo can run.
 pub(super) struct Recipe {
@@ -30,10 +38,24 @@ pub(super) struct Recipe {
     pub(super) program: &'static str,
     /// How to get it.
     pub(super) get: &'static str,
-    /// How many ports it takes, one behind the other.
+    /// How many ports it takes, one behind the other; on the first it is reached.
     pub(super) ports: u16,
-    /// Writes its files below the folder, and says how it is started.
-    pub(super) command: fn(&Path, u16) -> io::Result<Vec<String>>,
+    /// How long it may take to start, on a busy machine.
+    pub(super) patience: Duration,
+    /// What its `config` block says.
+    pub(super) settings: fn(u16) -> Vec<(&'static str, String)>,
+    /// Writes its files, and says how it is started.
+    pub(super) command: fn(&Place<'_>) -> io::Result<Vec<String>>,
+}
+
+/// Where a server is to run.
+pub(super) struct Place<'a> {
+    /// The program's path.
+    pub(super) program: &'a Path,
+    /// For its data alone.
+    pub(super) folder: &'a Path,
+    /// The first of its ports.
+    pub(super) port: u16,
 }
 
 /// A server that runs, or why it does not.
@@ -43,16 +65,16 @@ pub(super) struct Server {
 }
 
 struct Running {
-    address: String,
+    port: u16,
     folder: PathBuf,
     guard: Child,
 }
 
 impl Server {
-    /// Starts it without waiting for it.
-    pub(super) fn start(recipe: &'static Recipe) -> Self {
-        let state = match installed(recipe.program) {
-            Some(_) => Running::start(recipe).map_err(|error| {
+    /// Starts it without waiting for it, if its program is in one of these folders.
+    pub(super) fn start(recipe: &'static Recipe, path: &OsStr) -> Self {
+        let state = match installed(recipe.program, path) {
+            Some(program) => Running::start(recipe, &program).map_err(|error| {
                 Fault::new(Kind::Unreachable, "start", recipe.program, error.to_string()).next("the rest of the demo goes on")
             }),
             None => Err(Fault::new(Kind::NotFound, "start", recipe.program, format!("{} is not installed here", recipe.program))
@@ -61,37 +83,52 @@ impl Server {
         Self { recipe, state }
     }
 
-    /// Where it listens; `None` if it is not there.
-    pub(super) fn address(&self) -> Option<&str> {
-        self.state.as_ref().ok().map(|running| running.address.as_str())
+    /// Whether it was started.
+    pub(super) fn is_there(&self) -> bool {
+        self.state.is_ok()
+    }
+
+    /// Where it listens, or will; `None` if it is not there.
+    fn address(&self) -> Option<String> {
+        self.state.as_ref().ok().map(|running| format!("127.0.0.1:{}", running.port))
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        self.state.as_ref().map_or_else(|_| Vec::new(), |running| (self.recipe.settings)(running.port))
     }
 
     /// How to reach it; where it is absent, why.
     pub(super) fn integration(&self) -> Integration {
-        let address = self.address().map(str::to_owned).into_iter().collect();
-        let mut integration = Integration::new(self.recipe.name, self.recipe.system, address);
+        let mut integration = Integration::new(self.recipe.name, self.recipe.system, self.address().into_iter().collect());
+        let setting = |(name, value): (&str, String)| (name.to_owned(), Setting { value: Secret::new(value), line: 0 });
+        integration.settings = self.settings().into_iter().map(setting).collect();
         integration.absent = self.state.as_ref().err().cloned();
-        integration.health.interval = Duration::from_secs(2);
+        integration.health.interval = HEALTH;
+        (integration.reconnect.delay, integration.reconnect.max_delay) = RETRY;
+        integration.warm_up = self.recipe.patience;
         integration
     }
 
     /// The same as a block of a profile; nothing where it is absent.
     pub(super) fn block(&self) -> String {
+        let Some(address) = self.address() else { return String::new() };
         let Recipe { name, system, .. } = self.recipe;
-        self.address().map_or_else(String::new, |address| {
-            format!(
-                "\nintegration \"{name}\" {{\n  type = \"{system}\"\n\n  endpoint {{\n    address = \"{address}\"\n  }}\n\n  \
-                 health_check {{\n    interval = \"2s\"\n  }}\n}}\n"
-            )
-        })
+        let settings: String = self.settings().iter().map(|(name, value)| format!("    {name} = \"{value}\"\n")).collect();
+        let config = if settings.is_empty() { settings } else { format!("\n  config {{\n{settings}  }}\n") };
+        let (seconds, (delay, most)) = (HEALTH.as_secs(), (RETRY.0.as_millis(), RETRY.1.as_secs()));
+        format!(
+            "\nintegration \"{name}\" {{\n  type = \"{system}\"\n\n  endpoint {{\n    address = \"{address}\"\n  }}\n\n  \
+             health_check {{\n    interval = \"{seconds}s\"\n  }}\n\n  reconnect {{\n    delay     = \"{delay}ms\"\n    \
+             max_delay = \"{most}s\"\n  }}\n{config}}}\n"
+        )
     }
 }
 
 impl Running {
-    fn start(recipe: &Recipe) -> io::Result<Self> {
+    fn start(recipe: &Recipe, program: &Path) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("mqdeck-demo-").tempdir()?;
         let port = free(recipe.ports)?;
-        let command = (recipe.command)(folder.path(), port)?;
+        let command = (recipe.command)(&Place { program, folder: folder.path(), port })?;
         // From here on the guard deletes it.
         let folder = folder.keep();
         let guard = Command::new("sh")
@@ -106,7 +143,7 @@ impl Running {
             .process_group(0)
             .spawn()
             .inspect_err(|_| _ = std::fs::remove_dir_all(&folder))?;
-        Ok(Self { address: format!("127.0.0.1:{port}"), folder, guard })
+        Ok(Self { port, folder, guard })
     }
 }
 
@@ -119,10 +156,14 @@ impl Drop for Running {
     }
 }
 
-/// The path of an installed program.
-fn installed(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(ELSEWHERE.map(PathBuf::from));
+/// The path of an installed program: in one of these folders (as PATH has them), or where packages put it beside them.
+fn installed(program: &str, path: &OsStr) -> Option<PathBuf> {
+    let [before, behind] = BESIDE;
+    let places = |folder: PathBuf| {
+        let above = folder.parent().unwrap_or(&folder).to_path_buf();
+        [above.join(before), folder, above.join(behind)]
+    };
+    let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute()).flat_map(places);
     folders.map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
@@ -130,8 +171,8 @@ fn installed(program: &str) -> Option<PathBuf> {
 fn free(count: u16) -> io::Result<u16> {
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for _ in 0..TRIES {
-        let first = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        match (0..count).map(|n| TcpListener::bind(("127.0.0.1", first.saturating_add(n)))).collect::<io::Result<Vec<_>>>() {
+        let first = fastrand::u16(PORTS);
+        match (0..count).map(|n| TcpListener::bind(("127.0.0.1", first + n))).collect::<io::Result<Vec<_>>>() {
             Ok(_) => return Ok(first),
             Err(error) => last = error,
         }
@@ -142,28 +183,37 @@ fn free(count: u16) -> io::Result<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
     use std::time::Instant;
 
-    static SLEEPER: Recipe = Recipe {
+    const SLEEPER_FACTS: Recipe = Recipe {
         name: "sleeper",
         system: "redis",
         program: "sh",
         get: "",
         ports: 2,
+        patience: Duration::ZERO,
+        settings: |_| Vec::new(),
+        command: |_| Ok(Vec::new()),
+    };
+    static SLEEPER: Recipe = Recipe {
+        settings: |port| vec![("management_url", format!("http://127.0.0.1:{}", port + 1))],
         // Something that starts something: both have to end.
-        command: |folder, port| {
-            let script =
-                format!("echo $$ >{0}/pids; (echo $BASHPID; exec sleep 1000) & echo $! >>{0}/pids; wait # {port}", folder.display());
-            Ok(["sh", "-c", &script].map(str::to_owned).to_vec())
+        command: |place| {
+            let script = format!("echo $$ >{0}/pids; (exec sleep 1000) & echo $! >>{0}/pids; wait", place.folder.display());
+            Ok(vec![place.program.display().to_string(), "-c".to_owned(), script])
         },
+        ..SLEEPER_FACTS
     };
     static MISSING: Recipe = Recipe { program: "no-such-server", get: "apt install it", ..SLEEPER_FACTS };
-    const SLEEPER_FACTS: Recipe =
-        Recipe { name: "sleeper", system: "redis", program: "", get: "", ports: 1, command: |_, _| Ok(Vec::new()) };
+
+    fn here() -> std::ffi::OsString {
+        std::env::var_os("PATH").expect("a PATH")
+    }
 
     #[test]
     fn a_server_ends_with_everything_that_it_started_and_its_data_goes() {
-        let server = Server::start(&SLEEPER);
+        let server = Server::start(&SLEEPER, &here());
         let folder = server.state.as_ref().expect("it runs").folder.clone();
         let began = Instant::now();
         let pids = loop {
@@ -172,7 +222,7 @@ mod tests {
             if pids.len() == 2 {
                 break pids;
             }
-            assert!(began.elapsed() < Duration::from_secs(10), "it did not start");
+            assert!(began.elapsed() < Duration::from_secs(30), "it did not start");
             std::thread::sleep(Duration::from_millis(10));
         };
         drop(server);
@@ -181,13 +231,45 @@ mod tests {
     }
 
     #[test]
+    fn it_is_told_of_in_the_same_words_as_a_value_and_as_a_file() {
+        let server = Server::start(&SLEEPER, &here());
+        let integration = server.integration();
+        assert_eq!(integration.absent, None);
+        let text = server.block();
+        text.parse::<hcl_edit::structure::Body>().expect("HCL");
+        let management = integration.settings["management_url"].value.expose();
+        assert!(
+            text.contains(&integration.endpoint.addresses[0]) && text.contains(&format!("management_url = \"{management}\"")),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn one_that_is_not_installed_says_how_to_get_it() {
-        let server = Server::start(&MISSING);
+        let server = Server::start(&MISSING, &here());
         let fault = server.integration().absent.expect("it is absent");
         assert_eq!(
             fault.to_string(),
             "start no-such-server: not found: no-such-server is not installed here (apt install it; then start the demo again)"
         );
         assert_eq!((server.address(), server.block()), (None, String::new()));
+    }
+
+    #[test]
+    fn programs_are_looked_for_in_the_path_and_where_packages_put_servers_beside_it() {
+        let root = tempfile::tempdir().expect("a folder");
+        let program = |name: &str| {
+            let path = root.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(&path, "").expect("a file");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it can be run");
+            path
+        };
+        let (script, wrapper, server) =
+            (program("usr/lib/rabbitmq/bin/rabbit"), program("usr/sbin/rabbit"), program("usr/sbin/hidden-server"));
+        let path = root.path().join("usr/bin");
+        assert_eq!(installed("rabbit", path.as_os_str()), Some(script), "the script goes before the machine's own {}", wrapper.display());
+        assert_eq!(installed("hidden-server", path.as_os_str()), Some(server));
+        assert_eq!(installed("rabbit", OsStr::new("")), None, "not the folder that we are in");
     }
 }

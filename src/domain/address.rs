@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// The kind of an address whose name is a group's: `events/group:payments`.
 pub const GROUP: &str = "group";
 /// The kinds of channel that an address may name before a colon, and [`GROUP`].
-pub const KINDS: &[&str] = &["topic", "queue", "exchange", "stream", "subject", "consumer", "service", "channel", "key", GROUP];
+pub const KINDS: &[&str] = &["topic", "queue", "exchange", "stream", "subject", "consumer", "service", "channel", "key", "vhost", GROUP];
 
 /// Where a channel is. The first `/` ends the integration; the rest is the channel's own name, taken as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -15,6 +15,8 @@ pub struct Caps {
     pub publish: bool,
     /// Messages can be received, kept for a while, and settled one by one.
     pub hold: bool,
+    /// They are received in one of several ways (a group of a stream): which, has to be said.
+    pub ways: bool,
     /// Somebody behind it answers requests.
     pub call: bool,
 }

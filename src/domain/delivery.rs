@@ -2,6 +2,8 @@
 
 use super::message::Message;
 use super::operation::Field;
+use super::text::SafeText;
+use std::sync::Arc;
 
 /// A message given to us, not settled yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,12 +28,23 @@ pub struct Ticket {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HoldId(pub u64);
 
+/// One way to receive from a channel whose messages are given to somebody by name: a group of a stream, a consumer of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// The group's or consumer's own name; show it through [`SafeText`].
+    pub name: Arc<str>,
+    /// The channel to receive from in this way: `stream:jobs/workers`.
+    pub channel: Arc<str>,
+    /// How it stands, in a few words: `12 behind, 3 pending`.
+    pub about: SafeText,
+}
+
 /// One thing that can be done with a held message, by the system's own word.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Verb {
     /// What it means to us; commands name it by this.
     pub effect: Effect,
-    /// The system's own word: `nak`, `term`, `basic.reject`.
+    /// The system's own word: `nak`, `term`, `reject`.
     pub word: &'static str,
     /// One line: what becomes of the message.
     pub help: &'static str,

@@ -6,6 +6,7 @@ pub mod delivery;
 pub mod envelope;
 pub mod fault;
 pub mod figure;
+pub mod format;
 pub mod group;
 pub mod health;
 pub mod lag;

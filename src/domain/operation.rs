@@ -29,15 +29,29 @@ pub enum Risk {
 pub enum Target {
     /// The whole system, or something of it that is not there yet: creating a channel.
     Integration,
-    Channel,
+    /// A channel of one of these kinds; of any where none is named.
+    Channel(&'static [&'static str]),
     /// The group stands in the address's place of the channel, with the kind `group`: `events/group:payments`.
     Group,
+}
+
+impl Target {
+    /// Whether it is done to channels of that kind.
+    pub fn takes(self, kind: &str) -> bool {
+        matches!(self, Self::Channel(kinds) if kinds.is_empty() || kinds.contains(&kind))
+    }
+
+    /// Whether it is done to channels.
+    pub fn is_channel(self) -> bool {
+        matches!(self, Self::Channel(_))
+    }
 }
 
 /// One operation: its id, name, risk, the permission it needs and the fields of its form.
 #[derive(Debug, PartialEq, Eq)]
 pub struct OperationSpec {
-    /// Stable name for permissions, audit and `--plan`: `publish`.
+    /// Stable name for permissions, audit and the command line: what it is about and what is done, `topic.create`. What is a command of its
+    /// own has that command's name, `publish`.
     pub id: &'static str,
     pub title: &'static str,
     /// One line: what it does.
@@ -55,7 +69,7 @@ pub const PUBLISH: OperationSpec = OperationSpec {
     help: "sends messages to a channel",
     risk: Risk::Reversible,
     permission: "messages:publish",
-    on: Target::Channel,
+    on: Target::Channel(&[]),
     fields: &[],
 };
 
@@ -66,7 +80,7 @@ pub const RECEIVE: OperationSpec = OperationSpec {
     help: "takes messages of a queue, unsettled until it is decided on them",
     risk: Risk::Reversible,
     permission: "messages:receive",
-    on: Target::Channel,
+    on: Target::Channel(&[]),
     fields: &[],
 };
 
@@ -77,7 +91,7 @@ pub const SETTLE: OperationSpec = OperationSpec {
     help: "acks, requeues, rejects or extends messages that are held",
     risk: Risk::Reversible,
     permission: "messages:settle",
-    on: Target::Channel,
+    on: Target::Channel(&[]),
     fields: &[],
 };
 
@@ -88,7 +102,7 @@ pub const CALL: OperationSpec = OperationSpec {
     help: "sends a request and waits for the replies",
     risk: Risk::Reversible,
     permission: "rpc:call",
-    on: Target::Channel,
+    on: Target::Channel(&[]),
     fields: &[],
 };
 
@@ -194,6 +208,15 @@ impl Request {
         self.arguments.iter().find(|(name, _)| name == id).map(|(_, value)| value.as_str())
     }
 
+    /// The name of what is to be made.
+    pub fn new_name(&self) -> Result<&str, Fault> {
+        if self.address.channel.is_empty() {
+            let fault = Fault::new(Kind::Usage, self.spec.id, &*self.address.integration, "what is to be made needs a name");
+            return Err(fault.next(format!("write {}/NAME", self.address.integration)));
+        }
+        Ok(&self.address.channel)
+    }
+
     /// Checks everything that can be checked without asking the system: the address against what the operation is done to, and the
     /// arguments against its fields.
     pub fn check(&self) -> Result<(), Fault> {
@@ -202,6 +225,11 @@ impl Request {
             let (is, wanted) =
                 if self.address.is_group() { ("a group", "INTEGRATION/CHANNEL") } else { ("no group", "INTEGRATION/group:NAME") };
             return Err(wrong(format!("the address names {is}")).next(format!("write {wanted}")));
+        }
+        if let (Some(kind), Target::Channel(kinds)) = (self.address.kind, self.spec.on)
+            && !self.spec.on.takes(kind)
+        {
+            return Err(wrong(format!("it is not for channels of the kind {kind}")).next(format!("it is for: {}", kinds.join(", "))));
         }
         for (id, value) in &self.arguments {
             let field = self.spec.fields.iter().find(|field| field.id == id).ok_or_else(|| {
@@ -304,6 +332,8 @@ mod tests {
         fields: &[Field { id: "to", title: "To", help: "", input: Input::Number { min: 0, max: 9 } }],
     };
 
+    const EMPTY: OperationSpec = OperationSpec { id: "queue.purge", on: Target::Channel(&["queue"]), fields: &[], ..MOVE };
+
     fn request(address: &str, arguments: &[(&str, &str)]) -> Request {
         let arguments = arguments.iter().map(|(id, value)| ((*id).to_owned(), (*value).to_owned())).collect();
         Request { spec: &MOVE, address: address.parse().expect("an address"), arguments }
@@ -320,6 +350,18 @@ mod tests {
             let fault = request(address, arguments).check().expect_err(address);
             assert!(fault.kind == Kind::Usage && fault.to_string().contains(word), "{fault}");
         }
+    }
+
+    #[test]
+    fn a_channel_of_another_kind_is_refused_and_one_without_a_kind_is_left_to_its_system() {
+        let check = |address: &str| Request { spec: &EMPTY, ..request(address, &[]) }.check();
+        assert_eq!((check("rabbit/queue:tasks"), check("rabbit/tasks")), (Ok(()), Ok(())));
+        let fault = check("rabbit/exchange:tasks").expect_err("an exchange");
+        assert!(
+            fault.kind == Kind::Usage && fault.to_string().contains("not for channels of the kind exchange (it is for: queue)"),
+            "{fault}"
+        );
+        assert!(PUBLISH.on.takes("exchange") && !MOVE.on.takes("queue"));
     }
 
     #[test]

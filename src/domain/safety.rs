@@ -160,7 +160,7 @@ mod tests {
             help: "",
             risk,
             permission: "",
-            on: Target::Channel,
+            on: Target::Channel(&[]),
             fields: &[],
         }));
         let request = Request { spec, address: Address::new("events", "a\u{202e}b"), arguments: Vec::new() };

@@ -2,6 +2,7 @@
 
 use super::address::Address;
 use super::delivery::Ticket;
+use super::figure;
 use super::message::Message;
 use super::text::SafeText;
 use super::value::Value;
@@ -46,6 +47,30 @@ pub enum Preview {
     Text(SafeText),
     /// Bytes that are no text: the start of them in hex.
     Binary(SafeText),
+}
+
+/// On which side messages of a tail were skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// They came, and found no room: whoever reads the tail is slower than what comes.
+    Ours,
+    /// The system says that it dropped them for readers that were too slow. It does not say whose they were.
+    Theirs,
+}
+
+impl Side {
+    /// What is said of so many; `None` where it is not known how many there were.
+    pub fn skipped(self, count: Option<u64>) -> String {
+        let messages = match count {
+            None => "messages".to_owned(),
+            Some(1) => "1 message".to_owned(),
+            Some(count) => format!("{} messages", figure::grouped(count)),
+        };
+        match self {
+            Self::Ours => format!("{messages} skipped: more comes than is taken here"),
+            Self::Theirs => format!("the system dropped {messages} for slow readers, maybe this one"),
+        }
+    }
 }
 
 /// What the decoders made of a payload.

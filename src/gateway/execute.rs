@@ -8,6 +8,7 @@ use crate::domain::message::{Message, Outgoing};
 use crate::domain::operation::{Change, Done, OperationSpec, PUBLISH, Plan, PublishSpec, Request, Risk};
 use crate::domain::receipt::Receipt;
 use crate::domain::safety::Gate;
+use crate::domain::suggest;
 use futures::stream::{FuturesOrdered, StreamExt};
 
 /// Publishes under way at once within one plan.
@@ -109,8 +110,9 @@ impl Gateway {
         }
         operations.iter().find(|spec| spec.id == id).copied().ok_or_else(|| {
             let known: Vec<&str> = operations.iter().map(|spec| spec.id).collect();
-            Fault::new(Kind::Usage, "find operation", id, format!("{} has no such operation", address.integration))
-                .next(format!("it has: {}", known.join(", ")))
+            let near = suggest::hint(id, known.iter().copied());
+            let next = if near.is_empty() { format!("it has: {}", known.join(", ")) } else { near };
+            Fault::new(Kind::Usage, "find operation", id, format!("{} has no such operation", address.integration)).next(next)
         })
     }
 

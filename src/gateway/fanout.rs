@@ -37,7 +37,7 @@ struct Target {
 
 impl Fanout {
     /// Over those of the connections that the integration names; the profile was checked.
-    pub(super) fn new(integration: &Integration, supervised: &[Supervised]) -> Self {
+    pub(super) fn new(integration: &Integration, supervised: &[Arc<Supervised>]) -> Self {
         let target = |name: &Arc<str>| {
             let of = supervised.iter().find(|other| other.integration.name == *name)?;
             Some(Target { name: name.clone(), session: of.sessions(), link: of.link() })

@@ -2,7 +2,9 @@
 
 pub use crate::adapters::session::Verdict;
 use crate::adapters::session::{Glance, Judgement, Path, Sieve};
+use crate::config::profile::Integration;
 use crate::domain::fault::Fault;
+use crate::domain::format::Format;
 use crate::domain::message::{Message, RawMessage};
 use crate::domain::query::{Needle, Place, Query, Record, Undecided};
 use crate::wire::record::{Looked, MessageRecord};
@@ -22,8 +24,9 @@ impl Filter {
         Ok(Self { query: Query::parse(text, &Zoned::now())? })
     }
 
-    pub fn test(&self, message: &Message) -> Verdict {
-        self.decide(&MessageRecord::new(message, &[])).0
+    /// `prefer` is what the profile says that the payloads of the message's channel are.
+    pub fn test(&self, message: &Message, prefer: &[Format]) -> Verdict {
+        self.decide(&MessageRecord::new(message, prefer)).0
     }
 
     fn decide(&self, record: &MessageRecord<'_>) -> (Verdict, Path, Option<Arc<str>>) {
@@ -59,8 +62,10 @@ pub struct Prefilter {
     /// A match has one of each group.
     groups: Vec<Vec<Needle>>,
     wanted: Wanted,
+    /// Whose messages are looked at, if its profile says of any channel what its payloads are.
+    integration: Option<Arc<Integration>>,
     /// What the first failure of a program said.
-    said: Mutex<Option<Arc<str>>>,
+    said: Arc<Mutex<Option<Arc<str>>>>,
 }
 
 /// More groups than this say little more.
@@ -70,7 +75,20 @@ impl Prefilter {
     pub fn new(filter: Filter, wanted: Wanted) -> Self {
         let mut groups = filter.query.needles();
         groups.truncate(MOST_GROUPS);
-        Self { filter, groups, wanted, said: Mutex::default() }
+        Self { filter, groups, wanted, integration: None, said: Arc::default() }
+    }
+
+    /// The same for the messages of an integration, whose profile may say what their payloads are.
+    #[must_use]
+    pub fn of(&self, integration: &Arc<Integration>) -> Self {
+        let says = integration.channels.iter().any(|pattern| !pattern.prefer.is_empty());
+        Self {
+            filter: self.filter.clone(),
+            groups: self.groups.clone(),
+            wanted: self.wanted,
+            integration: says.then(|| integration.clone()),
+            said: self.said.clone(),
+        }
     }
 
     /// What the first failure of a program said.
@@ -116,7 +134,8 @@ impl Sieve for Prefilter {
     }
 
     fn judge(&self, raw: &RawMessage<'_>, glance: Glance) -> Judgement {
-        let record = MessageRecord::of(*raw, &[]);
+        let prefer = self.integration.as_ref().map_or(&[][..], |integration| integration.prefer(raw.channel));
+        let record = MessageRecord::of(*raw, prefer);
         if self.cannot_match(&record, glance) {
             return Judgement { verdict: Verdict::Fails, path: Path::Literal, keep: false };
         }

@@ -64,7 +64,8 @@ impl Gateway {
         for address in search.addresses {
             let channel = self.named(&address)?;
             let history = self.history(&address.integration).await?;
-            let sifting = history.sift(&channel, &scope, sieve.clone()).await?;
+            let own = Arc::new(sieve.of(&self.supervised(&address.integration)?.integration));
+            let sifting = history.sift(&channel, &scope, own).await?;
             siftings.push((address.integration, channel, sifting));
         }
         Ok(Finding::new(siftings, sieve, search.limit))

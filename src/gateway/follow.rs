@@ -14,7 +14,7 @@ use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,8 +122,9 @@ impl Gateway {
         for address in channels {
             integrations.entry(address.integration.clone()).or_default().push(address);
         }
-        let (mut streams, mut unseen) = (Vec::new(), Vec::new());
+        let (mut streams, mut unseen, mut ingests) = (Vec::new(), Vec::new(), HashMap::new());
         for (integration, mut addresses) in integrations {
+            ingests.insert(integration.clone(), self.ingest(&integration)?);
             let mut beyond = addresses.split_off(addresses.len().min(WATCHED));
             let much = || Fault::new(Kind::Rejected, "watch", &*integration, "more cannot be watched at a time");
             unseen.extend(beyond.drain(..).map(|address| (address, much())));
@@ -154,7 +155,7 @@ impl Gateway {
         let wanted = move |(integration, event): (Arc<str>, TailEvent)| {
             let event = match event {
                 TailEvent::Messages(mut messages) => {
-                    messages.retain(|message| filter.test(message) == Verdict::Passes);
+                    messages.retain(|message| filter.test(message, ingests[&integration].prefer(&message.channel)) == Verdict::Passes);
                     (!messages.is_empty()).then_some(TailEvent::Messages(messages))
                 }
                 other => Some(other),

@@ -4,9 +4,10 @@
 use super::{Gateway, cannot};
 use crate::adapters::session::{Cost, Holding};
 use crate::domain::address::Address;
-use crate::domain::delivery::{Delivery, HoldId, Settlement, Ticket, Verb};
+use crate::domain::delivery::{Delivery, HoldId, Settlement, Ticket, Verb, Way};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::operation::{Done, RECEIVE};
+use crate::domain::suggest;
 use crate::domain::text::SafeText;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{MutexGuard, PoisonError};
@@ -34,6 +35,7 @@ struct Working {
 }
 
 enum Ask {
+    Enough,
     Settle(Vec<Ticket>, Settlement, oneshot::Sender<Done>),
     Release(oneshot::Sender<Result<String, Fault>>),
 }
@@ -45,6 +47,8 @@ pub struct Held {
     pub verbs: &'static [Verb],
     /// How long the system waits for a decision; `None` if for ever, or if it does not say.
     pub patience: Option<Duration>,
+    /// Messages that are wanted and have not come.
+    left: u64,
     deliveries: mpsc::Receiver<Taken>,
     /// Its end tells the task.
     _looked_at: oneshot::Sender<()>,
@@ -65,6 +69,19 @@ impl Held {
     /// The next message, or what happened to the connection. `None` when everything that was wanted has
     /// come, the system has ended the receiving, or it was released.
     pub async fn next(&mut self) -> Option<Taken> {
+        if self.left == 0 {
+            return None;
+        }
+        let taken = self.deliveries.recv().await;
+        if matches!(taken, Some(Taken::Message(_))) {
+            self.left -= 1;
+        }
+        taken
+    }
+
+    /// What happens to what is held once no more is wanted: that the connection broke, and, after [`Gateway::enough`], messages that
+    /// were on their way. `None` when it was released.
+    pub async fn later(&mut self) -> Option<Taken> {
         self.deliveries.recv().await
     }
 }
@@ -75,6 +92,29 @@ impl Gateway {
         let channel = self.named(address)?;
         let hold = self.whole_session(&address.integration).await?.hold;
         Ok(hold.ok_or_else(|| self.no_hold(address))?.verbs(&channel))
+    }
+
+    /// In which ways messages of a channel are received, where that has to be said; empty where the channel names all that is needed.
+    pub async fn ways(&self, address: &Address) -> Result<Vec<Way>, Fault> {
+        let channel = self.named(address)?;
+        let hold = self.whole_session(&address.integration).await?.hold;
+        hold.ok_or_else(|| self.no_hold(address))?.ways(&channel).await
+    }
+
+    /// The address that receives from a channel as one of its groups.
+    pub async fn way(&self, address: &Address, group: &str) -> Result<Address, Fault> {
+        let ways = self.ways(address).await?;
+        if let Some(way) = ways.iter().find(|way| *way.name == *group) {
+            return Ok(Address::new(&address.integration, &way.channel));
+        }
+        let fault = |cause: &str| Fault::new(Kind::Usage, "find group", format!("{address} {group}"), cause);
+        if ways.is_empty() {
+            return Err(fault("messages are received from this channel without a group").next("leave --group out"));
+        }
+        let names: Vec<&str> = ways.iter().map(|way| &*way.name).collect();
+        let near = suggest::hint(group, names.iter().copied());
+        let next = if near.is_empty() { format!("it has: {}", names.join(", ")) } else { near };
+        Err(fault("the channel has no such group").next(next))
     }
 
     /// Starts to receive, `most` unsettled messages at a time and `limit` in all. Settled by [`Plan::Settle`](crate::domain::operation::Plan), ended by
@@ -96,6 +136,7 @@ impl Gateway {
                 holding,
                 asked,
                 out: Some(out),
+                enough: false,
                 received: 0,
                 limit,
                 unsettled: BTreeSet::new(),
@@ -108,7 +149,13 @@ impl Gateway {
         holds.last += 1;
         let id = HoldId(holds.last);
         holds.working.insert(id, Working { asks, task });
-        Ok(Held { id, verbs: hold.verbs(&channel), patience, deliveries, _looked_at: looked_at })
+        Ok(Held { id, verbs: hold.verbs(&channel), patience, left: limit, deliveries, _looked_at: looked_at })
+    }
+
+    /// No more messages are wanted, though fewer have come than were asked for; what is held stays held.
+    pub async fn enough(&self, id: HoldId) -> Result<(), Fault> {
+        let asks = self.holds().working.get(&id).map(|working| working.asks.clone()).ok_or_else(ended)?;
+        asks.send(Ask::Enough).await.map_err(|_| ended())
     }
 
     /// Gives back what was not decided on and ends the receiving; says in one sentence what became of it.
@@ -171,8 +218,10 @@ struct Task {
     address: Address,
     holding: Box<dyn Holding>,
     asked: mpsc::Receiver<Ask>,
-    /// `None` once the system has ended the receiving, or everything that was wanted has come.
+    /// `None` once the system has ended the receiving.
     out: Option<mpsc::Sender<Taken>>,
+    /// Everything that is wanted has come; what is held can still be lost.
+    enough: bool,
     received: u64,
     limit: u64,
     unsettled: BTreeSet<Ticket>,
@@ -190,27 +239,12 @@ impl Task {
                         // Who asked may have gone; what was done is in the audit log.
                         let _ = answer.send(self.settle(tickets, &settlement).await);
                     }
+                    Some(Ask::Enough) => self.enough().await,
                     Some(Ask::Release(answer)) => break Some(answer),
                     None => break None,
                 },
                 _ = &mut gone => break None,
-                next = next(&mut *self.holding, self.out.as_ref(), self.pause) => {
-                    // What does not pass by itself is the end; what does is not asked again at once.
-                    let lasting = matches!(&next, Some(Err(fault)) if !fault.kind.is_transient());
-                    self.pause = if matches!(&next, Some(Err(_))) { PAUSE } else { Duration::ZERO };
-                    let ended = next.is_none() || lasting;
-                    if let Some(next) = next {
-                        let taken = self.taken(next);
-                        // There is room: that was waited for.
-                        let _ = self.out.as_ref().map(|out| out.try_send(taken));
-                    }
-                    if !ended && self.received >= self.limit && let Err(fault) = self.holding.enough().await {
-                        tracing::warn!(address = %self.address, %fault, "enough");
-                    }
-                    if ended || self.received >= self.limit {
-                        self.out = None;
-                    }
-                }
+                next = next(&mut *self.holding, self.out.as_ref(), self.enough, self.pause) => self.took(next).await,
             }
         };
         let (address, received) = (&self.address, self.received);
@@ -221,6 +255,30 @@ impl Task {
         }
         if let Some(answer) = answer {
             let _ = answer.send(result);
+        }
+    }
+
+    async fn took(&mut self, next: Option<Result<Delivery, Fault>>) {
+        let Some(next) = next else { return self.out = None };
+        // What does not pass by itself is the end; what does is not asked again at once.
+        let lasting = matches!(&next, Err(fault) if !fault.kind.is_transient());
+        self.pause = if next.is_err() { PAUSE } else { Duration::ZERO };
+        let taken = self.taken(next);
+        // There is room: that was waited for.
+        let _ = self.out.as_ref().map(|out| out.try_send(taken));
+        if lasting {
+            self.out = None;
+        } else if self.received >= self.limit {
+            self.enough().await;
+        }
+    }
+
+    async fn enough(&mut self) {
+        if std::mem::replace(&mut self.enough, true) {
+            return;
+        }
+        if let Err(fault) = self.holding.enough().await {
+            tracing::warn!(address = %self.address, %fault, "enough");
         }
     }
 
@@ -260,14 +318,19 @@ impl Task {
     }
 }
 
-/// The next message, once there is room to hand it on; `None` when no more will come. Where nobody takes any, it waits for ever.
-async fn next(holding: &mut dyn Holding, out: Option<&mpsc::Sender<Taken>>, pause: Duration) -> Option<Result<Delivery, Fault>> {
+/// What comes next, once there is room to hand it on; `None` when no more will come. Where nobody takes any, it waits for ever.
+async fn next(
+    holding: &mut dyn Holding,
+    out: Option<&mpsc::Sender<Taken>>,
+    enough: bool,
+    pause: Duration,
+) -> Option<Result<Delivery, Fault>> {
     let Some(out) = out else { return std::future::pending().await };
     if out.reserve().await.is_err() {
         return std::future::pending().await;
     }
     tokio::time::sleep(pause).await;
-    holding.next().await
+    if enough { Some(Err(holding.broken().await)) } else { holding.next().await }
 }
 
 #[cfg(test)]

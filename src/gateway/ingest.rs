@@ -2,6 +2,7 @@
 
 use crate::config::profile::Integration;
 use crate::domain::address::Address;
+use crate::domain::format::Format;
 use crate::domain::message::{Header, Message};
 use crate::domain::text::SafeText;
 use crate::domain::view::{MessageView, Preview};
@@ -25,6 +26,11 @@ pub struct Ingest {
 impl Ingest {
     pub fn new(integration: Arc<Integration>, next_id: Arc<AtomicU64>) -> Self {
         Self { integration, next_id }
+    }
+
+    /// What the profile says that the payloads of a channel are.
+    pub fn prefer(&self, channel: &str) -> &[Format] {
+        self.integration.prefer(channel)
     }
 
     /// The view of a message. Bytes are copied out of the buffer they came in, so that one small message does not hold a

@@ -11,7 +11,7 @@ use crate::domain::fault::Fault;
 use crate::domain::message::Message;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
-use crate::domain::view::{Counts, MessageView};
+use crate::domain::view::{Counts, MessageView, Side};
 use futures::StreamExt;
 use futures::stream::{BoxStream, select_all};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -47,6 +47,8 @@ pub enum Note {
     Interrupted { integration: Arc<str>, fault: Fault },
     /// Reading goes on; this many messages were gone before they could be read (`None`: unknown).
     Resumed { integration: Arc<str>, lost: Option<u64> },
+    /// So many messages are missing (`None`: at least one).
+    Skipped { integration: Arc<str>, count: Option<u64>, side: Side },
     /// What is written already is held back: why; `None` when that is over.
     Waits { integration: Arc<str>, why: Option<SafeText> },
 }
@@ -153,6 +155,7 @@ impl Window {
                 self.notes.push(Note::Interrupted { integration: integration.clone(), fault });
             }
             TailEvent::Resumed { lost } => self.notes.push(Note::Resumed { integration: integration.clone(), lost }),
+            TailEvent::Skipped { count, side } => self.notes.push(Note::Skipped { integration: integration.clone(), count, side }),
             TailEvent::Waits(why) => self.notes.push(Note::Waits { integration: integration.clone(), why }),
         }
     }
@@ -161,7 +164,8 @@ impl Window {
         self.counts.seen += messages.len() as u64;
         self.counts.bytes += messages.iter().map(|message| message.size() as u64).sum::<u64>();
         if !self.filter.query.matches_all() {
-            messages.retain(|message| match self.filter.test(message) {
+            let ingest = &self.sources[source].ingest;
+            messages.retain(|message| match self.filter.test(message, ingest.prefer(&message.channel)) {
                 Verdict::Passes => true,
                 Verdict::Fails => false,
                 Verdict::Undecodable | Verdict::Failed => {

@@ -22,9 +22,11 @@ pub mod supervisor;
 use crate::adapters::session::{History, Session, Tail};
 use crate::adapters::wirelog::WireLog;
 use crate::config::profile::{Integration, Profile};
+use crate::config::url;
 use crate::domain::address::Address;
 use crate::domain::channel::{Channel, Description};
 use crate::domain::fault::{Fault, Kind};
+use crate::domain::format::Format;
 use crate::domain::health::Link;
 use crate::domain::operation::Risk;
 use crate::domain::safety::{Gate, Safety};
@@ -44,7 +46,10 @@ pub struct Gateway {
     /// The profile's safety, read-only if that was asked for on the command line.
     pub safety: Safety,
     arming: Arming,
-    supervised: Vec<Supervised>,
+    read_only: bool,
+    supervised: Vec<Arc<Supervised>>,
+    /// Other parts of the same brokers than the profile names, once somebody has asked for them: `rabbit@tenant-a`.
+    elsewhere: Mutex<Vec<Arc<Supervised>>>,
     fanouts: HashMap<Arc<str>, Arc<Fanout>>,
     rates: Mutex<Rates>,
     pasts: Mutex<lag::Pasts>,
@@ -59,20 +64,22 @@ impl Gateway {
         let read_only = safety.is_read_only();
         let is_fanout = |integration: &&Integration| integration.system == fanout::TYPE;
         let connections = profile.integrations.iter().filter(|integration| !is_fanout(integration));
-        let mut supervised: Vec<Supervised> = connections.map(|one| Supervised::start(one.clone(), read_only)).collect();
+        let mut supervised: Vec<Arc<Supervised>> = connections.map(|one| Supervised::start(one.clone(), read_only).into()).collect();
         let mut fanouts = HashMap::new();
         for integration in profile.integrations.iter().filter(is_fanout) {
             let fanout = Arc::new(Fanout::new(integration, &supervised));
             fanouts.insert(integration.name.clone(), fanout.clone());
-            supervised.push(Supervised::of(fanout, integration.clone(), read_only));
+            supervised.push(Supervised::of(fanout, integration.clone(), read_only).into());
         }
-        let place = |one: &Supervised| profile.integrations.iter().position(|integration| integration.name == one.integration.name);
+        let place = |one: &Arc<Supervised>| profile.integrations.iter().position(|integration| integration.name == one.integration.name);
         supervised.sort_by_key(place);
         Self {
             profile,
             safety,
             arming: Arming::default(),
+            read_only,
             supervised,
+            elsewhere: Mutex::default(),
             fanouts,
             rates: Mutex::default(),
             pasts: Mutex::default(),
@@ -88,7 +95,7 @@ impl Gateway {
 
     /// The state of an integration's connection, as it changes.
     pub fn link(&self, integration: &str) -> Result<watch::Receiver<Link>, Fault> {
-        self.supervised(integration).map(Supervised::link)
+        self.supervised(integration).map(|one| one.link())
     }
 
     /// The connected session, without its writing handles unless something may be changed now. Waits for the first attempt to
@@ -108,14 +115,19 @@ impl Gateway {
         self.supervised(integration).map(|s| s.doubt.clone())
     }
 
+    /// What the profile says that the payloads of a channel are.
+    pub fn prefer(&self, address: &Address) -> &[Format] {
+        self.supervised(&address.integration).map_or(&[], |supervised| supervised.integration.prefer(&address.within()))
+    }
+
     /// Makes views of an integration's messages.
     pub fn ingest(&self, integration: &str) -> Result<Ingest, Fault> {
         self.supervised(integration).map(|s| Ingest::new(s.integration.clone(), self.next_view.clone()))
     }
 
     /// What went over the wire of an integration.
-    pub fn wire_log(&self, integration: &str) -> Result<&WireLog, Fault> {
-        self.supervised(integration).map(|s| &s.log)
+    pub fn wire_log(&self, integration: &str) -> Result<WireLog, Fault> {
+        self.supervised(integration).map(|s| s.log.clone())
     }
 
     /// Every channel of an integration, with `rate_in` from the growth since the last call.
@@ -162,17 +174,31 @@ impl Gateway {
     /// Ends every connection, after what is held was given back and what is being written has been written.
     pub async fn shutdown(&self) {
         self.release_all().await;
-        for supervised in &self.supervised {
+        let elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for supervised in self.supervised.iter().chain(&elsewhere) {
             supervised.shutdown().await;
         }
     }
 
-    fn supervised(&self, integration: &str) -> Result<&Supervised, Fault> {
-        self.supervised.iter().find(|s| &*s.integration.name == integration).ok_or_else(|| {
+    fn supervised(&self, integration: &str) -> Result<Arc<Supervised>, Fault> {
+        let named = |name: &str| self.supervised.iter().find(|s| &*s.integration.name == name);
+        if let Some(found) = named(integration) {
+            return Ok(found.clone());
+        }
+        let part = integration.rsplit_once('@').and_then(|(name, part)| Some((named(name)?, part)));
+        let Some(other) = part.and_then(|(whole, part)| url::elsewhere(&whole.integration, part)) else {
             let names: Vec<&str> = self.supervised.iter().map(|s| &*s.integration.name).collect();
-            Fault::new(Kind::Usage, "find integration", integration, format!("profile {} has no such integration", self.profile.name))
-                .next(format!("it has: {}", names.join(", ")))
-        })
+            let cause = format!("profile {} has no such integration", self.profile.name);
+            return Err(Fault::new(Kind::Usage, "find integration", integration, cause).next(format!("it has: {}", names.join(", "))));
+        };
+        let other = other?;
+        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = elsewhere.iter().find(|s| s.integration.name == other.name) {
+            return Ok(found.clone());
+        }
+        let started = Arc::new(Supervised::start(other, self.read_only));
+        elsewhere.push(started.clone());
+        Ok(started)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::adapters::session::{
 };
 use crate::domain::address::split_kind;
 use crate::domain::channel::{Channel, Description};
-use crate::domain::delivery::{Delivery, Settlement, Ticket, Verb};
+use crate::domain::delivery::{Delivery, Settlement, Ticket, Verb, Way};
 use crate::domain::fault::Fault;
 use crate::domain::group::{GroupDescription, Listing, Mark, Stamped, Standing};
 use crate::domain::message::{Message, Outgoing, RawMessage};
@@ -303,6 +303,11 @@ impl Hold for Under<dyn Hold> {
         self.inner.patience(&self.prefix.full(channel)).await
     }
 
+    async fn ways(&self, channel: &str) -> Result<Vec<Way>, Fault> {
+        let ways = self.inner.ways(&self.prefix.full(channel)).await?;
+        Ok(ways.into_iter().map(|way| Way { channel: self.prefix.shown(&way.channel), ..way }).collect())
+    }
+
     async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
         let inner = self.inner.hold(&self.prefix.full(channel), most).await?;
         Ok(Box::new(Inside { inner, prefix: self.prefix.clone() }))
@@ -318,6 +323,10 @@ impl Holding for Inside<dyn Holding> {
 
     async fn enough(&mut self) -> Result<(), Fault> {
         self.inner.enough().await
+    }
+
+    async fn broken(&mut self) -> Fault {
+        self.inner.broken().await
     }
 
     fn is_lost(&self, ticket: Ticket) -> bool {

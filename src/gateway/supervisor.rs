@@ -15,9 +15,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// How long a check may take before the connection counts as down.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often a server that is still starting is tried.
+const WARMING: Duration = Duration::from_millis(300);
 
 /// A supervised integration. Dropping it ends the supervision and, once nobody uses the session, the connection.
 pub(super) struct Supervised {
@@ -137,10 +141,14 @@ impl Supervisor {
             self.down(&fault, now(), 1, Duration::MAX);
             return;
         };
-        let mut failures = Failures::default();
+        let (mut failures, began) = (Failures::default(), Instant::now());
         let session = loop {
             match (adapter.connect)((*self.integration).clone(), self.log.clone()).await {
                 Ok(session) => break session,
+                Err(fault) if fault.kind.is_transient() && began.elapsed() < self.integration.warm_up => {
+                    tracing::debug!(integration = %self.integration.name, %fault, "starting");
+                    tokio::time::sleep(WARMING).await;
+                }
                 Err(fault) => {
                     let Some(wait) = failures.next(&self.integration.reconnect) else {
                         return self.give_up(&fault, &failures);

@@ -11,6 +11,7 @@ use crate::config::profile::Profile;
 use crate::demo::Demo;
 use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
+use crate::domain::format::Format;
 use crate::domain::health::Link;
 use crate::domain::message::Message;
 use crate::domain::operation::Plan;
@@ -100,7 +101,7 @@ impl Performer {
                 let result = gateway.describe(&address).await.map(Box::new);
                 lanes.result(Event::Described { task, result }).await;
             }),
-            Effect::Decode { id, message } => self.decode(id, message),
+            Effect::Decode { id, integration, message } => self.decode(id, &integration, message),
             Effect::Fetch { task, address, position } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
                 let result = fetch(&gateway, &address, position).await.map(Box::new);
                 lanes.result(Event::Fetched { task, result }).await;
@@ -155,6 +156,10 @@ impl Performer {
             Effect::Follow { task, view, window } => {
                 self.on_gateway(task, move |gateway, lanes| follow::follow(gateway, lanes, task, view, window));
             }
+            Effect::Ways { task, address } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
+                let result = gateway.ways(&address).await;
+                lanes.result(Event::Ways { task, result }).await;
+            }),
             Effect::Hold { task, address, most } => {
                 self.on_gateway(task, move |gateway, lanes| received::hold(gateway, lanes, task, address, most));
             }
@@ -235,7 +240,10 @@ impl Performer {
             .map(|(name, _)| groups::follow(gateway.clone(), self.lanes.clone(), name.clone(), self.groups.subscribe()));
         self.links.extend(watches.map(tokio::spawn));
         self.gateway = Some(gateway);
-        self.demo = demo;
+        if let Some(old) = std::mem::replace(&mut self.demo, demo) {
+            // Its servers are waited for: not here, where keys are.
+            tokio::task::spawn_blocking(move || drop(old));
+        }
     }
 
     fn end_tasks(&mut self) {
@@ -293,11 +301,12 @@ impl Performer {
         self.wire = Some(tokio::spawn(follow_wire(gateway, self.lanes.clone(), integration, since)));
     }
 
-    fn decode(&self, id: u64, message: Message) {
+    fn decode(&self, id: u64, integration: &str, message: Message) {
         let lanes = self.lanes.clone();
+        let prefer = self.gateway.as_ref().map_or(&[][..], |gateway| gateway.prefer(&Address::new(integration, &message.channel))).to_vec();
         tokio::spawn(async move {
             // Decoding a large payload takes a while: not on a thread that drives connections.
-            let decoded = tokio::task::spawn_blocking(move || decoded(&message)).await;
+            let decoded = tokio::task::spawn_blocking(move || decoded(&message, &prefer)).await;
             let result = decoded.map_err(|e| Fault::new(Kind::Protocol, "decode", "", e.to_string()));
             lanes.result(Event::Decoded { id, result }).await;
         });
@@ -319,8 +328,8 @@ fn targets_said(outcome: &Outcome) -> Option<SafeText> {
 }
 
 /// What a message says, with what looks like a credential hidden: screens are seen by others, and recorded.
-fn decoded(message: &Message) -> Decoded {
-    let decoded = detect::decode(message.payload.as_deref(), &message.headers, &[]);
+fn decoded(message: &Message, prefer: &[Format]) -> Decoded {
+    let decoded = detect::decode(message.payload.as_deref(), &message.headers, prefer);
     Decoded { value: decoded.value.as_ref().map(redact::value), ..decoded }
 }
 
@@ -396,6 +405,7 @@ pub(super) fn note(note: Note) -> TailNote {
     match note {
         Note::Interrupted { integration, fault } => TailNote::Interrupted { integration, fault },
         Note::Resumed { integration, lost } => TailNote::Resumed { integration, lost },
+        Note::Skipped { integration, count, side } => TailNote::Skipped { integration, count, side },
         Note::Waits { integration, why } => TailNote::Waits { integration, why },
     }
 }

@@ -27,15 +27,21 @@ pub(super) async fn hold(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, addr
     let start = HoldStart { id: held.id, verbs: held.verbs, patience: held.patience };
     lanes.result(Event::HoldStarted { task, result: Ok(start) }).await;
     while let Some(taken) = held.next().await {
-        let arrived = match taken {
-            Taken::Message(delivery) => Arrived { deliveries: vec![view(&ingest, *delivery)], ..Arrived::default() },
-            Taken::Interrupted { fault, lost } => Arrived { interrupted: Some(fault), lost, ..Arrived::default() },
-        };
-        lanes.result(Event::Arrived { task, arrived }).await;
+        lanes.result(Event::Arrived { task, arrived: arrived(&ingest, taken) }).await;
     }
     lanes.result(Event::Arrived { task, arrived: Arrived { end: Some(Ok(())), ..Arrived::default() } }).await;
+    while let Some(taken) = held.later().await {
+        lanes.result(Event::Arrived { task, arrived: arrived(&ingest, taken) }).await;
+    }
     // What is held goes back when this ends.
     std::future::pending::<()>().await;
+}
+
+fn arrived(ingest: &Ingest, taken: Taken) -> Arrived {
+    match taken {
+        Taken::Message(delivery) => Arrived { deliveries: vec![view(ingest, *delivery)], ..Arrived::default() },
+        Taken::Interrupted { fault, lost } => Arrived { interrupted: Some(fault), lost, ..Arrived::default() },
+    }
 }
 
 /// Looks at the first messages of a queue, or says what that would do to them.

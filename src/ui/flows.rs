@@ -325,6 +325,26 @@ fn the_palette_and_goto_do_what_they_name() {
 }
 
 #[test]
+fn goto_opens_any_address_and_says_what_cannot_be_one() {
+    let open = |typed: &str| {
+        let mut stage = stage();
+        stage.keys(":").text(typed).keys("Enter");
+        (stage.model.screen, stage.model.traffic.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), stage.screen())
+    };
+    for pattern in ["events/plant/+/state/#", "events/orders.>", "events/channel:news.*", "events/new.topic"] {
+        let (screen, addresses, _) = open(pattern);
+        assert_eq!((screen, addresses), (Screen::Traffic, vec![pattern.to_owned()]));
+    }
+    // A listed channel goes before what was typed only in part.
+    assert_eq!(open("events/orders.pai").1, ["events/orders.paid"]);
+    let (screen, _, said) = open("evnets/plant/#");
+    assert_eq!(screen, Screen::Overview);
+    assert!(said.contains("evnets/plant/#: no such integration: did you mean `events`?"), "{said}");
+    let (_, addresses, said) = open("events/group:payments");
+    assert!(addresses.is_empty() && said.contains("Groups screen"), "{said}");
+}
+
+#[test]
 fn waiting_is_quiet_at_first_and_says_so_later() {
     let mut stage = Stage::new(100, 30, false);
     stage.keys("d");

@@ -6,7 +6,7 @@ use crate::app::model::Screen;
 use crate::app::{Effect, Event};
 use crate::domain::address::Address;
 use crate::domain::channel::{Caps, Channel};
-use crate::domain::delivery::{Effect as Decision, HoldId, Ticket, Verb};
+use crate::domain::delivery::{Effect as Decision, HoldId, Ticket, Verb, Way};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;
 use crate::domain::health::Link;
@@ -65,6 +65,7 @@ fn stage_with(width: u16, height: u16, safety: Safety) -> Stage {
     let channels = vec![
         channel("prices", "service", Caps { call: true, ..Caps::default() }),
         channel("tasks", "queue", Caps { peek: true, hold: true, publish: true, ..Caps::default() }),
+        channel("thumbnails", "stream", Caps { tail: true, hold: true, ways: true, ..Caps::default() }),
     ];
     stage.event(Event::Channels { integration: "events".into(), result: Ok(channels) }).keys("2 j");
     stage
@@ -144,6 +145,15 @@ fn messages_at_hand_look_as_they_were_looked_at() {
         s.event(Event::Arrived { task, arrived: Arrived { lost, ..Arrived::default() } });
         s.after(60_000).keys("j Space");
     });
+    shot("cut", |s| {
+        holding(s);
+        let task = s.effects.iter().find_map(|e| if let Effect::Hold { task, .. } = e { Some(*task) } else { None }).expect("held");
+        s.event(Event::Arrived { task, arrived: Arrived { end: Some(Ok(())), ..Arrived::default() } });
+        let fault = Fault::new(Kind::Unreachable, "receive from", "queue:tasks", "CONNECTION_FORCED - maintenance")
+            .next("5 unsettled messages went back to the queue by themselves");
+        let lost = (1..=5).map(ticket).collect();
+        s.event(Event::Arrived { task, arrived: Arrived { interrupted: Some(fault), lost, ..Arrived::default() } });
+    });
     shot("held-detail", |s| {
         holding(s).keys("j j Enter");
         s.event(Event::Decoded { id: 3, result: Ok(decoded()) });
@@ -180,12 +190,82 @@ fn messages_at_hand_look_as_they_were_looked_at() {
         let deliveries = (1..=4).map(|id| delivery(id, false, HOSTILE.as_bytes())).collect();
         s.event(Event::Arrived { task, arrived: Arrived { address, deliveries, end: Some(Ok(())), ..Arrived::default() } });
     });
+    shot("ways-asked", |s| _ = s.keys("j x r"));
+    shot("ways-one", |s| ways(s, &["workers"]));
+    shot("ways-several", |s| {
+        ways(s, &["workers", "archive", HOSTILE]);
+        s.keys("Down");
+    });
+    shot("ways-none", |s| {
+        s.keys("j x r");
+        let task = s.task();
+        let fault = Fault::new(Kind::NotFound, "receive from", "thumbnails", "the stream has no group")
+            .next("make one first: operation group.create");
+        s.event(Event::Ways { task, result: Err(fault) });
+    });
     shot("call-form", |s| _ = s.keys("k x c").text("{\"sku\":\"A-1\"}"));
     shot("replies", |s| {
         s.keys("k x c").text("{\"sku\":\"A-1\"}").keys("^s y");
         arrived(s, vec![delivery(1, false, br#"{"sku":"A-1","price":12.90}"#)]);
         s.keys("Enter").event(Event::Decoded { id: 1, result: Ok(decoded()) });
     });
+}
+
+/// The prompt of the stream, with these groups known.
+fn ways(stage: &mut Stage, names: &[&str]) {
+    stage.keys("j x r");
+    let task = stage.task();
+    let way = |name: &&str| Way {
+        name: (*name).into(),
+        channel: format!("stream:thumbnails/{name}").into(),
+        about: "4,711 behind, 3 pending, 2 consumers".into(),
+    };
+    stage.event(Event::Ways { task, result: Ok(names.iter().map(way).collect()) });
+}
+
+fn held(stage: &Stage) -> Vec<String> {
+    let held = |effect: &Effect| if let Effect::Hold { address, .. } = effect { Some(address.to_string()) } else { None };
+    stage.effects.iter().filter_map(held).collect()
+}
+
+#[test]
+fn a_stream_is_received_from_as_the_group_that_was_chosen() {
+    let mut stage = stage(120, 40);
+    ways(&mut stage, &["workers", "archive"]);
+    stage.keys("Down Down Enter");
+    assert_eq!(held(&stage), ["events/stream:thumbnails/archive"]);
+    assert_eq!(stage.model.screen, Screen::Received);
+    let task = stage.task();
+    stage.event(Event::HoldStarted { task, result: Ok(HoldStart { id: HoldId(1), verbs: &VERBS, patience: None }) });
+    stage.keys("2 x r");
+    assert_eq!((held(&stage).len(), stage.model.screen), (1, Screen::Received), "it is come back to from its stream");
+}
+
+#[test]
+fn enter_before_the_groups_are_known_begins_where_there_is_nothing_to_choose() {
+    for (names, begun) in [(&["workers"][..], &["events/stream:thumbnails/workers"][..]), (&["workers", "archive"], &[])] {
+        let mut stage = stage(120, 40);
+        stage.keys("j x r Enter");
+        assert!(held(&stage).is_empty(), "it waits");
+        let task = stage.task();
+        let way =
+            |name: &&str| Way { name: (*name).into(), channel: format!("stream:thumbnails/{name}").into(), about: SafeText::default() };
+        stage.event(Event::Ways { task, result: Ok(names.iter().map(way).collect()) });
+        assert_eq!(held(&stage), begun);
+    }
+    let mut stage = stage(120, 40);
+    stage.keys("x r Enter");
+    assert_eq!(held(&stage), ["events/tasks"], "a queue has no groups, and nobody is asked");
+}
+
+#[test]
+fn only_what_suits_the_kind_of_the_channel_is_offered() {
+    let mut stage = stage(120, 40);
+    assert!(!stage.keys("x").screen().contains("Delete topic"), "tasks is a queue");
+    stage
+        .keys("Esc 2")
+        .event(Event::Channels { integration: "events".into(), result: Ok(vec![channel("orders", "topic", Caps::default())]) });
+    assert!(stage.keys("x").screen().contains("Delete topic"));
 }
 
 #[test]

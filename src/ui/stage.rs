@@ -37,6 +37,8 @@ pub(super) const SPEC: PublishSpec = PublishSpec {
     fields: &[Field { id: "partition", title: "partition", help: "chosen by the key if empty", input: Input::Number { min: 0, max: 11 } }],
 };
 
+const TOPIC: Target = Target::Channel(&["topic"]);
+
 const fn operation(id: &'static str, title: &'static str, risk: Risk, on: Target, fields: &'static [Field]) -> OperationSpec {
     OperationSpec { id, title, help: "as these tests have it", risk, permission: "topics:change", on, fields }
 }
@@ -52,7 +54,7 @@ pub(super) static CONFIGURE: OperationSpec = operation(
     "topic.configure",
     "Change settings",
     Risk::Reversible,
-    Target::Channel,
+    TOPIC,
     &[
         Field {
             id: "cleanup",
@@ -64,8 +66,8 @@ pub(super) static CONFIGURE: OperationSpec = operation(
         Field { id: "segment", title: "segment bytes", help: "one file's size", input: Input::Number { min: 14, max: 2_147_483_647 } },
     ],
 );
-pub(super) static EMPTY: OperationSpec = operation("topic.empty", "Delete records", Risk::Bulk, Target::Channel, &[]);
-pub(super) static DELETE: OperationSpec = operation("topic.delete", "Delete topic", Risk::Destroy, Target::Channel, &[]);
+pub(super) static EMPTY: OperationSpec = operation("topic.empty", "Delete records", Risk::Bulk, TOPIC, &[]);
+pub(super) static DELETE: OperationSpec = operation("topic.delete", "Delete topic", Risk::Destroy, TOPIC, &[]);
 
 /// What `events` offers in these tests.
 pub(super) static OPERATIONS: [&OperationSpec; 4] = [&CREATE, &CONFIGURE, &EMPTY, &DELETE];
@@ -144,6 +146,7 @@ impl Stage {
                 | Effect::Plan { task, .. }
                 | Effect::Execute { task, .. }
                 | Effect::ExportChannel { task, .. }
+                | Effect::Ways { task, .. }
                 | Effect::Hold { task, .. }
                 | Effect::Peek { task, .. }
                 | Effect::Call { task, .. }

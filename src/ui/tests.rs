@@ -11,7 +11,7 @@ use crate::domain::health::Link;
 use crate::domain::operation::Done;
 use crate::domain::safety::Safety;
 use crate::domain::text::SafeText;
-use crate::domain::view::Counts;
+use crate::domain::view::{Counts, Side};
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -173,6 +173,13 @@ pub(super) const SCENES: &[Scene] = &[
                    committed or aborted";
         let notes = vec![TailNote::Waits { integration: "events".into(), why: Some(why.into()) }];
         let counts = Counts { seen: 48_211, bytes: 0 };
+        s.event(Event::Tail { task, update: TailUpdate { notes, counts, matched: 12, ..TailUpdate::default() } });
+    }),
+    ("traffic-skipped", |s| {
+        s.loaded().live(views(12));
+        let task = s.task();
+        let notes = vec![TailNote::Skipped { integration: "events".into(), count: Some(34_696), side: Side::Theirs }];
+        let counts = Counts { seen: 165_304, bytes: 0 };
         s.event(Event::Tail { task, update: TailUpdate { notes, counts, matched: 12, ..TailUpdate::default() } });
     }),
     ("traffic-hostile", |s| {

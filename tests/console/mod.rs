@@ -1,10 +1,13 @@
 //! The program in a real terminal, as a person sees it.
 
+#[cfg(all(feature = "kafka", feature = "nats", feature = "rabbitmq", feature = "redis"))]
+mod demo;
 #[cfg(feature = "kafka")]
 mod ladder;
 mod live;
 mod manners;
 mod mouse;
+mod receive;
 #[cfg(feature = "kafka")]
 mod tape;
 
@@ -17,7 +20,7 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(10);
 
 /// The console in a terminal of that size.
-fn console(home: &Home, arguments: &[&str], size: (u16, u16)) -> Terminal {
+pub(crate) fn console(home: &Home, arguments: &[&str], size: (u16, u16)) -> Terminal {
     let environment = home.environment();
     let environment: Vec<(&str, &Path)> = environment.iter().map(|(name, value)| (*name, value.as_path())).collect();
     Terminal::open(Path::new(env!("CARGO_BIN_EXE_mqdeck")), arguments, &environment, size)

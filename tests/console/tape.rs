@@ -10,7 +10,11 @@ fn a_tape_plays_the_demo_and_keeps_its_frames() {
         "Set Width 100\nSet Height 30\nWait@30s /● live/\nWait@10s /0@[0-9]+ /\nDown\nEnter\nWait@10s /JSON \\(by content\\)/\nScreenshot traffic\n\
          Type \"2\"\nWait@10s /grey\\.tasks\\.acme/\nScreenshot channels\nType \"q\"\n",
     );
-    let done = home.mqdeck(&["play", &tape.to_string_lossy(), "--demo", "--frames", "frames"]).output().expect("the program runs");
+    let done = home
+        .mqdeck(&["play", &tape.to_string_lossy(), "--demo", "--frames", "frames"])
+        .env("PATH", home.path())
+        .output()
+        .expect("the program runs");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     for name in ["traffic", "channels"] {
         let frame = std::fs::read_to_string(home.path().join(format!("frames/{name}.txt"))).expect("a frame as text");

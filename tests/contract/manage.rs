@@ -115,7 +115,7 @@ async fn a_topic_is_made_set_grown_emptied_and_deleted() {
     refused(managed.topic("topic.create", &topic, &[]).await, Kind::Rejected, "already");
     assert!(managed.manage.carry_out(&create).await.is_err(), "it is there by now");
 
-    let set = managed.topic("topic.config", &topic, &[("set", "max.message.bytes=2000000"), ("remove", "retention.ms")]).await;
+    let set = managed.topic("settings.change", &topic, &[("set", "max.message.bytes=2000000"), ("remove", "retention.ms")]).await;
     let set = set.expect("a plan");
     assert_eq!((cell(&set, 0, "after"), cell(&set, 1, "now")), ("2000000".to_owned(), "3153600000000".to_owned()));
     assert_eq!(set.risk, Risk::Destroy, "another retention deletes");
@@ -123,16 +123,16 @@ async fn a_topic_is_made_set_grown_emptied_and_deleted() {
     let stale = managed.manage.carry_out(&set).await.expect_err("it is set already");
     assert!(stale.cause.as_str().contains("changed since"), "{stale}");
     managed.undo(&set).await;
-    let back = managed.topic("topic.config", &topic, &[("append", "cleanup.policy=compact"), ("set", "retention.ms=1000")]).await;
+    let back = managed.topic("settings.change", &topic, &[("append", "cleanup.policy=compact"), ("set", "retention.ms=1000")]).await;
     let back = back.expect("a plan");
     assert_eq!((cell(&back, 0, "after"), cell(&back, 1, "now")), ("delete,compact".to_owned(), "3153600000000".to_owned()), "undone");
-    managed.carry_out(&managed.topic("topic.config", &topic, &[("append", "cleanup.policy=compact")]).await.expect("a plan")).await;
-    refused(managed.topic("topic.config", &topic, &[("set", "no.such=1")]).await, Kind::Rejected, "no.such");
+    managed.carry_out(&managed.topic("settings.change", &topic, &[("append", "cleanup.policy=compact")]).await.expect("a plan")).await;
+    refused(managed.topic("settings.change", &topic, &[("set", "no.such=1")]).await, Kind::Rejected, "no.such");
 
-    let grow = managed.topic("topic.partitions", &topic, &[("count", "5")]).await.expect("a plan");
+    let grow = managed.topic("partitions.add", &topic, &[("count", "5")]).await.expect("a plan");
     managed.carry_out(&grow).await;
     assert_eq!(managed.session.inspect.describe(&topic).await.expect("there").channel.parts, Some(5));
-    refused(managed.topic("topic.partitions", &topic, &[("count", "5")]).await, Kind::Usage, "has 5 partitions already");
+    refused(managed.topic("partitions.add", &topic, &[("count", "5")]).await, Kind::Usage, "has 5 partitions already");
     assert!(managed.manage.carry_out(&grow).await.expect_err("grown").cause.as_str().contains("has 5"));
 
     managed.fill(&topic, 2, 10).await;
@@ -164,7 +164,7 @@ async fn what_cannot_be_is_refused_before_anything_is_done() {
     let managed = Managed::of(kafka).await;
     let topic = topics::create(kafka.plain(), "refusals", 1, 1, &[("cleanup.policy", "compact")]).await;
     for (id, arguments) in
-        [("topic.delete", &[][..]), ("topic.purge", &[]), ("topic.partitions", &[("count", "3")]), ("topic.config", &[("set", "a=1")])]
+        [("topic.delete", &[][..]), ("topic.purge", &[]), ("partitions.add", &[("count", "3")]), ("settings.change", &[("set", "a=1")])]
     {
         refused(managed.topic(id, "no.such.topic", arguments).await, Kind::NotFound, "no.such.topic");
     }
@@ -187,7 +187,7 @@ async fn what_cannot_be_is_refused_before_anything_is_done() {
     integration.auth = Auth::Scram { mechanism: ScramMechanism::Sha256, username: "alice".into(), password };
     let alice = Managed::at(integration).await;
     refused(alice.topic("topic.delete", "forbidden", &[]).await, Kind::Forbidden, "ACL");
-    refused(alice.topic("topic.config", "forbidden", &[("set", "retention.ms=1")]).await, Kind::Forbidden, "ACL");
+    refused(alice.topic("settings.change", "forbidden", &[("set", "retention.ms=1")]).await, Kind::Forbidden, "ACL");
 }
 
 #[tokio::test]

@@ -21,9 +21,12 @@ mod mqtt_settle;
 mod nats;
 #[cfg(feature = "nats")]
 mod nats_core;
+mod prefer;
 mod publish;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq_access;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq_manage;
 #[cfg(feature = "rabbitmq")]
@@ -34,3 +37,5 @@ mod random_topics;
 pub(crate) mod redis;
 mod tail;
 mod transact;
+#[cfg(all(feature = "nats", feature = "redis"))]
+mod ways;

@@ -3,8 +3,8 @@
 use crate::support::mosquitto::{Peer, shared};
 use crate::support::unique;
 use futures::StreamExt;
-use mqdeck::adapters::session::Session;
-use mqdeck::domain::delivery::{Effect, Settlement};
+use mqdeck::adapters::session::{Holding, Session};
+use mqdeck::domain::delivery::{Delivery, Effect, Settlement};
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::message::{Message, Outgoing};
 use mqdeck::domain::receipt::Receipt;
@@ -98,6 +98,63 @@ async fn no_more_is_given_out_than_was_asked_for_until_something_is_acknowledged
         let third = timeout(SOON, held.next()).await.expect("in time").expect("goes on").expect("a delivery");
         assert_eq!(payload(&third.message), "2", "{version}");
         assert!(held.release().await.expect("released").starts_with("2 not acknowledged"));
+    }
+}
+
+async fn take(held: &mut Box<dyn Holding>) -> Delivery {
+    timeout(SOON, held.next()).await.expect("in time").expect("goes on").expect("a delivery")
+}
+
+#[tokio::test]
+async fn after_enough_the_others_of_the_group_get_everything_and_what_is_held_is_still_acknowledged() {
+    let Some(broker) = shared() else { return };
+    for version in ["5", "3.1.1"] {
+        let (topic, session) = (unique("enough"), broker.session(&[("version", version)]).await);
+        let (share, hold) = (format!("$share/team/{topic}"), session.hold.as_ref().expect("MQTT holds"));
+        let mut one = hold.hold(&share, 10).await.expect("one");
+        for n in 0..2 {
+            publish(&session, &topic, "1", &format!("held {n}")).await;
+        }
+        let (first, second) = (take(&mut one).await, take(&mut one).await);
+        one.enough().await.expect("told");
+        let mut other = hold.hold(&share, 10).await.expect("the other");
+        for n in 0..5 {
+            publish(&session, &topic, "1", &n.to_string()).await;
+        }
+        for n in 0..5 {
+            assert_eq!(payload(&take(&mut other).await.message), n.to_string(), "{version}");
+        }
+        assert!(!one.is_lost(first.ticket.expect("a ticket")));
+        one.settle(first.ticket.expect("a ticket"), &ack()).await.expect("acknowledged");
+        one.settle(second.ticket.expect("a ticket"), &ack()).await.expect("acknowledged");
+        assert!(one.release().await.expect("released").contains("everything"), "{version}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_kept_goes_on_collecting_after_enough() {
+    let Some(broker) = shared() else { return };
+    for version in ["5", "3.1.1"] {
+        let (id, topic) = (unique("collector"), unique("enough"));
+        let session = broker.session(&[("version", version), ("client_id", &id), ("clean_session", "false")]).await;
+        let hold = session.hold.as_ref().expect("MQTT holds");
+        let mut held = hold.hold(&topic, 1).await.expect("receiving");
+        for n in 0..3 {
+            publish(&session, &topic, "1", &n.to_string()).await;
+        }
+        let first = take(&mut held).await;
+        held.enough().await.expect("told");
+        held.settle(first.ticket.expect("a ticket"), &ack()).await.expect("acknowledged");
+        publish(&session, &topic, "1", "later").await;
+        held.release().await.expect("released");
+        let mut held = hold.hold(&topic, 10).await.expect("receiving");
+        let mut rest = Vec::new();
+        for _ in 0..3 {
+            let delivery = take(&mut held).await;
+            rest.push(payload(&delivery.message));
+            held.settle(delivery.ticket.expect("a ticket"), &ack()).await.expect("acknowledged");
+        }
+        assert_eq!(rest, ["1", "2", "later"], "{version}");
     }
 }
 

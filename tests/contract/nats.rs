@@ -165,7 +165,7 @@ async fn what_a_user_may_not_do_is_told_at_once_and_by_its_subject() {
     let Some(nats) = nats::shared() else { return };
     let stream = name("forbidden");
     let app = connect(nats.integration()).await.expect("connected");
-    manage(&app, "nats", "create-stream", &[("name", &stream)]).await;
+    manage(&app, &format!("nats/stream:{stream}"), "stream.create", &[]).await;
     let reader = connect(nats.as_user("reader")).await.unwrap_or_else(|fault| panic!("{fault}"));
     let channel = format!("stream:{stream}");
     reader.inspect.describe(&channel).await.unwrap_or_else(|fault| panic!("{fault}"));
@@ -252,8 +252,8 @@ async fn only_a_message_that_was_stored_is_a_success() {
     let Some(nats) = nats::shared() else { return };
     let session = connect(nats.integration()).await.expect("connected");
     let (one, two) = (name("one"), name("two"));
-    manage(&session, "nats", "create-stream", &[("name", &one), ("subjects", &format!("{one}.>"))]).await;
-    manage(&session, "nats", "create-stream", &[("name", &two)]).await;
+    manage(&session, &format!("nats/stream:{one}"), "stream.create", &[("subjects", &format!("{one}.>"))]).await;
+    manage(&session, &format!("nats/stream:{two}"), "stream.create", &[]).await;
     let channel = format!("stream:{one}");
     let with = |options: &[(&'static str, &str)]| Outgoing {
         options: options.iter().map(|(id, value)| (*id, (*value).to_owned())).collect(),
@@ -330,7 +330,7 @@ async fn held_messages_are_settled_one_by_one_and_what_is_left_goes_back() {
 async fn a_change_is_planned_and_then_carried_out_exactly_so() {
     let Some(nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
-    manage(&session, "nats", "create-stream", &[("name", "WORK"), ("subjects", "work.>"), ("retention", "workqueue")]).await;
+    manage(&session, "nats/stream:WORK", "stream.create", &[("subjects", "work.>"), ("retention", "workqueue")]).await;
     for n in 0..10 {
         publish(&session, "stream:WORK", keyed(&format!("work.{}", n % 2), &n.to_string())).await.unwrap_or_else(|fault| panic!("{fault}"));
     }
@@ -340,17 +340,17 @@ async fn a_change_is_planned_and_then_carried_out_exactly_so() {
         all.iter().filter_map(|m| m.position.number()).collect::<Vec<i64>>()
     };
     assert_eq!(sequences().await, (1..=10).collect::<Vec<_>>());
-    manage(&session, "nats/stream:WORK", "delete-message", &[("sequence", "3"), ("erase", "yes")]).await;
-    let said = manage(&session, "nats/stream:WORK", "purge-stream", &[("subject", "work.1"), ("before", "7")]).await;
+    manage(&session, "nats/stream:WORK", "message.delete", &[("sequence", "3"), ("erase", "yes")]).await;
+    let said = manage(&session, "nats/stream:WORK", "stream.purge", &[("subject", "work.1"), ("before", "7")]).await;
     assert_eq!(said, ["purged WORK: 3 messages"]);
     assert_eq!(sequences().await, [1, 5, 7, 8, 9, 10]);
-    let said = manage(&session, "nats", "capture-advisories", &[]).await;
+    let said = manage(&session, "nats", "advisories.capture", &[]).await;
     assert_eq!(said, ["created MQDECK_ADVISORIES"]);
-    let spec = session.manage.as_ref().expect("manage").operations().iter().find(|spec| spec.id == "capture-advisories").expect("it");
+    let spec = session.manage.as_ref().expect("manage").operations().iter().find(|spec| spec.id == "advisories.capture").expect("it");
     let again = mqdeck::domain::operation::Request { spec, address: "nats/x".parse().expect("an address"), arguments: Vec::new() };
     let again = session.manage.as_ref().expect("manage").plan(again).await.expect("a plan");
     assert!(again.refused.is_some(), "once is enough");
-    manage(&session, "nats/stream:WORK", "delete-stream", &[]).await;
+    manage(&session, "nats/stream:WORK", "stream.delete", &[]).await;
     assert_eq!(session.inspect.describe("stream:WORK").await.expect_err("it is gone").kind, Kind::NotFound);
 }
 
@@ -367,11 +367,11 @@ async fn a_consumer_is_paused_resumed_and_deleted() {
         described.map(|described| described.group.attributes.iter().any(|attribute| attribute.name.as_str() == "paused until"))
     };
     assert_eq!(told().await, Ok(false));
-    manage(&session, &group, "pause-consumer", &[("for", "10m")]).await;
+    manage(&session, &group, "consumer.pause", &[("for", "10m")]).await;
     assert_eq!(told().await, Ok(true));
-    manage(&session, &group, "resume-consumer", &[]).await;
+    manage(&session, &group, "consumer.resume", &[]).await;
     assert_eq!(told().await, Ok(false));
-    manage(&session, &group, "delete-consumer", &[]).await;
+    manage(&session, &group, "consumer.delete", &[]).await;
     assert_eq!(told().await.expect_err("it is gone").kind, Kind::NotFound);
 }
 
@@ -381,7 +381,7 @@ async fn messages_that_a_consumer_gave_up_are_told_by_a_stream_of_advisories() {
     let Some(script) = clients::script("nats/produce.py", &[nats.address(), "WORK", "0"]) else { return };
     clients::run(script);
     let session = connect(nats.integration()).await.expect("connected");
-    manage(&session, "nats", "capture-advisories", &[]).await;
+    manage(&session, "nats", "advisories.capture", &[]).await;
     for n in 1..=2 {
         publish(&session, "stream:WORK", keyed("WORK.a", &n.to_string())).await.unwrap_or_else(|fault| panic!("{fault}"));
     }

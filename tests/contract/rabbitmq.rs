@@ -269,7 +269,7 @@ async fn without_the_management_api_channels_are_looked_at_one_by_one_and_what_i
     {
         let mut integration = integration;
         integration.channels = [format!("queue:{name}"), format!("queue:{name}-missing")]
-            .map(|pattern| mqdeck::config::profile::ChannelPattern { pattern, tenant: None })
+            .map(|pattern| mqdeck::config::profile::ChannelPattern { pattern, ..Default::default() })
             .into();
         let session = connect(integration).await.expect("AMQP is there");
         let row = listed(&session, &format!("queue:{name}")).await;

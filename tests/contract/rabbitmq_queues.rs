@@ -1,11 +1,19 @@
 //! RabbitMQ: messages looked at and given back, held and settled, and what the queue and another language's client see of it.
 
+use crate::console::console;
 use crate::support::clients::run;
+use crate::support::program::Home;
 use crate::support::rabbitmq::{self, Rabbit, done, letter, queue, until};
 use crate::support::unique;
 use mqdeck::adapters::session::{Cost, Holding, Session};
+use mqdeck::config::profile::Profile;
+use mqdeck::domain::address::Address;
 use mqdeck::domain::delivery::{Delivery, Effect, Settlement, Ticket};
 use mqdeck::domain::fault::Kind;
+use mqdeck::domain::operation::Plan;
+use mqdeck::domain::safety::Safety;
+use mqdeck::gateway::Gateway;
+use mqdeck::gateway::hold::Taken;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(15);
@@ -40,6 +48,11 @@ fn by(effect: Effect) -> Settlement {
 /// The next message as another language's client gets it; it takes it out.
 fn got(rabbit: &Rabbit, queue: &str) -> Option<serde_json::Value> {
     Some(serde_json::from_slice(&run(rabbit.other(&["get", queue])?)).expect("JSON"))
+}
+
+/// The same, once there is one: a quorum queue takes back a moment later than it says.
+async fn comes(rabbit: &Rabbit, queue: &str) -> serde_json::Value {
+    until("a message for another client", SOON, async || got(rabbit, queue).filter(|got| !got.is_null())).await
 }
 
 #[tokio::test]
@@ -124,6 +137,101 @@ async fn what_is_dropped_while_it_is_held_goes_back_and_spends_no_more_than_a_na
     drop(holding);
     let back = until("both to be back", SOON, async || Some(peek(&session, &name, 5).await).filter(|back| back.len() == 2)).await;
     assert_eq!(back.iter().map(body).collect::<Vec<_>>(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn what_was_given_on_top_is_somebody_elses_at_once_when_it_is_enough_and_what_is_held_stays_held() {
+    let Some(rabbit) = rabbitmq::shared() else { return };
+    let session = rabbit.session().await;
+    if rabbit.other(&[]).is_none() {
+        return;
+    }
+    for kind in ["classic", "quorum"] {
+        let name = queue(&session, "enough", kind).await;
+        fill(&session, &name, &["a", "b", "c", "d", "e"]).await;
+        let mut holding = session.hold.as_ref().expect("RabbitMQ holds").hold(&name, 4).await.expect("received");
+        let (a, b) = (next(&mut holding).await, next(&mut holding).await);
+        assert_eq!([&a, &b].map(body), ["a", "b"]);
+        holding.enough().await.expect("told");
+        // Three of them, though only one was never given to us; and no more come when a place is free.
+        let mut others = Vec::new();
+        for _ in 0..3 {
+            others.push(comes(rabbit, &name).await["body"].as_str().expect("a text").to_owned());
+        }
+        others.sort();
+        assert_eq!(others, ["c", "d", "e"], "{kind}");
+        fill(&session, &name, &["f"]).await;
+        holding.settle(a.ticket.expect("it is held"), &by(Effect::Ack)).await.expect("acknowledged");
+        assert_eq!(comes(rabbit, &name).await["body"], "f", "{kind}");
+        assert!(!holding.is_lost(b.ticket.expect("it is held")));
+        assert_eq!(holding.release().await.expect("released"), "1 message went back to the queue, marked as redelivered", "{kind}");
+        assert_eq!(comes(rabbit, &name).await["body"], "b", "{kind}");
+        assert!(got(rabbit, &name).expect("a client").is_null(), "{kind}: nothing else is there");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_an_operator_closes_takes_what_was_held_with_it_and_that_is_told() {
+    let Some(rabbit) = rabbitmq::own() else { return };
+    let profile = Profile { name: "test".into(), path: None, safety: Safety::default(), integrations: vec![rabbit.integration("guest")] };
+    let gateway = Gateway::open(profile, false);
+    let session = gateway.session("rabbit").await.expect("RabbitMQ is there");
+    let name = queue(&session, "closed", "classic").await;
+    fill(&session, &name, &["a", "b", "c"]).await;
+    let address = Address::new("rabbit", &name);
+    // One receiving has everything that it wants, the other still waits for more.
+    let mut full = gateway.hold(&address, 2, 2).await.expect("held");
+    let mut tickets = Vec::new();
+    while let Some(Taken::Message(delivery)) = full.next().await {
+        tickets.extend(delivery.ticket);
+    }
+    assert_eq!(tickets.len(), 2);
+    let mut waiting = gateway.hold(&address, 20, 20).await.expect("held");
+    assert!(matches!(waiting.next().await, Some(Taken::Message(delivery)) if body(&delivery) == "c"));
+
+    // And a person with the command asks herself what to do with hers.
+    let (home, held) = (Home::new(), queue(&session, "asked", "classic").await);
+    fill(&session, &held, &["d", "e"]).await;
+    let url = format!("amqp://guest:guest@{}?management_url=none", rabbit.fact("AMQP"));
+    let target = format!("rabbitmq/queue:{held}");
+    let mut terminal = console(&home, &["--url", &url, "receive", &target, "--limit", "5", "--wait", "500ms"], (100, 24));
+    terminal.wait_for("2 unsettled; ack, requeue, reject NUMBERS|all, or leave:", SOON);
+    fill(&session, &held, &["f"]).await;
+    assert_eq!(comes(&rabbit, &held).await["body"], "f", "what is published while it is asked is for others");
+
+    rabbit.close_connections();
+    terminal.wait_for("2 of those shown were lost with the connection", SOON);
+    assert_eq!(terminal.wait_exit(SOON), 1);
+    assert!(terminal.screen().contains("2 received, 2 could not be settled; the connection was gone"), "{}", terminal.screen());
+    let told = tokio::time::timeout(SOON, full.later()).await.expect("in time");
+    let Some(Taken::Interrupted { fault, lost }) = told else { panic!("{told:?}") };
+    assert!(fault.kind == Kind::Unreachable && fault.cause.as_str().contains("CONNECTION_FORCED"), "{fault}");
+    assert_eq!(lost, tickets);
+    // Until its own connection is closed as well it may be given what the other lost.
+    let lost = loop {
+        match tokio::time::timeout(SOON, waiting.next()).await.expect("in time").expect("goes on") {
+            Taken::Message(delivery) => assert!(delivery.redelivered, "{delivery:?}"),
+            Taken::Interrupted { lost, .. } => break lost,
+        }
+    };
+    assert!((1..=3).contains(&lost.len()), "{lost:?}");
+    // Whoever still wants some gets them all again, marked.
+    let mut again = Vec::new();
+    while again.len() < 3 {
+        if let Some(Taken::Message(delivery)) = tokio::time::timeout(SOON, waiting.next()).await.expect("in time") {
+            assert!(delivery.redelivered, "{delivery:?}");
+            again.push(body(&delivery));
+        }
+    }
+    again.sort();
+    assert_eq!(again, ["a", "b", "c"]);
+    let settlement = by(Effect::Ack);
+    let plan = Plan::Settle { address: address.clone(), hold: full.id, tickets: tickets.clone(), settlement };
+    let done = gateway.execute(plan).await.expect("the receiving is there").done.expect("parts");
+    assert!(done.parts.iter().all(|(_, part)| part.as_ref().is_err_and(|fault| fault.kind == Kind::Lost)), "{done:?}");
+    assert!(gateway.release(full.id).await.expect("ended").starts_with("the connection was gone"));
+    assert!(gateway.release(waiting.id).await.expect("ended").starts_with("3 messages went back"));
+    gateway.shutdown().await;
 }
 
 #[tokio::test]

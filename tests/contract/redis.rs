@@ -23,7 +23,7 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(10);
 
 /// A server for the tests of this file that neither stop it nor need options.
-async fn shared() -> Option<(Arc<Server>, Session)> {
+pub(crate) async fn shared() -> Option<(Arc<Server>, Session)> {
     static SHARED: tokio::sync::OnceCell<Option<Arc<Server>>> = tokio::sync::OnceCell::const_new();
     let server = SHARED.get_or_init(|| async { Server::shared("redis", "Redis").map(Arc::new) }).await.clone()?;
     let session = connect(integration(&server)).await.expect("Redis is there");

@@ -12,6 +12,8 @@ mod damage;
 mod held;
 #[cfg(feature = "mqtt")]
 mod mqtt;
+#[cfg(feature = "mqtt")]
+mod mqtt_flood;
 #[cfg(feature = "nats")]
 mod nats;
 #[cfg(feature = "kafka")]

@@ -74,7 +74,7 @@ async fn link_becomes(gateway: &Gateway, word: &str, limit: Duration) -> Link {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_killed_is_told_at_once_and_everything_goes_on_when_it_is_back() {
-    let Some(mut broker) = own() else { return };
+    let Some(mut broker) = own(&[]) else { return };
     let integration = broker.integration("PLAIN", &[]);
     let profile = Profile { name: "test".into(), path: None, safety: Safety::default(), integrations: vec![integration] };
     let gateway = Gateway::open(profile, false);
@@ -86,6 +86,11 @@ async fn a_broker_that_is_killed_is_told_at_once_and_everything_goes_on_when_it_
     assert_eq!(publish.publish("crash/held", text("before")).await, Ok(Receipt::Accepted));
     tail.until("the first message", SOON, |tail| tail.messages.len() == 1).await;
     let delivery = timeout(SOON, held.next()).await.expect("in time").expect("goes on").expect("a delivery");
+    let mut full = hold.hold("crash/full", 1).await.expect("receiving");
+    publish.publish("crash/full", text("held")).await.expect("sent");
+    let only = timeout(SOON, full.next()).await.expect("in time").expect("goes on").expect("a delivery");
+    full.enough().await.expect("told");
+    tail.until("both messages", SOON, |tail| tail.messages.len() == 2).await;
 
     let killed = Instant::now();
     broker.kill();
@@ -94,6 +99,12 @@ async fn a_broker_that_is_killed_is_told_at_once_and_everything_goes_on_when_it_
     assert_eq!((fault.kind, fault.op), (Kind::Unreachable, "tail"), "{fault}");
     let fault = timeout(TOLD, held.next()).await.expect("in time").expect("goes on").expect_err("the connection is gone");
     assert!(fault.cause.as_str().contains("1 were not acknowledged"), "{fault}");
+    assert!(held.is_lost(delivery.ticket.expect("a ticket")));
+    let fault = timeout(TOLD, full.broken()).await.expect("in time");
+    assert!(
+        fault.kind.is_transient() && full.is_lost(only.ticket.expect("a ticket")),
+        "whoever waits for nothing more is told too: {fault}"
+    );
     let ack = Settlement { effect: Effect::Ack, arguments: Vec::new() };
     let lost = held.settle(delivery.ticket.expect("a ticket"), &ack).await.expect_err("its ticket is lost");
     assert_eq!(lost.kind, Kind::Lost, "{lost}");
@@ -114,7 +125,7 @@ async fn a_broker_that_is_killed_is_told_at_once_and_everything_goes_on_when_it_
     for n in 0..1_000 {
         publish.publish("crash/held", text(&n.to_string())).await.expect("the broker is back");
     }
-    tail.until("all of them", SOON, |tail| tail.messages.len() == 1_001).await;
+    tail.until("all of them", SOON, |tail| tail.messages.len() == 1_002).await;
     // Who receives may have been on its way back until now.
     while !next.is_finished() {
         publish.publish("crash/held", text("once more")).await.expect("the broker is back");
@@ -130,7 +141,7 @@ async fn a_broker_that_is_killed_is_told_at_once_and_everything_goes_on_when_it_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_is_frozen_leaves_the_outcome_unknown() {
-    let Some(broker) = own() else { return };
+    let Some(broker) = own(&[]) else { return };
     let mut integration = broker.integration("PLAIN", &[]);
     integration.timeout = Duration::from_secs(1);
     let session = connect(integration).await.expect("Mosquitto is there");

@@ -50,7 +50,7 @@ fn resumptions(tail: &Listener) -> Vec<Option<u64>> {
 async fn a_killed_server_is_told_within_two_seconds_and_a_stream_loses_nothing() {
     let Some(mut nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
-    manage(&session, "nats", "create-stream", &[("name", "KEPT")]).await;
+    manage(&session, "nats/stream:KEPT", "stream.create", &[]).await;
     let mut stream = Listener::start(&session, &["stream:KEPT".into()]).await;
     let mut subject = Listener::start(&session, &["live".into()]).await;
     insist(&session, "stream:KEPT", "1").await;
@@ -134,7 +134,7 @@ async fn a_lost_connection_is_tried_again_only_as_often_as_the_profile_says() {
 async fn a_stream_whose_leader_is_killed_goes_on_without_loss() {
     let Some(mut nats) = nats::own(&["--cluster"]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
-    manage(&session, "nats", "create-stream", &[("name", "KEPT"), ("replicas", "3")]).await;
+    manage(&session, "nats/stream:KEPT", "stream.create", &[("replicas", "3")]).await;
     let mut tail = Listener::start(&session, &["stream:KEPT".into()]).await;
     for n in 1..=10 {
         insist(&session, "stream:KEPT", &n.to_string()).await;
@@ -178,7 +178,7 @@ async fn raw(nats: &Nats, bytes: &[u8]) {
 async fn headers_that_are_no_text_are_read_where_they_are_stored_and_cost_a_tail_its_connection() {
     let Some(nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
-    manage(&session, "nats", "create-stream", &[("name", "LATIN")]).await;
+    manage(&session, "nats/stream:LATIN", "stream.create", &[]).await;
     insist(&session, "stream:LATIN", "before").await;
     let block = b"NATS/1.0\r\nname: J\xfcrgen\r\n\r\n";
     let message = |subject: &str| {

@@ -122,10 +122,16 @@ async fn a_killed_server_is_seen_within_two_seconds_and_a_tap_goes_on_when_it_is
     assert_eq!(fault.kind, Kind::Unreachable, "{fault}");
     let lost = holding.settle(held.ticket.expect("it is held"), &Settlement { effect: Effect::Ack, arguments: Vec::new() }).await;
     assert_eq!(lost.expect_err("the ticket went with the connection").kind, Kind::Lost);
-    assert!(holding.next().await.is_some_and(|next| next.is_err()), "the receiving ends with a fault");
-    assert!(holding.next().await.is_none());
+    let fault = holding.next().await.expect("the receiving goes on").expect_err("the connection is gone");
+    assert!(fault.kind.is_transient() && fault.next.as_str().starts_with("1 unsettled message went back"), "{fault}");
+    assert!(holding.is_lost(held.ticket.expect("it is held")));
 
     rabbit.restart();
+    let again = tokio::time::timeout(SOON, holding.next()).await.expect("in time").expect("it goes on").expect("a delivery");
+    assert!(again.redelivered && again.message.payload == held.message.payload, "the unsettled one comes again: {again:?}");
+    assert!(!holding.is_lost(again.ticket.expect("it is held")) && holding.is_lost(held.ticket.expect("it was held")));
+    let said = holding.release().await.expect("released");
+    assert_eq!(said, "1 message went back to the queue, marked as redelivered");
     tap.until("the resumption", SOON, back).await;
     assert_eq!(tap.said.last(), Some(&TailEvent::Resumed { lost: None }), "what went by is not known");
     publish.publish("exchange:grey.tasks", letter(Some("tasks.t1"), "two")).await.expect("published");

@@ -24,16 +24,16 @@ pub(crate) struct Mosquitto {
 /// One broker for all tests that do not harm it; `None` if there is none here (already reported).
 pub(crate) fn shared() -> Option<&'static Mosquitto> {
     static SHARED: OnceLock<Option<Mosquitto>> = OnceLock::new();
-    SHARED.get_or_init(own).as_ref()
+    SHARED.get_or_init(|| own(&[])).as_ref()
 }
 
-/// A broker that the caller alone uses and may harm; `None` if none can be started here (already reported).
-pub(crate) fn own() -> Option<Mosquitto> {
+/// A broker that the caller alone uses and may harm, with options of `start`; `None` if none can be started here (already reported).
+pub(crate) fn own(options: &[&str]) -> Option<Mosquitto> {
     static READY: OnceLock<Result<String, String>> = OnceLock::new();
     match READY.get_or_init(|| recipe("prepare", &[])) {
         Ok(version) => {
             report(&format!("MQTT: Mosquitto {} of our own", version.trim()));
-            Some(Mosquitto::start())
+            Some(Mosquitto::start(options))
         }
         Err(why) => {
             skip("MQTT", why);
@@ -43,10 +43,10 @@ pub(crate) fn own() -> Option<Mosquitto> {
 }
 
 impl Mosquitto {
-    fn start() -> Self {
+    fn start(options: &[&str]) -> Self {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("mosquitto"));
         let (place, me) = (dir.to_str().expect("a path in UTF-8"), std::process::id().to_string());
-        let arguments = ["--dir", place, "--with", &me];
+        let arguments = [&["--dir", place, "--with", &me], options].concat();
         let mut tried = recipe("start", &arguments);
         // Once more on other ports: another program may have taken one of these in the meantime.
         if tried.is_err() {

@@ -20,6 +20,14 @@ pub(crate) fn own(options: &[&str]) -> Option<Nats> {
     Server::own("nats", "NATS", options).map(Nats)
 }
 
+/// The server's program; `None` if there is none here.
+pub(crate) fn program() -> Option<PathBuf> {
+    let version = super::server::recipe("nats", "prepare", &[]).ok()?;
+    let cache =
+        std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
+    Some(cache.join("mqdeck-tests").join(format!("nats-{}", version.trim())).join("nats-server"))
+}
+
 impl Nats {
     /// Addresses with commas between them.
     pub(crate) fn address(&self) -> &str {

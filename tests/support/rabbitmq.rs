@@ -64,6 +64,22 @@ impl Rabbit {
         clients::script("rabbitmq/other.py", &all)
     }
 
+    /// What the server's own command line prints.
+    pub(crate) fn ctl(&self, arguments: &[&str]) -> String {
+        self.0.run("ctl", arguments)
+    }
+
+    /// A token for these scopes that ends in so many seconds.
+    pub(crate) fn token(&self, seconds: i64, scopes: &[&str]) -> Secret {
+        let seconds = seconds.to_string();
+        Secret::new(self.0.run("token", &[&[seconds.as_str()], scopes].concat()).trim().to_owned())
+    }
+
+    /// Closes every connection, as an operator does.
+    pub(crate) fn close_connections(&self) {
+        self.ctl(&["close_all_connections", "maintenance"]);
+    }
+
     pub(crate) fn kill(&self) {
         self.0.stop(&["--kill"]);
     }

@@ -80,6 +80,11 @@ impl Server {
         recipe(self.system, "stop", &[&["--dir", self.place()], options].concat()).expect("stop works");
     }
 
+    /// Runs another script of its recipe on it; what that printed.
+    pub(crate) fn run(&self, script: &str, arguments: &[&str]) -> String {
+        recipe(self.system, script, &[&["--dir", self.place()], arguments].concat()).expect("the script works")
+    }
+
     /// Starts the servers that are down, with their ports and data, and returns when they are ready.
     pub(crate) fn restart(&mut self) {
         recipe(self.system, "start", &["--dir", self.place()]).expect("the server starts again");

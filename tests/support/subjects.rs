@@ -166,7 +166,7 @@ pub(crate) async fn logs(name: &str) -> Vec<Log> {
         let mut names = Vec::new();
         for _ in 0..2 {
             let name = unique(name).replace('.', "-");
-            manage(&session, "nats", "create-stream", &[("name", &name)]).await;
+            manage(&session, &format!("nats/stream:{name}"), "stream.create", &[]).await;
             names.push(Arc::from(format!("stream:{name}")));
         }
         let [name, other] = <[Arc<str>; 2]>::try_from(names).expect("two");

@@ -21,12 +21,10 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 const OP: &str = "read";
-/// Fetched bytes that all lanes of a reading hold together.
+/// Fetched bytes that all lanes of a reading or a search hold together.
 const BUDGET: usize = 32 << 20;
 /// A lane's answers: the one being read and the one fetched ahead.
 const ANSWERS: usize = 2;
-/// The same for a search, which is there for its speed.
-const SEARCH_BUDGET: usize = 48 << 20;
 /// Connections that a search reads over: a broker works on one question of each at a time.
 const SEARCH_CONNECTIONS: usize = 3;
 /// Fetches under way at once.
@@ -226,7 +224,7 @@ impl History for KafkaHistory {
         let mut resolved = self.resolve(channel, scope.range, |index| scope.holds(index)).await?;
         self.narrow(&mut resolved, scope).await?;
         let Resolved { topic, mut source, parts, failed, notes, .. } = resolved;
-        source.most = (SEARCH_BUDGET / ANSWERS / parts.len().max(1)).clamp(LEAST_BYTES, MOST_BYTES);
+        source.most = (BUDGET / ANSWERS / parts.len().max(1)).clamp(LEAST_BYTES, MOST_BYTES);
         source.patience = source.patience.max(SEARCH_PATIENCE);
         let connections: Vec<_> = (0..SEARCH_CONNECTIONS).map(|_| Arc::new(self.cluster.own_lane())).collect();
         let hands = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));

@@ -42,6 +42,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
     title: "Kafka",
     schemes: &[("kafka", 9092), ("kafkas", 9092)],
     kinds: &["topic"],
+    operations: manage::specs::ALL,
     connect: |integration, log| Box::pin(connect(integration, log)),
 };
 

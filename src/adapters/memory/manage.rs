@@ -31,7 +31,7 @@ static DELETE: OperationSpec = OperationSpec {
     help: "deletes a topic with everything in it",
     risk: Risk::Destroy,
     permission: "topics:delete",
-    on: Target::Channel,
+    on: Target::Channel(&["topic"]),
     fields: &[],
 };
 static PURGE: OperationSpec = OperationSpec {
@@ -40,7 +40,7 @@ static PURGE: OperationSpec = OperationSpec {
     help: "deletes messages and leaves the topic",
     risk: Risk::Destroy,
     permission: "topics:purge",
-    on: Target::Channel,
+    on: Target::Channel(&["topic"]),
     fields: &[Field { id: "before", title: "Before", help: "latest (all), @12345, end-500, 3@1042,4@17 or a time", input: Input::Text }],
 };
 static RESET: OperationSpec = OperationSpec {
@@ -60,7 +60,7 @@ static RESET: OperationSpec = OperationSpec {
         },
     ],
 };
-static OPERATIONS: &[&OperationSpec] = &[&CREATE, &DELETE, &PURGE, &RESET];
+pub(super) static OPERATIONS: &[&OperationSpec] = &[&CREATE, &DELETE, &PURGE, &RESET];
 
 /// What is carried out.
 #[derive(Debug, Serialize, Deserialize)]
@@ -110,7 +110,7 @@ impl Manage for Memory {
 }
 
 fn create(state: &State, request: Request) -> Result<Change, Fault> {
-    let channel = Arc::clone(&request.address.channel);
+    let channel: Arc<str> = request.new_name()?.into();
     if state.parts("create", &channel).is_ok() {
         return Err(Fault::new(Kind::Rejected, "create", &*channel, "the topic exists already"));
     }

@@ -29,6 +29,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
     title: "Memory",
     schemes: &[],
     kinds: &["topic"],
+    operations: manage::OPERATIONS,
     connect: |integration, _log| Box::pin(async move { Ok(Memory::of(integration)?.session()) }),
 };
 

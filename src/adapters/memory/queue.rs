@@ -236,6 +236,7 @@ impl Hold for Memory {
             tickets: Vec::new(),
             count: 0,
             told: false,
+            epoch: self.state().epoch,
         }))
     }
 }
@@ -250,6 +251,8 @@ struct Receiving {
     count: u64,
     /// That the connection is cut was said.
     told: bool,
+    /// The connection of which [`Holding::broken`] has not said yet that it is cut.
+    epoch: u64,
 }
 
 impl Receiving {
@@ -316,6 +319,18 @@ impl Holding for Receiving {
             };
             // Whatever ends the wait: it is looked again.
             let _ = tokio::time::timeout(wait, changes.changed()).await;
+        }
+    }
+
+    async fn broken(&mut self) -> Fault {
+        let mut changes = self.memory.changes.subscribe();
+        loop {
+            changes.mark_unchanged();
+            if self.memory.state().epoch != self.epoch {
+                self.epoch = self.memory.state().epoch;
+                return gone("hold messages of", &self.channel);
+            }
+            let _ = changes.changed().await;
         }
     }
 

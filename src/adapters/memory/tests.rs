@@ -165,3 +165,19 @@ async fn a_change_is_planned_carried_out_once_and_taken_back() {
     manage.carry_out(&delete).await.expect("carried out");
     assert_eq!(memory.session().inspect.describe("new").await.expect_err("gone").kind, Kind::NotFound);
 }
+
+#[tokio::test]
+async fn what_is_held_when_the_connection_is_cut_is_lost_and_whoever_waits_for_that_is_told_once() {
+    let memory = Memory::new();
+    memory.queue("tasks");
+    memory.session().publish.expect("publish").publish("tasks", text("a")).await.expect("stored");
+    let mut holding = memory.session().hold.expect("hold").hold("tasks", 5).await.expect("received");
+    let ticket = holding.next().await.expect("goes on").expect("a delivery").ticket.expect("a ticket");
+    holding.enough().await.expect("told");
+    let soon = std::time::Duration::from_millis(50);
+    assert!(timeout(soon, holding.broken()).await.is_err() && !holding.is_lost(ticket), "nothing is wrong yet");
+    memory.fault(Trouble::Cut);
+    let fault = timeout(soon, holding.broken()).await.expect("told");
+    assert!(fault.kind.is_transient() && holding.is_lost(ticket), "{fault}");
+    assert!(timeout(soon, holding.broken()).await.is_err(), "once");
+}

@@ -45,6 +45,7 @@ type Granted = oneshot::Sender<Result<Vec<Result<(), Refusal>>, Fault>>;
 enum Command {
     Publish(Packet, Answered),
     Subscribe(Vec<Subscription>, Granted),
+    Unsubscribe(String, Granted),
     Ack(u16, Qos),
 }
 
@@ -133,6 +134,20 @@ impl Connection {
         said
     }
 
+    /// Ends a subscription. What the broker has set aside for it may still come.
+    pub(super) async fn unsubscribe(&self, op: &'static str, filter: &str) -> Result<(), Fault> {
+        let asked = Instant::now();
+        let target = SafeText::new(filter);
+        let (answer, answered) = oneshot::channel();
+        let said = match self.commands.send(Command::Unsubscribe(filter.to_owned(), answer)).await {
+            Ok(()) => self.wait(answered, op, &target).await,
+            Err(_) => Err(self.fault(op, &target)),
+        };
+        let outcome = said.as_ref().map_or_else(|fault| fault.cause.clone(), |_| "done".into());
+        self.log.record(&self.peer, format!("UNSUBSCRIBE {target}"), outcome, asked.elapsed());
+        said.map(drop)
+    }
+
     /// Acknowledges a message that came by this connection.
     pub(super) async fn ack(&self, op: &'static str, id: u16, qos: Qos) -> Result<(), Fault> {
         let sent = self.commands.send(Command::Ack(id, qos)).await;
@@ -197,8 +212,11 @@ struct Driver<C> {
 impl<C: Client> Driver<C> {
     async fn run<E: Events>(mut self, mut events: E, gone: watch::Sender<Option<Fault>>, peer: SafeText) {
         let fault = self.drive(&mut events, &peer).await;
-        for packet in events.left() {
-            (self.inbox)(packet);
+        // What had come before it failed.
+        while let Some(happened) = events.more() {
+            if let Happened::Message(packet) = happened {
+                (self.inbox)(packet);
+            }
         }
         gone.send_replace(Some(fault.clone()));
         self.fail(&fault);
@@ -225,16 +243,15 @@ impl<C: Client> Driver<C> {
                     }
                 }
             };
-            let mut happened = match happened {
-                Ok(happened) => Some(happened),
-                Err(fault) => return fault,
-            };
-            while let Some(next) = happened {
-                if matches!(next, Happened::Closed) {
-                    return faults::closed(true, peer);
+            // Under a flood many have happened at once: each by itself would be waited for, and the broker drops what is not read in time.
+            let mut happened = Some(happened);
+            while let Some(one) = happened {
+                match one {
+                    Ok(Happened::Closed) => return faults::closed(true, peer),
+                    Ok(one) => self.take(one),
+                    Err(fault) => return fault,
                 }
-                self.take(next);
-                happened = events.ready();
+                happened = events.more().map(Ok);
             }
         }
     }
@@ -251,6 +268,13 @@ impl<C: Client> Driver<C> {
             }
             Command::Subscribe(wanted, answer) => {
                 if self.client.subscribe(&wanted) {
+                    self.unsent.push_back(Waiter::Subscribe(answer));
+                } else {
+                    let _ = answer.send(Err(full(peer)));
+                }
+            }
+            Command::Unsubscribe(filter, answer) => {
+                if self.client.unsubscribe(&filter) {
                     self.unsent.push_back(Waiter::Subscribe(answer));
                 } else {
                     let _ = answer.send(Err(full(peer)));
@@ -324,7 +348,7 @@ impl<C: Client> Driver<C> {
             let not_sent = Fault { cause: SafeText::new(&format!("{}; nothing was sent", fault.cause)), ..fault.clone() };
             match command {
                 Command::Publish(_, answer) => drop(answer.send(Err(not_sent))),
-                Command::Subscribe(_, answer) => drop(answer.send(Err(fault.clone()))),
+                Command::Subscribe(_, answer) | Command::Unsubscribe(_, answer) => drop(answer.send(Err(fault.clone()))),
                 Command::Ack(..) => {}
             }
         }

@@ -11,6 +11,8 @@ use crate::domain::delivery::{Delivery, Effect, Settlement, Ticket, Verb};
 use crate::domain::fault::{Fault, Kind};
 use async_trait::async_trait;
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -48,6 +50,7 @@ impl Hold for Mqtt {
             reader: Reader::new(),
             open: HashMap::new(),
             given: 0,
+            dropped: Arc::default(),
             ended: false,
         };
         held.connect().await?;
@@ -65,17 +68,20 @@ struct Held {
     /// Packets that were given out and not acknowledged, by their tickets' numbers.
     open: HashMap<u64, (u16, Qos)>,
     given: u64,
+    /// Messages of `QoS` 0 that found no room.
+    dropped: Arc<AtomicU64>,
     ended: bool,
 }
 
 impl Held {
     async fn connect(&mut self) -> Result<(), Fault> {
         let (into, arrived) = mpsc::channel::<Packet>(PACKETS + LOOSE);
+        let dropped = self.dropped.clone();
         let inbox = move |packet: Packet| {
             let room = packet.qos != Qos::Zero || into.capacity() > PACKETS;
             // There is room for every packet that can be open.
             if !room || into.try_send(packet).is_err() {
-                tracing::debug!("a message of QoS 0 found no room");
+                dropped.fetch_add(1, Ordering::Relaxed);
             }
         };
         let role = Role { manual: Some(self.most as u16), lasting: true, will: false };
@@ -147,14 +153,31 @@ impl Holding for Held {
         Some(Err(self.lose(fault)))
     }
 
+    /// A session that is kept keeps its subscription: it is to collect what is published while nobody receives.
+    async fn enough(&mut self) -> Result<(), Fault> {
+        match &self.connection {
+            Some(connection) if self.mqtt.dialler.settings.clean => connection.unsubscribe(OP, &self.filter).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn broken(&mut self) -> Fault {
+        let Some(connection) = &self.connection else { return std::future::pending().await };
+        let fault = connection.gone().await;
+        self.lose(fault)
+    }
+
+    fn is_lost(&self, ticket: Ticket) -> bool {
+        self.connection.as_ref().is_none_or(|connection| connection.epoch != ticket.epoch || connection.is_gone())
+    }
+
     async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {
         if settlement.effect != Effect::Ack {
             let cause = format!("MQTT has no {}: a message can only be acknowledged", settlement.effect.word());
             return Err(Fault::new(Kind::Usage, SETTLE, self.filter.as_str(), cause).next("leave it: it is not acknowledged then"));
         }
         let lost = |cause: &str| Fault::new(Kind::Lost, SETTLE, self.filter.as_str(), cause);
-        let connection = self.connection.as_ref().filter(|connection| connection.epoch == ticket.epoch && !connection.is_gone());
-        let connection = connection.ok_or_else(|| {
+        let connection = self.connection.as_ref().filter(|_| !self.is_lost(ticket)).ok_or_else(|| {
             lost("the connection that the message came by is gone, and the ticket with it")
                 .next("it comes again if the broker keeps the session (clean_session = false)")
         })?;
@@ -167,13 +190,19 @@ impl Holding for Held {
         if let Some(connection) = self.connection.take() {
             connection.close().await;
         }
-        let what = if left == 0 {
+        let what = if self.given == 0 {
+            "nothing was held"
+        } else if left == 0 {
             "everything was acknowledged"
         } else if self.mqtt.dialler.settings.clean {
             "the broker forgets them: the session was a clean one"
         } else {
             "the broker keeps them for the next time by this client id"
         };
-        Ok(if left == 0 { what.to_owned() } else { format!("{left} not acknowledged: {what}") })
+        let said = if left == 0 { what.to_owned() } else { format!("{left} not acknowledged: {what}") };
+        Ok(match self.dropped.load(Ordering::Relaxed) {
+            0 => said,
+            n => format!("{said}; {n} of QoS 0 came faster than they were taken, and are gone"),
+        })
     }
 }

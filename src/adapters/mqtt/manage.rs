@@ -23,10 +23,10 @@ static CLEAR: OperationSpec = OperationSpec {
     help: "deletes what the broker retains of a topic, or of all that a filter has",
     risk: Risk::Destroy,
     permission: "messages:clear",
-    on: Target::Channel,
+    on: Target::Channel(&["topic"]),
     fields: &[],
 };
-static OPERATIONS: &[&OperationSpec] = &[&CLEAR];
+pub(super) static OPERATIONS: &[&OperationSpec] = &[&CLEAR];
 
 #[async_trait]
 impl Manage for Mqtt {

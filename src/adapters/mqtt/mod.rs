@@ -7,6 +7,7 @@ mod buffer;
 mod call;
 mod connection;
 mod dial;
+mod dropped;
 pub mod embedded;
 mod faults;
 mod history;
@@ -29,6 +30,7 @@ use super::wirelog::WireLog;
 use crate::config::profile::Integration;
 use crate::domain::fault::Fault;
 use dial::Dialler;
+use dropped::Counts;
 use publish::Publisher;
 use seen::Seen;
 use std::sync::Arc;
@@ -38,6 +40,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
     title: "MQTT",
     schemes: &[("mqtt", 1883), ("mqtts", 8883), ("ws", 80), ("wss", 443)],
     kinds: &["topic"],
+    operations: manage::OPERATIONS,
     connect: |integration, log| Box::pin(connect(integration, log)),
 };
 
@@ -47,6 +50,7 @@ struct Mqtt {
     dialler: Arc<Dialler>,
     publisher: Arc<Publisher>,
     seen: Arc<Seen>,
+    dropped: Arc<Counts>,
     integration: Arc<Integration>,
 }
 
@@ -62,7 +66,7 @@ async fn connect(integration: Integration, log: WireLog) -> Result<Session, Faul
     let publisher = Arc::new(Publisher::new(dialler.clone()));
     publisher.ping().await?;
     let seen = Arc::new(Seen::new(dialler.clone()));
-    let handle = Arc::new(Mqtt { dialler, publisher, seen, integration: Arc::new(integration) });
+    let handle = Arc::new(Mqtt { dialler, publisher, seen, dropped: Arc::default(), integration: Arc::new(integration) });
     Ok(Session {
         tail: Some(handle.clone()),
         history: Some(handle.clone()),

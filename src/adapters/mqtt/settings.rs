@@ -191,7 +191,8 @@ mod tests {
         for (name, value) in settings {
             integration.settings.insert((*name).to_owned(), Setting { value: Secret::new((*value).to_owned()), line: 7 });
         }
-        integration.channels = patterns.iter().map(|pattern| ChannelPattern { pattern: (*pattern).to_owned(), tenant: None }).collect();
+        integration.channels =
+            patterns.iter().map(|pattern| ChannelPattern { pattern: (*pattern).to_owned(), ..ChannelPattern::default() }).collect();
         integration
     }
 

@@ -4,11 +4,13 @@ use super::Mqtt;
 use super::buffer::Buffer;
 use super::connection::Connection;
 use super::dial::Role;
+use super::dropped::{Count, Following};
 use super::message::Reader;
 use super::topic;
 use super::wire::{Packet, Subscription, Version};
 use crate::adapters::session::{Cost, Tail, TailEvent};
 use crate::domain::fault::Fault;
+use crate::domain::view::Side;
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 use std::sync::Arc;
@@ -22,7 +24,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 #[async_trait]
 impl Tail for Mqtt {
     fn cost(&self) -> Cost {
-        Cost::Temporary("a subscription by a connection of its own")
+        Cost::Temporary("a subscription by a connection of its own, and one to the broker's count of what it drops")
     }
 
     async fn tail(&self, channels: &[Arc<str>]) -> Result<BoxStream<'static, TailEvent>, Fault> {
@@ -35,10 +37,12 @@ impl Tail for Mqtt {
             filters: topic::without_covered(&filters),
             buffer: Buffer::default(),
             connection: None,
+            counted: None,
             dropped: 0,
             wait: FIRST_WAIT,
         };
-        follower.connection = Some(follower.subscribe().await?);
+        let (counted, connection) = tokio::join!(follower.count(), follower.subscribe());
+        (follower.counted, follower.connection) = (counted, Some(connection?));
         Ok(stream::unfold(follower, |mut follower| async move { Some((follower.next().await, follower)) }).boxed())
     }
 }
@@ -48,7 +52,9 @@ struct Follower {
     filters: Vec<String>,
     buffer: Buffer,
     connection: Option<Connection>,
-    /// Messages dropped that are not told yet.
+    /// What the broker counts as dropped, if it does.
+    counted: Option<Following>,
+    /// Messages dropped here that are not told yet.
     dropped: u64,
     wait: Duration,
 }
@@ -74,13 +80,19 @@ impl Follower {
         Ok(connection)
     }
 
+    async fn count(&self) -> Option<Following> {
+        self.mqtt.dropped.get(&self.mqtt.dialler).await.map(Count::follow)
+    }
+
     async fn next(&mut self) -> TailEvent {
         if self.dropped > 0 {
-            return TailEvent::Resumed { lost: Some(std::mem::take(&mut self.dropped)) };
+            return TailEvent::Skipped { count: Some(std::mem::take(&mut self.dropped)), side: Side::Ours };
         }
         if let Some(connection) = &self.connection {
             let fault = tokio::select! {
                 biased;
+                // First: a flood would never let it be heard.
+                count = more(self.counted.as_mut()) => return TailEvent::Skipped { count, side: Side::Theirs },
                 batch = self.buffer.next() => Ok(batch),
                 fault = connection.gone() => Err(fault),
             };
@@ -102,10 +114,19 @@ impl Follower {
             tokio::time::sleep(self.wait).await;
             self.wait = (self.wait * 2).min(LONGEST_WAIT);
             if let Ok(connection) = self.subscribe().await {
+                self.counted = self.count().await;
                 self.connection = Some(connection);
                 // Nobody keeps what was published while we were away.
                 return TailEvent::Resumed { lost: None };
             }
         }
+    }
+}
+
+/// By how much the broker's count has grown; for ever where it does not count.
+async fn more(counted: Option<&mut Following>) -> Option<u64> {
+    match counted {
+        Some(counted) => counted.more().await,
+        None => std::future::pending().await,
     }
 }

@@ -28,12 +28,7 @@ pub(super) struct Running {
 pub(super) fn open(dial: &Dial, room: usize) -> (Speaker, Running) {
     let (host, port) = dial.client_address();
     let mut options = MqttOptions::new(dial.client_id.as_str(), host, port);
-    options.set_transport(match &dial.route {
-        Route::Tcp => Transport::Tcp,
-        Route::Tls(config) => Transport::tls_with_config(TlsConfiguration::Rustls(config.clone())),
-        Route::Web(_, None) => Transport::Ws,
-        Route::Web(_, Some(config)) => Transport::wss_with_config(TlsConfiguration::Rustls(config.clone())),
-    });
+    options.set_transport(transport(&dial.route));
     options.set_max_packet_size(LARGEST, LARGEST).set_inflight(IN_FLIGHT);
     options.set_keep_alive(dial.keep_alive).set_clean_session(dial.clean).set_manual_acks(dial.manual);
     if let Some((user, password)) = &dial.log_in {
@@ -43,11 +38,24 @@ pub(super) fn open(dial: &Dial, room: usize) -> (Speaker, Running) {
         options.set_last_will(LastWill::new(will.topic.as_str(), will.payload.to_vec(), raw(will.qos), will.retain));
     }
     let (client, mut events) = AsyncClient::new(options, room);
+    events.set_network_options(network(dial));
+    (Speaker(client), Running { events, connected: false, peer: dial.peer.clone() })
+}
+
+pub(super) fn transport(route: &Route) -> Transport {
+    match route {
+        Route::Tcp => Transport::Tcp,
+        Route::Tls(config) => Transport::tls_with_config(TlsConfiguration::Rustls(config.clone())),
+        Route::Web(_, None) => Transport::Ws,
+        Route::Web(_, Some(config)) => Transport::wss_with_config(TlsConfiguration::Rustls(config.clone())),
+    }
+}
+
+pub(super) fn network(dial: &Dial) -> NetworkOptions {
     let mut network = NetworkOptions::new();
     network.set_tcp_nodelay(true);
     network.set_connection_timeout(dial.timeout.as_secs().max(1));
-    events.set_network_options(network);
-    (Speaker(client), Running { events, connected: false, peer: dial.peer.clone() })
+    network
 }
 
 fn raw(qos: Qos) -> QoS {
@@ -76,6 +84,10 @@ impl Client for Speaker {
         self.0.try_subscribe_many(filters).is_ok()
     }
 
+    fn unsubscribe(&self, filter: &str) -> bool {
+        self.0.try_unsubscribe(filter).is_ok()
+    }
+
     fn ack(&self, id: u16, qos: Qos) -> bool {
         let mut publish = Publish::new("", raw(qos), Vec::new());
         publish.pkid = id;
@@ -99,20 +111,15 @@ impl Events for Running {
         }
     }
 
-    fn ready(&mut self) -> Option<Happened> {
+    fn more(&mut self) -> Option<Happened> {
         self.events.state.events.pop_front().map(happened)
-    }
-
-    fn left(&mut self) -> Vec<Packet> {
-        let left = self.events.state.events.drain(..).map(happened);
-        left.filter_map(|event| if let Happened::Message(packet) = event { Some(packet) } else { None }).collect()
     }
 }
 
 fn happened(event: Event) -> Happened {
     match event {
         Event::Outgoing(Outgoing::Publish(id)) => Happened::Published(id),
-        Event::Outgoing(Outgoing::Subscribe(id)) => Happened::Subscribing(id),
+        Event::Outgoing(Outgoing::Subscribe(id) | Outgoing::Unsubscribe(id)) => Happened::Subscribing(id),
         Event::Outgoing(Outgoing::Disconnect) => Happened::Closed,
         Event::Incoming(Raw::ConnAck(connack)) => Happened::Connected(Server {
             version: Version::V3,
@@ -143,6 +150,7 @@ fn happened(event: Event) -> Happened {
             };
             Happened::Subscribed(ack.pkid, ack.return_codes.iter().map(code).collect())
         }
+        Event::Incoming(Raw::UnsubAck(ack)) => Happened::Subscribed(ack.pkid, Vec::new()),
         _ => Happened::Other,
     }
 }

@@ -1,11 +1,13 @@
 //! MQTT 5 by rumqttc.
 
-use super::dial::{Dial, Route};
+use super::dial::Dial;
 use super::faults;
+use super::v3;
 use super::wire::{Answer, Client, Events, Happened, Packet, Properties, Qos, Server, Subscription, Version};
 use crate::domain::fault::Fault;
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
+use rumqttc::Outgoing;
 use rumqttc::v5::mqttbytes::Error as BytesError;
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
@@ -13,7 +15,6 @@ use rumqttc::v5::mqttbytes::v5::{
     RetainForwardRule, SubscribeReasonCode,
 };
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError};
-use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
 
 /// The largest packet that the protocol has, in bytes.
 const LARGEST: u32 = 268_435_455;
@@ -30,16 +31,7 @@ pub(super) struct Running {
 pub(super) fn open(dial: &Dial, room: usize) -> (Speaker, Running) {
     let (host, port) = dial.client_address();
     let mut options = MqttOptions::new(dial.client_id.as_str(), host, port);
-    options.set_transport(match &dial.route {
-        Route::Tcp => Transport::Tcp,
-        Route::Tls(config) => Transport::tls_with_config(TlsConfiguration::Rustls(config.clone())),
-        Route::Web(_, None) => Transport::Ws,
-        Route::Web(_, Some(config)) => Transport::wss_with_config(TlsConfiguration::Rustls(config.clone())),
-    });
-    let mut network = NetworkOptions::new();
-    network.set_tcp_nodelay(true);
-    network.set_connection_timeout(dial.timeout.as_secs().max(1));
-    options.set_network_options(network);
+    options.set_transport(v3::transport(&dial.route)).set_network_options(v3::network(dial));
     options.set_connection_timeout(dial.timeout.as_secs().max(1));
     options.set_keep_alive(dial.keep_alive).set_clean_start(dial.clean).set_manual_acks(dial.manual);
     let mut properties = ConnectProperties::new();
@@ -104,6 +96,10 @@ impl Client for Speaker {
         self.0.try_subscribe_many(subscriptions.iter().map(filter)).is_ok()
     }
 
+    fn unsubscribe(&self, filter: &str) -> bool {
+        self.0.try_unsubscribe(filter).is_ok()
+    }
+
     fn ack(&self, id: u16, qos: Qos) -> bool {
         let publish = Publish { pkid: id, qos: raw(qos), ..Publish::default() };
         self.0.try_ack(&publish).is_ok()
@@ -126,20 +122,15 @@ impl Events for Running {
         }
     }
 
-    fn ready(&mut self) -> Option<Happened> {
+    fn more(&mut self) -> Option<Happened> {
         self.events.state.events.pop_front().map(happened)
-    }
-
-    fn left(&mut self) -> Vec<Packet> {
-        let left = self.events.state.events.drain(..).map(happened);
-        left.filter_map(|event| if let Happened::Message(packet) = event { Some(packet) } else { None }).collect()
     }
 }
 
 fn happened(event: Event) -> Happened {
     match event {
         Event::Outgoing(Outgoing::Publish(id)) => Happened::Published(id),
-        Event::Outgoing(Outgoing::Subscribe(id)) => Happened::Subscribing(id),
+        Event::Outgoing(Outgoing::Subscribe(id) | Outgoing::Unsubscribe(id)) => Happened::Subscribing(id),
         Event::Outgoing(Outgoing::Disconnect) => Happened::Closed,
         Event::Incoming(Raw::ConnAck(connack)) => Happened::Connected(server(&connack)),
         Event::Incoming(Raw::Publish(publish)) => Happened::Message(packet(publish)),
@@ -169,6 +160,7 @@ fn happened(event: Event) -> Happened {
             };
             Happened::Subscribed(ack.pkid, ack.return_codes.iter().map(code).collect())
         }
+        Event::Incoming(Raw::UnsubAck(ack)) => Happened::Subscribed(ack.pkid, Vec::new()),
         _ => Happened::Other,
     }
 }

@@ -147,12 +147,12 @@ pub(super) enum Happened {
     Connected(Server),
     /// The next of the publishes asked for went out under this id; 0 at `QoS` 0.
     Published(u16),
-    /// The next of the subscribes asked for went out under this id.
+    /// The next of the subscribes and unsubscribes asked for went out under this id.
     Subscribing(u16),
     /// `QoS` 2: the broker has the message; what is left is its [`Happened::Finished`].
     Received(u16, Answer),
     Finished(u16, Answer),
-    /// Each filter's answer, in the order asked.
+    /// Each filter's answer, in the order asked; none for an unsubscribe.
     Subscribed(u16, Vec<Result<(), Refusal>>),
     Message(Packet),
     /// Our own goodbye went out.
@@ -165,6 +165,7 @@ pub(super) enum Happened {
 pub(super) trait Client: Send + Sync + 'static {
     fn publish(&self, packet: Packet) -> bool;
     fn subscribe(&self, subscriptions: &[Subscription]) -> bool;
+    fn unsubscribe(&self, filter: &str) -> bool;
     /// Acknowledges a message that came.
     fn ack(&self, id: u16, qos: Qos) -> bool;
     fn disconnect(&self) -> bool;
@@ -176,9 +177,6 @@ pub(super) trait Events: Send + 'static {
     /// What happens next; not to be dropped before it is there. After a fault the connection is gone.
     async fn next(&mut self) -> Result<Happened, Fault>;
 
-    /// What has happened with that already, without waiting: a flood is not to pay for each message as for the first.
-    fn ready(&mut self) -> Option<Happened>;
-
-    /// Messages that had come before the fault.
-    fn left(&mut self) -> Vec<Packet>;
+    /// What has happened besides: it is there already, and comes before what `next` waits for.
+    fn more(&mut self) -> Option<Happened>;
 }

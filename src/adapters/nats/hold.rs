@@ -11,8 +11,9 @@ use super::model::ConsumerInfo;
 use super::names::Name;
 use super::queue::Taking;
 use crate::adapters::session::{Hold, Holding};
-use crate::domain::delivery::{Delivery, Effect, Settlement, Ticket, Verb};
+use crate::domain::delivery::{Delivery, Effect, Settlement, Ticket, Verb, Way};
 use crate::domain::fault::{Fault, Kind};
+use crate::domain::figure;
 use crate::domain::message::{Header, Message, Stamp};
 use crate::domain::operation::{Field, Input};
 use crate::domain::position::Position;
@@ -77,24 +78,35 @@ impl NatsHold {
                 Ok(info)
             }
             Name::Stream(stream) => {
-                let mut usable = api.consumers(OP, stream).await?;
-                usable.retain(|info| info.is_pull() && info.is_explicit());
+                let mut usable = self.usable(stream).await?;
                 if usable.len() == 1 {
                     return Ok(usable.remove(0));
                 }
+                if usable.is_empty() {
+                    return Err(none(channel));
+                }
                 let names: Vec<String> = usable.iter().map(|info| format!("consumer:{stream}/{}", info.name)).collect();
-                let (cause, next) = if names.is_empty() {
-                    ("the stream has no pull consumer that acknowledges".to_owned(), "create one, or read the stream's history".to_owned())
-                } else {
-                    ("the stream has several consumers".to_owned(), format!("say which: {}", names.join(", ")))
-                };
-                Err(Fault::new(Kind::Usage, OP, channel, cause).next(next))
+                let fault = Fault::new(Kind::Usage, OP, channel, "the stream has several consumers");
+                Err(fault.next(format!("say which: {}", names.join(", "))))
             }
             Name::Subject(_) | Name::Service(_) | Name::Queue { .. } => {
                 Err(Fault::new(Kind::Usage, OP, channel, "nothing is held for a subject").next("name a consumer: consumer:STREAM/CONSUMER"))
             }
         }
     }
+}
+
+impl NatsHold {
+    /// The consumers of a stream that messages can be received from and settled one by one.
+    async fn usable(&self, stream: &str) -> Result<Vec<ConsumerInfo>, Fault> {
+        let mut usable = self.shared.api.consumers(OP, stream).await?;
+        usable.retain(|info| info.is_pull() && info.is_explicit());
+        Ok(usable)
+    }
+}
+
+fn none(channel: &str) -> Fault {
+    Fault::new(Kind::NotFound, OP, channel, "no pull consumer of it acknowledges").next("make one first: operation consumer.create")
 }
 
 #[async_trait]
@@ -111,6 +123,23 @@ impl Hold for NatsHold {
             Name::Queue { .. } => Ok(None),
             _ => Ok(super::groups::patience(&self.consumer(channel).await?)),
         }
+    }
+
+    async fn ways(&self, channel: &str) -> Result<Vec<Way>, Fault> {
+        let Name::Stream(stream) = Name::of(OP, channel)? else { return Ok(Vec::new()) };
+        let usable = self.usable(stream).await?;
+        if usable.is_empty() {
+            return Err(none(channel));
+        }
+        let about = |info: &ConsumerInfo| {
+            format!("{} behind, {} unacknowledged", figure::count(info.num_pending), figure::count(info.num_ack_pending)).into()
+        };
+        let way = |info: &ConsumerInfo| Way {
+            name: info.name.as_str().into(),
+            channel: format!("consumer:{stream}/{}", info.name).into(),
+            about: about(info),
+        };
+        Ok(usable.iter().map(way).collect())
     }
 
     async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {

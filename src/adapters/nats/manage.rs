@@ -53,9 +53,9 @@ impl NatsManage {
 
     async fn outline(&self, request: &Request) -> Result<(Outline, Vec<Step>), Fault> {
         match request.spec.id {
-            "create-stream" => create(request),
-            "capture-advisories" => Ok(self.capture().await?),
-            "pause-consumer" | "resume-consumer" | "delete-consumer" => self.of_consumer(request).await,
+            "stream.create" => create(request),
+            "advisories.capture" => Ok(self.capture().await?),
+            "consumer.pause" | "consumer.resume" | "consumer.delete" => self.of_consumer(request).await,
             _ => self.of_stream(request).await,
         }
     }
@@ -68,8 +68,9 @@ impl NatsManage {
         };
         let info = self.api.stream(id, stream).await?;
         match id {
-            "purge-stream" => purge(request, &info),
-            "delete-message" => delete_message(request, &info),
+            "stream.purge" => purge(request, &info),
+            "message.delete" => delete_message(request, &info),
+            "consumer.create" => self.create_consumer(request, &info).await,
             _ => Ok(delete_stream(&info)),
         }
     }
@@ -93,7 +94,7 @@ impl NatsManage {
             vec![Step { what: format!("{what} {stream}/{consumer}"), call: format!("CONSUMER.{call}.{stream}.{consumer}"), body }]
         };
         Ok(match id {
-            "pause-consumer" => {
+            "consumer.pause" => {
                 let until = until(request)?;
                 let summary = format!("nothing is given to {stream}/{consumer} until {until}");
                 let notes = vec!["it needs a server of 2.11 or later".to_owned()];
@@ -102,7 +103,7 @@ impl NatsManage {
                     step("paused", "PAUSE", json!({ "pause_until": until.to_string() })),
                 )
             }
-            "resume-consumer" => {
+            "consumer.resume" => {
                 let summary = format!("messages are given to {stream}/{consumer} again");
                 let refused = (!info.paused).then(|| Fault::new(Kind::Rejected, id, request.address.to_string(), "it is not paused"));
                 (Outline { summary, rows, refused, touches: Amount::Exactly(0), ..Outline::default() }, step("resumed", "PAUSE", json!({})))
@@ -117,6 +118,47 @@ impl NatsManage {
                 (Outline { summary, touches, notes, rows, refused: None }, step("deleted", "DELETE", Value::Null))
             }
         })
+    }
+
+    async fn create_consumer(&self, request: &Request, info: &StreamInfo) -> Result<(Outline, Vec<Step>), Fault> {
+        let (id, stream) = (request.spec.id, info.name());
+        let name = argument(request, "name").ok_or_else(|| wrong(request, "a consumer needs a name").next("fill in `name`"))?;
+        if Name::consumer(&format!("{stream}/{name}")).is_none() {
+            return Err(wrong(request, format!("`{name}` cannot be a consumer's name")).next("no blanks, dots, slashes and wildcards"));
+        }
+        let filter = argument(request, "filter");
+        if let Some(bad) = filter.filter(|filter| !super::names::is_subject(filter)) {
+            return Err(wrong(request, format!("filter: `{bad}` is no subject")));
+        }
+        let refused = match self.api.consumer(id, stream, name).await {
+            Ok(_) => Some(Fault::new(Kind::Rejected, id, format!("consumer:{stream}/{name}"), "there is such a consumer already")),
+            Err(fault) if fault.kind == Kind::NotFound => None,
+            Err(fault) => return Err(fault),
+        };
+        let from_now = argument(request, "from") == Some("latest");
+        let mut config = json!({
+            "durable_name": name, "ack_policy": "explicit", "deliver_policy": if from_now { "new" } else { "all" }, "replay_policy": "instant",
+        });
+        if let Some(filter) = filter {
+            config["filter_subject"] = json!(filter);
+        }
+        match nanos(request, "ack_wait")? {
+            0 => {}
+            wait => config["ack_wait"] = json!(wait),
+        }
+        if let Some(most) = argument(request, "max_deliver").and_then(|most| most.parse::<i64>().ok()) {
+            config["max_deliver"] = json!(most);
+        }
+        let rows = vec![
+            ("stream", stream.to_owned()),
+            ("subject", filter.unwrap_or("all").to_owned()),
+            ("messages", figure::count(info.state.messages)),
+        ];
+        let what = if from_now { "what comes from now on" } else { "every message that is there" };
+        let summary = format!("a consumer {stream}/{name} is made, which is given {what}");
+        let outline = Outline { summary, touches: Amount::Exactly(0), rows, refused, ..Outline::default() };
+        let body = json!({ "stream_name": stream, "config": config });
+        Ok((outline, vec![Step { what: format!("created {name}"), call: format!("CONSUMER.DURABLE.CREATE.{stream}.{name}"), body }]))
     }
 
     async fn capture(&self) -> Result<(Outline, Vec<Step>), Fault> {
@@ -216,7 +258,10 @@ fn until(request: &Request) -> Result<jiff::Timestamp, Fault> {
 }
 
 fn create(request: &Request) -> Result<(Outline, Vec<Step>), Fault> {
-    let name = argument(request, "name").ok_or_else(|| wrong(request, "a stream needs a name"))?;
+    let name = request.new_name()?;
+    if request.address.kind.is_some_and(|kind| kind != "stream") {
+        return Err(wrong(request, "this names no stream").next("write INTEGRATION/stream:NAME"));
+    }
     Name::of(request.spec.id, &format!("stream:{name}"))?;
     let subjects: Vec<&str> = argument(request, "subjects").unwrap_or(name).split([',', ' ']).filter(|s| !s.is_empty()).collect();
     if let Some(bad) = subjects.iter().find(|subject| !super::names::is_subject(subject)) {

@@ -19,6 +19,7 @@ mod names;
 mod operations;
 mod publish;
 mod queue;
+pub mod responder;
 mod seen;
 mod services;
 mod stored;
@@ -40,6 +41,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
     title: "NATS",
     schemes: &[("nats", 4222), ("tls", 4222)],
     kinds: names::KINDS,
+    operations: operations::ALL,
     connect: |integration, log| Box::pin(connect(integration, log)),
 };
 

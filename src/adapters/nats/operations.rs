@@ -3,18 +3,18 @@
 use crate::domain::operation::{Field, Input, OperationSpec, Risk, Target};
 
 /// In the order of a menu.
-pub(super) const ALL: &[&OperationSpec] = &[&CREATE, &PURGE, &DELETE_MESSAGE, &DELETE, &PAUSE, &RESUME, &DELETE_CONSUMER, &CAPTURE];
+pub(super) const ALL: &[&OperationSpec] =
+    &[&CREATE, &CREATE_CONSUMER, &PURGE, &DELETE_MESSAGE, &DELETE, &PAUSE, &RESUME, &DELETE_CONSUMER, &CAPTURE];
 
 static CREATE: OperationSpec = OperationSpec {
-    id: "create-stream",
+    id: "stream.create",
     title: "Create stream",
     help: "makes a stream that keeps what is published to its subjects",
     risk: Risk::Reversible,
     permission: "channels:create",
     on: Target::Integration,
     fields: &[
-        Field { id: "name", title: "Name", help: "letters, digits, - and _", input: Input::Text },
-        Field { id: "subjects", title: "Subjects", help: "with commas between them; the name without it", input: Input::Text },
+        Field { id: "subjects", title: "Subjects", help: "with commas between them; the stream's name without it", input: Input::Text },
         Field {
             id: "retention",
             title: "Retention",
@@ -28,13 +28,39 @@ static CREATE: OperationSpec = OperationSpec {
     ],
 };
 
+static CREATE_CONSUMER: OperationSpec = OperationSpec {
+    id: "consumer.create",
+    title: "Create consumer",
+    help: "makes a durable pull consumer of a stream, whose messages are acknowledged one by one",
+    risk: Risk::Reversible,
+    permission: "groups:create",
+    on: Target::Channel(&["stream"]),
+    fields: &[
+        Field { id: "name", title: "Name", help: "letters, digits, - and _", input: Input::Text },
+        Field { id: "filter", title: "Subject", help: "only messages of this subject or pattern; all without it", input: Input::Text },
+        Field {
+            id: "from",
+            title: "From",
+            help: "the first message, or those that come from now on",
+            input: Input::Choice(&["earliest", "latest"]),
+        },
+        Field { id: "ack_wait", title: "Time to decide", help: "30s, 5m; half a minute without it", input: Input::Text },
+        Field {
+            id: "max_deliver",
+            title: "Deliveries",
+            help: "of one message, at most; no limit without it",
+            input: Input::Number { min: 1, max: 1_000_000 },
+        },
+    ],
+};
+
 static PURGE: OperationSpec = OperationSpec {
-    id: "purge-stream",
+    id: "stream.purge",
     title: "Purge",
     help: "deletes messages of a stream",
     risk: Risk::Destroy,
     permission: "channels:purge",
-    on: Target::Channel,
+    on: Target::Channel(&["stream"]),
     fields: &[
         Field { id: "subject", title: "Subject", help: "only these; all without it", input: Input::Text },
         Field { id: "before", title: "Before", help: "only those with a lower sequence", input: Input::Number { min: 1, max: i64::MAX } },
@@ -43,12 +69,12 @@ static PURGE: OperationSpec = OperationSpec {
 };
 
 static DELETE_MESSAGE: OperationSpec = OperationSpec {
-    id: "delete-message",
+    id: "message.delete",
     title: "Delete message",
     help: "deletes one message of a stream",
     risk: Risk::Destroy,
     permission: "messages:delete",
-    on: Target::Channel,
+    on: Target::Channel(&["stream"]),
     fields: &[
         Field { id: "sequence", title: "Sequence", help: "its place in the stream", input: Input::Number { min: 1, max: i64::MAX } },
         Field { id: "erase", title: "Erase", help: "overwrite its bytes as well", input: Input::Choice(&["no", "yes"]) },
@@ -56,17 +82,17 @@ static DELETE_MESSAGE: OperationSpec = OperationSpec {
 };
 
 static DELETE: OperationSpec = OperationSpec {
-    id: "delete-stream",
+    id: "stream.delete",
     title: "Delete stream",
     help: "deletes a stream with its messages and consumers",
     risk: Risk::Destroy,
     permission: "channels:delete",
-    on: Target::Channel,
+    on: Target::Channel(&["stream"]),
     fields: &[],
 };
 
 static PAUSE: OperationSpec = OperationSpec {
-    id: "pause-consumer",
+    id: "consumer.pause",
     title: "Pause consumer",
     help: "gives nothing to a consumer for a while",
     risk: Risk::Reversible,
@@ -76,7 +102,7 @@ static PAUSE: OperationSpec = OperationSpec {
 };
 
 static RESUME: OperationSpec = OperationSpec {
-    id: "resume-consumer",
+    id: "consumer.resume",
     title: "Resume consumer",
     help: "ends a pause",
     risk: Risk::Reversible,
@@ -86,7 +112,7 @@ static RESUME: OperationSpec = OperationSpec {
 };
 
 static DELETE_CONSUMER: OperationSpec = OperationSpec {
-    id: "delete-consumer",
+    id: "consumer.delete",
     title: "Delete consumer",
     help: "deletes a consumer and its position",
     risk: Risk::Destroy,
@@ -97,7 +123,7 @@ static DELETE_CONSUMER: OperationSpec = OperationSpec {
 
 /// Advisories are sent once and kept by nobody: without a stream, which messages died is known only to who listened then.
 pub(super) static CAPTURE: OperationSpec = OperationSpec {
-    id: "capture-advisories",
+    id: "advisories.capture",
     title: "Capture advisories",
     help: "makes a stream that keeps which messages consumers gave up or terminated",
     risk: Risk::Reversible,

@@ -1,6 +1,6 @@
 //! `Hold` for RabbitMQ: messages received with manual acknowledgement, and settled one by one.
 
-use super::link::{self, Live};
+use super::link::{self, Link, Live};
 use super::name::Name;
 use super::{Rabbit, faults, management, peek, properties};
 use crate::adapters::session::{Hold, Holding};
@@ -18,21 +18,13 @@ use std::time::Duration;
 
 const OP: &str = "receive from";
 const SETTLE: &str = "settle a message of";
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 static VERBS: &[Verb] = &[
-    Verb { effect: Effect::Ack, word: "basic.ack", help: "done: the queue forgets it", fields: &[] },
-    Verb {
-        effect: Effect::Requeue,
-        word: "basic.nack requeue",
-        help: "back to the queue, to its old place if that can be, marked as redelivered",
-        fields: &[],
-    },
-    Verb {
-        effect: Effect::Reject,
-        word: "basic.reject",
-        help: "to the queue's dead-letter exchange; gone for good if it has none",
-        fields: &[],
-    },
+    Verb { effect: Effect::Ack, word: "ack", help: "done: the queue forgets it", fields: &[] },
+    Verb { effect: Effect::Requeue, word: "requeue", help: "back to its place in the queue, marked as redelivered", fields: &[] },
+    Verb { effect: Effect::Reject, word: "reject", help: "to the dead-letter exchange; gone where there is none", fields: &[] },
 ];
 
 #[async_trait]
@@ -59,32 +51,70 @@ impl Hold for Rabbit {
                     .next("tail it, or name a queue: queue:NAME"));
             }
         };
-        let live = self.link.own().await?;
-        let channel = live.channel(OP, &queue).await?;
         let prefetch = match most {
             0 => self.settings.prefetch,
             most => u16::try_from(most).unwrap_or(u16::MAX),
         };
-        live.within(OP, &queue, channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
-        let consumed = channel.basic_consume(link::short(&queue, OP)?, "".into(), BasicConsumeOptions::default(), FieldTable::default());
-        let consumer = live.within(OP, &queue, consumed).await?;
-        let name = Name::Queue(queue).text().into();
-        Ok(Box::new(Held { live: Some(live), channel, consumer, name, prefetch, unsettled: BTreeSet::new(), seen: 0, ended: false }))
+        let standing = Standing::begin(&self.link, &queue, prefetch).await?;
+        let (link, name) = (self.link.clone(), Name::Queue(queue.clone()).text().into());
+        let (standing, wait) = (Some(standing), FIRST_WAIT);
+        Ok(Box::new(Held { link, queue, name, prefetch, standing, wait, unsettled: BTreeSet::new(), seen: 0, ended: false }))
     }
 }
 
 /// A queue being received from.
 struct Held {
-    /// `None` only while it is being dropped.
-    live: Option<Live>,
-    channel: Channel,
-    consumer: Consumer,
+    link: Arc<Link>,
+    queue: String,
     name: Arc<str>,
     prefetch: u16,
+    /// `None` while there is no connection, and once there will be none any more.
+    standing: Option<Standing>,
+    /// How long is waited before the next attempt to have one.
+    wait: Duration,
     /// Delivery tags that were handed out and not settled.
     unsettled: BTreeSet<u64>,
     seen: u64,
     ended: bool,
+}
+
+/// The consumer with its connection, which nobody else uses.
+struct Standing {
+    live: Live,
+    channel: Channel,
+    consumer: Consumer,
+}
+
+impl Standing {
+    async fn begin(link: &Link, queue: &str, prefetch: u16) -> Result<Self, Fault> {
+        let live = link.own().await?;
+        let channel = live.channel(OP, queue).await?;
+        live.within(OP, queue, channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
+        let consumed = channel.basic_consume(link::short(queue, OP)?, "".into(), BasicConsumeOptions::default(), FieldTable::default());
+        let consumer = live.within(OP, queue, consumed).await?;
+        Ok(Self { live, channel, consumer })
+    }
+
+    fn is_open(&self) -> bool {
+        self.live.is_open() && self.channel.status().connected()
+    }
+
+    /// The server answers nothing to a settlement; it has done it when it answers what was asked behind it.
+    async fn settled(&self, op: &'static str, name: &str, prefetch: u16) -> Result<(), Fault> {
+        self.live.within(op, name, self.channel.basic_qos(prefetch, BasicQosOptions::default())).await
+    }
+
+    /// The server gives no more; a consumer that was cancelled before is nothing to it.
+    async fn cancel(&self, name: &str) -> Result<(), Fault> {
+        self.live.within(OP, name, self.channel.basic_cancel(self.consumer.tag(), BasicCancelOptions::default())).await
+    }
+
+    /// Gives back everything that is not settled. A connection that breaks spends a delivery of what it held; a nack need not.
+    async fn give_back(&self, name: &str, prefetch: u16) -> Result<(), Fault> {
+        self.cancel(name).await?;
+        self.live.within(OP, name, self.channel.basic_nack(0, BasicNackOptions { multiple: true, requeue: true })).await?;
+        self.settled(OP, name, prefetch).await
+    }
 }
 
 #[async_trait]
@@ -93,16 +123,42 @@ impl Holding for Held {
         if self.ended {
             return None;
         }
-        let fault = match self.consumer.next().await {
-            Some(Ok(delivery)) => return Some(Ok(self.delivery(delivery))),
-            Some(Err(error)) => faults::of(&error, OP, &*self.name),
-            None => Fault::new(Kind::Lost, OP, &*self.name, "the server ended the receiving: the queue may have been deleted"),
+        let fault = match self.consumer().await {
+            Err(fault) => fault,
+            Ok(standing) => match standing.consumer.next().await {
+                Some(Ok(delivery)) => return Some(Ok(self.delivery(delivery))),
+                Some(Err(error)) => faults::of(&error, OP, &*self.name),
+                None => Fault::new(Kind::Lost, OP, &*self.name, "the server ended the receiving: the queue may have been deleted"),
+            },
         };
-        self.ended = true;
-        let back = self.unsettled.len();
-        self.unsettled.clear();
-        let words = format!("{back} unsettled messages go back to the queue by themselves");
-        Some(Err(fault.next(words)))
+        Some(Err(self.lose(fault)))
+    }
+
+    async fn enough(&mut self) -> Result<(), Fault> {
+        let (name, prefetch) = (self.name.clone(), self.prefetch);
+        let Some(standing) = self.standing.as_mut().filter(|standing| standing.is_open()) else { return Ok(()) };
+        standing.cancel(&name).await?;
+        let mut over = false;
+        // What was given before the server heard of it stands in the consumer, and then its end. What is held must not be touched by it.
+        while let Some(Ok(delivery)) = standing.consumer.next().await {
+            let options = BasicNackOptions { multiple: false, requeue: true };
+            standing.live.within(OP, &name, standing.channel.basic_nack(delivery.delivery_tag, options)).await?;
+            over = true;
+        }
+        if over { standing.settled(OP, &name, prefetch).await } else { Ok(()) }
+    }
+
+    async fn broken(&mut self) -> Fault {
+        let Some(standing) = &self.standing else { return std::future::pending().await };
+        let fault = match standing.live.broken(&standing.channel).await {
+            Some(error) => faults::of(&error, OP, &*self.name),
+            None => Fault::new(Kind::Unreachable, OP, &*self.name, "the connection is closed"),
+        };
+        self.lose(fault)
+    }
+
+    fn is_lost(&self, ticket: Ticket) -> bool {
+        self.standing.as_ref().is_none_or(|standing| standing.live.epoch != ticket.epoch || !standing.is_open())
     }
 
     async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {
@@ -110,35 +166,32 @@ impl Holding for Held {
             Fault::new(Kind::Lost, SETTLE, &*self.name, "the connection that it came by is gone, and the message went back to the queue")
                 .next("receive it again: another consumer may have it by now")
         };
-        let Some(live) = self.live.as_ref().filter(|live| live.epoch == ticket.epoch && !self.ended) else { return Err(lost()) };
+        let Some(standing) = self.standing.as_ref().filter(|_| !self.is_lost(ticket)) else { return Err(lost()) };
         if !self.unsettled.remove(&ticket.id) {
             return Err(Fault::new(Kind::Lost, SETTLE, &*self.name, "this message was settled before"));
         }
+        let channel = &standing.channel;
         let sent = match settlement.effect {
-            Effect::Ack => self.channel.basic_ack(ticket.id, BasicAckOptions::default()).await,
-            Effect::Requeue => self.channel.basic_nack(ticket.id, BasicNackOptions { multiple: false, requeue: true }).await,
-            Effect::Reject => self.channel.basic_reject(ticket.id, BasicRejectOptions { requeue: false }).await,
+            Effect::Ack => channel.basic_ack(ticket.id, BasicAckOptions::default()).await,
+            Effect::Requeue => channel.basic_nack(ticket.id, BasicNackOptions { multiple: false, requeue: true }).await,
+            Effect::Reject => channel.basic_reject(ticket.id, BasicRejectOptions { requeue: false }).await,
             Effect::Extend => {
                 self.unsettled.insert(ticket.id);
                 return Err(Fault::new(Kind::Rejected, SETTLE, &*self.name, "RabbitMQ cannot extend the time that a message is held"));
             }
         };
         sent.map_err(|_| lost())?;
-        // The server answers nothing to a settlement; it has done it when it answers what was asked behind it.
-        let behind = live.within(SETTLE, &self.name, self.channel.basic_qos(self.prefetch, BasicQosOptions::default())).await;
-        behind.map_err(|fault| {
+        standing.settled(SETTLE, &self.name, self.prefetch).await.map_err(|fault| {
             Fault { kind: Kind::Lost, ..fault }.next("whether the server took the decision is not known: look at the queue")
         })
     }
 
     async fn release(mut self: Box<Self>) -> Result<String, Fault> {
         let back = self.unsettled.len();
-        if self.ended {
-            return Ok("the server had ended the receiving; what was unsettled went back to the queue".to_owned());
-        }
-        if let Some(live) = self.live.take() {
-            give_back(&live, &self.channel, &self.consumer, self.prefetch, &self.name).await?;
-        }
+        let Some(standing) = self.standing.take().filter(Standing::is_open) else {
+            return Ok("the connection was gone; what was unsettled went back to the queue with it".to_owned());
+        };
+        standing.give_back(&self.name, self.prefetch).await?;
         Ok(match back {
             0 => "nothing was left unsettled".to_owned(),
             1 => "1 message went back to the queue, marked as redelivered".to_owned(),
@@ -148,27 +201,49 @@ impl Holding for Held {
 }
 
 impl Held {
+    /// The consumer, on a new connection if the one of before broke.
+    async fn consumer(&mut self) -> Result<&mut Standing, Fault> {
+        let standing = match self.standing.take() {
+            Some(standing) => standing,
+            None => loop {
+                tokio::time::sleep(self.wait).await;
+                match Standing::begin(&self.link, &self.queue, self.prefetch).await {
+                    Ok(standing) => break standing,
+                    Err(fault) if fault.kind.is_transient() => self.wait = (self.wait * 2).min(LONGEST_WAIT),
+                    Err(fault) => return Err(fault),
+                }
+            },
+        };
+        self.wait = FIRST_WAIT;
+        Ok(self.standing.insert(standing))
+    }
+
+    /// Forgets a connection that is gone, or a consumer that the server has ended: what it gave is in the queue again.
+    fn lose(&mut self, fault: Fault) -> Fault {
+        self.ended = !fault.kind.is_transient();
+        self.standing = None;
+        let back = std::mem::take(&mut self.unsettled).len();
+        match back {
+            0 => fault,
+            1 => fault.next("1 unsettled message went back to the queue by itself"),
+            n => fault.next(format!("{n} unsettled messages went back to the queue by themselves")),
+        }
+    }
+
     fn delivery(&mut self, delivery: lapin::message::Delivery) -> Delivery {
         self.seen += 1;
         let id = delivery.delivery_tag;
         self.unsettled.insert(id);
         let (redelivered, deliveries) = peek::counts(&delivery);
-        let ticket = self.live.as_ref().map(|live| Ticket { epoch: live.epoch, id });
+        let ticket = self.standing.as_ref().map(|standing| Ticket { epoch: standing.live.epoch, id });
         Delivery { ticket, message: properties::message(&self.name, Position::Arrival(self.seen), delivery), deliveries, redelivered }
     }
 }
 
-/// A connection that breaks spends a delivery of what it held; a nack need not.
 impl Drop for Held {
     fn drop(&mut self) {
-        let Some(live) = self.live.take().filter(|_| !self.ended) else { return };
-        let (channel, consumer, prefetch, name) = (self.channel.clone(), self.consumer.clone(), self.prefetch, self.name.clone());
-        tokio::spawn(async move { give_back(&live, &channel, &consumer, prefetch, &name).await });
+        let Some(standing) = self.standing.take().filter(Standing::is_open) else { return };
+        let (name, prefetch) = (self.name.clone(), self.prefetch);
+        tokio::spawn(async move { standing.give_back(&name, prefetch).await });
     }
-}
-
-async fn give_back(live: &Live, channel: &Channel, consumer: &Consumer, prefetch: u16, name: &str) -> Result<(), Fault> {
-    live.within(OP, name, channel.basic_cancel(consumer.tag(), BasicCancelOptions::default())).await?;
-    live.within(OP, name, channel.basic_nack(0, BasicNackOptions { multiple: true, requeue: true })).await?;
-    live.within(OP, name, channel.basic_qos(prefetch, BasicQosOptions::default())).await
 }

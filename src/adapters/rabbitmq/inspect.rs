@@ -5,6 +5,7 @@ use super::dead_letters::Map;
 use super::management::{number, rate, text};
 use super::name::Name;
 use crate::adapters::session::Inspect;
+use crate::domain::address::split_kind;
 use crate::domain::channel::{Attribute, Caps, Channel, Description};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::{self, Amount};
@@ -46,11 +47,16 @@ impl Inspect for Rabbit {
             }
             Err(fault) => self.named(&fault).await?,
         };
+        // A list that cannot be had takes nothing from the others.
+        channels.extend(self.vhosts().await.unwrap_or_default());
         channels.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(channels)
     }
 
     async fn describe(&self, channel: &str) -> Result<Description, Fault> {
+        if let (Some("vhost"), vhost) = split_kind(channel) {
+            return self.describe_vhost(vhost).await;
+        }
         let name = self.resolve(DESCRIBE, channel).await?;
         self.description(&name).await
     }
@@ -87,6 +93,7 @@ impl Rabbit {
             peek: !stream && shared,
             publish: true,
             hold: !stream && shared,
+            ways: false,
             call: !stream && shared,
         };
         let amount = |field: &str| number(queue, &[field]).map_or(Amount::Unknown, Amount::Exactly);
@@ -165,7 +172,7 @@ impl Rabbit {
         let stream = matches!(name, Name::Stream(_));
         let can = match name {
             Name::Exchange(_) => Caps { tail: true, publish: true, call: true, ..Caps::default() },
-            _ => Caps { tail: stream, history: stream, peek: !stream, publish: true, hold: !stream, call: !stream },
+            _ => Caps { tail: stream, history: stream, peek: !stream, publish: true, hold: !stream, ways: false, call: !stream },
         };
         let mut row = self.row(name, can);
         if let Name::Exchange(exchange) = name {

@@ -9,11 +9,12 @@ use crate::config::profile::{Auth, Integration};
 use crate::config::secret::Secret;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
+use futures::StreamExt;
 use lapin::auth::AuthProvider;
 use lapin::tcp::RustlsConnector;
 use lapin::types::{LongString, ShortString};
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
-use lapin::{AsyncTcpStream, Channel, Connection, ConnectionProperties};
+use lapin::{AsyncTcpStream, Channel, Connection, ConnectionProperties, Event};
 use rustls::ClientConfig;
 use std::io;
 use std::net::Shutdown;
@@ -264,6 +265,18 @@ impl Live {
     /// How long one answer may take.
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// Waits until the connection or one of its channels is closed by anybody but us; an error that says why, if there is one.
+    pub(super) async fn broken(&self, channel: &Channel) -> Option<lapin::Error> {
+        let mut events = std::pin::pin!(self.connection.events_listener());
+        // Heard from here on: what happened before shows in the state.
+        while self.is_open() && channel.status().connected() {
+            if let Event::Error(error) = events.next().await? {
+                return Some(error);
+            }
+        }
+        None
     }
 
     /// A channel of its own.

@@ -74,18 +74,24 @@ impl Management {
         {
             return Err(fault.clone());
         }
+        let answer = self.beside(kind, parts, query).await;
+        match &answer {
+            // The API answered: what it says holds.
+            Ok(_) | Err(Fault { kind: Kind::NotFound | Kind::Protocol, .. }) => {}
+            Err(fault) => *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), fault.clone())),
+        }
+        answer
+    }
+
+    /// The same for what not everybody may ask: a refusal says nothing of other questions.
+    pub(super) async fn beside(&self, kind: &str, parts: &[&str], query: &[(&str, &str)]) -> Result<Value, Fault> {
         let mut last = Fault::new(Kind::NotFound, OP, "rabbitmq", "the profile says that there is none")
             .next("management_url = \"http://host:15672\"");
         for base in &self.bases {
             match self.ask(base, kind, parts, query).await {
-                Ok(answer) => return Ok(answer),
-                // The API answered: what it says holds.
-                Err(fault) if matches!(fault.kind, Kind::NotFound | Kind::Protocol) => return Err(fault),
-                Err(fault) => last = fault,
+                Err(fault) if !matches!(fault.kind, Kind::NotFound | Kind::Protocol) => last = fault,
+                answer => return answer,
             }
-        }
-        if !self.bases.is_empty() {
-            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), last.clone()));
         }
         Err(last)
     }
@@ -125,7 +131,7 @@ impl Management {
         let mut url = base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().push("api").push(kind);
-            if !matches!(kind, "overview" | "whoami" | "vhosts") {
+            if !matches!(kind, "vhosts" | "policies") {
                 path.push(&self.vhost);
             }
             path.extend(parts);

@@ -24,6 +24,7 @@ mod table;
 mod tail;
 mod tap;
 mod topology;
+mod vhosts;
 
 use super::Adapter;
 use super::session::Session;
@@ -40,7 +41,8 @@ pub(super) const ADAPTER: Adapter = Adapter {
     name: "rabbitmq",
     title: "RabbitMQ",
     schemes: &[("amqp", 5672), ("amqps", 5671)],
-    kinds: &["queue", "exchange", "stream"],
+    kinds: &["queue", "exchange", "stream", "vhost"],
+    operations: manage::specs::ALL,
     connect: |integration, log| Box::pin(connect(integration, log)),
 };
 

@@ -20,6 +20,8 @@ use std::time::Duration;
 const OP: &str = "peek into";
 /// A server that has more to give does so at once; after so long without any there is none.
 const QUIET: Duration = Duration::from_millis(500);
+/// The same when all that were counted have come.
+const AT_ONCE: Duration = Duration::from_millis(100);
 
 #[async_trait]
 impl Peek for Rabbit {
@@ -83,7 +85,9 @@ async fn look(live: &Live, channel: &Channel, queue: &str, most: u16, ready: u32
 async fn take(consumer: &mut Consumer, queue: &str, most: u16, ready: u32) -> Result<Vec<message::Delivery>, Fault> {
     let mut taken = Vec::new();
     while taken.len() < usize::from(most) {
-        match tokio::time::timeout(QUIET, consumer.next()).await {
+        // The count of a quorum queue lags behind what was given back to it: more than were ready may come, but soon.
+        let wait = if taken.len() as u64 >= u64::from(ready.max(1)) { AT_ONCE } else { QUIET };
+        match tokio::time::timeout(wait, consumer.next()).await {
             Ok(Some(Ok(delivery))) => taken.push(delivery),
             Ok(Some(Err(error))) => return Err(faults::of(&error, OP, queue)),
             Ok(None) => return Err(Fault::new(Kind::Lost, OP, queue, "the server ended the reading: the queue may have been deleted")),
@@ -92,10 +96,6 @@ async fn take(consumer: &mut Consumer, queue: &str, most: u16, ready: u32) -> Re
                     .next("a consumer took them meanwhile, or has the queue for itself (single active consumer): look again"));
             }
             Err(_) => break,
-        }
-        // All that were ready: more would have to be waited for.
-        if taken.len() as u64 >= u64::from(ready) && ready > 0 {
-            break;
         }
     }
     Ok(taken)

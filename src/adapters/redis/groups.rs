@@ -8,6 +8,7 @@ use super::name::Name;
 use super::value::{self, field};
 use crate::adapters::session::Groups;
 use crate::domain::channel::Table;
+use crate::domain::delivery::Way;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::{self, Amount};
 use crate::domain::group::{Group, GroupDescription, Listing, Mark, Member, Stamped, Standing, State};
@@ -195,6 +196,21 @@ impl Redis {
 }
 
 impl Row {
+    /// How messages of a stream are received for it.
+    pub(super) fn way(&self, stream: &str) -> Way {
+        let known = [
+            self.lag.map(|lag| format!("{} behind", figure::count(lag))),
+            self.pending.map(|pending| format!("{} pending", figure::count(pending))),
+            self.consumers.map(|n| if n == 1 { "1 consumer".to_owned() } else { format!("{n} consumers") }),
+        ];
+        let about: Vec<String> = known.into_iter().flatten().collect();
+        Way {
+            name: self.name.as_str().into(),
+            channel: Name::Stream(format!("{stream}/{}", self.name)).text().into(),
+            about: about.join(", ").into(),
+        }
+    }
+
     fn group(&self) -> Group {
         let mut attributes = Vec::new();
         attributes.extend(self.pending.map(|n| attribute("pending", &n.to_string())));

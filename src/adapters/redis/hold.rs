@@ -5,11 +5,12 @@
 
 use super::Redis;
 use super::entry::Id;
+use super::groups::Row;
 use super::link::Own;
 use super::name::Name;
 use super::value;
 use crate::adapters::session::{Hold, Holding};
-use crate::domain::delivery::{Delivery, Effect, Settlement, Ticket, Verb};
+use crate::domain::delivery::{Delivery, Effect, Settlement, Ticket, Verb, Way};
 use crate::domain::fault::{Fault, Kind};
 use async_trait::async_trait;
 use redis::cmd;
@@ -38,6 +39,13 @@ impl Hold for Redis {
 
     async fn patience(&self, _channel: &str) -> Result<Option<Duration>, Fault> {
         Ok(None)
+    }
+
+    async fn ways(&self, channel: &str) -> Result<Vec<Way>, Fault> {
+        match self.received(channel).await? {
+            Received::In { .. } => Ok(Vec::new()),
+            Received::Of { stream, groups } => Ok(groups.iter().map(|row| row.way(&stream)).collect()),
+        }
     }
 
     async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
@@ -91,6 +99,12 @@ impl Holding for Held {
             self.unsettled.insert(self.next, id);
             Delivery { ticket: Some(Ticket { epoch: 0, id: self.next }), ..delivery }
         }))
+    }
+
+    /// Without a reader nobody is given entries that nobody will look at.
+    async fn enough(&mut self) -> Result<(), Fault> {
+        self.reading = None;
+        Ok(())
     }
 
     async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {
@@ -202,29 +216,43 @@ impl Reader {
     }
 }
 
+/// What a channel says about where is received.
+enum Received {
+    /// `stream:jobs/workers`.
+    In { stream: String, group: String },
+    /// `stream:jobs`, which has these groups, one at least.
+    Of { stream: String, groups: Vec<Row> },
+}
+
 impl Redis {
-    /// The stream and the group that a channel means: `stream:jobs/workers`, or `stream:jobs` where it has one group.
-    async fn group_for(&self, channel: &str) -> Result<(String, String), Fault> {
-        let name = match self.resolve(OP, channel).await {
+    async fn received(&self, channel: &str) -> Result<Received, Fault> {
+        let stream = match self.resolve(OP, channel).await {
             Ok(Name::Stream(name)) => name,
             Ok(other) => return Err(Fault::new(Kind::Usage, OP, other.text(), "only streams can be received from")),
             // A bare name with its group: `jobs/workers`.
             Err(fault) if fault.kind == Kind::NotFound => channel.to_owned(),
             Err(fault) => return Err(fault),
         };
-        if self.edges(OP, &name).await.is_err() {
-            return self.split_group(&name).await;
+        if self.edges(OP, &stream).await.is_err() {
+            let (stream, group) = self.split_group(&stream).await?;
+            return Ok(Received::In { stream, group });
         }
-        let mut groups: Vec<String> = self.groups_of(OP, &name).await?.into_iter().map(|row| row.name).collect();
-        match (groups.pop(), groups.is_empty()) {
-            (Some(group), true) => Ok((name, group)),
-            (Some(last), false) => {
-                groups.push(last);
-                let ways: Vec<String> = groups.iter().map(|group| format!("stream:{name}/{group}")).collect();
-                Err(Fault::new(Kind::Usage, OP, name, "the stream has several groups").next(format!("name one: {}", ways.join(", "))))
+        let groups = self.groups_of(OP, &stream).await?;
+        if groups.is_empty() {
+            return Err(Fault::new(Kind::NotFound, OP, stream, "the stream has no group").next("make one first: operation group.create"));
+        }
+        Ok(Received::Of { stream, groups })
+    }
+
+    /// The stream and the group that a channel means: `stream:jobs/workers`, or `stream:jobs` where it has one group.
+    async fn group_for(&self, channel: &str) -> Result<(String, String), Fault> {
+        match self.received(channel).await? {
+            Received::In { stream, group } => Ok((stream, group)),
+            Received::Of { stream, mut groups } if groups.len() == 1 => Ok((stream, groups.remove(0).name)),
+            Received::Of { stream, groups } => {
+                let ways: Vec<String> = groups.iter().map(|row| format!("stream:{stream}/{}", row.name)).collect();
+                Err(Fault::new(Kind::Usage, OP, stream, "the stream has several groups").next(format!("name one: {}", ways.join(", "))))
             }
-            (None, _) => Err(Fault::new(Kind::NotFound, OP, name, "the stream has no group to receive for")
-                .next("make one first: the operation group.create")),
         }
     }
 }

@@ -143,7 +143,7 @@ impl Redis {
     }
 
     fn stream_row(&self, name: &str, info: Option<Result<Vec<(String, Value)>, Fault>>) -> Channel {
-        let can = Caps { tail: true, history: true, publish: true, hold: true, ..Caps::default() };
+        let can = Caps { tail: true, history: true, publish: true, hold: true, ways: true, ..Caps::default() };
         let mut row = self.row(&Name::Stream(name.to_owned()), "stream", can);
         match info {
             Some(Ok(info)) => {

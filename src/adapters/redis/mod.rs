@@ -30,6 +30,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
     title: "Redis",
     schemes: &[("redis", 6379), ("rediss", 6379)],
     kinds: &["stream", "channel", "key"],
+    operations: manage::specs::ALL,
     connect: |integration, log| Box::pin(connect(integration, log)),
 };
 

@@ -2,7 +2,9 @@
 
 use crate::app::Model;
 use crate::app::editor::Editor;
+use crate::app::effect::TaskId;
 use crate::app::overlays::Overlay;
+use crate::domain::delivery::Way;
 use crate::domain::position::{Bound, Range};
 use crate::domain::query::{Candidate, Query, complete};
 use crate::domain::time::Timestamp;
@@ -46,11 +48,43 @@ pub struct Prompt {
     pub error: Option<String>,
     /// What it stands over.
     pub behind: Option<Box<Overlay>>,
+    /// For `Receive`: the ways in which the channel's messages are received, where one has to be chosen.
+    pub ways: Option<Ways>,
+}
+
+/// The ways of a channel, of which one is chosen.
+pub struct Ways {
+    pub(crate) task: TaskId,
+    /// `None` until they are known.
+    pub known: Option<Vec<Way>>,
+    pub chosen: usize,
+    /// It was said to begin before they were known.
+    pub(crate) begin: bool,
+}
+
+/// Ways that are listed at a time.
+pub const LISTED: usize = 8;
+
+impl Ways {
+    pub(crate) fn new(task: TaskId) -> Self {
+        Self { task, known: None, chosen: 0, begin: false }
+    }
+
+    /// Chooses another one; false if there is none.
+    pub(crate) fn step(&mut self, by: isize) -> bool {
+        let last = self.known.as_ref().map_or(0, Vec::len).saturating_sub(1);
+        self.chosen = self.chosen.saturating_add_signed(by).min(last);
+        last > 0
+    }
+
+    pub fn way(&self) -> Option<&Way> {
+        self.known.as_ref()?.get(self.chosen)
+    }
 }
 
 impl Prompt {
     pub(crate) fn new(ask: Ask, text: &str) -> Self {
-        Self { ask, editor: Editor::line(text), error: None, behind: None }
+        Self { ask, editor: Editor::line(text), error: None, behind: None, ways: None }
     }
 }
 

@@ -56,9 +56,9 @@ fn decisions(model: &Model) -> Vec<Row> {
 /// What can be done to the selection, in the order of the adapters: to what is selected first, then to its integration.
 pub fn operations(model: &Model) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (target, address) in subjects(model) {
+    for (subject, address) in subjects(model) {
         let offered = model.integration(&address.integration).and_then(|integration| integration.operations).unwrap_or_default();
-        for spec in offered.iter().filter(|spec| spec.on == target) {
+        for spec in offered.iter().filter(|spec| subject.suits(spec)) {
             let available = available::operation(model, spec, &address);
             rows.push(Row { item: Item::Operation(spec, address.clone()), number: Some(rows.len() as u32 + 1), available });
         }
@@ -66,18 +66,37 @@ pub fn operations(model: &Model) -> Vec<Row> {
     rows
 }
 
+/// What something can be done to.
+#[derive(Clone, Copy)]
+enum Subject {
+    Integration,
+    /// Of this kind.
+    Channel(&'static str),
+    Group,
+}
+
+impl Subject {
+    fn suits(self, spec: &OperationSpec) -> bool {
+        match self {
+            Self::Integration => spec.on == Target::Integration,
+            Self::Channel(kind) => spec.on.takes(kind),
+            Self::Group => spec.on == Target::Group,
+        }
+    }
+}
+
 /// What the selection of this screen is.
-fn subjects(model: &Model) -> Vec<(Target, Address)> {
-    let system = |name: &str| (Target::Integration, Address::new(name, ""));
+fn subjects(model: &Model) -> Vec<(Subject, Address)> {
+    let system = |name: &str| (Subject::Integration, Address::new(name, ""));
     match model.screen {
         Screen::Overview => model.overview.list.selected().map(|name| system(name)).into_iter().collect(),
         Screen::Channels => {
             let selected = channels::selected(model);
-            let channel = selected.map(|(i, c)| (Target::Channel, Address::new(&i.name, &c.name)));
+            let channel = selected.map(|(i, c)| (Subject::Channel(c.kind), Address::new(&i.name, &c.name)));
             let here = selected.map(|(i, _)| &i.name).or(model.channels.only.as_ref());
             channel.into_iter().chain(here.map(|name| system(name))).collect()
         }
-        Screen::Groups => groups::target(model).map(|address| (Target::Group, address)).into_iter().collect(),
+        Screen::Groups => groups::target(model).map(|address| (Subject::Group, address)).into_iter().collect(),
         _ => Vec::new(),
     }
 }

@@ -8,12 +8,15 @@ use crate::app::model::{Model, Screen};
 use crate::app::overlays::menu;
 use crate::domain::address::Address;
 use crate::domain::operation::OperationSpec;
+use crate::domain::suggest;
 use crate::domain::template::{TEMPLATES, Template};
 use crate::domain::text::SafeText;
 use std::sync::Arc;
 
 /// Rows kept of a search.
 const FOUND: usize = 200;
+/// What stands in patterns of channels in some system: MQTT, NATS, Redis.
+const WILDCARDS: [char; 5] = ['#', '+', '*', '>', '?'];
 
 /// The open palette.
 pub struct Palette {
@@ -44,6 +47,8 @@ pub enum Target {
     Command(&'static Command),
     Screen(Screen),
     Channel(Address),
+    /// A channel that is not listed, by what was typed.
+    Typed(Address),
     Operation(&'static OperationSpec, Address),
     Profile(Arc<str>),
     Template(&'static Template),
@@ -57,6 +62,7 @@ impl Target {
             Self::Operation(..) => "action",
             Self::Screen(_) => "screen",
             Self::Channel(_) => "channel",
+            Self::Typed(_) => "as it is typed",
             Self::Profile(_) => "profile",
             Self::Template(template) => template.id,
         }
@@ -95,7 +101,36 @@ pub(crate) fn search(model: &Model, kind: Kind, text: &str) -> Vec<Entry> {
     .collect();
     found.sort_by_key(|(refused, score, _)| (*refused, *score));
     found.truncate(FOUND);
-    found.into_iter().map(|(.., entry)| entry).collect()
+    let mut rows: Vec<Entry> = found.into_iter().map(|(.., entry)| entry).collect();
+    if kind == Kind::Places
+        && let Some(typed) = typed(model, text.trim(), &rows)
+    {
+        // The best match stays first unless what was typed is a pattern: those are never listed.
+        let at = if text.contains(WILDCARDS) { 0 } else { rows.len().min(1) };
+        rows.insert(at, typed);
+    }
+    rows
+}
+
+/// The address that was typed, listed or not: which names can be opened is known to its system alone.
+fn typed(model: &Model, text: &str, found: &[Entry]) -> Option<Entry> {
+    let address: Address = text.parse().ok()?;
+    let is_listed = |entry: &Entry| matches!(&entry.target, Target::Channel(listed) if *listed == address);
+    if model.profile.is_none() || found.iter().any(is_listed) {
+        return None;
+    }
+    let refused = match model.integration(&address.integration) {
+        Some(_) if address.is_group() => Some("a group has no messages of its own: the Groups screen (4) shows it".to_owned()),
+        Some(_) => None,
+        // Loosely matched channels may have slashes of their own.
+        None if !found.is_empty() => return None,
+        None => {
+            let hint = suggest::hint(&address.integration, model.integrations().iter().map(|integration| &*integration.name));
+            let hint = if hint.is_empty() { String::new() } else { format!(": {hint}") };
+            Some(format!("no such integration{hint}"))
+        }
+    };
+    Some(Entry { label: SafeText::new(text), target: Target::Typed(address), refused: refused.map(|reason| SafeText::new(&reason)) })
 }
 
 /// What the adapters offer for the selection.

@@ -71,6 +71,8 @@ pub struct Received {
     pub kind: Kind,
     /// Whose messages; `None`: nothing was asked for yet.
     pub address: Option<Address>,
+    /// The channel that this was begun with: `address` may be one of its groups.
+    pub of: Option<Address>,
     pub phase: Phase,
     pub task: Option<TaskId>,
     pub started: Timestamp,
@@ -190,9 +192,10 @@ impl Received {
     }
 }
 
-/// Takes messages of a queue and holds them.
-pub(in crate::app) fn hold(model: &mut Model, address: Address, most: u32) {
+/// Takes messages of a queue and holds them. What was begun with may be the channel that the queue belongs to.
+pub(in crate::app) fn hold(model: &mut Model, address: Address, of: Address, most: u32) {
     let task = begin(model, Kind::Held, address.clone(), most);
+    model.received.of = Some(of);
     model.jobs.push(Job::new(task, format!("hold messages of {address}").into(), model.now));
     model.effect(Effect::Hold { task, address, most });
 }
@@ -268,7 +271,9 @@ pub(in crate::app) fn arrived(model: &mut Model, task: TaskId, arrived: Arrived)
         model.go(Screen::Received);
     }
     let received = &mut model.received;
-    received.phase = Phase::Running;
+    if received.phase != Phase::Ended {
+        received.phase = Phase::Running;
+    }
     if !arrived.deliveries.is_empty() {
         received.interrupted = None;
     }
@@ -300,7 +305,7 @@ pub(in crate::app) fn arrived(model: &mut Model, task: TaskId, arrived: Arrived)
     }
     let lost = arrived.lost.len();
     if lost > 0 {
-        say(model, Level::Warning, &format!("{lost} held messages were lost with the connection: the system has given them back."));
+        say(model, Level::Warning, &format!("{lost} held messages were lost with the connection and went back."));
     }
     retitle(model);
     model.touch();
@@ -533,7 +538,7 @@ pub(in crate::app) fn show(model: &mut Model) {
         return;
     }
     if view.message.payload.is_some() {
-        model.effect(Effect::Decode { id: view.id, message: view.message.clone() });
+        model.effect(Effect::Decode { id: view.id, integration: view.address.integration.clone(), message: view.message.clone() });
     }
     let hex = model.received.detail.as_ref().is_some_and(|detail| detail.hex);
     model.received.detail = Some(Detail::new(view, hex));

@@ -6,7 +6,8 @@
 use super::{Eta, GroupLag, Verdict};
 use crate::domain::figure::Amount;
 use crate::domain::query::QueryError;
-use crate::domain::query::lexer::{Kind, Token, column, tokens};
+use crate::domain::query::cursor::Tokens;
+use crate::domain::query::lexer::Kind;
 use crate::domain::suggest::nearest;
 use crate::domain::time::parse_duration;
 use std::time::Duration;
@@ -71,11 +72,11 @@ pub struct Subject<'a> {
 impl Claim {
     /// Reads a claim.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
-        let mut parser = Parser { text, tokens: tokens(text)?, at: 0, depth: 0 };
+        let mut parser = Parser { tokens: Tokens::of(text)?, depth: 0 };
         let expr = parser.or()?;
-        match parser.kind() {
+        match parser.tokens.kind() {
             Kind::End => Ok(Self(expr)),
-            _ => Err(parser.error("`and` or `or` was expected here")),
+            _ => Err(parser.tokens.error("`and` or `or` was expected here")),
         }
     }
 
@@ -167,38 +168,15 @@ fn compare((low, high): (f64, f64), order: Order, value: f64) -> Option<bool> {
 }
 
 struct Parser<'a> {
-    text: &'a str,
-    /// The last one is `End`, and is never passed.
-    tokens: Vec<Token>,
-    at: usize,
+    tokens: Tokens<'a>,
     depth: usize,
 }
 
 impl Parser<'_> {
-    fn kind(&self) -> &Kind {
-        &self.tokens[self.at].kind
-    }
-
-    fn error(&self, message: impl Into<String>) -> QueryError {
-        QueryError::new(column(self.text, self.tokens[self.at].span.start), message)
-    }
-
-    fn advance(&mut self) {
-        self.at = (self.at + 1).min(self.tokens.len() - 1);
-    }
-
     fn keyword(&mut self, word: &str) -> bool {
-        let found = matches!(self.kind(), Kind::Word(found) if found == word);
+        let found = matches!(self.tokens.kind(), Kind::Word(found) if found == word);
         if found {
-            self.advance();
-        }
-        found
-    }
-
-    fn symbol(&mut self, symbol: &str) -> bool {
-        let found = matches!(self.kind(), Kind::Symbol(found) if *found == symbol);
-        if found {
-            self.advance();
+            self.tokens.advance();
         }
         found
     }
@@ -222,14 +200,14 @@ impl Parser<'_> {
     fn term(&mut self) -> Result<Expr, QueryError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(self.error(format!("parentheses and `not` are nested deeper than {MAX_DEPTH}")));
+            return Err(self.tokens.error(format!("parentheses and `not` are nested deeper than {MAX_DEPTH}")));
         }
         let expr = if self.keyword("not") {
             Expr::Not(Box::new(self.term()?))
-        } else if self.symbol("(") {
+        } else if self.tokens.symbol("(") {
             let inner = self.or()?;
-            if !self.symbol(")") {
-                return Err(self.error("`)` was expected here"));
+            if !self.tokens.symbol(")") {
+                return Err(self.tokens.error("`)` was expected here"));
             }
             inner
         } else {
@@ -241,17 +219,17 @@ impl Parser<'_> {
 
     fn comparison(&mut self) -> Result<Expr, QueryError> {
         let names = || FIELDS.map(|(name, _)| name);
-        let Kind::Word(word) = self.kind().clone() else {
-            return Err(self.error(format!("one of {} was expected here", names().join(", "))));
+        let Kind::Word(word) = self.tokens.kind().clone() else {
+            return Err(self.tokens.error(format!("one of {} was expected here", names().join(", "))));
         };
         let Some((_, field)) = FIELDS.iter().find(|(name, _)| *name == word) else {
-            let error = self.error(format!("`{word}` is none of {}", names().join(", ")));
+            let error = self.tokens.error(format!("`{word}` is none of {}", names().join(", ")));
             return Err(match nearest(&word, names()) {
                 Some(meant) => error.hint(format!("did you mean `{meant}`?")),
                 None => error,
             });
         };
-        self.advance();
+        self.tokens.advance();
         let words: Option<Vec<&str>> = match field {
             Field::Verdict => Some(Verdict::ALL.map(Verdict::id).to_vec()),
             Field::State => Some(STATES.to_vec()),
@@ -265,39 +243,39 @@ impl Parser<'_> {
 
     fn words(&mut self, field: Field, known: &[&str]) -> Result<Expr, QueryError> {
         if self.keyword("in") {
-            if !self.symbol("(") {
-                return Err(self.error("after `in` a list in parentheses was expected"));
+            if !self.tokens.symbol("(") {
+                return Err(self.tokens.error("after `in` a list in parentheses was expected"));
             }
             let mut words = vec![self.word(known)?];
-            while self.symbol(",") {
+            while self.tokens.symbol(",") {
                 words.push(self.word(known)?);
             }
-            if !self.symbol(")") {
-                return Err(self.error("`,` or `)` was expected here"));
+            if !self.tokens.symbol(")") {
+                return Err(self.tokens.error("`,` or `)` was expected here"));
             }
             return Ok(Expr::Word(field, words));
         }
-        let not = self.symbol("!=");
-        if !not && !self.symbol("==") {
-            return Err(self.error("`==`, `!=` or `in (…)` was expected here"));
+        let not = self.tokens.symbol("!=");
+        if !not && !self.tokens.symbol("==") {
+            return Err(self.tokens.error("`==`, `!=` or `in (…)` was expected here"));
         }
         let is = Expr::Word(field, vec![self.word(known)?]);
         Ok(if not { Expr::Not(Box::new(is)) } else { is })
     }
 
     fn word(&mut self, known: &[&str]) -> Result<String, QueryError> {
-        let (Kind::Word(said) | Kind::Text(said)) = self.kind().clone() else {
-            return Err(self.error(format!("one of {} was expected here", known.join(", "))));
+        let (Kind::Word(said) | Kind::Text(said)) = self.tokens.kind().clone() else {
+            return Err(self.tokens.error(format!("one of {} was expected here", known.join(", "))));
         };
         let said = said.replace([' ', '-'], "_");
         if !known.contains(&said.as_str()) {
-            let error = self.error(format!("`{said}` is none of {}", known.join(", ")));
+            let error = self.tokens.error(format!("`{said}` is none of {}", known.join(", ")));
             return Err(match nearest(&said, known.iter().copied()) {
                 Some(meant) => error.hint(format!("did you mean `{meant}`?")),
                 None => error,
             });
         }
-        self.advance();
+        self.tokens.advance();
         Ok(said)
     }
 
@@ -310,20 +288,20 @@ impl Parser<'_> {
             (">=", Order::AtLeast),
             (">", Order::Greater),
         ];
-        let Some((_, order)) = orders.into_iter().find(|(symbol, _)| self.symbol(symbol)) else {
-            return Err(self.error("`<`, `<=`, `==`, `!=`, `>=` or `>` was expected here"));
+        let Some((_, order)) = orders.into_iter().find(|(symbol, _)| self.tokens.symbol(symbol)) else {
+            return Err(self.tokens.error("`<`, `<=`, `==`, `!=`, `>=` or `>` was expected here"));
         };
-        let (Kind::Word(said) | Kind::Text(said)) = self.kind().clone() else {
-            return Err(self.error("a number was expected here"));
+        let (Kind::Word(said) | Kind::Text(said)) = self.tokens.kind().clone() else {
+            return Err(self.tokens.error("a number was expected here"));
         };
         let time = matches!(field, Field::Seconds | Field::Eta);
         let plain = said.replace('_', "").parse::<f64>().ok().filter(|n| n.is_finite());
         let value = match plain {
             Some(number) => number,
-            None if time => parse_duration(&said).map_err(|cause| self.error(cause))?.as_secs_f64(),
-            None => return Err(self.error(format!("`{said}` is not a number"))),
+            None if time => parse_duration(&said).map_err(|cause| self.tokens.error(cause))?.as_secs_f64(),
+            None => return Err(self.tokens.error(format!("`{said}` is not a number"))),
         };
-        self.advance();
+        self.tokens.advance();
         Ok(Expr::Number(field, order, value))
     }
 }

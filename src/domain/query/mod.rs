@@ -22,6 +22,7 @@
 
 mod ast;
 mod complete;
+pub(in crate::domain) mod cursor;
 mod decimal;
 mod eval;
 mod jq;

@@ -1,22 +1,62 @@
 //! Questions that are answered by typing, drawn.
 
 use super::enter;
-use crate::app::overlays::input::Prompt;
+use crate::app::list::window;
+use crate::app::overlays::input::{LISTED, Prompt, Ways};
+use crate::domain::text::SafeText;
 use crate::ui::theme::Role;
-use crate::ui::widgets::text::Canvas;
+use crate::ui::widgets::text::{Canvas, Cut, width};
 use crate::ui::widgets::{input, panel};
 use ratatui::layout::{Position, Rect};
 
 pub(super) fn draw(canvas: &mut Canvas, prompt: &Prompt) -> Position {
-    let hint = format!("{} do it   Esc close", enter(canvas));
-    let inside = panel::open(canvas, 92, 3, prompt.ask.title(), &hint);
+    let several = prompt.ways.as_ref().and_then(|ways| ways.known.as_ref()).is_some_and(|known| known.len() > 1);
+    let choose = if several { format!("{} choose   ", if canvas.glyphs().ascii { "Up Down" } else { "↑ ↓" }) } else { String::new() };
+    let hint = format!("{choose}{} do it   Esc close", enter(canvas));
+    let listed = prompt.ways.as_ref().map_or(0, rows);
+    let inside = panel::open(canvas, 92, 3 + listed, prompt.ask.title(), &hint);
+    if let Some(ways) = &prompt.ways {
+        draw_ways(canvas, ways, Rect { y: inside.y + 2, height: inside.height.saturating_sub(4), ..inside });
+    }
+    let foot = inside.bottom().saturating_sub(1);
     match &prompt.error {
         Some(error) => {
             let glyph = canvas.glyphs().bad;
-            canvas.put(inside.x, inside.y + 2, 1, glyph, Role::Bad);
-            canvas.put(inside.x + 2, inside.y + 2, inside.width.saturating_sub(2), error, Role::Text);
+            canvas.put(inside.x, foot, 1, glyph, Role::Bad);
+            canvas.put(inside.x + 2, foot, inside.width.saturating_sub(2), error, Role::Text);
         }
-        None => _ = canvas.put(inside.x, inside.y + 2, inside.width, prompt.ask.hint(), Role::Dim),
+        None => _ = canvas.put(inside.x, foot, inside.width, prompt.ask.hint(), Role::Dim),
     }
     input::line(canvas, Rect { height: 1, ..inside }, &prompt.editor, true)
+}
+
+/// Rows that ways take, with a heading and a blank one.
+fn rows(ways: &Ways) -> u16 {
+    ways.known.as_ref().map_or(2, |known| if known.is_empty() { 0 } else { known.len().min(LISTED) as u16 + 2 })
+}
+
+/// The ways in which messages are received, the chosen one marked.
+fn draw_ways(canvas: &mut Canvas, ways: &Ways, area: Rect) {
+    let Some(known) = &ways.known else {
+        canvas.put(area.x, area.y, area.width, "as: looking who receives from this channel", Role::Dim);
+        return;
+    };
+    if known.is_empty() {
+        return;
+    }
+    canvas.put(area.x, area.y, area.width, "as", Role::Dim);
+    let room = usize::from(area.height.saturating_sub(1)).max(1);
+    let first = window(0, ways.chosen, known.len(), room);
+    let names: Vec<SafeText> = known.iter().map(|way| SafeText::new(&way.name)).collect();
+    let widest = names.iter().map(|name| width(name.as_str())).max().unwrap_or(0).min(area.width / 2);
+    for (at, way) in known.iter().enumerate().skip(first).take(room) {
+        let y = area.y + 1 + (at - first) as u16;
+        let (name, chosen) = (names[at].as_str(), at == ways.chosen);
+        if chosen {
+            canvas.put(area.x, y, 1, canvas.glyphs().pointer, Role::Strong);
+        }
+        canvas.put_cut(area.x + 2, y, widest, name, if chosen { Role::Strong } else { Role::Text }, Cut::Middle);
+        let beside = widest + 4;
+        canvas.put(area.x + beside, y, area.width.saturating_sub(beside), way.about.as_str(), Role::Dim);
+    }
 }

@@ -37,7 +37,8 @@ pub(super) fn draw(canvas: &mut Canvas, palette: &Palette) -> Position {
         }
     }
     if palette.rows.is_empty() {
-        canvas.put(inside.x + 2, inside.y + 2, inside.width, "Nothing matches.", Role::Dim);
+        let more = if palette.kind == Kind::Places { " INTEGRATION/NAME opens any channel, or a pattern of them." } else { "" };
+        canvas.put(inside.x + 2, inside.y + 2, inside.width, &format!("Nothing matches.{more}"), Role::Dim);
     }
     canvas.put(inside.x, inside.y, 1, if palette.kind == Kind::Places { ":" } else { canvas.glyphs().crumb }, Role::Key);
     input::line(canvas, Rect::new(inside.x + 2, inside.y, inside.width.saturating_sub(2), 1), &palette.editor, true)

@@ -6,6 +6,7 @@ use crate::app::layout::Areas;
 use crate::app::model::Model;
 use crate::app::screens::received::{Kind, Phase, Received, Row, State, columns};
 use crate::app::screens::traffic::Focus;
+use crate::app::wrap::words;
 use crate::domain::figure;
 use crate::domain::time::Timestamp;
 use crate::ui::theme::Role;
@@ -117,13 +118,14 @@ fn list(canvas: &mut Canvas, model: &Model, area: Rect) {
         });
     }
     let y = area.y + 1 + (received.rows.len() - first).min(table.page()) as u16;
-    let said = match (&received.phase, &received.interrupted) {
-        (_, Some(fault)) | (Phase::Failed(fault), None) => Some((fault.to_string(), Role::Bad)),
-        (Phase::Ended, None) if received.kind == Kind::Replies => Some(("No more replies.".to_owned(), Role::Dim)),
-        _ => None,
+    let (text, role) = match (&received.phase, &received.interrupted) {
+        (_, Some(fault)) | (Phase::Failed(fault), None) => (fault.to_string(), Role::Bad),
+        (Phase::Ended, None) if received.kind == Kind::Replies => ("No more replies.".to_owned(), Role::Dim),
+        _ => return,
     };
-    if let Some((text, role)) = said.filter(|_| y < area.bottom()) {
-        canvas.put(area.x + 4, y, area.width.saturating_sub(5), &text, role);
+    let room = area.width.saturating_sub(8);
+    for (y, line) in (y..area.bottom()).zip(words(&text, room.into())) {
+        canvas.put(area.x + 4, y, room, &line, role);
     }
 }
 

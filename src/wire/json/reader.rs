@@ -136,11 +136,16 @@ impl<'a> Reader<'a> {
     }
 
     /// Skips white space and looks at the byte behind it.
+    #[inline]
     fn peek(&mut self) -> Option<u8> {
-        let rest = &self.text.as_bytes()[self.at..];
-        let skipped = rest.iter().take_while(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r')).count();
-        self.at += skipped;
-        rest.get(skipped).copied()
+        let bytes = self.text.as_bytes();
+        while let Some(byte) = bytes.get(self.at) {
+            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+                return Some(*byte);
+            }
+            self.at += 1;
+        }
+        None
     }
 
     fn wrong(&self, cause: &'static str) -> JsonError {
@@ -223,9 +228,11 @@ impl<'a> Reader<'a> {
     }
 
     fn digits(&mut self) -> Result<(), JsonError> {
-        let count = self.text.as_bytes()[self.at..].iter().take_while(|b| b.is_ascii_digit()).count();
-        self.at += count;
-        if count == 0 { Err(self.wrong("a digit was expected")) } else { Ok(()) }
+        let (bytes, start) = (self.text.as_bytes(), self.at);
+        while bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
+            self.at += 1;
+        }
+        if self.at == start { Err(self.wrong("a digit was expected")) } else { Ok(()) }
     }
 
     /// RFC 8259 section 7.
@@ -235,6 +242,7 @@ impl<'a> Reader<'a> {
         let start = self.at;
         let mut escaped = false;
         loop {
+            self.at += plain(&bytes[self.at..]);
             match bytes.get(self.at) {
                 Some(b'"') => break,
                 Some(b'\\') => {
@@ -242,8 +250,7 @@ impl<'a> Reader<'a> {
                     self.at += 1;
                     self.escape()?;
                 }
-                Some(0..=0x1f) => return Err(self.wrong("a control character stands in a string")),
-                Some(_) => self.at += 1,
+                Some(_) => return Err(self.wrong("a control character stands in a string")),
                 None => return Err(self.wrong("the string is not closed")),
             }
         }
@@ -260,6 +267,26 @@ impl<'a> Reader<'a> {
         }
         Ok(())
     }
+}
+
+/// How many bytes stand before the first that means something in a string: a quote, a backslash or a control character. Eight are
+/// looked at together: a byte is zero where subtracting one borrows and its highest bit was not set; only what lies above a
+/// hit can be mistaken for one.
+fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHEST: u64 = u64::from_le_bytes([0x80; 8]);
+    let mut rest = bytes;
+    while let Some((eight, behind)) = rest.split_first_chunk() {
+        let word = u64::from_le_bytes(*eight);
+        let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGHEST;
+        let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+        let hits = is(b'"') | is(b'\\') | below(word, 0x20);
+        if hits != 0 {
+            return bytes.len() - rest.len() + (hits.trailing_zeros() / 8) as usize;
+        }
+        rest = behind;
+    }
+    bytes.len() - rest.len() + rest.iter().take_while(|b| !matches!(b, b'"' | b'\\' | 0..=0x1f)).count()
 }
 
 impl<'a> Quoted<'a> {

@@ -12,7 +12,7 @@ import json
 import sys
 import threading
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, IsolationLevel, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 BOOTSTRAP, ACTION, *REST = sys.argv[1:]
@@ -70,14 +70,17 @@ def fill(topics, groups):
         for made in admin.create_topics([NewTopic(name, 4, 1) for name in names[at : at + 250]], operation_timeout=60).values():
             made.result()
     places = [(name, partition) for name in names for partition in range(4)]
-    asked = []
     for group in range(int(groups)):
-        positions = [TopicPartition(*places[(group * 350 + at) % len(places)], 0) for at in range(50)]
-        asked += admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(f"group-{group:05d}", positions)]).values()
-        if len(asked) == 50:
-            [future.result() for future in asked]
-            asked = []
-    [future.result() for future in asked]
+        positions = [TopicPartition(*places[(group * 350 + place) % len(places)], 0) for place in range(50)]
+        wanted = [ConsumerGroupTopicPartitions(f"group-{group:05d}", positions)]
+        while True:
+            try:
+                for future in admin.alter_consumer_group_offsets(wanted, request_timeout=10).values():
+                    future.result()
+                break
+            except KafkaException:
+                # A client that asked before the coordinators were there waits for them in vain; another one does not.
+                admin = AdminClient({"bootstrap.servers": BOOTSTRAP})
 
 
 {"lag": lag, "fill": fill, "member": member, "transaction": transaction}[ACTION](*REST)

@@ -1,13 +1,11 @@
 # Shared by prepare, start and stop. Sourced, not run.
-set -euo pipefail
-here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../shared.sh"
 pom=$here/${pom:-pom.xml} # whoever sources this may name another one
 version=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$pom")
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/mqdeck-tests/kafka-$version
 libs=$cache/libs
 archive=$cache/classes.jsa # class data of a running broker: halves the CPU time of each later start
 
-die() { echo "${0##*/}: $*" >&2; exit 1; }
 alive() { [ -s "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null && grep -qsE 'kafka\.Kafka|QuorumPeerMain' "/proc/$(cat "$1")/cmdline"; }
 
 # Copies Kafka's jars into the cache once; a second caller waits for the first.
@@ -28,22 +26,3 @@ resolve() {
 # java on Kafka's class path, with the archive if there is one (the JVM ignores one that does not fit).
 jvm=(java -cp "$libs/*" -Djava.awt.headless=true)
 [ ! -e "$archive" ] || jvm+=(-XX:SharedArchiveFile="$archive" -Xshare:auto -Xlog:cds=off -Xlog:class+path=off)
-
-taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-free_range() { # a base port such that so many ports from it on are free; below the range that systems hand out
-  local p n try
-  for try in $(seq 50); do
-    p=$((12000 + RANDOM % 1900 * 10))
-    for n in $(seq 0 $(($1 - 1))); do ! taken $((p + n)) || continue 2; done
-    echo $p; return
-  done
-  die "no free range of ports was found"
-}
-
-# The guard outlives us: it ends what runs in DIR when the process $1 that wanted it is gone, however that ended.
-guard() {
-  [ -n "$1" ] && [ ! -e "$dir/guard.pid" ] || return 0
-  setsid bash -c 'while kill -0 "$1" 2>/dev/null; do sleep 0.5; done; exec "$2" --dir "$3" --kill --purge' \
-    guard "$1" "$here/stop" "$dir" </dev/null >/dev/null 2>&1 &
-  echo $! >"$dir/guard.pid"
-}

@@ -1,11 +1,13 @@
 """Another language's client (paho-mqtt) beside mqdeck. Each line of output is JSON or a single word.
 
 peer.py publish PORT TOPIC COUNT QOS VERSION   publishes "0", "1", … and ends when all are acknowledged
+peer.py flood PORT TOPIC COUNT QOS             publishes as many at QoS 0 or 1 as fast as the broker takes them
 peer.py rich PORT TOPIC                        publishes one message with everything that MQTT 5 can say of it
 peer.py take PORT FILTER COUNT                 "ready" once subscribed, then that many messages
 peer.py answer PORT TOPIC                      "ready", then answers every request twice until its input ends
 """
 import json
+import socket
 import sys
 import threading
 
@@ -47,6 +49,30 @@ def publish(port, topic, count, qos, version):
     client.disconnect()
     client.loop_stop()
     say(len(sent))
+
+
+def hear(broker, size):
+    while size > 0:
+        size -= len(broker.recv(size))
+
+
+def flood(port, topic, count, qos):
+    """Without paho, which is slower than a broker: MQTT 3.1.1 written by hand."""
+    name = topic.encode()
+    with socket.create_connection(("127.0.0.1", int(port))) as broker:
+        broker.sendall(b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00")
+        assert broker.recv(4) == b"\x20\x02\x00\x00", "not connected"
+        name = bytes([0, len(name)]) + name
+        head = bytes([0x32, len(name) + 18]) + name if qos == "1" else bytes([0x30, len(name) + 16]) + name
+        number = (lambda n: (n % 65535 + 1).to_bytes(2, "big")) if qos == "1" else lambda n: b""
+        answers = threading.Thread(target=hear, args=(broker, 4 * int(count) * int(qos) + 2))
+        answers.start()
+        for start in range(0, int(count), 1000):
+            broker.sendall(b"".join(head + number(n) + b"%016d" % n for n in range(start, min(start + 1000, int(count)))))
+        # Its answer stands behind those to all of them.
+        broker.sendall(b"\xc0\x00")
+        answers.join()
+    say(count)
 
 
 def rich(port, topic):

@@ -1,11 +1,9 @@
 # Shared by prepare, start and stop. Sourced, not run.
-set -euo pipefail
-here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../shared.sh"
 version=2.15.1
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/mqdeck-tests/nats-$version
 server=$cache/nats-server
 
-die() { echo "${0##*/}: $*" >&2; exit 1; }
 # A process id that was used again is not ours: our servers name their configuration.
 alive() { [ -s "$1" ] && grep -qzF "$(dirname "$1")/nats.conf" "/proc/$(cat "$1")/cmdline" 2>/dev/null; }
 

@@ -16,6 +16,8 @@ elif what == "flood":
     channel.queue_declare("", exclusive=True)  # an answer: all of them are there
 elif what == "get":
     method, properties, body = channel.basic_get(arguments[0], auto_ack=True)
+    if method is None:
+        sys.exit(print("null"))
     said = {name: value for name, value in vars(properties).items() if value is not None}
     print(json.dumps({"body": body.decode(), "redelivered": method.redelivered, "key": method.routing_key, "properties": said}, default=str))
 elif what == "serve":

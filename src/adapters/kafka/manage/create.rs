@@ -29,7 +29,7 @@ impl Steps {
 pub(super) async fn plan(manage: &KafkaManage, request: Request) -> Result<Change, Fault> {
     let settings = super::settings::pairs(&request, "settings")?;
     let mut steps = Steps {
-        topic: request.address.channel.to_string(),
+        topic: request.new_name()?.to_owned(),
         partitions: request.argument("partitions").and_then(|n| n.parse().ok()),
         replicas: request.argument("replicas").and_then(|n| n.parse().ok()),
         settings,

@@ -12,7 +12,7 @@ mod partitions;
 mod purge;
 mod readers;
 mod settings;
-mod specs;
+pub(super) mod specs;
 
 use super::faults;
 use super::groups::KafkaGroups;
@@ -96,8 +96,8 @@ impl Manage for KafkaManage {
             "topic.create" => create::plan(self, request).await,
             "topic.delete" => delete::plan(self, request).await,
             "topic.purge" => purge::plan(self, request).await,
-            "topic.partitions" => partitions::plan(self, request).await,
-            "topic.config" => settings::plan(self, request).await,
+            "partitions.add" => partitions::plan(self, request).await,
+            "settings.change" => settings::plan(self, request).await,
             "leaders.elect" => elect::plan(self, request).await,
             "group.reset" => group_reset::plan(self, request).await,
             "group.delete" => group_delete::plan(self, request).await,
@@ -110,8 +110,8 @@ impl Manage for KafkaManage {
             "topic.create" => create::carry_out(self, thaw(change)?).await,
             "topic.delete" => delete::carry_out(self, thaw(change)?).await,
             "topic.purge" => purge::carry_out(self, thaw(change)?).await,
-            "topic.partitions" => partitions::carry_out(self, thaw(change)?).await,
-            "topic.config" => settings::carry_out(self, thaw(change)?).await,
+            "partitions.add" => partitions::carry_out(self, thaw(change)?).await,
+            "settings.change" => settings::carry_out(self, thaw(change)?).await,
             "leaders.elect" => elect::carry_out(self, thaw(change)?).await,
             "group.reset" => group_reset::carry_out(self, thaw(change)?).await,
             "group.delete" => group_delete::carry_out(self, thaw(change)?).await,

@@ -3,7 +3,8 @@
 use crate::domain::operation::{Field, Input, OperationSpec, Risk, Target};
 
 /// What every cluster can be asked.
-pub(super) static ALL: &[&OperationSpec] = &[&CREATE, &PARTITIONS, &CONFIG, &ELECT, &PURGE, &DELETE, &GROUP_RESET, &GROUP_DELETE];
+pub(in crate::adapters::kafka) static ALL: &[&OperationSpec] =
+    &[&CREATE, &PARTITIONS, &CONFIG, &ELECT, &PURGE, &DELETE, &GROUP_RESET, &GROUP_DELETE];
 /// What is left where topics cannot be made.
 pub(super) static POSITIONS: &[&OperationSpec] = &[&GROUP_RESET];
 
@@ -41,7 +42,7 @@ pub(super) static DELETE: OperationSpec = OperationSpec {
     help: "deletes a topic with every message in it",
     risk: Risk::Destroy,
     permission: "topics:delete",
-    on: Target::Channel,
+    on: Target::Channel(&["topic"]),
     fields: &[],
 };
 
@@ -51,7 +52,7 @@ pub(super) static PURGE: OperationSpec = OperationSpec {
     help: "deletes the messages of a topic, all or the older ones, and leaves the topic",
     risk: Risk::Destroy,
     permission: "topics:purge",
-    on: Target::Channel,
+    on: Target::Channel(&["topic"]),
     fields: &[text(
         "before",
         "Before",
@@ -60,12 +61,12 @@ pub(super) static PURGE: OperationSpec = OperationSpec {
 };
 
 pub(super) static PARTITIONS: OperationSpec = OperationSpec {
-    id: "topic.partitions",
+    id: "partitions.add",
     title: "Add partitions",
     help: "gives a topic more partitions; they cannot be taken away again",
     risk: Risk::Bulk,
     permission: "topics:alter",
-    on: Target::Channel,
+    on: Target::Channel(&["topic"]),
     fields: &[Field {
         id: "count",
         title: "Partitions",
@@ -75,12 +76,12 @@ pub(super) static PARTITIONS: OperationSpec = OperationSpec {
 };
 
 pub(super) static CONFIG: OperationSpec = OperationSpec {
-    id: "topic.config",
+    id: "settings.change",
     title: "Change settings",
     help: "changes settings of a topic, all of them or none",
     risk: Risk::Reversible,
     permission: "topics:alter",
-    on: Target::Channel,
+    on: Target::Channel(&["topic"]),
     fields: &[
         text("set", "Set", "retention.ms=86400000 max.message.bytes=2000000 …"),
         text("remove", "Remove", "names, separated by blanks: back to what the brokers say"),
@@ -95,7 +96,7 @@ pub(super) static ELECT: OperationSpec = OperationSpec {
     help: "lets the preferred replicas lead again; or, unclean, any that is left where nobody leads",
     risk: Risk::Reversible,
     permission: "topics:alter",
-    on: Target::Channel,
+    on: Target::Channel(&["topic"]),
     fields: &[
         Field {
             id: "kind",

@@ -24,8 +24,13 @@ use rdkafka::producer::Producer as _;
 use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
+
+/// How long positions may take: a group whose coordinator died has another one after ten to twenty seconds.
+const POSITIONS: Duration = Duration::from_secs(30);
+/// So much later than it should a call may answer.
+const LATE: Duration = Duration::from_secs(5);
 
 /// How the transaction stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -337,6 +342,7 @@ impl Drop for Session {
 }
 
 /// What a blocking call works with, on its thread.
+#[derive(Clone)]
 struct Call {
     producer: Arc<Producer>,
     member: Option<Arc<Mutex<Member>>>,
@@ -374,7 +380,7 @@ impl Call {
             };
         }
         // From here on the commit may have taken effect whatever is answered, unless the answer is that it has to be aborted.
-        match self.until_done(COMMIT, || self.producer.client.commit_transaction(self.maker.patience)) {
+        match self.until_done(COMMIT, self.maker.patience, || self.producer.client.commit_transaction(self.maker.patience)) {
             Ok(()) => {
                 if let Some(member) = self.member() {
                     member.keep();
@@ -394,18 +400,36 @@ impl Call {
         };
         let consumed = self.member().map_or(Ok(None), |member| member.positions()).map_err(|error| spoiled(&error))?;
         if let Some((list, place)) = consumed {
-            self.send(&list, &place)?;
+            self.send(list, place)?;
         }
         for (group, list) in others {
             let place = settings::member(integration, group, "").map_err(Stage::Spoiled)?;
             let place = nobody_of(place).map_err(|error| spoiled(&error))?;
-            self.send(list, &place)?;
+            self.send(list.clone(), Arc::new(place))?;
         }
         Ok(())
     }
 
-    fn send(&self, list: &TopicPartitionList, place: &ConsumerGroupMetadata) -> Result<(), Stage> {
-        self.until_done(COMMIT, || self.producer.client.send_offsets_to_transaction(list, place, self.maker.patience))
+    /// Sends positions, on a thread of its own: librdkafka does not heed the time limit of this one call, and waits forever when the
+    /// group's coordinator dies in it (its issues 5456 and 5511). The next producer of the name then settles the transaction.
+    fn send(&self, list: TopicPartitionList, place: Arc<ConsumerGroupMetadata>) -> Result<(), Stage> {
+        let limit = self.maker.patience.min(POSITIONS);
+        let (this, (give, take)) = (self.clone(), mpsc::sync_channel(1));
+        let started = std::thread::Builder::new().name("kafka-positions".to_owned()).spawn(move || {
+            let sent = this.until_done(COMMIT, limit, || this.producer.client.send_offsets_to_transaction(&list, &place, limit));
+            // Nobody may be waiting any more.
+            let _ = give.send(sent);
+        });
+        if started.is_err() {
+            return Err(Stage::Spoiled(self.maker.broke_off(COMMIT)));
+        }
+        take.recv_timeout(limit + LATE)
+            .unwrap_or_else(|_| Err(Stage::Undecided(self.late(COMMIT, "the group's coordinator did not answer"))))
+    }
+
+    fn late(&self, op: &'static str, why: impl std::fmt::Display) -> Fault {
+        Fault::new(Kind::Timeout, op, self.maker.target.clone(), format!("no answer in time: {why}"))
+            .next("check that the brokers are reachable from here")
     }
 
     /// Aborts because of a fault.
@@ -420,7 +444,7 @@ impl Call {
     }
 
     fn abort(self) -> Result<(), Stage> {
-        self.until_done(ABORT, || self.producer.client.abort_transaction(self.maker.patience))?;
+        self.until_done(ABORT, self.maker.patience, || self.producer.client.abort_transaction(self.maker.patience))?;
         self.rewind(false).map_err(Stage::Undecided)
     }
 
@@ -432,18 +456,15 @@ impl Call {
         })
     }
 
-    /// Makes a call again as long as it may be.
-    fn until_done(&self, op: &'static str, call: impl Fn() -> Result<(), KafkaError>) -> Result<(), Stage> {
-        let until = Instant::now() + self.maker.patience;
+    /// Makes a call again as long as it may be, and `patience` lets.
+    fn until_done(&self, op: &'static str, patience: Duration, call: impl Fn() -> Result<(), KafkaError>) -> Result<(), Stage> {
+        let until = Instant::now() + patience;
         loop {
             let Err(error) = call() else { return Ok(()) };
             tracing::debug!(%error, op, "a transactional call failed");
             match self.judge(op, &error) {
                 Verdict::Again if Instant::now() < until => std::thread::sleep(PAUSE),
-                Verdict::Again => {
-                    let fault = Fault::new(Kind::Timeout, op, self.maker.target.clone(), format!("no answer in time: {error}"));
-                    return Err(Stage::Undecided(fault.next("check that the brokers are reachable from here")));
-                }
+                Verdict::Again => return Err(Stage::Undecided(self.late(op, error))),
                 Verdict::Abort(fault) => return Err(Stage::Spoiled(fault)),
                 Verdict::Dead(fault) => return Err(Stage::Undecided(fault)),
                 Verdict::Fenced(fault) => return Err(Stage::Over(fault)),

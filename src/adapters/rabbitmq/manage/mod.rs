@@ -4,7 +4,7 @@
 //! that what the server refuses does not take the others with it.
 
 mod plan;
-mod specs;
+pub(super) mod specs;
 mod steps;
 
 use super::Rabbit;

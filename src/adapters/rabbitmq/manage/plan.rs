@@ -57,7 +57,7 @@ pub(super) async fn exchange(rabbit: &Rabbit, request: Request) -> Result<Change
 /// `tenant.declare`: seed 1's `declare_tenant_queue`.
 pub(super) async fn tenant(rabbit: &Rabbit, request: Request) -> Result<Change, Fault> {
     let topology = &rabbit.settings.topology;
-    let tenant = request.address.channel.to_string();
+    let tenant = request.new_name()?.to_owned();
     if request.address.kind.is_some() {
         return Err(Fault::new(Kind::Usage, OP, request.address.to_string(), "a tenant has no kind").next("write INTEGRATION/TENANT"));
     }
@@ -266,6 +266,6 @@ fn new_name(request: &Request, kind: &'static str) -> Result<String, Fault> {
             Err(Fault::new(Kind::Usage, OP, request.address.to_string(), format!("this names no {kind}"))
                 .next(format!("INTEGRATION/{kind}:NAME")))
         }
-        _ => Ok(request.address.channel.to_string()),
+        _ => request.new_name().map(str::to_owned),
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::domain::operation::{Field, Input, OperationSpec, Risk, Target};
 
-pub(super) static ALL: &[&OperationSpec] = &[&TENANT, &QUEUE, &EXCHANGE, &BIND, &UNBIND, &PURGE, &DELETE_QUEUE, &DELETE_EXCHANGE];
+pub(in crate::adapters::rabbitmq) static ALL: &[&OperationSpec] =
+    &[&TENANT, &QUEUE, &EXCHANGE, &BIND, &UNBIND, &PURGE, &DELETE_QUEUE, &DELETE_EXCHANGE];
 
 const fn text(id: &'static str, title: &'static str, help: &'static str) -> Field {
     Field { id, title, help, input: Input::Text }
@@ -87,7 +88,7 @@ pub(super) static BIND: OperationSpec = OperationSpec {
     help: "has an exchange feed this queue or exchange",
     risk: Risk::Reversible,
     permission: "bindings:create",
-    on: Target::Channel,
+    on: Target::Channel(&["queue", "exchange", "stream"]),
     fields: &[text("exchange", "From", "the exchange that feeds it"), ROUTING_KEY],
 };
 
@@ -97,7 +98,7 @@ pub(super) static UNBIND: OperationSpec = OperationSpec {
     help: "has an exchange feed this queue or exchange no longer",
     risk: Risk::Bulk,
     permission: "bindings:delete",
-    on: Target::Channel,
+    on: Target::Channel(&["queue", "exchange", "stream"]),
     fields: &[text("exchange", "From", "the exchange that feeds it"), ROUTING_KEY],
 };
 
@@ -107,7 +108,7 @@ pub(super) static PURGE: OperationSpec = OperationSpec {
     help: "deletes the ready messages of a queue and leaves the queue",
     risk: Risk::Destroy,
     permission: "queues:purge",
-    on: Target::Channel,
+    on: Target::Channel(&["queue"]),
     fields: &[],
 };
 
@@ -117,7 +118,7 @@ pub(super) static DELETE_QUEUE: OperationSpec = OperationSpec {
     help: "deletes a queue or a stream with every message in it",
     risk: Risk::Destroy,
     permission: "queues:delete",
-    on: Target::Channel,
+    on: Target::Channel(&["queue", "stream"]),
     fields: &[
         IF_UNUSED,
         Field { id: "if_empty", title: "Only if empty", help: "refused while it has messages", input: Input::Choice(&["no", "yes"]) },
@@ -130,6 +131,6 @@ pub(super) static DELETE_EXCHANGE: OperationSpec = OperationSpec {
     help: "deletes an exchange with its bindings",
     risk: Risk::Destroy,
     permission: "exchanges:delete",
-    on: Target::Channel,
+    on: Target::Channel(&["exchange"]),
     fields: &[IF_UNUSED],
 };

@@ -3,7 +3,7 @@
 //! A plan freezes the very commands that will be sent, one for each part; carrying out sends these and nothing else.
 
 mod groups;
-mod specs;
+pub(super) mod specs;
 mod streams;
 
 use super::Redis;

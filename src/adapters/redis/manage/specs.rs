@@ -11,7 +11,7 @@ pub(super) static GROUP_CREATE: OperationSpec = OperationSpec {
     help: "makes a consumer group of the stream (XGROUP CREATE)",
     risk: Risk::Reversible,
     permission: "groups:create",
-    on: Target::Channel,
+    on: Target::Channel(&["stream"]),
     fields: &[
         Field { id: "group", title: "Group", help: "its name", input: Input::Text },
         Field { id: "to", title: "From", help: "what it reads first; latest (what comes from now on) if missing", input: Input::Text },
@@ -77,7 +77,7 @@ pub(super) static TRIM: OperationSpec = OperationSpec {
     help: "deletes the entries before a place and leaves the stream (XTRIM MINID)",
     risk: Risk::Destroy,
     permission: "topics:purge",
-    on: Target::Channel,
+    on: Target::Channel(&["stream"]),
     fields: &[Field {
         id: "before",
         title: "Before",
@@ -91,7 +91,7 @@ pub(super) static ENTRY_DELETE: OperationSpec = OperationSpec {
     help: "deletes single entries of the stream (XDEL)",
     risk: Risk::Destroy,
     permission: "topics:purge",
-    on: Target::Channel,
+    on: Target::Channel(&["stream"]),
     fields: &[IDS],
 };
 pub(super) static KEY_DELETE: OperationSpec = OperationSpec {
@@ -100,10 +100,10 @@ pub(super) static KEY_DELETE: OperationSpec = OperationSpec {
     help: "deletes a stream or keys with everything in them (UNLINK)",
     risk: Risk::Destroy,
     permission: "topics:delete",
-    on: Target::Channel,
+    on: Target::Channel(&["stream", "key"]),
     fields: &[],
 };
 
 /// All of them, in the order of a menu.
-pub(super) static ALL: &[&OperationSpec] =
+pub(in crate::adapters::redis) static ALL: &[&OperationSpec] =
     &[&GROUP_CREATE, &GROUP_RESET, &GROUP_DELETE, &CONSUMER_DELETE, &PENDING_ACK, &PENDING_CLAIM, &TRIM, &ENTRY_DELETE, &KEY_DELETE];

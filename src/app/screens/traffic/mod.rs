@@ -259,6 +259,9 @@ pub(crate) fn tail(model: &mut Model, task: TaskId, update: TailUpdate) {
             TailNote::Waits { integration, why: None } => {
                 traffic.waits.remove(&integration);
             }
+            TailNote::Skipped { integration, count, side } => {
+                model.notices.say(Level::Warning, format!("{integration}: {}", side.skipped(count)), now);
+            }
             TailNote::Resumed { integration, lost } => {
                 let (level, text) = match lost {
                     Some(0) => (Level::Info, "Reading goes on, nothing was missed.".to_owned()),

@@ -57,7 +57,7 @@ pub(crate) fn show(model: &mut Model) {
         return;
     }
     if view.message.payload.is_some() {
-        model.effect(Effect::Decode { id: view.id, message: view.message.clone() });
+        model.effect(Effect::Decode { id: view.id, integration: view.address.integration.clone(), message: view.message.clone() });
     }
     let hex = model.traffic.detail.as_ref().is_some_and(|detail| detail.hex);
     model.traffic.detail = Some(Detail::new(view, hex));

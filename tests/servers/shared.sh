@@ -1,0 +1,55 @@
+# What the recipes of all servers share. Sourced by each recipe.sh, not run; `here` is that one's folder.
+set -euo pipefail
+here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[1]}")")" && pwd)
+
+die() { echo "${0##*/}: $*" >&2; exit 1; }
+taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+free_range() { # a base port such that so many ports from it on are free; below the range that systems hand out
+  local p n try
+  for try in $(seq 50); do
+    p=$((12000 + RANDOM % 1900 * 10))
+    for n in $(seq 0 $(($1 - 1))); do ! taken $((p + n)) || continue 2; done
+    echo $p; return
+  done
+  die "no free range of ports was found"
+}
+free() { # a port that is free and none of $ports
+  local p; while p=$((20000 + (RANDOM * 32768 + RANDOM) % 12000)); taken "$p" || [[ " ${ports:-} " == *" $p "* ]]; do :; done; echo "$p"
+}
+
+# The guard outlives us: it ends what runs in DIR when the process $1 that wanted it is gone, however that ended.
+guard() {
+  [ -n "$1" ] && [ ! -e "$dir/guard.pid" ] || return 0
+  (cd /; exec setsid bash -c 'while kill -0 "$1" 2>/dev/null; do sleep 0.5; done; exec "$2" --dir "$3" --kill --purge' \
+    guard "$1" "$here/stop" "$dir") </dev/null >/dev/null 2>&1 &
+  echo $! >"$dir/guard.pid"
+}
+
+# Deletes DIR and ends its guard, which may be who asks.
+purge() {
+  local guard
+  guard=$(cat "$dir/guard.pid" 2>/dev/null || true)
+  rm -rf "$dir"
+  [ -z "$guard" ] || [ "$guard" = $$ ] || kill "$guard" 2>/dev/null || true
+}
+
+# Two authorities and what they signed, in DIR/tls: a good certificate, one for another host, one that has expired, one of a client,
+# and one of a client whom nobody knows.
+certificates() {
+  local t=$dir/tls key=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
+  mkdir -p "$t"
+  sign() { # name, authority, names, days (negative: in the past)
+    openssl req "${key[@]}" -subj "/CN=$1" -keyout "$t/$1.key" -out "$t/$1.csr"
+    openssl x509 -req -in "$t/$1.csr" -CA "$t/$2.pem" -CAkey "$t/$2.key" -CAcreateserial -days "$4" -out "$t/$1.pem" \
+      -extfile <(printf 'subjectAltName=%s\nextendedKeyUsage=serverAuth,clientAuth\nbasicConstraints=critical,CA:FALSE\n' "$3")
+  }
+  {
+    openssl req -x509 "${key[@]}" -days 3650 -subj "/CN=test CA" -keyout "$t/ca.key" -out "$t/ca.pem"
+    openssl req -x509 "${key[@]}" -days 3650 -subj "/CN=other CA" -keyout "$t/other-ca.key" -out "$t/other-ca.pem"
+    sign good ca DNS:localhost,IP:127.0.0.1 3650
+    sign wronghost ca DNS:broker.example 3650
+    sign client ca DNS:client 3650
+    sign stranger other-ca DNS:stranger 3650
+    sign expired ca DNS:localhost,IP:127.0.0.1 -1
+  } >"$dir/openssl.log" 2>&1 || die "openssl failed: $(tail -n 1 "$dir/openssl.log")"
+}
