@@ -92,7 +92,7 @@ impl Follow {
             let kinds = [IdKind::Correlation, IdKind::Trace, IdKind::Message];
             return Ok((kinds.map(|kind| Id { kind, text: self.what.clone() }).to_vec(), None));
         };
-        let prefer = gateway.prefer(&address).to_vec();
+        let prefer = gateway.prefer(&address);
         let message = fetch(gateway, address, position).await?;
         let missing = || usage("follow", &self.what, "there is no such message").next("its position is read back with mqdeck tail --json");
         let message = message.ok_or_else(missing)?;

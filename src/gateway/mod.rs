@@ -116,8 +116,8 @@ impl Gateway {
     }
 
     /// What the profile says that the payloads of a channel are.
-    pub fn prefer(&self, address: &Address) -> &[Format] {
-        self.supervised(&address.integration).map_or(&[], |supervised| supervised.integration.prefer(&address.within()))
+    pub fn prefer(&self, address: &Address) -> Vec<Format> {
+        self.supervised(&address.integration).map(|one| one.integration.prefer(&address.within()).to_vec()).unwrap_or_default()
     }
 
     /// Makes views of an integration's messages.

@@ -303,7 +303,7 @@ impl Performer {
 
     fn decode(&self, id: u64, integration: &str, message: Message) {
         let lanes = self.lanes.clone();
-        let prefer = self.gateway.as_ref().map_or(&[][..], |gateway| gateway.prefer(&Address::new(integration, &message.channel))).to_vec();
+        let prefer = self.gateway.as_ref().map(|gateway| gateway.prefer(&Address::new(integration, &message.channel))).unwrap_or_default();
         tokio::spawn(async move {
             // Decoding a large payload takes a while: not on a thread that drives connections.
             let decoded = tokio::task::spawn_blocking(move || decoded(&message, &prefer)).await;

@@ -81,7 +81,7 @@ async fn search(
     window: &[Arc<MessageView>],
 ) -> Result<Vec<Watching>, Fault> {
     let message = &view.message;
-    let decoded = detect::decode(message.payload.as_deref(), &message.headers, gateway.prefer(&view.address));
+    let decoded = detect::decode(message.payload.as_deref(), &message.headers, &gateway.prefer(&view.address));
     let ids = envelope::ids(&message.headers, decoded.value.as_ref());
     let target = format!("{}#{}", view.address, message.position);
     if ids.is_empty() {
@@ -96,7 +96,7 @@ async fn search(
     let (mut progress, mut watching) = (Progress::default(), Vec::new());
     let seen = window
         .iter()
-        .filter(|seen| filter.test(&seen.message, gateway.prefer(&seen.address)) == Verdict::Passes)
+        .filter(|seen| filter.test(&seen.message, &gateway.prefer(&seen.address)) == Verdict::Passes)
         .map(|seen| MessageView::clone(seen));
     progress.update.views.extend(seen);
     progress.update.matched = progress.update.views.len() as u64;

@@ -190,6 +190,16 @@ fn messages_at_hand_look_as_they_were_looked_at() {
         let deliveries = (1..=4).map(|id| delivery(id, false, HOSTILE.as_bytes())).collect();
         s.event(Event::Arrived { task, arrived: Arrived { address, deliveries, end: Some(Ok(())), ..Arrived::default() } });
     });
+    shot("call-form", |s| _ = s.keys("k x c").text("{\"sku\":\"A-1\"}"));
+    shot("replies", |s| {
+        s.keys("k x c").text("{\"sku\":\"A-1\"}").keys("^s y");
+        arrived(s, vec![delivery(1, false, br#"{"sku":"A-1","price":12.90}"#)]);
+        s.keys("Enter").event(Event::Decoded { id: 1, result: Ok(decoded()) });
+    });
+}
+
+#[test]
+fn the_choice_of_a_group_looks_as_it_was_looked_at() {
     shot("ways-asked", |s| _ = s.keys("j x r"));
     shot("ways-one", |s| ways(s, &["workers"]));
     shot("ways-several", |s| {
@@ -202,12 +212,6 @@ fn messages_at_hand_look_as_they_were_looked_at() {
         let fault = Fault::new(Kind::NotFound, "receive from", "thumbnails", "the stream has no group")
             .next("make one first: operation group.create");
         s.event(Event::Ways { task, result: Err(fault) });
-    });
-    shot("call-form", |s| _ = s.keys("k x c").text("{\"sku\":\"A-1\"}"));
-    shot("replies", |s| {
-        s.keys("k x c").text("{\"sku\":\"A-1\"}").keys("^s y");
-        arrived(s, vec![delivery(1, false, br#"{"sku":"A-1","price":12.90}"#)]);
-        s.keys("Enter").event(Event::Decoded { id: 1, result: Ok(decoded()) });
     });
 }
 

@@ -40,7 +40,7 @@ async fn is_read_as_text(integration: Integration, topic: &str) {
         }
         for (query, hits) in [("value == \"123\"", by_text), ("value == 123", by_number)] {
             assert_eq!(matched(&gateway, &address, query).await, hits, "{query}, {} formats said", gateway.prefer(&address).len());
-            let live = Filter::parse(query).expect("a query").test(&seen(topic), gateway.prefer(&address));
+            let live = Filter::parse(query).expect("a query").test(&seen(topic), &gateway.prefer(&address));
             assert_eq!(live == Verdict::Passes, hits == 1, "live: {query}");
         }
         gateway.shutdown().await;

@@ -11,5 +11,14 @@ alive() { # [PID]: a node that is stopping has deleted its pid file already
   local pid=${1:-$(cat "$dir/pid" 2>/dev/null || true)}
   [ -n "$pid" ] && grep -qzF "$dir/" "/proc/$pid/cmdline" 2>/dev/null
 }
-# A node that crashed leaves its port mapper behind.
-end_epmd() { [ ! -s "$dir/port" ] || ERL_EPMD_ADDRESS=127.0.0.1 epmd -port $(($(cat "$dir/port") + 5)) -kill >/dev/null 2>&1 || true; }
+# A node that crashed leaves its port mapper behind, which ends only when it has seen that the node is gone.
+end_epmd() {
+  local mapper try
+  [ -s "$dir/port" ] || return 0
+  mapper=$(($(cat "$dir/port") + 5))
+  for try in $(seq 50); do
+    taken "$mapper" || return 0
+    ERL_EPMD_ADDRESS=127.0.0.1 epmd -port "$mapper" -kill >/dev/null 2>&1 || true
+    sleep 0.1
+  done
+}
