@@ -87,7 +87,7 @@ async fn publish(session: &Session, channel: &str, id: &str, number: u64) {
 
 #[tokio::test]
 async fn what_several_systems_carry_from_now_on_is_one_timeline_and_what_cannot_be_seen_is_said() {
-    let (Some(kafka), Some(nats), Some(mosquitto)) = (kafka::own(&[]), nats::own(&[]), mosquitto::own()) else { return };
+    let (Some(kafka), Some(nats), Some(mosquitto)) = (kafka::own(&[]), nats::own(&[]), mosquitto::own(&[])) else { return };
     let Some(redis) = Server::own("redis", "Redis", &[]) else { return };
     let events = connect(Integration::new("events", "kafka", vec![kafka.plain().to_owned()])).await.expect("Kafka is there");
     let stream = connect(nats.integration()).await.expect("NATS is there");
