@@ -94,7 +94,7 @@ async fn what_several_systems_carry_from_now_on_is_one_timeline_and_what_cannot_
     let cache = connect(Integration::new("cache", "redis", redis.addresses())).await.expect("Redis is there");
     let iot = mosquitto.session(&[]).await;
     let orders = topics::create(kafka.plain(), "orders", 2, 1, &[]).await;
-    manage(&stream, "nats", "stream.create", &[("name", "SHIPPED"), ("subjects", "shipped.>")]).await;
+    manage(&stream, "nats/stream:SHIPPED", "stream.create", &[("subjects", "shipped.>")]).await;
     // A pub/sub channel is there while somebody listens; a topic is known by what it keeps.
     let _listener = Listener::start(&cache, &["channel:news".into()]).await;
     let kept = Outgoing { payload: Some("{}".into()), options: vec![("retain", "yes".to_owned())], ..Outgoing::default() };
