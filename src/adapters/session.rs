@@ -88,7 +88,8 @@ pub trait Tail: Send + Sync {
     fn cost(&self) -> Cost;
 
     /// Starts at the ends that the channels have at the moment of the call; returns once those are known.
-    /// The stream never ends by itself; dropping it ends the tail. It reconnects on its own and says so by [`TailEvent`]s.
+    /// Dropping the stream ends the tail. It reconnects on its own and says so by [`TailEvent`]s, and ends by itself only where the
+    /// profile says that a lost connection is not tried again: then its last word is the [`TailEvent::Interrupted`] that says why.
     async fn tail(&self, channels: &[Arc<str>]) -> Result<BoxStream<'static, TailEvent>, Fault>;
 }
 

@@ -2,6 +2,7 @@
 
 use super::output::{self, Messages};
 use super::{Connection, duration, usage};
+use crate::adapters::session::TailEvent;
 use crate::domain::address::{Address, parse_message_address};
 use crate::domain::envelope::{self, Id, IdKind};
 use crate::domain::fault::Fault;
@@ -10,17 +11,20 @@ use crate::domain::position::{Bound, Position, Range};
 use crate::domain::time::{Timestamp, parse_moment};
 use crate::gateway::Gateway;
 use crate::gateway::filter::Filter;
-use crate::gateway::find::Search;
-use crate::gateway::follow::{REACH, Step, Trail};
+use crate::gateway::find::{Report, Search};
+use crate::gateway::follow::{REACH, Seen, Step, Trail};
 use crate::wire::detect;
 use clap::Args;
 use futures::StreamExt;
 use jiff::Zoned;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Only history is searched; what keeps none, and what could not be looked at, is said on standard error.")]
+#[command(after_help = "Without --live only history is searched; what could not be looked at is said on standard error.")]
 pub struct Follow {
     /// An id as it is, or a message that has ids: `events/orders.created#3@1042`.
     #[arg(value_name = "ID|ADDRESS#POSITION")]
@@ -34,10 +38,18 @@ pub struct Follow {
     /// This many messages of each channel at most.
     #[arg(long, value_name = "N", default_value_t = crate::gateway::follow::ENOUGH)]
     limit: u64,
+    /// Goes on with what comes from now on, in channels that keep no history as well; Ctrl-C ends it.
+    #[arg(long)]
+    live: bool,
     /// One JSON object a line, as `mqdeck tail --json` prints messages.
     #[arg(long)]
     json: bool,
 }
+
+/// What comes within this time is put in the order of time.
+const SETTLED: Duration = Duration::from_millis(300);
+/// Messages that wait to be printed while history is searched.
+const WAITING: usize = 1_000;
 
 impl Follow {
     pub(super) async fn run(&self, connection: &Connection) -> anyhow::Result<ExitCode> {
@@ -54,14 +66,21 @@ impl Follow {
         let names: Vec<Address> = gateway.integrations().map(|(name, _)| Address::new(name, "")).collect();
         let mut messages = Messages::new(&gateway, &names, self.json)?;
         messages.say_channels();
-        let (found, whole) = tokio::select! {
-            found = search(&gateway, trail) => found?,
-            _ = super::interrupted() => return Ok(ExitCode::FAILURE),
+        let searching = async {
+            let searched = search(&gateway, trail, self.live).await?;
+            for (integration, message) in &searched.found {
+                messages.print(integration, message)?;
+            }
+            messages.out.flush()?;
+            if let Some(watching) = searched.watching {
+                goes_on(watching, &searched.report, &mut messages).await?;
+            }
+            anyhow::Ok(searched.whole)
         };
-        for (integration, message) in &found {
-            messages.print(integration, message)?;
-        }
-        messages.out.flush()?;
+        let whole = tokio::select! {
+            whole = searching => whole?,
+            _ = super::interrupted() => self.live,
+        };
         gateway.shutdown().await;
         Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
@@ -98,37 +117,101 @@ async fn fetch(gateway: &Gateway, address: Address, position: Position) -> Resul
     Ok(None)
 }
 
-/// Integrations with their messages.
-type Found = Vec<(Arc<str>, Message)>;
+/// What a search has found.
+struct Searched {
+    /// In the order of time.
+    found: Vec<Seen>,
+    /// Everything could be read.
+    whole: bool,
+    /// How far each channel was read.
+    report: Report,
+    watching: Option<mpsc::Receiver<(Arc<str>, TailEvent)>>,
+}
 
-/// Everything that was found, in the order of time; and whether everything could be read.
-async fn search(gateway: &Gateway, trail: Trail) -> Result<(Found, bool), Fault> {
+async fn search(gateway: &Gateway, trail: Trail, live: bool) -> Result<Searched, Fault> {
     let mut steps = gateway.follow(&trail)?;
-    let (mut found, mut channels, mut scanned, mut whole) = (Vec::new(), 0, 0, true);
+    let mut searched = Searched { found: Vec::new(), whole: true, report: Report::default(), watching: None };
+    let (mut channels, mut scanned) = (0, 0);
     while let Some(step) = steps.next().await {
         match step {
+            // Before anything is searched, so that nothing falls between.
+            Step::Begins { live: only, kept, .. } if live => searched.watching = Some(watch(gateway, &trail, only, kept).await?),
             Step::Begins { live, .. } => {
                 for address in live {
                     output::note(&format!("not looked at: {address}: it keeps no history"));
                 }
             }
             Step::Failed { address, fault } => {
-                whole = false;
+                searched.whole = false;
                 output::note(&format!("not looked at: {address}: {fault}"));
             }
             Step::Unseen { place, why } => output::note(&format!("not looked at: {place}: {why}")),
             Step::Searched { messages, report, notes, faults, address } => {
                 channels += 1;
                 scanned += report.counts.scanned;
-                whole &= faults.is_empty();
+                searched.whole &= faults.is_empty();
                 for said in notes.iter().map(|note| format!("{address}: {note}")).chain(faults.iter().map(ToString::to_string)) {
                     output::note(&said);
                 }
-                found.extend(messages);
+                searched.found.extend(messages);
+                searched.report.read.extend(report.read);
             }
         }
     }
-    found.sort_by_key(|(_, message): &(Arc<str>, Message)| message.timestamp);
-    output::note(&format!("{} found in {channels} channels, {scanned} messages looked at", found.len()));
-    Ok((found, whole))
+    searched.found.sort_by_key(|(_, message)| message.timestamp);
+    output::note(&format!("{} found in {channels} channels, {scanned} messages looked at", searched.found.len()));
+    Ok(searched)
+}
+
+/// Watches live from now on; what comes waits until history was searched.
+async fn watch(
+    gateway: &Gateway,
+    trail: &Trail,
+    only: Vec<Address>,
+    kept: Vec<Address>,
+) -> Result<mpsc::Receiver<(Arc<str>, TailEvent)>, Fault> {
+    for address in &only {
+        output::note(&format!("{address} keeps no history: only what comes from now on is seen"));
+    }
+    let asked = only.len() + kept.len();
+    let mut watch = gateway.watch(trail, only.into_iter().chain(kept).collect()).await?;
+    for (address, fault) in &watch.unseen {
+        output::note(&format!("not watched: {address}: {fault}"));
+    }
+    output::note(&format!("watching {} channels", asked - watch.unseen.len()));
+    let (seen, watching) = mpsc::channel(WAITING);
+    tokio::spawn(async move {
+        while let Some(event) = watch.events.next().await {
+            if seen.send(event).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(watching)
+}
+
+/// Prints what comes, less what was read of history.
+async fn goes_on(mut watching: mpsc::Receiver<(Arc<str>, TailEvent)>, report: &Report, messages: &mut Messages) -> anyhow::Result<()> {
+    let mut together: Vec<Seen> = Vec::new();
+    loop {
+        let event = if together.is_empty() { Ok(watching.recv().await) } else { timeout(SETTLED, watching.recv()).await };
+        match event {
+            Ok(Some((integration, TailEvent::Messages(came)))) => {
+                together.extend(came.into_iter().filter(|m| !report.has_read(&integration, m)).map(|m| (integration.clone(), m)));
+                if together.len() < WAITING {
+                    continue;
+                }
+            }
+            Ok(Some((integration, said))) => output::tail_note(&integration, &said),
+            Ok(None) | Err(_) => {}
+        }
+        together.sort_by_key(|(_, message)| message.timestamp);
+        for (integration, message) in together.drain(..) {
+            messages.print(&integration, &message)?;
+        }
+        messages.out.flush()?;
+        if watching.is_closed() && watching.is_empty() {
+            return Ok(());
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! What commands write: lines and tables on stdout, notes and progress on stderr. Nothing foreign goes out unescaped.
 
+use crate::adapters::session::TailEvent;
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
 use crate::domain::format::Format;
@@ -48,6 +49,8 @@ pub(super) struct Messages {
     several: bool,
     ingest: HashMap<Arc<str>, Ingest>,
     zone: TimeZone,
+    /// Of the message before: most come from where that came from.
+    last: Option<(Arc<str>, Arc<str>, Address)>,
 }
 
 impl Messages {
@@ -56,7 +59,7 @@ impl Messages {
         for address in addresses {
             ingest.insert(address.integration.clone(), gateway.ingest(&address.integration)?);
         }
-        Ok(Self { out: Out::new(), json, several: addresses.len() > 1, ingest, zone: TimeZone::system() })
+        Ok(Self { out: Out::new(), json, several: addresses.len() > 1, ingest, zone: TimeZone::system(), last: None })
     }
 
     /// Each line says its channel.
@@ -77,9 +80,10 @@ impl Messages {
     }
 
     /// The line of a message; `None` if its integration was not named.
-    pub(super) fn text(&self, integration: &Arc<str>, message: &Message) -> Option<String> {
+    pub(super) fn text(&mut self, integration: &Arc<str>, message: &Message) -> Option<String> {
         if self.json {
-            return Some(lines::write(&Address::new(integration, &message.channel), message, self.prefer(integration, &message.channel)));
+            let address = self.address(integration, &message.channel).clone();
+            return Some(lines::write(&address, message, self.prefer(integration, &message.channel)));
         }
         let view = self.ingest.get(integration)?.view(message);
         let time = message.timestamp.map_or_else(|| "–".to_owned(), |t| t.clock(&self.zone));
@@ -92,6 +96,13 @@ impl Messages {
         let channel = if self.several { format!("{}  ", view.address) } else { String::new() };
         Some(format!("{time}  {channel}{:<10}  {key:<16}  {value}", message.position.to_string()))
     }
+
+    fn address(&mut self, integration: &Arc<str>, channel: &Arc<str>) -> &Address {
+        let same = |(i, c, _): &(Arc<str>, Arc<str>, Address)| i == integration && c == channel;
+        let known = self.last.take().filter(same);
+        let made = || (integration.clone(), channel.clone(), Address::new(integration, channel));
+        &self.last.insert(known.unwrap_or_else(made)).2
+    }
 }
 
 /// Whether a person reads standard output.
@@ -103,6 +114,19 @@ pub(super) fn is_terminal() -> bool {
 #[expect(clippy::print_stderr, reason = "this is where commands speak to people")]
 pub(super) fn note(text: &str) {
     eprintln!("mqdeck: {text}");
+}
+
+/// Says on stderr what a tail says of its reading.
+pub(super) fn tail_note(integration: &str, said: &TailEvent) {
+    match said {
+        TailEvent::Messages(_) => {}
+        TailEvent::Interrupted(fault) => note(&format!("{integration} interrupted: {fault}")),
+        TailEvent::Waits(Some(why)) => note(&format!("{integration} waits: {why}")),
+        TailEvent::Waits(None) => note(&format!("{integration} waits no more")),
+        TailEvent::Skipped { count, side } => note(&format!("{integration}: {}", side.skipped(*count))),
+        TailEvent::Resumed { lost: Some(lost) } => note(&format!("{integration} goes on, {lost} messages lost")),
+        TailEvent::Resumed { lost: None } => note(&format!("{integration} goes on, an unknown number of messages lost")),
+    }
 }
 
 /// Asks on stderr and reads one line; `None` at the end of the input.

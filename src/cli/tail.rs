@@ -78,15 +78,17 @@ impl Tail {
         if let Some(range) = reach.history {
             self.history(gateway, range, printer).await?;
         }
+        let mut last_word = None;
         while let Some(live) = live.as_mut().filter(|_| !printer.done()) {
-            let Some((integration, event)) = live.next().await else { break };
+            let Some((integration, event)) = live.next().await else { return last_word.map_or(Ok(()), |fault: Fault| Err(fault.into())) };
             match event {
                 TailEvent::Messages(messages) => messages.iter().try_for_each(|m| printer.live(&integration, m))?,
-                TailEvent::Interrupted(fault) => output::note(&format!("{integration} interrupted: {fault}")),
-                TailEvent::Waits(Some(why)) => output::note(&format!("{integration} waits: {why}")),
-                TailEvent::Waits(None) => output::note(&format!("{integration} waits no more")),
-                TailEvent::Skipped { count, side } => output::note(&format!("{integration}: {}", side.skipped(count))),
-                TailEvent::Resumed { lost } => output::note(&format!("{integration} goes on, {} lost", lost_words(lost))),
+                said => {
+                    output::tail_note(&integration, &said);
+                    if let TailEvent::Interrupted(fault) = said {
+                        last_word = Some(fault);
+                    }
+                }
             }
             printer.messages.out.flush()?;
         }
@@ -123,10 +125,6 @@ impl Tail {
         }
         Ok(())
     }
-}
-
-fn lost_words(lost: Option<u64>) -> String {
-    lost.map_or_else(|| "an unknown number of messages".to_owned(), |n| format!("{n} messages"))
 }
 
 /// What a tail reads.
@@ -174,14 +172,7 @@ impl<'a> Printer<'a> {
     }
 
     fn live(&mut self, integration: &Arc<str>, message: &Message) -> std::io::Result<()> {
-        // History went up to here already.
-        let place = (integration.clone(), message.channel.clone(), message.position.partition().unwrap_or(0));
-        if let Some(behind) = self.report.read.get(&place)
-            && message.position.number().is_some_and(|number| number < *behind)
-        {
-            return Ok(());
-        }
-        if self.done() {
+        if self.done() || self.report.has_read(integration, message) {
             return Ok(());
         }
         self.seen += 1;

@@ -5,6 +5,7 @@ use crate::domain::address::split_kind;
 use crate::domain::fault::Fault;
 use crate::domain::format::Format;
 use crate::domain::safety::Safety;
+use crate::domain::text::SafeText;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -190,6 +191,29 @@ pub struct Breaker {
     pub failure_threshold: u32,
     pub success_threshold: u32,
     pub timeout: Duration,
+}
+
+impl Reconnect {
+    /// How many times a connection that is lost, or cannot be made, is tried again; `None`: for ever.
+    pub fn attempts(&self) -> Option<u32> {
+        if self.enabled { self.max_attempts } else { Some(0) }
+    }
+
+    /// The fault of a connection that is not tried again, with why.
+    #[must_use]
+    pub fn given_up(&self, fault: &Fault) -> Fault {
+        let why = match self.max_attempts {
+            Some(most) if self.enabled => {
+                format!("; {most} attempts to reconnect failed, which is all the profile allows (reconnect.max_attempts)")
+            }
+            _ => "; it is not tried again, as the profile says (reconnect.enabled = false)".to_owned(),
+        };
+        if fault.cause.as_str().ends_with(&why) {
+            return fault.clone();
+        }
+        let cause = SafeText::new(&format!("{}{why}", fault.cause));
+        Fault { cause, ..fault.clone() }.next("open the profile again when the cause is gone")
+    }
 }
 
 impl Default for Reconnect {

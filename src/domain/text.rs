@@ -16,7 +16,7 @@ const MAX_MARKS: usize = 4;
 impl SafeText {
     /// Makes foreign text safe to show.
     pub fn new(text: &str) -> Self {
-        if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+        if is_printable_ascii(text) {
             return Self(text.into());
         }
         let mut out = String::with_capacity(text.len());
@@ -75,6 +75,16 @@ impl From<String> for SafeText {
     fn from(text: String) -> Self {
         Self::new(&text)
     }
+}
+
+/// Whether a text has nothing but ASCII that is seen, and blanks: then nothing in it needs a mark or an escape.
+pub fn is_printable_ascii(text: &str) -> bool {
+    // Without branches in it, so that many bytes are looked at in one step.
+    let mut odd = false;
+    for byte in text.bytes() {
+        odd |= !(0x20..0x7f).contains(&byte);
+    }
+    !odd
 }
 
 /// Whether a character changes the terminal, the reading order or nothing visible at all.

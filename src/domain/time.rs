@@ -15,6 +15,11 @@ impl Timestamp {
         std::time::Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
+    /// Whether its year is written with the four digits that everybody reads: 1970 to 9999.
+    pub fn has_usual_year(self) -> bool {
+        (0..253_402_300_800_000).contains(&self.0)
+    }
+
     /// The moment in a time zone; `None` outside of the years that a calendar can show.
     pub fn zoned(self, zone: &TimeZone) -> Option<Zoned> {
         jiff::Timestamp::from_millisecond(self.0).ok().map(|t| t.to_zoned(zone.clone()))
@@ -34,6 +39,10 @@ impl Timestamp {
 /// RFC 3339 in UTC with milliseconds; the bare number where no calendar date exists.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The usual case goes the short way: a flood has a moment in each line.
+        if let Some(common) = jiff::Timestamp::from_millisecond(self.0).ok().filter(|_| self.has_usual_year()) {
+            return write!(f, "{common:.3}");
+        }
         match self.zoned(&TimeZone::UTC) {
             Some(z) => write!(f, "{}", z.strftime("%Y-%m-%dT%H:%M:%S%.3fZ")),
             None => write!(f, "{}", self.0),

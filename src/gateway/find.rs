@@ -131,6 +131,19 @@ pub struct Report {
     pub read: HashMap<(Arc<str>, Arc<str>, i32), i64>,
 }
 
+impl Report {
+    /// Whether a message that came live was read from history already, where its place is a number.
+    pub fn has_read(&self, integration: &Arc<str>, message: &Message) -> bool {
+        // Mostly there is no history, and a flood is not to pay for it.
+        if self.read.is_empty() {
+            return false;
+        }
+        let place = (integration.clone(), message.channel.clone(), message.position.partition().unwrap_or(0));
+        let behind = self.read.get(&place);
+        behind.is_some_and(|behind| message.position.number().is_some_and(|number| number < *behind))
+    }
+}
+
 impl Finding {
     fn new(siftings: Vec<(Arc<str>, Arc<str>, Sifting)>, sieve: Arc<Prefilter>, limit: Option<u64>) -> Self {
         let (mut lanes, mut notes, mut at_most) = (Vec::new(), Vec::new(), 0);

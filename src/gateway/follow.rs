@@ -2,24 +2,26 @@
 //! where there is none, only what comes from now on can be seen; where neither is possible, that is said.
 
 use super::Gateway;
-use super::filter::{Filter, Wanted};
+use super::filter::{Filter, Verdict, Wanted};
 use super::find::{Report, Search};
+use crate::adapters::session::TailEvent;
 use crate::domain::address::Address;
 use crate::domain::envelope::{self, Id};
-use crate::domain::fault::Fault;
+use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Message;
 use crate::domain::position::{Bound, Range};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Channels searched at a time.
 const AT_ONCE: usize = 8;
-/// Channels without history that are watched live, of one integration at most.
-const WATCHED: usize = 200;
+/// Channels that are watched live, of one integration at most.
+pub const WATCHED: usize = 200;
 /// How far around a message is searched, where nobody says otherwise.
 pub const REACH: Duration = Duration::from_secs(3_600);
 /// Messages that are enough.
@@ -52,19 +54,32 @@ impl Trail {
 /// What became of looking.
 #[derive(Debug)]
 pub enum Step {
-    /// So many channels are searched, and these are watched live by whoever follows.
-    Begins { channels: usize, live: Vec<Address> },
+    /// So many channels are searched. What comes from now on can be watched by whoever follows: in `live` there is nothing else, in `kept`
+    /// it stands behind what is searched.
+    Begins { channels: usize, live: Vec<Address>, kept: Vec<Address> },
     /// One channel was searched, as far as it could be read.
-    Searched { address: Address, messages: Vec<(Arc<str>, Message)>, report: Box<Report>, notes: Vec<String>, faults: Vec<Fault> },
+    Searched { address: Address, messages: Vec<Seen>, report: Box<Report>, notes: Vec<String>, faults: Vec<Fault> },
     /// One channel could not be searched.
     Failed { address: Address, fault: Fault },
     /// It is not looked at, and why: a channel, or a whole integration.
     Unseen { place: SafeText, why: SafeText },
 }
 
+/// A message with its integration.
+pub type Seen = (Arc<str>, Message);
+
+/// What comes from now on.
+pub struct Watch {
+    /// The messages of the trail as they come, and what is said of the reading, each with its integration.
+    pub events: BoxStream<'static, (Arc<str>, TailEvent)>,
+    /// What cannot be watched, and why.
+    pub unseen: Vec<(Address, Fault)>,
+}
+
 /// Where a channel can be looked at.
 enum Place {
-    History(Address),
+    /// And whether it can be watched as well.
+    History(Address, bool),
     Live(Address),
     Nowhere(SafeText, SafeText),
 }
@@ -77,15 +92,18 @@ impl Gateway {
         let places = stream::iter(names).map(|name| self.places(name)).buffered(AT_ONCE).concat();
         let (range, limit) = (trail.range, trail.limit);
         let steps = stream::once(places).flat_map(move |places| {
-            let (mut history, mut live, mut unseen) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut history, mut live, mut kept, mut unseen) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
             for place in places {
                 match place {
-                    Place::History(address) => history.push(address),
+                    Place::History(address, can_tail) => {
+                        kept.extend(can_tail.then(|| address.clone()));
+                        history.push(address);
+                    }
                     Place::Live(address) => live.push(address),
                     Place::Nowhere(place, why) => unseen.push(Step::Unseen { place, why }),
                 }
             }
-            let begins = Step::Begins { channels: history.len(), live };
+            let begins = Step::Begins { channels: history.len(), live, kept };
             let filter = filter.clone();
             let search = move |address: Address| {
                 let addresses = vec![address.clone()];
@@ -95,6 +113,63 @@ impl Gateway {
             stream::iter(std::iter::once(begins).chain(unseen)).chain(stream::iter(history).map(search).buffer_unordered(AT_ONCE))
         });
         Ok(steps.boxed())
+    }
+
+    /// Watches channels for messages of a trail. What comes is counted from the return of this on.
+    pub async fn watch(&self, trail: &Trail, channels: Vec<Address>) -> Result<Watch, Fault> {
+        let filter = Filter::parse(&trail.query())?;
+        let mut integrations: BTreeMap<Arc<str>, Vec<Address>> = BTreeMap::new();
+        for address in channels {
+            integrations.entry(address.integration.clone()).or_default().push(address);
+        }
+        let (mut streams, mut unseen, mut ingests) = (Vec::new(), Vec::new(), HashMap::new());
+        for (integration, mut addresses) in integrations {
+            ingests.insert(integration.clone(), self.ingest(&integration)?);
+            let mut beyond = addresses.split_off(addresses.len().min(WATCHED));
+            let much = || Fault::new(Kind::Rejected, "watch", &*integration, "more cannot be watched at a time");
+            unseen.extend(beyond.drain(..).map(|address| (address, much())));
+            // All by one connection; where one of them cannot be watched, each by its own.
+            let together = match self.tail_of(&integration, &addresses).await {
+                Ok(events) => Ok(vec![events]),
+                Err(fault) if addresses.len() == 1 => Err(fault),
+                Err(_) => {
+                    let each = stream::iter(addresses.clone()).map(|address| async move {
+                        let events = self.tail_of(&address.integration, std::slice::from_ref(&address)).await;
+                        events.map_err(|fault| (address, fault))
+                    });
+                    let mut events = Vec::new();
+                    for one in each.buffered(AT_ONCE).collect::<Vec<_>>().await {
+                        match one {
+                            Ok(one) => events.push(one),
+                            Err(failed) => unseen.push(failed),
+                        }
+                    }
+                    Ok(events)
+                }
+            };
+            match together {
+                Ok(events) => streams.extend(events),
+                Err(fault) => unseen.extend(addresses.into_iter().map(|address| (address, fault.clone()))),
+            }
+        }
+        let wanted = move |(integration, event): (Arc<str>, TailEvent)| {
+            let event = match event {
+                TailEvent::Messages(mut messages) => {
+                    messages.retain(|message| filter.test(message, ingests[&integration].prefer(&message.channel)) == Verdict::Passes);
+                    (!messages.is_empty()).then_some(TailEvent::Messages(messages))
+                }
+                other => Some(other),
+            };
+            std::future::ready(event.map(|event| (integration, event)))
+        };
+        Ok(Watch { events: stream::select_all(streams).filter_map(wanted).boxed(), unseen })
+    }
+
+    async fn tail_of(&self, integration: &Arc<str>, addresses: &[Address]) -> Result<BoxStream<'static, (Arc<str>, TailEvent)>, Fault> {
+        let names = addresses.iter().map(|address| self.named(address)).collect::<Result<Vec<_>, _>>()?;
+        let integration = integration.clone();
+        let events = self.tail(&integration).await?.tail(&names).await?;
+        Ok(events.map(move |event| (integration.clone(), event)).boxed())
     }
 
     /// What an integration's channels can be looked at by.
@@ -117,7 +192,7 @@ impl Gateway {
         for channel in channels.iter().filter(|channel| !channel.internal) {
             let address = Address::new(&integration, &channel.name);
             places.push(match (channel.can.history, channel.can.tail, channel.can.peek || channel.can.hold) {
-                (true, ..) => Place::History(address),
+                (true, can_tail, _) => Place::History(address, can_tail),
                 (false, true, _) if watched < WATCHED => {
                     watched += 1;
                     Place::Live(address)
@@ -183,7 +258,7 @@ mod tests {
         let mut steps = gateway.follow(&trail).expect("a query");
         while let Some(step) = steps.next().await {
             match step {
-                Step::Begins { channels, live } => assert_eq!((channels, live.len()), (3, 0)),
+                Step::Begins { channels, live, kept } => assert_eq!((channels, live.len(), kept.len()), (3, 0, 3)),
                 Step::Unseen { place, why } => unseen.push(format!("{place}: {why}")),
                 Step::Failed { address, fault } => panic!("{address}: {fault}"),
                 Step::Searched { address, messages, .. } => found.extend(

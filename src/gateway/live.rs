@@ -68,17 +68,17 @@ pub async fn tail<E: Send + 'static>(
     for address in addresses {
         channels.entry(address.integration.clone()).or_default().push(gateway.named(address)?);
     }
-    let mut streams = Vec::with_capacity(channels.len());
+    let (mut streams, mut sources) = (Vec::with_capacity(channels.len()), Vec::with_capacity(channels.len()));
     for (integration, channels) in channels {
         let source = Source { ingest: gateway.ingest(&integration)?, doubt: gateway.doubt(&integration)?, integration };
-        let stream = gateway.tail(&source.integration).await?.tail(&channels).await?;
-        streams.push(stream.map(move |event| (source.clone(), event)).boxed());
+        let (number, stream) = (sources.len(), gateway.tail(&source.integration).await?.tail(&channels).await?);
+        streams.push(stream.map(move |event| (number, event)).boxed());
+        sources.push(source);
     }
-    Ok(gather(select_all(streams).boxed(), Window::new(filter), updates, wrap))
+    Ok(gather(select_all(streams).boxed(), Window::new(filter, sources), updates, wrap))
 }
 
 /// Where the events of one integration come from.
-#[derive(Clone)]
 struct Source {
     integration: Arc<str>,
     ingest: Ingest,
@@ -86,7 +86,8 @@ struct Source {
     doubt: Arc<Notify>,
 }
 
-type Events = BoxStream<'static, (Source, TailEvent)>;
+/// Events with the numbers of their sources.
+type Events = BoxStream<'static, (usize, TailEvent)>;
 
 async fn gather<E: Send>(mut events: Events, mut window: Window, updates: mpsc::Sender<E>, wrap: impl Fn(Update) -> E) {
     let mut pace = tokio::time::interval(PACE);
@@ -95,8 +96,14 @@ async fn gather<E: Send>(mut events: Events, mut window: Window, updates: mpsc::
     loop {
         tokio::select! {
             event = events.next() => match event {
-                Some((source, event)) => window.take(&source, event),
-                None => return,
+                Some((source, event)) => window.take(source, event),
+                // None of them is tried again, which was their last word.
+                None => {
+                    if window.changed {
+                        let _ = updates.send(wrap(window.update())).await;
+                    }
+                    return;
+                }
             },
             _ = pace.tick(), if !ready && window.changed => ready = true,
             permit = updates.reserve(), if ready && window.changed => {
@@ -112,7 +119,9 @@ async fn gather<E: Send>(mut events: Events, mut window: Window, updates: mpsc::
 /// What came since the last update, cut to the newest.
 struct Window {
     filter: Filter,
-    messages: VecDeque<(Ingest, Message)>,
+    sources: Vec<Source>,
+    /// With the numbers of their sources.
+    messages: VecDeque<(usize, Message)>,
     bytes: usize,
     counts: Counts,
     matched: u64,
@@ -122,9 +131,10 @@ struct Window {
 }
 
 impl Window {
-    fn new(filter: Filter) -> Self {
+    fn new(filter: Filter, sources: Vec<Source>) -> Self {
         Self {
             filter,
+            sources,
             messages: VecDeque::new(),
             bytes: 0,
             counts: Counts::default(),
@@ -135,17 +145,13 @@ impl Window {
         }
     }
 
-    fn take(&mut self, source: &Source, event: TailEvent) {
+    fn take(&mut self, source: usize, event: TailEvent) {
         self.changed = true;
-        let integration = &source.integration;
+        let Source { integration, doubt, .. } = &self.sources[source];
         match event {
-            TailEvent::Messages(messages) => {
-                for message in messages {
-                    self.push(&source.ingest, message);
-                }
-            }
+            TailEvent::Messages(messages) => self.push(source, messages),
             TailEvent::Interrupted(fault) => {
-                source.doubt.notify_one();
+                doubt.notify_one();
                 self.notes.push(Note::Interrupted { integration: integration.clone(), fault });
             }
             TailEvent::Resumed { lost } => self.notes.push(Note::Resumed { integration: integration.clone(), lost }),
@@ -154,31 +160,45 @@ impl Window {
         }
     }
 
-    fn push(&mut self, ingest: &Ingest, message: Message) {
-        let size = message.size();
-        self.counts.seen += 1;
-        self.counts.bytes += size as u64;
-        match self.filter.test(&message, ingest.prefer(&message.channel)) {
-            Verdict::Passes => self.matched += 1,
-            Verdict::Fails => return,
-            Verdict::Undecodable | Verdict::Failed => {
-                self.filter_errors += 1;
-                return;
-            }
+    fn push(&mut self, source: usize, mut messages: Vec<Message>) {
+        self.counts.seen += messages.len() as u64;
+        self.counts.bytes += messages.iter().map(|message| message.size() as u64).sum::<u64>();
+        if !self.filter.query.matches_all() {
+            let ingest = &self.sources[source].ingest;
+            messages.retain(|message| match self.filter.test(message, ingest.prefer(&message.channel)) {
+                Verdict::Passes => true,
+                Verdict::Fails => false,
+                Verdict::Undecodable | Verdict::Failed => {
+                    self.filter_errors += 1;
+                    false
+                }
+            });
         }
-        self.bytes += size;
-        self.messages.push_back((ingest.clone(), message));
-        while self.messages.len() > KEPT || (self.bytes > KEPT_BYTES && self.messages.len() > 1) {
-            if let Some((_, dropped)) = self.messages.pop_front() {
-                self.bytes -= dropped.size();
-            }
+        self.matched += messages.len() as u64;
+        // What would be pushed out at once by what came with it is not kept in the first place.
+        let newest = messages.len().saturating_sub(KEPT);
+        self.forget((self.messages.len() + messages.len() - newest).saturating_sub(KEPT));
+        for message in messages.into_iter().skip(newest) {
+            self.bytes += message.size();
+            self.messages.push_back((source, message));
+        }
+        while self.bytes > KEPT_BYTES && self.messages.len() > 1 {
+            self.forget(1);
+        }
+    }
+
+    /// Drops the oldest.
+    fn forget(&mut self, count: usize) {
+        for (_, dropped) in self.messages.drain(..count) {
+            self.bytes -= dropped.size();
         }
     }
 
     fn update(&mut self) -> Update {
         self.changed = false;
         self.bytes = 0;
-        let views = in_time(self.messages.drain(..).collect()).iter().map(|(ingest, message)| ingest.view(message)).collect();
+        let messages = in_time(self.messages.drain(..).collect());
+        let views = messages.iter().map(|(source, message)| self.sources[*source].ingest.view(message)).collect();
         Update {
             views,
             counts: self.counts,
@@ -191,26 +211,30 @@ impl Window {
 
 /// Partitions come one after the other, each with all it has; a reader wants one story. A message stands at the latest time of its
 /// partition up to it, so that each partition keeps its order whatever its clock does.
-fn in_time(messages: Vec<(Ingest, Message)>) -> Vec<(Ingest, Message)> {
-    let mut reached: HashMap<(Arc<str>, Option<i32>), Option<Timestamp>> = HashMap::new();
+fn in_time(messages: Vec<(usize, Message)>) -> Vec<(usize, Message)> {
+    // Channels of two integrations may have one name.
+    let mut reached: HashMap<(usize, Arc<str>, Option<i32>), Option<Timestamp>> = HashMap::new();
     let mut placed: Vec<_> = messages
         .into_iter()
-        .map(|(ingest, message)| {
-            let latest = reached.entry((message.channel.clone(), message.position.partition())).or_default();
+        .map(|(source, message)| {
+            let latest = reached.entry((source, message.channel.clone(), message.position.partition())).or_default();
             *latest = (*latest).max(message.timestamp);
-            (*latest, ingest, message)
+            (*latest, source, message)
         })
         .collect();
     placed.sort_by_key(|(at, ..)| *at);
-    placed.into_iter().map(|(_, ingest, message)| (ingest, message)).collect()
+    placed.into_iter().map(|(_, source, message)| (source, message)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::profile::Integration;
-    use crate::domain::message::Stamp;
+    use crate::config::profile::{Integration, Profile, Setting};
+    use crate::config::secret::Secret;
+    use crate::domain::message::{Outgoing, Stamp};
+    use crate::domain::operation::Plan;
     use crate::domain::position::Position;
+    use crate::domain::safety::Safety;
 
     fn batch(from: u64, to: u64) -> TailEvent {
         let message = |n| Message {
@@ -231,8 +255,9 @@ mod tests {
         let (events, updates) = (futures::stream::iter((0..10).map(|i| batch(i * 1_000, (i + 1) * 1_000))), mpsc::channel(1));
         let (sender, mut receiver) = updates;
         let source = Source { integration: "events".into(), ingest, doubt: Arc::default() };
-        let stream = events.map(move |event| (source.clone(), event)).chain(futures::stream::pending()).boxed();
-        let task = tokio::spawn(gather(stream, Window::new(Filter::parse("").expect("a query")), sender, |update| update));
+        let stream = events.map(|event| (0, event)).chain(futures::stream::pending()).boxed();
+        let window = Window::new(Filter::parse("").expect("a query"), vec![source]);
+        let task = tokio::spawn(gather(stream, window, sender, |update| update));
         let mut last = Update::default();
         while last.counts.seen < 10_000 {
             last = receiver.recv().await.expect("an update");
@@ -245,7 +270,6 @@ mod tests {
 
     #[test]
     fn what_came_together_is_told_in_the_order_of_time_and_each_partition_in_its_own() {
-        let ingest = Ingest::new(Arc::new(Integration::new("events", "memory", Vec::new())), Arc::default());
         let message = |partition, offset, time: i64| Message {
             channel: "orders".into(),
             position: Position::Offset { partition, offset },
@@ -257,8 +281,66 @@ mod tests {
         };
         // The clock of partition 0 goes back once.
         let came = [message(0, 1, 10), message(0, 2, 30), message(0, 3, 20), message(1, 7, 15), message(1, 8, 40)];
-        let told = in_time(came.into_iter().map(|message| (ingest.clone(), message)).collect());
+        let told = in_time(came.into_iter().map(|message| (0, message)).collect());
         let places: Vec<_> = told.iter().map(|(_, message)| message.position.to_string()).collect();
         assert_eq!(places, ["0@1", "1@7", "0@2", "0@3", "1@8"]);
+    }
+
+    /// Publishes to two integrations whose channels have one name; their clocks are far apart.
+    #[tokio::test]
+    async fn channels_of_one_name_in_two_integrations_are_told_apart() {
+        let memory = |name: &str| {
+            let mut memory = Integration::new(name, "memory", Vec::new());
+            let value = Secret::new("orders".to_owned());
+            memory.settings.insert("topics".to_owned(), Setting { value, line: 0 });
+            memory
+        };
+        let integrations = vec![memory("a"), memory("b")];
+        let gateway = Gateway::open(Profile { name: "p".into(), path: None, safety: Safety::default(), integrations }, false);
+        let addresses = ["a/orders", "b/orders"].map(|address| address.parse::<Address>().expect("an address"));
+        let (sender, mut updates) = mpsc::channel(1);
+        let tail = tail(&gateway, &addresses, Filter::parse("").expect("a query"), sender, |update| update).await.expect("it starts");
+        let task = tokio::spawn(tail);
+        // All of one before all of the other: told by time, they alternate.
+        for (address, times) in addresses.iter().zip([[10, 30, 50], [20, 40, 60]]) {
+            let message = |time: i64| Outgoing {
+                payload: Some(format!("{address} at {time}").into()),
+                timestamp: Some(Timestamp(time)),
+                ..Outgoing::default()
+            };
+            let plan = Plan::Publish { address: address.clone(), messages: times.map(message).into() };
+            gateway.execute(plan).await.expect("published");
+        }
+        let (mut told, mut counts) = (Vec::new(), Counts::default());
+        while counts.seen < 6 {
+            let update = tokio::time::timeout(Duration::from_secs(10), updates.recv()).await.expect("an update").expect("the tail goes on");
+            counts = update.counts;
+            told.extend(update.views);
+        }
+        task.abort();
+        for view in &told {
+            let payload = String::from_utf8_lossy(view.message.payload.as_deref().unwrap_or_default()).into_owned();
+            assert!(payload.starts_with(&format!("{} at ", view.address)), "{payload} came as one of {}", view.address);
+        }
+        for address in &addresses {
+            let places: Vec<_> = told.iter().filter(|view| view.address == *address).map(|view| view.message.position.number()).collect();
+            assert_eq!(places, [Some(0), Some(1), Some(2)], "{address} in its own order");
+        }
+    }
+
+    #[test]
+    fn the_clock_of_one_integration_does_not_move_the_messages_of_another() {
+        let message = |time: i64| Message {
+            channel: "orders".into(),
+            position: Position::Offset { partition: 0, offset: time },
+            timestamp: Some(Timestamp(time)),
+            stamp: Stamp::Created,
+            key: None,
+            headers: Vec::new(),
+            payload: None,
+        };
+        let told = in_time(vec![(0, message(10)), (0, message(50)), (1, message(20)), (1, message(40))]);
+        let told: Vec<_> = told.iter().map(|(source, message)| (*source, message.position.number())).collect();
+        assert_eq!(told, [(0, Some(10)), (1, Some(20)), (1, Some(40)), (0, Some(50))]);
     }
 }

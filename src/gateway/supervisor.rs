@@ -151,7 +151,7 @@ impl Supervisor {
                 }
                 Err(fault) => {
                     let Some(wait) = failures.next(&self.integration.reconnect) else {
-                        return self.down(&fault, failures.since(), failures.count, Duration::MAX);
+                        return self.give_up(&fault, &failures);
                     };
                     self.down(&fault, failures.since(), failures.count, wait);
                     self.pause(wait).await;
@@ -171,7 +171,7 @@ impl Supervisor {
         self.watch(&session).await;
     }
 
-    /// Checks the connection for ever; the adapter reconnects by itself, this says how it stands.
+    /// Checks the connection as long as it is tried; the adapter reconnects by itself, this says how it stands.
     async fn watch(&self, session: &Session) {
         let mut failures = Failures::default();
         loop {
@@ -195,13 +195,23 @@ impl Supervisor {
                     self.integration.health.interval
                 }
                 Err(fault) => {
-                    let wait = failures.next(&self.integration.reconnect).unwrap_or(self.integration.reconnect.max_delay);
+                    let Some(wait) = failures.next(&self.integration.reconnect) else {
+                        return self.give_up(&fault, &failures);
+                    };
                     self.down(&fault, failures.since(), failures.count, wait);
-                    wait
+                    // That it is down is known: a tail that says so again is not to use up the attempts.
+                    tokio::time::sleep(wait).await;
+                    continue;
                 }
             };
             self.pause(wait).await;
         }
+    }
+
+    /// The end: it is not tried again, and nobody is given the session any more.
+    fn give_up(&self, fault: &Fault, failures: &Failures) {
+        self.down(&self.integration.reconnect.given_up(fault), failures.since(), failures.count, Duration::MAX);
+        self.session.send_replace(None);
     }
 
     /// Waits, or less if somebody saw the connection fail.

@@ -13,11 +13,11 @@ use crate::domain::time::Timestamp;
 use crate::domain::view::MessageView;
 use crate::gateway::Gateway;
 use crate::gateway::filter::{Filter, Verdict};
-use crate::gateway::follow::{REACH, Step, Trail};
+use crate::gateway::follow::{REACH, Step, Trail, WATCHED};
 use crate::gateway::live::{self, Update};
 use crate::wire::detect;
-use futures::StreamExt;
 use futures::future::join_all;
+use futures::{FutureExt, StreamExt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -102,9 +102,9 @@ async fn search(
     progress.update.matched = progress.update.views.len() as u64;
     while let Some(step) = steps.next().await {
         match step {
-            Step::Begins { channels, live } => {
+            Step::Begins { channels, live, kept } => {
                 progress.channels = channels;
-                watching = watch(gateway, lanes, task, &filter, live, &mut progress).await;
+                watching = watch(gateway, lanes, task, &filter, live, kept, &mut progress).await;
             }
             Step::Unseen { place, why } => progress.unseen.entry(why).or_default().push(place),
             Step::Failed { address, fault } => {
@@ -148,33 +148,47 @@ fn named(places: &[SafeText], why: &str) -> SafeText {
     format!("{}{more}: {why}", names.join(", ")).into()
 }
 
-/// Tails what has no history, each integration by itself.
+/// Tails what comes from now on, each integration by itself: `live` has no history, `kept` has some.
 async fn watch(
     gateway: &Gateway,
     lanes: &Lanes,
     task: TaskId,
     filter: &Filter,
     live: Vec<Address>,
+    kept: Vec<Address>,
     progress: &mut Progress,
 ) -> Vec<Watching> {
-    let mut integrations: BTreeMap<Arc<str>, Vec<Address>> = BTreeMap::new();
+    let mut integrations: BTreeMap<Arc<str>, (Vec<Address>, Vec<Address>)> = BTreeMap::new();
     for address in live {
-        integrations.entry(address.integration.clone()).or_default().push(address);
+        integrations.entry(address.integration.clone()).or_default().0.push(address);
+    }
+    for address in kept {
+        integrations.entry(address.integration.clone()).or_default().1.push(address);
     }
     let mut watching: Vec<Watching> = Vec::new();
-    for addresses in integrations.into_values() {
+    for (live, kept) in integrations.into_values() {
         let wrap = move |update: Update| {
             let Update { views, counts, matched, filter_errors, notes } = update;
             let notes = notes.into_iter().map(note).collect();
             Arrival::Event(Event::Tail { task, update: TailUpdate { views, counts, matched, filter_errors, notes } })
         };
-        let names: Vec<SafeText> = addresses.iter().map(|address| address.to_string().into()).collect();
-        match live::tail(gateway, &addresses, filter.clone(), lanes.live.clone(), wrap).await {
+        let all: Vec<Address> = live.iter().chain(&kept).take(WATCHED).cloned().collect();
+        let mut tail = live::tail(gateway, &all, filter.clone(), lanes.live.clone(), wrap).await.map(FutureExt::boxed);
+        if tail.is_err() && !live.is_empty() && !kept.is_empty() {
+            // Better these alone than none.
+            tail = live::tail(gateway, &live, filter.clone(), lanes.live.clone(), wrap).await.map(FutureExt::boxed);
+        }
+        let names: Vec<SafeText> = live.iter().map(|address| address.to_string().into()).collect();
+        match tail {
             Ok(tail) => {
                 // At once, not when history was searched: what comes meanwhile must not be missed.
                 watching.push(Box::pin(Running(tokio::spawn(tail))));
-                progress.update.notes.push(named(&names, "no history is kept there: only what comes from now on"));
+                if !names.is_empty() {
+                    progress.update.notes.push(named(&names, "no history is kept there: only what comes from now on"));
+                }
             }
+            // What was searched there is shown all the same.
+            Err(_) if names.is_empty() => {}
             Err(fault) => progress.update.notes.push(unseen(&names, &fault.to_string())),
         }
     }

@@ -1,6 +1,8 @@
 //! What every system must do through its handles: the same tests for the one in memory and for every real one.
 
 mod find;
+#[cfg(all(feature = "kafka", feature = "mqtt", feature = "nats", feature = "redis"))]
+mod follow;
 mod groups;
 pub(crate) mod history;
 mod inspect;

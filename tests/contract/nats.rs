@@ -5,7 +5,10 @@ use crate::support::nats::{self, Nats};
 use crate::support::nats_operator::Operator;
 use crate::support::subjects::{Listener, connect, header, manage, read};
 use crate::support::{clients, unique};
+use futures::StreamExt;
+use mqdeck::adapters::find;
 use mqdeck::adapters::session::Session;
+use mqdeck::adapters::wirelog::WireLog;
 use mqdeck::config::profile::{Auth, Integration, Seed, Tls, TokenSource};
 use mqdeck::config::secret::Secret;
 use mqdeck::domain::delivery::{Effect, Settlement};
@@ -405,4 +408,39 @@ async fn messages_that_a_consumer_gave_up_are_told_by_a_stream_of_advisories() {
     assert_eq!(brief.len(), 2, "{brief:?}");
     assert!(brief[0].0.ends_with("terminated") && *brief[0].1 == 1 && brief[0].2 == Some("not JSON"), "{brief:?}");
     assert!(brief[1].0.ends_with("max_deliver") && *brief[1].1 == 2, "{brief:?}");
+}
+
+#[tokio::test]
+async fn an_idle_stream_is_not_asked_and_its_next_message_is_seen_at_once() {
+    let Some(nats) = nats::own(&[]) else { return };
+    let log = WireLog::default();
+    let adapter = find("nats").expect("this build has it");
+    let session = (adapter.connect)(nats.integration(), log.clone()).await.expect("connected");
+    manage(&session, "nats", "create-stream", &[("name", "KEPT")]).await;
+    manage(&session, "nats", "create-stream", &[("name", "WORK"), ("retention", "workqueue")]).await;
+    // A mirror has no subjects of its own.
+    let call = session.call.as_ref().expect("NATS is asked");
+    let mirror = text(r#"{"name":"COPY","mirror":{"name":"KEPT"}}"#);
+    let mut made = call.call("$JS.API.STREAM.CREATE.COPY", mirror, SOON).await.expect("asked");
+    let answer = made.next().await.expect("an answer").unwrap_or_else(|fault| panic!("{fault}"));
+    assert!(!String::from_utf8_lossy(answer.payload.as_deref().unwrap_or_default()).contains("error"), "{answer:?}");
+    let streams = ["stream:KEPT", "stream:WORK", "stream:COPY"];
+    let mut tails = Vec::new();
+    for stream in streams {
+        tails.push(Listener::start(&session, &[stream.into()]).await);
+    }
+    // Behind the looks that follow upon a start.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let before = log.since(0).last().map_or(0, |line| line.number);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let asked: Vec<String> = log.since(before).iter().map(|line| line.request.to_string()).collect();
+    assert_eq!(asked, Vec::<String>::new(), "nothing is asked while nothing comes");
+    for n in 1..=3_usize {
+        for stream in ["stream:KEPT", "stream:WORK"] {
+            publish(&session, stream, text(&n.to_string())).await.unwrap_or_else(|fault| panic!("{fault}"));
+        }
+        for (tail, stream) in tails.iter_mut().zip(streams) {
+            tail.until(stream, Duration::from_secs(1), |tail| tail.messages.len() == n).await;
+        }
+    }
 }

@@ -28,6 +28,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The client tries for ever, even if nobody needs the connection any more: then it does so rarely, and stops when it has come back.
 const UNUSED_PAUSE: Duration = Duration::from_secs(60);
+/// The client has no word for trying no more that is true of the first connection as well: it waits for as long as no program runs.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
 
 /// How every server of a cluster is reached.
 pub(super) struct Dial {
@@ -44,7 +46,7 @@ pub(super) struct Dial {
     tls_first: bool,
     auth: Auth,
     tokens: Option<Arc<dyn TokenSource>>,
-    reconnect: Reconnect,
+    pub(super) reconnect: Reconnect,
 }
 
 impl Dial {
@@ -101,6 +103,8 @@ impl Dial {
     fn options(&self, told: &Arc<Told>, used: Weak<()>) -> Result<ConnectOptions, Fault> {
         let listener = told.clone();
         let reconnect = self.reconnect.clone();
+        // The client counts servers that it tries: an attempt goes to each that the profile names.
+        let most = reconnect.attempts().map(|attempts| attempts as usize * self.addresses.len());
         let connected = told.clone();
         let mut options = self
             .login(told)?
@@ -116,6 +120,10 @@ impl Dial {
             .reconnect_delay_callback(move |attempts| match used.strong_count() {
                 _ if !connected.was_up() => Duration::ZERO,
                 0 => UNUSED_PAUSE,
+                _ if most.is_some_and(|most| attempts > most) => {
+                    connected.give_up();
+                    NEVER
+                }
                 _ => pause(&reconnect, attempts),
             });
         if let Some(tls) = &self.tls {

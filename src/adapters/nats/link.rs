@@ -10,7 +10,7 @@ use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
 use async_nats::{Client, HeaderMap, Message, PublishError, PublishErrorKind, ServerInfo, Subscriber};
 use bytes::Bytes;
-use futures::stream::ReadyChunks;
+use futures::stream::{ReadyChunks, SelectAll};
 use futures::{FutureExt, StreamExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,8 +20,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// How often the client asks a silent server whether it is there; it gives up at the third time without an answer.
 pub(super) const PULSE: Duration = Duration::from_secs(2);
-/// Messages of one subscription that are taken at once.
-const CHUNK: usize = 1_024;
+/// Messages of one subscription that are taken at once: room for them is made each time, and a task pauses after 128 anyway.
+const CHUNK: usize = 128;
 /// How long nothing came when what was dropped is counted exactly.
 const QUIET: Duration = Duration::from_millis(50);
 
@@ -60,6 +60,12 @@ pub(super) struct Subscription {
     known: Standing,
     /// What is told when no message waits any more.
     owed: Vec<Said>,
+}
+
+/// Tells once that something came to one of some subjects; dropping it ends the wait.
+pub(super) struct Bell {
+    armed: SelectAll<Subscriber>,
+    standing: watch::Receiver<Standing>,
 }
 
 /// Where the answers to one question come; dropping it ends the wait for them.
@@ -122,6 +128,17 @@ impl Link {
     pub(super) async fn is_back(&self, limit: Duration) -> bool {
         let mut standing = self.0.told.standing();
         tokio::time::timeout(limit, standing.wait_for(|standing| standing.down.is_none())).await.is_ok_and(|standing| standing.is_ok())
+    }
+
+    /// Waits for the connection to be there.
+    ///
+    /// # Errors
+    /// It is not tried again, and why.
+    pub(super) async fn until_back(&self) -> Result<(), Fault> {
+        let mut standing = self.0.told.standing();
+        // The sender is ours.
+        let _ = standing.wait_for(|standing| standing.down.is_none() || standing.over).await;
+        self.info().map(drop)
     }
 
     pub(super) fn dial(&self) -> &Arc<Dial> {
@@ -241,6 +258,20 @@ impl Link {
         Ok(Subscription { link: self.clone(), messages: subscriber.ready_chunks(CHUNK), standing, known, owed: Vec::new() })
     }
 
+    /// Listens for one message of each of these subjects. Every question that is asked after this is answered later than what does not
+    /// ring. That they may be subscribed to is known.
+    pub(super) async fn bell(&self, op: &'static str, subjects: &[String]) -> Result<Bell, Fault> {
+        self.info()?;
+        let mut armed = SelectAll::new();
+        for subject in subjects {
+            let unable = |error: &dyn std::error::Error| broken(op, subject, error);
+            let mut subscriber = self.0.client.subscribe(subject.clone()).await.map_err(|error| unable(&error))?;
+            subscriber.unsubscribe_after(1).await.map_err(|error| unable(&error))?;
+            armed.push(subscriber);
+        }
+        Ok(Bell { armed, standing: self.0.told.standing() })
+    }
+
     /// A subject of our own that questions' answers do not come by: for what is delivered under the subject it was published to.
     pub(super) fn own_subject(&self) -> String {
         format!("{}.own.{}", self.0.inbox, self.0.told.number())
@@ -305,11 +336,22 @@ fn silent(op: &'static str, target: &str, limit: Duration) -> Fault {
         .next("the server may be overloaded, or a cluster without a leader")
 }
 
+impl Bell {
+    /// Waits until it rings or the connection is lost. May be given up at any moment.
+    pub(super) async fn rung(&mut self) {
+        tokio::select! {
+            _ = self.armed.next() => {}
+            _ = self.standing.wait_for(|standing| standing.down.is_some()) => {}
+        }
+    }
+}
+
 impl Subscription {
-    /// What it says next; `None` when the link has ended. May be given up at any moment.
+    /// What it says next; `None` when the link has ended, or is not tried again. May be given up at any moment.
     pub(super) async fn next(&mut self) -> Option<Said> {
         loop {
             match self.owed.first() {
+                None if self.known.over => return None,
                 None => {}
                 // The client says that it is connected a moment before it subscribes again: an echo stands behind that.
                 Some(Said::Up) => match self.link.ping("tail").await {
@@ -357,6 +399,7 @@ impl Subscription {
         let again = now.epoch > self.known.epoch;
         match (&self.known.down, &now.down) {
             (None, Some(fault)) => self.owed.push(Said::Down(fault.clone())),
+            (Some(_), Some(fault)) if now.over && !self.known.over => self.owed.push(Said::Down(fault.clone())),
             (Some(_), None) if again => self.owed.push(Said::Up),
             // It went and came so fast that only the number of connections tells.
             (None, None) if again => {

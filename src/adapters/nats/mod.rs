@@ -6,6 +6,7 @@
 mod api;
 mod call;
 mod dial;
+mod follower;
 mod groups;
 mod headers;
 mod history;

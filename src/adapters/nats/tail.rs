@@ -1,15 +1,14 @@
-//! Live messages: of subjects by subscribing, of streams by asking for what stands behind the last sequence.
+//! Live messages: of subjects by subscribing, of streams by a [`Follower`] each.
 //!
-//! Each tail has a connection of its own, so that a flood delays nothing else. A stream is asked rather than consumed: that leaves no
-//! trace, is allowed for work queues, and goes on at the very next sequence after whatever broke.
+//! Each tail has a connection of its own, so that a flood delays nothing else.
 
 use super::Shared;
 use super::api::Api;
+use super::follower::Follower;
 use super::headers;
 use super::link::{Link, Said, Subscription};
 use super::names::{Name, covers};
 use super::seen::Seen;
-use super::stored::{Stored, number};
 use crate::adapters::session::{Cost, Tail, TailEvent};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Message, Stamp};
@@ -22,15 +21,12 @@ use futures::stream::{self, BoxStream};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-const OP: &str = "tail";
+pub(super) const OP: &str = "tail";
 /// Events that may wait for the reader.
 const QUEUED: usize = 16;
-/// How long to wait before a stream is asked again that had nothing new.
-const IDLE: Duration = Duration::from_millis(200);
 /// Bytes that may wait for a slow reader; what comes beyond is dropped, counted and told.
 const BUDGET: usize = 32 << 20;
 /// What a message takes beside its bytes.
@@ -89,18 +85,11 @@ impl Tail for NatsTail {
             };
             tasks.push(AbortOnDropHandle::new(tokio::spawn(reader.run(subscription))));
         }
+        // What rings for a stream and what a subscription has lost are told apart by the connection.
+        let link = if subjects.is_empty() || streams.is_empty() { link } else { Link::open(self.shared.dial.clone()).await? };
         let api = Api { link };
         for stream in streams {
-            let info = api.stream(OP, stream).await?;
-            let stored = Stored::new(api.clone(), stream, info.flag("allow_direct"));
-            let follower = Follower {
-                api: api.clone(),
-                stream: stream.to_owned(),
-                stored,
-                next: info.end(),
-                holes_are_normal: info.retention() != "limits",
-                events: events.clone(),
-            };
+            let follower = Follower::start(&api, stream, events.clone()).await?;
             tasks.push(AbortOnDropHandle::new(tokio::spawn(follower.run())));
         }
         Ok(stream::unfold((queue, tasks), |(mut queue, tasks)| async { queue.recv().await.map(|event| (event, (queue, tasks))) }).boxed())
@@ -108,7 +97,7 @@ impl Tail for NatsTail {
 }
 
 /// The subjects that no other one covers: a message that fits two subscriptions would come twice.
-fn widest<'a>(subjects: &[&'a str]) -> Vec<&'a str> {
+pub(super) fn widest<'a>(subjects: &[&'a str]) -> Vec<&'a str> {
     let mut kept: Vec<&str> = Vec::new();
     for subject in subjects {
         if kept.iter().any(|other| covers(other, subject)) {
@@ -233,84 +222,6 @@ impl Subjects {
             self.names.insert(name.clone());
         }
         name
-    }
-}
-
-/// Follows one stream.
-struct Follower {
-    api: Api,
-    stream: String,
-    stored: Stored,
-    /// The next sequence to be read.
-    next: u64,
-    /// Consumers take messages out of work queues and interest streams: a hole there is no loss.
-    holes_are_normal: bool,
-    events: mpsc::Sender<TailEvent>,
-}
-
-impl Follower {
-    async fn run(mut self) {
-        let mut down = false;
-        loop {
-            let event = match self.stored.from(OP, self.next, u64::MAX).await {
-                Ok(messages) if messages.is_empty() && !down => {
-                    if self.is_idle().await {
-                        continue;
-                    }
-                    return;
-                }
-                Ok(messages) => {
-                    let lost = self.missed(&messages).await;
-                    if (down || lost > 0) && self.events.send(TailEvent::Resumed { lost: Some(lost) }).await.is_err() {
-                        return;
-                    }
-                    down = false;
-                    let Some(last) = messages.last() else { continue };
-                    self.next = number(last) + 1;
-                    TailEvent::Messages(messages)
-                }
-                Err(fault) => {
-                    tokio::time::sleep(IDLE).await;
-                    if std::mem::replace(&mut down, true) {
-                        continue;
-                    }
-                    TailEvent::Interrupted(fault)
-                }
-            };
-            if self.events.send(event).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    /// Waits a moment; `false` when nobody reads any more.
-    async fn is_idle(&mut self) -> bool {
-        tokio::select! {
-            () = tokio::time::sleep(IDLE) => true,
-            () = self.events.closed() => false,
-        }
-    }
-
-    /// How many messages were gone before we came to read them. A stream that was purged or made anew is followed at its new place.
-    async fn missed(&mut self, messages: &[Message]) -> u64 {
-        let mut lost = 0;
-        let mut at = self.next;
-        for message in messages {
-            lost += number(message).saturating_sub(at);
-            at = number(message) + 1;
-        }
-        if messages.is_empty()
-            && let Ok(info) = self.api.stream(OP, &self.stream).await
-        {
-            if info.end() < self.next {
-                // Made anew: its sequences begin again.
-                self.next = info.first();
-            } else {
-                lost = info.first().min(info.end()).saturating_sub(self.next);
-                self.next = self.next.max(info.first().min(info.end()));
-            }
-        }
-        if self.holes_are_normal { 0 } else { lost }
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Standing {
     /// Counts the connections; 1 is the first.
     pub(super) epoch: u64,
     pub(super) down: Option<Fault>,
+    /// It stays down: the profile says that it is not tried again.
+    pub(super) over: bool,
 }
 
 /// What the server refuses to a user, as faults say it.
@@ -94,13 +96,7 @@ impl Told {
     pub(super) fn event(&self, event: Event) {
         match event {
             Event::Connected => self.up(),
-            Event::Disconnected | Event::Closed => {
-                let cause = match lock(&self.last).take() {
-                    Some(said) => format!("the server ended the connection: {said}"),
-                    None => "the connection was closed, or nobody answered on it".to_owned(),
-                };
-                self.down(Fault::new(Kind::Unreachable, "talk to", self.dial.peer.clone(), cause).next("it is tried again"));
-            }
+            Event::Disconnected | Event::Closed => self.down(self.lost()),
             Event::ServerError(ServerError::AuthorizationViolation) => *lock(&self.last) = Some("Authorization Violation".to_owned()),
             Event::ServerError(ServerError::Other(said)) => match Violation::of(&said) {
                 Some(violation) => self.refused(&violation),
@@ -118,6 +114,14 @@ impl Told {
         }
     }
 
+    fn lost(&self) -> Fault {
+        let cause = match lock(&self.last).take() {
+            Some(said) => format!("the server ended the connection: {said}"),
+            None => "the connection was closed, or nobody answered on it".to_owned(),
+        };
+        Fault::new(Kind::Unreachable, "talk to", self.dial.peer.clone(), cause).next("it is tried again")
+    }
+
     fn not_again(&self, said: &str) -> Fault {
         Fault::new(
             Kind::Unreachable,
@@ -129,18 +133,32 @@ impl Told {
     }
 
     fn up(&self) {
-        self.standing.send_modify(|standing| *standing = Standing { epoch: standing.epoch + 1, down: None });
+        self.standing.send_modify(|standing| *standing = Standing { epoch: standing.epoch + 1, ..Standing::default() });
         if self.standing.borrow().epoch > 1 {
             self.dial.log.record(&self.dial.peer, "connected again", "", Duration::ZERO);
         }
     }
 
     fn down(&self, fault: Fault) {
-        let first = self.standing.borrow().down.is_none();
-        if first {
+        let Standing { down, over, .. } = self.standing.borrow().clone();
+        if over {
+            return;
+        }
+        if down.is_none() {
             self.dial.log.record(&self.dial.peer, "connection lost", fault.cause.as_str(), Duration::ZERO);
         }
         self.standing.send_modify(|standing| standing.down = Some(fault));
+    }
+
+    /// The connection is not tried again. Said before the client's own word for why it was lost may have come.
+    pub(super) fn give_up(&self) {
+        let Standing { down, over, .. } = self.standing.borrow().clone();
+        if over {
+            return;
+        }
+        let fault = self.dial.reconnect.given_up(&down.unwrap_or_else(|| self.lost()));
+        self.dial.log.record(&self.dial.peer, "connection given up", fault.cause.as_str(), Duration::ZERO);
+        self.standing.send_modify(|standing| *standing = Standing { down: Some(fault), over: true, ..*standing });
     }
 
     /// A refusal is for all who wait for an answer about that subject: what a user may not do once, it may not do again. The client

@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
-use redis::{AsyncConnectionConfig, PushInfo, PushKind, cmd};
+use redis::{AsyncConnectionConfig, PushInfo, PushKind, Value, cmd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -214,12 +214,23 @@ struct Pushed {
     into: mpsc::Sender<PushInfo>,
     dropped: Arc<AtomicU64>,
     seen: u64,
+    /// Of the message before: most come by the same topic.
+    last: Option<Topic>,
+}
+
+/// What a message came by.
+struct Topic {
+    /// As the server says it.
+    said: Value,
+    channel: Arc<str>,
+    /// Of a keyspace notification.
+    key: Option<Bytes>,
 }
 
 impl Pushed {
     fn new(redis: Redis, subscriptions: Vec<Subscription>, events: mpsc::Sender<TailEvent>) -> Self {
         let (into, arrived) = mpsc::channel(WAITING);
-        Self { redis, subscriptions, events, arrived, into, dropped: Arc::default(), seen: 0 }
+        Self { redis, subscriptions, events, arrived, into, dropped: Arc::default(), seen: 0, last: None }
     }
 
     /// Opens a connection and subscribes. What happens to keys is told by each server of a cluster for itself alone.
@@ -292,10 +303,10 @@ impl Pushed {
                 }
             }
             let mut messages = Vec::with_capacity(batch.len());
-            let mut gone = false;
+            let (mut gone, now) = (false, Timestamp(jiff::Timestamp::now().as_millisecond()));
             for info in batch.drain(..) {
                 gone |= info.kind == PushKind::Disconnection;
-                messages.extend(self.message(info));
+                messages.extend(self.message(info, now));
             }
             if !messages.is_empty() && self.events.send(TailEvent::Messages(messages)).await.is_err() {
                 return Ok(());
@@ -311,26 +322,38 @@ impl Pushed {
         }
     }
 
-    fn message(&mut self, info: PushInfo) -> Option<Message> {
+    fn message(&mut self, info: PushInfo, now: Timestamp) -> Option<Message> {
         let pattern = match info.kind {
             PushKind::Message => false,
             PushKind::PMessage => true,
             _ => return None,
         };
         let mut parts = info.data.into_iter().skip(usize::from(pattern));
-        let (topic, payload) = (value::text(&parts.next()?)?, value::bytes(parts.next()?)?);
+        let (said, payload) = (parts.next()?, value::bytes(parts.next()?)?);
+        let known = self.last.take().filter(|last| last.said == said);
+        let topic = match known {
+            Some(known) => known,
+            None => self.topic(said)?,
+        };
         self.seen += 1;
-        let key = self.key(&topic);
-        let name = key.map_or_else(|| Name::Channel(topic.clone()), |key| Name::Key(key.to_owned()));
-        Some(Message {
-            channel: name.text().into(),
+        let message = Message {
+            channel: topic.channel.clone(),
             position: Position::Arrival(self.seen),
-            timestamp: Some(Timestamp(jiff::Timestamp::now().as_millisecond())),
+            timestamp: Some(now),
             stamp: Stamp::Seen,
-            key: key.map(|key| Bytes::from(key.to_owned())),
+            key: topic.key.clone(),
             headers: Vec::new(),
             payload: Some(payload),
-        })
+        };
+        self.last = Some(topic);
+        Some(message)
+    }
+
+    fn topic(&self, said: Value) -> Option<Topic> {
+        let name = value::text(&said)?;
+        let key = self.key(&name).map(str::to_owned);
+        let channel = key.clone().map_or_else(|| Name::Channel(name), Name::Key);
+        Some(Topic { said, channel: channel.text().into(), key: key.map(Bytes::from) })
     }
 
     /// The key that a keyspace notification tells of.

@@ -94,6 +94,11 @@ impl Query {
         self.condition.as_ref().map_or(Ok(true), |condition| eval::holds(condition, record))
     }
 
+    /// Whether every message matches, so that none needs to be looked at.
+    pub fn matches_all(&self) -> bool {
+        self.condition.is_none()
+    }
+
     /// Whether a jq program is part of the condition.
     pub fn has_program(&self) -> bool {
         self.condition.as_ref().is_some_and(Expr::has_program)

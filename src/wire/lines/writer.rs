@@ -3,36 +3,45 @@
 use crate::domain::address::Address;
 use crate::domain::message::{Header, Message};
 use crate::domain::position::Position;
-use crate::domain::text::{escape_json, is_hidden};
+use crate::domain::text::{escape_json, is_hidden, is_printable_ascii};
 use crate::domain::time::Timestamp;
 use crate::wire::detect::{Format, choose, read_as};
 use crate::wire::json;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use std::borrow::Cow;
+use std::fmt::{Display, Write};
 
 /// One message as one line, without a line break; `prefer` is what the profile configures for its payloads.
 pub fn write(address: &Address, message: &Message, prefer: &[Format]) -> String {
-    let mut line = Line(String::from("{"));
+    let size = message.size();
+    // The other fields of a usual message take no more than this.
+    let mut line = Line(String::with_capacity(320 + size + size / 4));
+    line.0.push('{');
     line.text("address", &address.to_string());
     match message.position {
-        Position::Arrival(_) => line.field("position", "null"),
-        position => line.text("position", &position.to_string()),
+        Position::Arrival(_) => line.field("position", NULL),
+        // No position has a character that would be escaped.
+        position => line.shown("position", format_args!("\"{position}\"")),
     }
-    line.field("timestamp", &message.timestamp.map_or_else(null, timestamp));
-    let (key, encoding) = bytes(message.key.as_deref());
-    line.field("key", &key);
+    match message.timestamp {
+        None => line.field("timestamp", NULL),
+        Some(timestamp) if is_told_by_text(timestamp) => line.shown("timestamp", format_args!("\"{timestamp}\"")),
+        Some(timestamp) => line.shown("timestamp", timestamp.0),
+    }
+    let encoding = line.bytes("key", message.key.as_deref());
     line.field("key_encoding", encoding);
-    let headers: Vec<String> = message.headers.iter().map(header).collect();
-    line.field("headers", &format!("[{}]", headers.join(",")));
+    line.name("headers");
+    line.headers(&message.headers);
     match message.payload.as_deref() {
         None => {
-            line.field("value", "null");
-            line.field("encoding", "null");
-            line.field("wire", "null");
+            line.field("value", NULL);
+            line.field("encoding", NULL);
+            line.field("wire", NULL);
         }
         Some(payload) => {
             let format = choose(payload, &message.headers, prefer).0;
-            let shown = show(format, payload);
+            let shown = show_chosen(format, payload);
             line.field("value", &shown.value);
             line.field("encoding", shown.encoding);
             line.text("wire", format.id());
@@ -41,76 +50,64 @@ pub fn write(address: &Address, message: &Message, prefer: &[Format]) -> String 
             }
         }
     }
-    line.field("size", &message.size().to_string());
+    line.shown("size", size);
     line.0.push('}');
-    escape_json(&line.0)
+    if is_printable_ascii(&line.0) { line.0 } else { escape_json(&line.0) }
 }
 
 /// How a payload stands in a line.
-pub(super) struct Shown {
+pub(super) struct Shown<'a> {
     /// JSON text.
-    pub(super) value: String,
+    pub(super) value: Cow<'a, str>,
     /// JSON text: `"json"`, `"text"`, `"base64"`.
     pub(super) encoding: &'static str,
     /// Whether value and encoding give the same bytes again.
     pub(super) exact: bool,
 }
 
-/// A payload in the fields `value` and `encoding`.
-pub(super) fn show(format: Format, payload: &[u8]) -> Shown {
-    let as_base64 = || Shown { value: quoted(&STANDARD.encode(payload)), encoding: BASE64, exact: true };
+/// A payload in the fields `value` and `encoding`, as whatever somebody says that it is.
+pub(super) fn show(format: Format, payload: &[u8]) -> Shown<'_> {
+    if format == Format::Json && !json::is_valid(payload) {
+        return base64(payload);
+    }
+    show_chosen(format, payload)
+}
+
+fn base64(payload: &[u8]) -> Shown<'_> {
+    Shown { value: quoted(&STANDARD.encode(payload)).into(), encoding: BASE64, exact: true }
+}
+
+/// The same for a format that was found to fit.
+fn show_chosen(format: Format, payload: &[u8]) -> Shown<'_> {
     match (format, std::str::from_utf8(payload)) {
+        // The line takes the text as it is, and gives it back as it was.
+        (Format::Json, Ok(text)) if stands_in_a_line(text) => Shown { value: text.into(), encoding: JSON, exact: true },
         (Format::Json, Ok(text)) => match json::minify(text) {
-            // The line takes the text as it is, and gives it back as it was.
-            Ok(_) if stands_in_a_line(text) => Shown { value: text.to_owned(), encoding: JSON, exact: true },
-            Ok(small) => Shown { value: small, encoding: JSON, exact: false },
-            Err(_) => as_base64(),
+            Ok(small) => Shown { value: small.into(), encoding: JSON, exact: false },
+            Err(_) => base64(payload),
         },
-        (Format::Text, Ok(text)) => Shown { value: quoted(text), encoding: TEXT, exact: true },
+        (Format::Text, Ok(text)) => Shown { value: quoted(text).into(), encoding: TEXT, exact: true },
         (Format::MessagePack | Format::Confluent, _) => match read_as(format, payload) {
-            Ok(found) if found.understood => Shown { value: json::compact(&found.value), encoding: JSON, exact: false },
-            _ => as_base64(),
+            Ok(found) if found.understood => Shown { value: json::compact(&found.value).into(), encoding: JSON, exact: false },
+            _ => base64(payload),
         },
-        _ => as_base64(),
+        _ => base64(payload),
     }
 }
 
+const NULL: &str = "null";
 const JSON: &str = "\"json\"";
 const TEXT: &str = "\"text\"";
 const BASE64: &str = "\"base64\"";
 
 /// White space around the text belongs to the bytes but not to a value in a line; hidden characters would be escaped.
 fn stands_in_a_line(text: &str) -> bool {
-    !text.starts_with(' ') && !text.ends_with(' ') && (text.bytes().all(|b| (0x20..0x7f).contains(&b)) || !text.chars().any(is_hidden))
+    !text.starts_with(' ') && !text.ends_with(' ') && (is_printable_ascii(text) || !text.chars().any(is_hidden))
 }
 
-fn header(header: &Header) -> String {
-    let mut line = Line(String::from("{"));
-    let (name, encoding) = bytes(Some(&header.name));
-    line.field("name", &name);
-    if encoding == BASE64 {
-        line.field("name_encoding", encoding);
-    }
-    let (value, encoding) = bytes(header.value.as_deref());
-    line.field("value", &value);
-    line.field("encoding", encoding);
-    line.0.push('}');
-    line.0
-}
-
-/// Bytes of a key or a header with their encoding: text where they are UTF-8.
-fn bytes(bytes: Option<&[u8]>) -> (String, &'static str) {
-    match bytes.map(|bytes| std::str::from_utf8(bytes).map_err(|_| bytes)) {
-        None => (null(), "null"),
-        Some(Ok(text)) => (quoted(text), TEXT),
-        Some(Err(bytes)) => (quoted(&STANDARD.encode(bytes)), BASE64),
-    }
-}
-
-/// RFC 3339, or the number of milliseconds where that text would not give the same moment again.
-fn timestamp(timestamp: Timestamp) -> String {
-    let text = timestamp.to_string();
-    if super::reader::moment(&text) == Some(timestamp) { quoted(&text) } else { timestamp.0.to_string() }
+/// Whether the text of a moment (RFC 3339) gives the same moment again; else the number of its milliseconds is written.
+fn is_told_by_text(timestamp: Timestamp) -> bool {
+    timestamp.has_usual_year() || super::reader::moment(&timestamp.to_string()) == Some(timestamp)
 }
 
 fn quoted(text: &str) -> String {
@@ -119,22 +116,61 @@ fn quoted(text: &str) -> String {
     out
 }
 
-fn null() -> String {
-    "null".to_owned()
-}
-
 /// An object that is being written.
 struct Line(String);
 
 impl Line {
+    fn name(&mut self, name: &str) {
+        let first = self.0.ends_with('{');
+        self.0.extend([if first { "\"" } else { ",\"" }, name, "\":"]);
+    }
+
     fn field(&mut self, name: &str, json: &str) {
-        if self.0.len() > 1 {
-            self.0.push(',');
-        }
-        self.0.extend(["\"", name, "\":", json]);
+        self.name(name);
+        self.0.push_str(json);
+    }
+
+    /// A field that is JSON as it is shown.
+    fn shown(&mut self, name: &str, json: impl Display) {
+        self.name(name);
+        // Writing to memory cannot fail.
+        let _ = write!(self.0, "{json}");
     }
 
     fn text(&mut self, name: &str, text: &str) {
-        self.field(name, &quoted(text));
+        self.name(name);
+        json::push_text(&mut self.0, text);
+    }
+
+    /// The bytes of a key or a header, text where they are UTF-8; their encoding.
+    fn bytes(&mut self, name: &str, bytes: Option<&[u8]>) -> &'static str {
+        match bytes.map(|bytes| std::str::from_utf8(bytes).map_err(|_| bytes)) {
+            None => {
+                self.field(name, NULL);
+                NULL
+            }
+            Some(Ok(text)) => {
+                self.text(name, text);
+                TEXT
+            }
+            Some(Err(bytes)) => {
+                self.text(name, &STANDARD.encode(bytes));
+                BASE64
+            }
+        }
+    }
+
+    fn headers(&mut self, headers: &[Header]) {
+        self.0.push('[');
+        for (index, header) in headers.iter().enumerate() {
+            self.0.push_str(if index > 0 { ",{" } else { "{" });
+            if self.bytes("name", Some(&header.name)) == BASE64 {
+                self.field("name_encoding", BASE64);
+            }
+            let encoding = self.bytes("value", header.value.as_deref());
+            self.field("encoding", encoding);
+            self.0.push('}');
+        }
+        self.0.push(']');
     }
 }

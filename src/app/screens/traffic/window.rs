@@ -1,7 +1,7 @@
 //! The window of messages: the newest within a number and a byte budget.
 
 use crate::domain::view::MessageView;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 /// Messages kept at most.
@@ -44,8 +44,18 @@ impl Window {
         other.bytes = 0;
     }
 
-    /// Puts the messages in the order of their times; those without one come last.
+    /// Puts the messages in the order of their times, those without one last, and each once: what came live may be found in history too.
     pub(crate) fn sort(&mut self) {
+        let mut known = HashSet::new();
+        let bytes = &mut self.bytes;
+        self.views.retain(|view| {
+            let place = view.message.position;
+            let is_new = !place.is_lasting() || known.insert((view.address.clone(), place));
+            if !is_new {
+                *bytes -= held(view);
+            }
+            is_new
+        });
         self.views.make_contiguous().sort_by_key(|view| (view.message.timestamp.map_or(i64::MAX, |time| time.0), view.id));
     }
 
