@@ -32,9 +32,8 @@ pub(super) fn console(url: &str, channel: &str, messages: u64) {
                 }
                 for note in update.notes {
                     match note {
-                        Note::Resumed { lost, .. } => count.lost(lost),
                         Note::Interrupted { fault, .. } => panic!("{fault}"),
-                        Note::Skipped { count: lost, .. } => count.lost(lost),
+                        Note::Resumed { lost, .. } | Note::Skipped { count: lost, .. } => count.lost(lost),
                         Note::Waits { .. } => {}
                     }
                 }

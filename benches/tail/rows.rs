@@ -59,7 +59,7 @@ fn redis() -> Option<Box<dyn Flooded>> {
 }
 
 fn mosquitto() -> Option<Box<dyn Flooded>> {
-    mosquitto::own().map(|broker| running(broker, |broker| broker.at("PLAIN").to_owned()))
+    mosquitto::own(&[]).map(|broker| running(broker, |broker| broker.at("PLAIN").to_owned()))
 }
 
 fn url(scheme: &str, address: &str) -> String {

@@ -140,7 +140,7 @@ async fn what_several_systems_carry_from_now_on_is_one_timeline_and_what_cannot_
         assert!(following.seen.contains(&(address.to_owned(), number)), "{address}: {:?}", following.seen);
     }
     for said in [
-        "cache/channel:news keeps no history: only what comes from now on is seen",
+        "cache/channel:news: no history is kept there: only what comes from now on",
         "not looked at: jobs/tasks: it is a queue",
         "not looked at: away: ",
     ] {
