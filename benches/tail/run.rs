@@ -212,7 +212,11 @@ fn notes(said: &str) -> (u64, u64, bool) {
         rest.split(' ').next()?.parse::<u64>().ok()
     };
     let came = said.lines().find_map(|line| number(line, "stopped after ")).expect("it says how many it printed");
-    let lost = said.lines().filter_map(|line| number(line, " goes on, ")).sum();
+    let dropped = |line: &str| {
+        let (before, _) = line.split_once(" messages skipped").or_else(|| line.split_once(" messages for slow readers"))?;
+        before.rsplit(' ').next()?.replace(',', "").parse::<u64>().ok()
+    };
+    let lost = said.lines().filter_map(|line| number(line, " goes on, ").or_else(|| dropped(line))).sum();
     (came.saturating_sub(1), lost, said.contains("an unknown number of messages lost"))
 }
 

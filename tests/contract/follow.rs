@@ -87,14 +87,14 @@ async fn publish(session: &Session, channel: &str, id: &str, number: u64) {
 
 #[tokio::test]
 async fn what_several_systems_carry_from_now_on_is_one_timeline_and_what_cannot_be_seen_is_said() {
-    let (Some(kafka), Some(nats), Some(mosquitto)) = (kafka::own(&[]), nats::own(&[]), mosquitto::own()) else { return };
+    let (Some(kafka), Some(nats), Some(mosquitto)) = (kafka::own(&[]), nats::own(&[]), mosquitto::own(&[])) else { return };
     let Some(redis) = Server::own("redis", "Redis", &[]) else { return };
     let events = connect(Integration::new("events", "kafka", vec![kafka.plain().to_owned()])).await.expect("Kafka is there");
     let stream = connect(nats.integration()).await.expect("NATS is there");
     let cache = connect(Integration::new("cache", "redis", redis.addresses())).await.expect("Redis is there");
     let iot = mosquitto.session(&[]).await;
     let orders = topics::create(kafka.plain(), "orders", 2, 1, &[]).await;
-    manage(&stream, "nats", "create-stream", &[("name", "SHIPPED"), ("subjects", "shipped.>")]).await;
+    manage(&stream, "nats", "stream.create", &[("name", "SHIPPED"), ("subjects", "shipped.>")]).await;
     // A pub/sub channel is there while somebody listens; a topic is known by what it keeps.
     let _listener = Listener::start(&cache, &["channel:news".into()]).await;
     let kept = Outgoing { payload: Some("{}".into()), options: vec![("retain", "yes".to_owned())], ..Outgoing::default() };

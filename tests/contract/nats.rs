@@ -416,8 +416,8 @@ async fn an_idle_stream_is_not_asked_and_its_next_message_is_seen_at_once() {
     let log = WireLog::default();
     let adapter = find("nats").expect("this build has it");
     let session = (adapter.connect)(nats.integration(), log.clone()).await.expect("connected");
-    manage(&session, "nats", "create-stream", &[("name", "KEPT")]).await;
-    manage(&session, "nats", "create-stream", &[("name", "WORK"), ("retention", "workqueue")]).await;
+    manage(&session, "nats", "stream.create", &[("name", "KEPT")]).await;
+    manage(&session, "nats", "stream.create", &[("name", "WORK"), ("retention", "workqueue")]).await;
     // A mirror has no subjects of its own.
     let call = session.call.as_ref().expect("NATS is asked");
     let mirror = text(r#"{"name":"COPY","mirror":{"name":"KEPT"}}"#);

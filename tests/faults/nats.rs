@@ -102,7 +102,7 @@ async fn a_lost_connection_is_tried_again_only_as_often_as_the_profile_says() {
         ),
     ] {
         let Some(mut nats) = nats::own(&[]) else { return };
-        manage(&connect(nats.integration()).await.expect("connected"), "nats", "create-stream", &[("name", "KEPT")]).await;
+        manage(&connect(nats.integration()).await.expect("connected"), "nats", "stream.create", &[("name", "KEPT")]).await;
         let health = HealthCheck { enabled: true, interval: Duration::from_millis(200) };
         let integrations = vec![Integration { reconnect, health, ..nats.integration() }];
         let gateway = Gateway::open(Profile { name: "p".into(), path: None, safety: Safety::default(), integrations }, false);
