@@ -8,6 +8,8 @@ use crate::domain::envelope::{self, Id, IdKind};
 use crate::domain::fault::Fault;
 use crate::domain::message::Message;
 use crate::domain::position::{Bound, Position, Range};
+use crate::domain::remarks::{Remarks, remark};
+use crate::domain::text::SafeText;
 use crate::domain::time::{Timestamp, parse_moment};
 use crate::gateway::Gateway;
 use crate::gateway::filter::Filter;
@@ -58,8 +60,7 @@ impl Follow {
         let around = self.around.as_ref().map(moment).transpose()?;
         let gateway = connection.open()?;
         let (ids, when) = self.ids(&gateway).await?;
-        let words: Vec<String> =
-            ids.iter().map(|id| format!("{} {}", id.kind.word(), crate::domain::text::SafeText::new(&id.text))).collect();
+        let words: Vec<String> = ids.iter().map(|id| format!("{} {}", id.kind.word(), SafeText::new(&id.text))).collect();
         output::note(&format!("following {}", words.join(", ")));
         let now = Timestamp(jiff::Timestamp::now().as_millisecond());
         let trail = Trail { limit: self.limit, ..Trail::around(ids, around.or(when).unwrap_or(now), reach) };
@@ -132,31 +133,38 @@ async fn search(gateway: &Gateway, trail: Trail, live: bool) -> Result<Searched,
     let mut steps = gateway.follow(&trail)?;
     let mut searched = Searched { found: Vec::new(), whole: true, report: Report::default(), watching: None };
     let (mut channels, mut scanned) = (0, 0);
+    let (mut unseen, mut noted) = (Remarks::default(), Remarks::default());
     while let Some(step) = steps.next().await {
         match step {
             // Before anything is searched, so that nothing falls between.
             Step::Begins { live: only, kept, .. } if live => searched.watching = Some(watch(gateway, &trail, only, kept).await?),
             Step::Begins { live, .. } => {
                 for address in live {
-                    output::note(&format!("not looked at: {address}: it keeps no history"));
+                    unseen.add(address.to_string(), "no history is kept there");
                 }
             }
             Step::Failed { address, fault } => {
                 searched.whole = false;
-                output::note(&format!("not looked at: {address}: {fault}"));
+                unseen.add(address.to_string(), fault.to_string());
             }
-            Step::Unseen { place, why } => output::note(&format!("not looked at: {place}: {why}")),
+            Step::Unseen { place, why } => unseen.add(place, why.as_str()),
             Step::Searched { messages, report, notes, faults, address } => {
                 channels += 1;
                 scanned += report.counts.scanned;
                 searched.whole &= faults.is_empty();
-                for said in notes.iter().map(|note| format!("{address}: {note}")).chain(faults.iter().map(ToString::to_string)) {
-                    output::note(&said);
+                for note in notes {
+                    noted.add(address.to_string(), note);
+                }
+                for fault in faults {
+                    output::note(&fault.to_string());
                 }
                 searched.found.extend(messages);
                 searched.report.read.extend(report.read);
             }
         }
+    }
+    for line in unseen.take().map(|line| format!("not looked at: {line}")).chain(noted.take().map(|line| line.to_string())) {
+        output::note(&line);
     }
     searched.found.sort_by_key(|(_, message)| message.timestamp);
     output::note(&format!("{} found in {channels} channels, {scanned} messages looked at", searched.found.len()));
@@ -170,8 +178,9 @@ async fn watch(
     only: Vec<Address>,
     kept: Vec<Address>,
 ) -> Result<mpsc::Receiver<(Arc<str>, TailEvent)>, Fault> {
-    for address in &only {
-        output::note(&format!("{address} keeps no history: only what comes from now on is seen"));
+    if !only.is_empty() {
+        let names: Vec<SafeText> = only.iter().map(|address| address.to_string().into()).collect();
+        output::note(remark(&names, "no history is kept there: only what comes from now on").as_str());
     }
     let asked = only.len() + kept.len();
     let mut watch = gateway.watch(trail, only.into_iter().chain(kept).collect()).await?;

@@ -17,6 +17,7 @@ pub mod position;
 pub mod query;
 pub mod receipt;
 pub mod redact;
+pub mod remarks;
 pub mod reset;
 pub mod safety;
 pub mod suggest;

@@ -8,6 +8,7 @@ use crate::domain::address::Address;
 use crate::domain::envelope;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
+use crate::domain::remarks::{Remarks, remark};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use crate::domain::view::MessageView;
@@ -20,9 +21,6 @@ use futures::future::join_all;
 use futures::{FutureExt, StreamExt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Names in a note about places that could not be looked at.
-const NAMED: usize = 6;
 
 /// `window` is what was seen so far of channels that keep no history.
 pub(super) async fn follow(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, view: Arc<MessageView>, window: Vec<Arc<MessageView>>) {
@@ -45,9 +43,9 @@ struct Progress {
     done: usize,
     update: HistoryUpdate,
     /// Where nothing could be looked at, by the reason.
-    unseen: BTreeMap<SafeText, Vec<SafeText>>,
+    unseen: Remarks,
     /// What is to be known of channels that were searched, by what it is.
-    noted: BTreeMap<String, Vec<SafeText>>,
+    noted: Remarks,
 }
 
 impl Progress {
@@ -106,10 +104,10 @@ async fn search(
                 progress.channels = channels;
                 watching = watch(gateway, lanes, task, &filter, live, kept, &mut progress).await;
             }
-            Step::Unseen { place, why } => progress.unseen.entry(why).or_default().push(place),
+            Step::Unseen { place, why } => progress.unseen.add(place, why.as_str()),
             Step::Failed { address, fault } => {
                 progress.done += 1;
-                progress.unseen.entry(fault.to_string().into()).or_default().push(address.to_string().into());
+                progress.unseen.add(address.to_string(), fault.to_string());
             }
             Step::Searched { address, messages, report, notes, faults } => {
                 progress.done += 1;
@@ -121,14 +119,14 @@ async fn search(
                 update.bytes += report.counts.bytes;
                 update.faults.extend(faults);
                 for note in notes {
-                    progress.noted.entry(note).or_default().push(address.to_string().into());
+                    progress.noted.add(address.to_string(), note);
                 }
                 lanes.live(Event::History { task, update: progress.take() }).await;
             }
         }
     }
-    let unseen = std::mem::take(&mut progress.unseen).into_iter().map(|(why, places)| unseen(&places, why.as_str()));
-    let noted = std::mem::take(&mut progress.noted).into_iter().map(|(note, places)| named(&places, &note));
+    let unseen = progress.unseen.take().map(|line| format!("not looked at: {line}").into());
+    let noted = progress.noted.take();
     progress.update.notes.extend(unseen.chain(noted));
     progress.update.end = Some(Ok(()));
     lanes.live(Event::History { task, update: progress.take() }).await;
@@ -137,15 +135,7 @@ async fn search(
 
 /// `not looked at: a/b, a/c and 3 more: why`.
 fn unseen(places: &[SafeText], why: &str) -> SafeText {
-    format!("not looked at: {}", named(places, why)).into()
-}
-
-/// `a/b, a/c and 3 more: what is so`.
-fn named(places: &[SafeText], why: &str) -> SafeText {
-    let names: Vec<&str> = places.iter().take(NAMED).map(SafeText::as_str).collect();
-    let more = places.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}{more}: {why}", names.join(", ")).into()
+    format!("not looked at: {}", remark(places, why)).into()
 }
 
 /// Tails what comes from now on, each integration by itself: `live` has no history, `kept` has some.
@@ -184,7 +174,7 @@ async fn watch(
                 // At once, not when history was searched: what comes meanwhile must not be missed.
                 watching.push(Box::pin(Running(tokio::spawn(tail))));
                 if !names.is_empty() {
-                    progress.update.notes.push(named(&names, "no history is kept there: only what comes from now on"));
+                    progress.update.notes.push(remark(&names, "no history is kept there: only what comes from now on"));
                 }
             }
             // What was searched there is shown all the same.

@@ -331,7 +331,8 @@ fn goto_opens_any_address_and_says_what_cannot_be_one() {
         stage.keys(":").text(typed).keys("Enter");
         (stage.model.screen, stage.model.traffic.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), stage.screen())
     };
-    for pattern in ["events/plant/+/state/#", "events/orders.>", "events/channel:news.*", "events/new.topic"] {
+    for pattern in ["events/plant/+/state/#", "events/orders.>", "events/channel:news.*", "events/new.topic", "events@tenant-a/queue:tasks"]
+    {
         let (screen, addresses, _) = open(pattern);
         assert_eq!((screen, addresses), (Screen::Traffic, vec![pattern.to_owned()]));
     }

@@ -139,12 +139,12 @@ async fn what_several_systems_carry_from_now_on_is_one_timeline_and_what_cannot_
     {
         assert!(following.seen.contains(&(address.to_owned(), number)), "{address}: {:?}", following.seen);
     }
-    for said in [
-        "cache/channel:news keeps no history: only what comes from now on is seen",
-        "not looked at: jobs/tasks: it is a queue",
-        "not looked at: away: ",
+    for (place, said) in [
+        ("cache/channel:news", "no history is kept there: only what comes from now on"),
+        ("jobs/tasks", "it is a queue"),
+        ("away", "not looked at: "),
     ] {
-        assert!(following.said.iter().any(|line| line.contains(said)), "{said}: {:#?}", following.said);
+        assert!(following.said.iter().any(|line| line.contains(place) && line.contains(said)), "{place} {said}: {:#?}", following.said);
     }
     let pid = i32::try_from(following.child.id()).ok().and_then(Pid::from_raw).expect("its id");
     kill_process(pid, Signal::INT).expect("it runs");

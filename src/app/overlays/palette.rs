@@ -119,7 +119,10 @@ fn typed(model: &Model, text: &str, found: &[Entry]) -> Option<Entry> {
     if model.profile.is_none() || found.iter().any(is_listed) {
         return None;
     }
-    let refused = match model.integration(&address.integration) {
+    let named = model.integration(&address.integration);
+    // Another part of the same brokers: `rabbit@tenant-a`.
+    let named = named.or_else(|| model.integration(address.integration.rsplit_once('@')?.0));
+    let refused = match named {
         Some(_) if address.is_group() => Some("a group has no messages of its own: the Groups screen (4) shows it".to_owned()),
         Some(_) => None,
         // Loosely matched channels may have slashes of their own.
