@@ -41,6 +41,8 @@ impl Ask for CreateTopicsRequest {
             always(Of::Text),
             since(5, Of::Fixed(4 + 2)),
             since(5, CONFIG),
+            // Why the settings are not told.
+            always(Of::Tagged(&[(0, Of::Fixed(2))])),
         ]);
         const SHAPE: Shape = Shape { flexible: 5, fields: &[always(Of::Fixed(4)), always(TOPIC)] };
         checked(&SHAPE, body, version)

@@ -200,6 +200,8 @@ impl Ask for FetchRequest {
     type Answer = FetchResponse;
 
     fn decode(body: Bytes, version: i16) -> Result<FetchResponse, anyhow::Error> {
+        const PAIR: Of = Of::Struct(&[always(Of::Fixed(4 + 8))]);
+        const PLACE: Of = Of::Struct(&[always(Of::Fixed(4 + 4))]);
         const ABORTED: Of = Of::Structs(&[always(Of::Fixed(8 + 8))]);
         const PARTITION: Of = Of::Structs(&[
             always(Of::Fixed(4 + 2 + 8 + 8)),
@@ -207,6 +209,8 @@ impl Ask for FetchRequest {
             always(ABORTED),
             since(11, Of::Fixed(4)),
             always(Of::Bytes),
+            // The epoch at which logs diverge, the leader, and a snapshot (KIP-595, KIP-630).
+            always(Of::Tagged(&[(0, PAIR), (1, PLACE), (2, PAIR)])),
         ]);
         const SHAPE: Shape = Shape {
             flexible: 12,

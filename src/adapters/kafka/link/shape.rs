@@ -35,6 +35,9 @@ pub(crate) enum Of {
     Struct(&'static [Field]),
     /// An array of structs.
     Structs(&'static [Field]),
+    /// The tagged fields of the struct (KIP-482) that the decoder knows, by their tags; it stands last in the struct. The decoder does not
+    /// heed the size that is said of them: were it another, it would read on in another place than we.
+    Tagged(&'static [(u32, Of)]),
 }
 
 /// A field of every version.
@@ -74,10 +77,14 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn fields(&mut self, fields: &[Field]) -> Result<(), Misshapen> {
         let version = self.version;
+        let mut tagged: &[(u32, Of)] = &[];
         for field in fields.iter().filter(|field| (field.since..=field.until).contains(&version)) {
-            self.field(&field.of)?;
+            match &field.of {
+                Of::Tagged(known) => tagged = known,
+                of => self.field(of)?,
+            }
         }
-        if self.compact { self.tags() } else { Ok(()) }
+        if self.compact { self.tags(tagged) } else { Ok(()) }
     }
 
     fn field(&mut self, of: &Of) -> Result<(), Misshapen> {
@@ -101,6 +108,7 @@ impl Walk<'_> {
                 let count = self.count()?;
                 (0..count).try_for_each(|_| self.fields(fields))
             }
+            Of::Tagged(known) => self.tags(known),
         }
     }
 
@@ -126,10 +134,17 @@ impl Walk<'_> {
         self.skip(size)
     }
 
-    fn tags(&mut self) -> Result<(), Misshapen> {
+    fn tags(&mut self, known: &[(u32, Of)]) -> Result<(), Misshapen> {
         for _ in 0..self.varint()? {
-            self.varint()?;
-            let size = self.varint()? as usize;
+            let (tag, size) = (self.varint()?, self.varint()? as usize);
+            let rest = self.rest.get(..size).ok_or(Misshapen)?;
+            if let Some((_, of)) = known.iter().find(|(known, _)| *known == tag) {
+                let mut inner = Walk { rest, ..*self };
+                inner.field(of)?;
+                if !inner.rest.is_empty() {
+                    return Err(Misshapen);
+                }
+            }
             self.skip(size)?;
         }
         Ok(())
@@ -158,8 +173,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const PLAIN: Shape =
-        Shape { flexible: 2, fields: &[always(Of::Fixed(2)), since(1, Of::Structs(&[always(Of::Text), always(Of::Values(4))]))] };
+    const PLAIN: Shape = Shape {
+        flexible: 2,
+        fields: &[
+            always(Of::Fixed(2)),
+            since(1, Of::Structs(&[always(Of::Text), always(Of::Values(4))])),
+            since(3, Of::Tagged(&[(7, Of::Structs(&[always(Of::Text)]))])),
+        ],
+    };
 
     #[test]
     fn a_count_is_believed_only_with_its_elements() {
@@ -176,6 +197,15 @@ mod tests {
             ("compact: a tag longer than the answer", 2, &[0, 0, 1, 1, 5, 100], false),
             ("cut off", 1, &[0], false),
         ];
+        // Version 3 has a tagged array of structs.
+        let tagged: &[(&str, i16, &[u8], bool)] = &[
+            ("no tag", 3, &[0, 0, 1, 0], true),
+            ("a tagged array of one struct", 3, &[0, 0, 1, 1, 7, 4, 2, 2, b'a', 0], true),
+            ("a tagged field with bytes behind it", 3, &[0, 0, 1, 1, 7, 5, 2, 2, b'a', 0, 9], false),
+            ("a tagged array of a million structs", 3, &[0, 0, 1, 1, 7, 4, 0x80, 0x80, 0x40, 0], false),
+            ("another tag is passed over", 3, &[0, 0, 1, 1, 8, 4, 0x80, 0x80, 0x40, 0], true),
+        ];
+        let cases = cases.iter().chain(tagged);
         for (name, version, bytes, fits) in cases {
             assert_eq!(PLAIN.check(&Bytes::copy_from_slice(bytes), *version).is_ok(), *fits, "{name}");
         }
