@@ -24,4 +24,8 @@ impl Demo {
     pub fn show(&self) -> Address {
         match *self {}
     }
+
+    pub fn end(self) {
+        match self {}
+    }
 }

@@ -72,6 +72,11 @@ impl Demo {
         Self::start_with(&std::env::var_os("PATH").unwrap_or_default()).await
     }
 
+    /// Ends everything, and waits until its servers are gone.
+    pub fn end(self) {
+        drop(self);
+    }
+
     /// The same with what this PATH has. The same messages come each time, save their times.
     pub async fn start_with(path: &OsStr) -> Result<Self, Fault> {
         let seed = SEED;

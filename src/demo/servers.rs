@@ -49,6 +49,7 @@ pub(super) struct Recipe {
 }
 
 /// Where a server is to run.
+#[cfg_attr(not(any(feature = "nats", feature = "rabbitmq", feature = "redis")), expect(dead_code, reason = "this build starts no server"))]
 pub(super) struct Place<'a> {
     /// The program's path.
     pub(super) program: &'a Path,

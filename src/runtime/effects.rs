@@ -242,7 +242,7 @@ impl Performer {
         self.gateway = Some(gateway);
         if let Some(old) = std::mem::replace(&mut self.demo, demo) {
             // Its servers are waited for: not here, where keys are.
-            tokio::task::spawn_blocking(move || drop(old));
+            tokio::task::spawn_blocking(move || old.end());
         }
     }
 
