@@ -1,5 +1,5 @@
 # Shared by prepare, start and stop. Sourced, not run.
-. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../shared.sh"
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../base.sh"
 pom=$here/${pom:-pom.xml} # whoever sources this may name another one
 version=$(sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' "$pom")
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/mqdeck-tests/kafka-$version

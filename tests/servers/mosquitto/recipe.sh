@@ -1,5 +1,5 @@
 # Shared by prepare, start and stop. Sourced, not run.
-. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../shared.sh"
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../base.sh"
 PATH=$PATH:/usr/sbin:/usr/local/sbin
 
 alive() { [ -s "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null && grep -qs mosquitto "/proc/$(cat "$1")/cmdline"; }

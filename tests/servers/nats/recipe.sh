@@ -1,5 +1,5 @@
 # Shared by prepare, start and stop. Sourced, not run.
-. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../shared.sh"
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../base.sh"
 version=2.15.1
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/mqdeck-tests/nats-$version
 server=$cache/nats-server

@@ -1,5 +1,5 @@
 # Shared by prepare, start and stop. Sourced, not run.
-. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../shared.sh"
+. "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../base.sh"
 
 # Debian's own rabbitmq-server is for Debian's own node: the scripts behind it are for any.
 bin=/usr/lib/rabbitmq/bin
