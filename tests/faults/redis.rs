@@ -15,6 +15,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(15);
+/// Sentinels vote, and vote again if a busy machine let them be late.
+const FAIL_OVER: Duration = Duration::from_secs(60);
 
 async fn publish(session: &Session, channel: &str, text: &str) -> bool {
     let message = Outgoing { payload: Some(text.to_owned().into()), ..Outgoing::default() };
@@ -28,7 +30,7 @@ async fn publish(session: &Session, channel: &str, text: &str) -> bool {
 async fn publish_in_time(session: &Session, channel: &str, text: &str) {
     let began = Instant::now();
     while !publish(session, channel, text).await {
-        assert!(began.elapsed() < SOON, "{channel} takes nothing any more");
+        assert!(began.elapsed() < FAIL_OVER, "{channel} takes nothing any more");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
