@@ -59,12 +59,12 @@ impl Channels {
                 if self.json {
                     out.json(&object(&address, &channel))?;
                 } else {
-                    rows.push(cells(&address, &channel));
+                    rows.push((address, channel));
                 }
             }
         }
         if !self.json {
-            out.line(&output::table(&["channel", "kind", "tenant", ">parts", ">messages", ">size", ">in/s"], rows))?;
+            out.line(&table(&rows))?;
         }
         Ok(())
     }
@@ -84,10 +84,7 @@ impl Channels {
             }
             return Ok(out.json(&object)?);
         }
-        out.line(&output::table(
-            &["channel", "kind", "tenant", ">parts", ">messages", ">size", ">in/s"],
-            vec![cells(address, &description.channel)],
-        ))?;
+        out.line(&table(&[(address.clone(), description.channel)]))?;
         for table in description.tables {
             if let Some(remark) = table.as_remark() {
                 out.line(&format!("\n{}: {remark}", table.title))?;
@@ -105,11 +102,26 @@ fn object(address: &Address, channel: &Channel) -> serde_json::Value {
         channel.attributes.iter().map(|a| (a.name.as_str().to_owned(), a.value.as_str().into())).collect();
     json!({
         "address": address.to_string(), "kind": channel.kind, "depth": known(channel.depth.number()), "rate_in": known(channel.rate_in),
-        "rate_out": null, "consumers": null, "dead_letters_to": known(channel.dead_letters_to.as_ref().map(SafeText::as_str)),
+        "rate_out": known(channel.rate_out), "consumers": known(channel.consumers), "dead_letters_to": known(channel.dead_letters_to.as_ref().map(SafeText::as_str)),
         "can": channel.can.words(), "tenant": known(channel.tenant.as_ref().map(SafeText::as_str)), "partitions": known(channel.parts),
         "bytes": known(channel.bytes.number()), "internal": channel.internal, "attributes": attributes,
         "error": known(channel.fault.as_ref().map(ToString::to_string)),
     })
+}
+
+/// One row a channel. Who consumes and how fast stands there where a system tells it of any of them.
+fn table(channels: &[(Address, Channel)]) -> String {
+    let mut headings = vec!["channel", "kind", "tenant", ">parts", ">messages", ">size", ">in/s"];
+    let consumed = channels.iter().any(|(_, channel)| channel.rate_out.is_some() || channel.consumers.is_some());
+    if consumed {
+        headings.extend([">out/s", ">consumers"]);
+    }
+    let rows = channels.iter().map(|(address, channel)| {
+        let mut row = cells(address, channel);
+        row.truncate(headings.len());
+        row
+    });
+    output::table(&headings, rows.collect())
 }
 
 fn cells(address: &Address, channel: &Channel) -> Vec<SafeText> {
@@ -123,5 +135,7 @@ fn cells(address: &Address, channel: &Channel) -> Vec<SafeText> {
         messages.into(),
         channel.bytes.show(figure::bytes).into(),
         channel.rate_in.map_or_else(unknown, figure::rate).into(),
+        channel.rate_out.map_or_else(unknown, figure::rate).into(),
+        channel.consumers.map_or_else(unknown, figure::count).into(),
     ]
 }

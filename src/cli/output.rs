@@ -2,6 +2,7 @@
 
 use crate::adapters::session::TailEvent;
 use crate::domain::address::Address;
+use crate::domain::delivery::Delivery;
 use crate::domain::fault::Fault;
 use crate::domain::format::Format;
 use crate::domain::message::Message;
@@ -72,6 +73,28 @@ impl Messages {
             Some(line) => self.out.line(&line),
             None => Ok(()),
         }
+    }
+
+    /// The line of a message that was received or looked at.
+    pub(super) fn received(&mut self, integration: &Arc<str>, delivery: &Delivery) -> io::Result<()> {
+        match self.delivery(integration, delivery) {
+            Some(line) => self.out.line(&line),
+            None => Ok(()),
+        }
+    }
+
+    /// The same without printing it: the message, and whether somebody had it before.
+    pub(super) fn delivery(&mut self, integration: &Arc<str>, delivery: &Delivery) -> Option<String> {
+        if self.json {
+            let address = self.address(integration, &delivery.message.channel).clone();
+            return Some(lines::write_delivery(&address, delivery, self.prefer(integration, &delivery.message.channel)));
+        }
+        let again = match (delivery.redelivered, delivery.deliveries) {
+            (true, Some(times)) => format!("  (redelivered, {times} times given out)"),
+            (true, None) => "  (redelivered)".to_owned(),
+            (false, _) => String::new(),
+        };
+        self.text(integration, &delivery.message).map(|line| line + &again)
     }
 
     /// What the profile says that the payloads of a channel are.

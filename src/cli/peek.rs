@@ -41,7 +41,7 @@ impl Peek {
         gateway.shutdown().await;
         let looked = looked?;
         for delivery in &looked {
-            messages.print(&self.address.integration, &delivery.message)?;
+            messages.received(&self.address.integration, delivery)?;
         }
         messages.out.flush()?;
         output::note(&format!("{} looked at; they are still there", looked.len()));

@@ -4,7 +4,7 @@
 use super::output::{self, Messages, is_terminal};
 use super::{Connection, argument, duration, usage};
 use crate::domain::address::Address;
-use crate::domain::delivery::{Delivery, Effect, Settlement, Ticket};
+use crate::domain::delivery::{Effect, Settlement, Ticket};
 use crate::domain::fault::Fault;
 use crate::domain::figure;
 use crate::domain::operation::{Done, Plan};
@@ -70,7 +70,7 @@ impl Receive {
         }
         let asks = decision.is_none() && is_terminal() && output::can_ask();
         let mut messages = Messages::new(&gateway, std::slice::from_ref(&self.address), self.json || !is_terminal())?;
-        let most = if decision.is_some() { self.limit.min(AT_ONCE) } else { self.limit };
+        let most = self.at_once(decision.as_ref());
         let mut held = gateway.hold(&self.address, most, self.limit.into()).await?;
         let mut tally = Tally::default();
         let result = match decision {
@@ -85,6 +85,14 @@ impl Receive {
         let failed = if tally.failed > 0 { format!(", {} could not be settled", tally.failed) } else { String::new() };
         output::note(&format!("{} received{settled}{failed}; {}", tally.received, released?));
         Ok(if tally.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+
+    /// Messages that are taken before the first is decided on. What is given back would be given to us again: that comes last.
+    fn at_once(&self, decision: Option<&Settlement>) -> u32 {
+        match decision {
+            Some(settlement) if settlement.effect != Effect::Requeue => self.limit.min(AT_ONCE),
+            _ => self.limit,
+        }
     }
 
     fn decision(&self) -> Result<Option<Settlement>, Fault> {
@@ -112,12 +120,12 @@ impl Receive {
     ) -> anyhow::Result<()> {
         while tally.received < self.limit {
             let mut tickets = Vec::new();
-            let most = (self.limit - tally.received).min(AT_ONCE) as usize;
+            let most = (self.limit - tally.received).min(self.at_once(Some(settlement))) as usize;
             while tickets.len() < most {
                 match next(held, wait).await {
                     Next::Taken(Taken::Message(delivery)) => {
                         tally.received += 1;
-                        messages.print(&self.address.integration, &delivery.message)?;
+                        messages.received(&self.address.integration, &delivery)?;
                         messages.out.flush()?;
                         tickets.extend(delivery.ticket);
                     }
@@ -249,10 +257,10 @@ impl Shown<'_> {
         tally.received += 1;
         let integration = &self.command.address.integration;
         if self.asks {
-            let line = self.messages.text(integration, &delivery.message).unwrap_or_default();
-            self.messages.out.line(&format!("{:>3}  {line}{}", tally.received, again(&delivery)))?;
+            let line = self.messages.delivery(integration, &delivery).unwrap_or_default();
+            self.messages.out.line(&format!("{:>3}  {line}", tally.received))?;
         } else {
-            self.messages.print(integration, &delivery.message)?;
+            self.messages.received(integration, &delivery)?;
         }
         self.messages.out.flush()?;
         let number = tally.received;
@@ -327,15 +335,6 @@ fn broken(fault: Fault, lost: usize, tally: &mut Tally) -> Result<(), Fault> {
     }
     output::note(&fault.to_string());
     Ok(())
-}
-
-/// How often a message was given out, where it was before.
-fn again(delivery: &Delivery) -> String {
-    match (delivery.redelivered, delivery.deliveries) {
-        (true, Some(times)) => format!("  (redelivered, {times} times given out)"),
-        (true, None) => "  (redelivered)".to_owned(),
-        (false, _) => String::new(),
-    }
 }
 
 fn prompt(held: &Held, unsettled: &[Unsettled]) -> String {

@@ -57,8 +57,15 @@ pub struct Channel {
     pub bytes: Amount,
     /// End of the log summed over partitions; the supervisor derives `rate_in` from its growth.
     pub ends: Option<u64>,
-    /// Messages a second.
+    /// Messages a second that come in.
     pub rate_in: Option<f64>,
+    /// Messages given out since the system counts, to all consumers together; the supervisor derives `rate_out` from its growth.
+    pub given: Option<u64>,
+    /// Messages a second that are given out, to all consumers together.
+    pub rate_out: Option<f64>,
+    /// Who takes messages from it, as the system counts them: consumers of a queue or a stream, groups of a Redis stream, subscribers of
+    /// a pub/sub channel by its name.
+    pub consumers: Option<u64>,
     /// Partitions, where the system has them.
     pub parts: Option<u32>,
     pub dead_letters_to: Option<SafeText>,
@@ -66,6 +73,30 @@ pub struct Channel {
     pub attributes: Vec<Attribute>,
     /// Something is wrong with this channel alone: no leader, not authorized.
     pub fault: Option<Fault>,
+}
+
+impl Channel {
+    /// A channel of which nothing but name and kind is known, and that can do nothing.
+    pub fn named(name: impl Into<Arc<str>>, kind: &'static str) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            tenant: None,
+            internal: false,
+            can: Caps::default(),
+            depth: Amount::Unknown,
+            bytes: Amount::Unknown,
+            ends: None,
+            rate_in: None,
+            given: None,
+            rate_out: None,
+            consumers: None,
+            parts: None,
+            dead_letters_to: None,
+            attributes: Vec::new(),
+            fault: None,
+        }
+    }
 }
 
 /// One named fact.

@@ -4,7 +4,7 @@
 use super::{Gateway, cannot};
 use crate::adapters::session::{Cost, Holding};
 use crate::domain::address::Address;
-use crate::domain::delivery::{Delivery, HoldId, Settlement, Ticket, Verb, Way};
+use crate::domain::delivery::{Delivery, Effect, HoldId, Settlement, Ticket, Verb, Way};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::operation::{Done, RECEIVE};
 use crate::domain::suggest;
@@ -49,7 +49,7 @@ pub struct Held {
     pub patience: Option<Duration>,
     /// Messages that are wanted and have not come.
     left: u64,
-    deliveries: mpsc::Receiver<Taken>,
+    deliveries: mpsc::Receiver<Said>,
     /// Its end tells the task.
     _looked_at: oneshot::Sender<()>,
 }
@@ -65,24 +65,38 @@ pub enum Taken {
     },
 }
 
+/// What the task tells.
+enum Said {
+    Taken(Taken),
+    /// Something was given back for others, so that no more is taken.
+    GaveBack,
+}
+
 impl Held {
-    /// The next message, or what happened to the connection. `None` when everything that was wanted has
-    /// come, the system has ended the receiving, or it was released.
+    /// The next message, or what happened to the connection. `None` when everything that was wanted has come, something was given back
+    /// (see [`Gateway::hold`]), the system has ended the receiving, or it was released.
     pub async fn next(&mut self) -> Option<Taken> {
         if self.left == 0 {
             return None;
         }
-        let taken = self.deliveries.recv().await;
-        if matches!(taken, Some(Taken::Message(_))) {
+        let Said::Taken(taken) = self.deliveries.recv().await? else {
+            self.left = 0;
+            return None;
+        };
+        if matches!(taken, Taken::Message(_)) {
             self.left -= 1;
         }
-        taken
+        Some(taken)
     }
 
     /// What happens to what is held once no more is wanted: that the connection broke, and, after [`Gateway::enough`], messages that
     /// were on their way. `None` when it was released.
     pub async fn later(&mut self) -> Option<Taken> {
-        self.deliveries.recv().await
+        loop {
+            if let Said::Taken(taken) = self.deliveries.recv().await? {
+                return Some(taken);
+            }
+        }
     }
 }
 
@@ -118,7 +132,7 @@ impl Gateway {
     }
 
     /// Starts to receive, `most` unsettled messages at a time and `limit` in all. Settled by [`Plan::Settle`](crate::domain::operation::Plan), ended by
-    /// [`Gateway::release`].
+    /// [`Gateway::release`]. Once a message was given back no more is taken: it is for others, and whoever still takes would be given it again.
     pub async fn hold(&self, address: &Address, most: u32, limit: u64) -> Result<Held, Fault> {
         self.permit(RECEIVE.risk, address)?;
         let channel = self.named(address)?;
@@ -219,8 +233,8 @@ struct Task {
     holding: Box<dyn Holding>,
     asked: mpsc::Receiver<Ask>,
     /// `None` once the system has ended the receiving.
-    out: Option<mpsc::Sender<Taken>>,
-    /// Everything that is wanted has come; what is held can still be lost.
+    out: Option<mpsc::Sender<Said>>,
+    /// No more is wanted; what is held can still be lost.
     enough: bool,
     received: u64,
     limit: u64,
@@ -265,7 +279,7 @@ impl Task {
         self.pause = if next.is_err() { PAUSE } else { Duration::ZERO };
         let taken = self.taken(next);
         // There is room: that was waited for.
-        let _ = self.out.as_ref().map(|out| out.try_send(taken));
+        let _ = self.out.as_ref().map(|out| out.try_send(Said::Taken(taken)));
         if lasting {
             self.out = None;
         } else if self.received >= self.limit {
@@ -302,6 +316,14 @@ impl Task {
 
     async fn settle(&mut self, tickets: Vec<Ticket>, settlement: &Settlement) -> Done {
         let mut done = Done::default();
+        if settlement.effect == Effect::Requeue && !self.enough {
+            // Before it goes back: a system gives it to whoever takes, which is us.
+            self.enough().await;
+            // Messages that wait to be looked at come first, and settling does not wait for that.
+            if let Some(out) = self.out.clone() {
+                tokio::spawn(async move { out.send(Said::GaveBack).await });
+            }
+        }
         for ticket in tickets {
             let result = self.holding.settle(ticket, settlement).await;
             if result.is_ok() && !settlement.effect.keeps() {
@@ -321,7 +343,7 @@ impl Task {
 /// What comes next, once there is room to hand it on; `None` when no more will come. Where nobody takes any, it waits for ever.
 async fn next(
     holding: &mut dyn Holding,
-    out: Option<&mpsc::Sender<Taken>>,
+    out: Option<&mpsc::Sender<Said>>,
     enough: bool,
     pause: Duration,
 ) -> Option<Result<Delivery, Fault>> {

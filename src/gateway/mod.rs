@@ -130,7 +130,7 @@ impl Gateway {
         self.supervised(integration).map(|s| s.log.clone())
     }
 
-    /// Every channel of an integration, with `rate_in` from the growth since the last call.
+    /// Every channel of an integration, with rates from the growth since the last call.
     pub async fn channels(&self, integration: &str) -> Result<Vec<Channel>, Fault> {
         let mut channels = self.session(integration).await?.inspect.channels().await?;
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);

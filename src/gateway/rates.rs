@@ -1,4 +1,4 @@
-//! Rates from growth: how fast each channel's end moves between two looks at it.
+//! Rates from growth: how fast each channel's end moves between two looks at it, and what it has given out.
 
 use crate::domain::channel::Channel;
 use std::collections::HashMap;
@@ -10,58 +10,60 @@ const SHORTEST: Duration = Duration::from_millis(500);
 
 /// The last look at each channel, by integration.
 #[derive(Default)]
-pub(super) struct Rates(HashMap<Arc<str>, HashMap<Arc<str>, Look>>);
+pub(super) struct Rates(HashMap<Arc<str>, HashMap<Arc<str>, Looks>>);
 
+/// At a channel's end, and at what it has given out.
+struct Looks {
+    ends: Option<Look>,
+    given: Option<Look>,
+}
+
+#[derive(Clone, Copy)]
 struct Look {
-    ends: u64,
+    count: u64,
     at: Instant,
     rate: Option<f64>,
 }
 
 impl Rates {
-    /// Fills in `rate_in` where a channel's end is known now and was at the last look. Forgets channels that are gone.
+    /// Fills in `rate_in` and `rate_out` where a channel's counts are known now and were at the last look. Forgets channels that are gone.
     pub(super) fn apply(&mut self, integration: &str, at: Instant, channels: &mut [Channel]) {
         let mut before = self.0.remove(integration).unwrap_or_default();
         let mut after = HashMap::with_capacity(channels.len());
         for channel in channels {
-            let Some(ends) = channel.ends else { continue };
-            let look = match before.remove(&channel.name) {
-                Some(look) if at.duration_since(look.at) < SHORTEST => look,
-                // An end that moved back means that the channel was made anew: no rate yet.
-                Some(look) if ends >= look.ends => {
-                    Look { ends, at, rate: Some((ends - look.ends) as f64 / at.duration_since(look.at).as_secs_f64()) }
-                }
-                _ => Look { ends, at, rate: None },
+            let known = before.remove(&channel.name);
+            let looks = Looks {
+                ends: channel.ends.map(|count| Look::next(known.as_ref().and_then(|looks| looks.ends), count, at)),
+                given: channel.given.map(|count| Look::next(known.as_ref().and_then(|looks| looks.given), count, at)),
             };
-            channel.rate_in = look.rate;
-            after.insert(channel.name.clone(), look);
+            // A system that has no such count may tell the rate itself.
+            channel.rate_in = looks.ends.map_or(channel.rate_in, |look| look.rate);
+            channel.rate_out = looks.given.map_or(channel.rate_out, |look| look.rate);
+            after.insert(channel.name.clone(), looks);
         }
         self.0.insert(integration.into(), after);
+    }
+}
+
+impl Look {
+    fn next(before: Option<Self>, count: u64, at: Instant) -> Self {
+        match before {
+            Some(look) if at.duration_since(look.at) < SHORTEST => look,
+            // A count that moved back means that what it counts was made anew: no rate yet.
+            Some(look) if count >= look.count => {
+                Self { count, at, rate: Some((count - look.count) as f64 / at.duration_since(look.at).as_secs_f64()) }
+            }
+            _ => Self { count, at, rate: None },
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::channel::Caps;
-    use crate::domain::figure::Amount;
 
     fn channel(ends: Option<u64>) -> Channel {
-        Channel {
-            name: "orders".into(),
-            kind: "topic",
-            tenant: None,
-            internal: false,
-            can: Caps::default(),
-            depth: Amount::Unknown,
-            bytes: Amount::Unknown,
-            ends,
-            rate_in: None,
-            parts: None,
-            dead_letters_to: None,
-            attributes: Vec::new(),
-            fault: None,
-        }
+        Channel { ends, ..Channel::named("orders", "topic") }
     }
 
     #[test]
@@ -79,5 +81,19 @@ mod tests {
         assert_eq!(look(4.0, Some(300)), Some(0.0), "idle is 0, not unknown");
         assert_eq!(look(6.0, Some(10)), None, "made anew");
         assert_eq!(look(8.0, None), None);
+    }
+
+    #[test]
+    fn each_direction_has_its_own_count_and_a_rate_that_the_system_tells_stays() {
+        let start = Instant::now();
+        let mut rates = Rates::default();
+        let mut look = |seconds: u64, given, told| {
+            let mut channels = [Channel { given, rate_in: told, ..channel(None) }];
+            rates.apply("events", start + Duration::from_secs(seconds), &mut channels);
+            (channels[0].rate_in, channels[0].rate_out)
+        };
+        assert_eq!(look(0, Some(10), Some(7.0)), (Some(7.0), None));
+        assert_eq!(look(2, Some(30), Some(8.0)), (Some(8.0), Some(10.0)));
+        assert_eq!(look(4, None, None), (None, None));
     }
 }

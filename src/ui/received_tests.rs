@@ -37,21 +37,7 @@ static VERBS: [Verb; 4] = [
 ];
 
 fn channel(name: &str, kind: &'static str, can: Caps) -> Channel {
-    Channel {
-        name: name.into(),
-        kind,
-        tenant: None,
-        internal: false,
-        can,
-        depth: Amount::Exactly(5),
-        bytes: Amount::Unknown,
-        ends: None,
-        rate_in: None,
-        parts: None,
-        dead_letters_to: None,
-        attributes: Vec::new(),
-        fault: None,
-    }
+    Channel { can, depth: Amount::Exactly(5), ..Channel::named(name, kind) }
 }
 
 /// The channel list with a service and a queue; the queue is the second row.

@@ -317,22 +317,19 @@ pub(super) fn down() -> Link {
 fn channel(name: &str, i: usize, round: u32) -> Channel {
     let forbidden = name.starts_with("secret");
     Channel {
-        name: name.into(),
-        kind: "topic",
         tenant: name.strip_prefix("grey.tasks.").or_else(|| name.strip_prefix("grey.results.")).map(SafeText::new),
         internal: name.starts_with("__"),
         can: Caps { tail: true, history: true, publish: true, ..Caps::default() },
         depth: if forbidden { Amount::Unknown } else { Amount::AtMost(8_410_000 / (i as u64 + 1)) },
         bytes: if forbidden { Amount::Unknown } else { Amount::Exactly(1_900_000_000 / (i as u64 * i as u64 + 1)) },
-        ends: None,
         rate_in: (!forbidden).then(|| if name.ends_with("dlt") { 0.0 } else { 1200.0 / (i as f64 + 1.0) * f64::from(3 + round % 5) / 7.0 }),
         parts: Some(12),
-        dead_letters_to: None,
         attributes: vec![
             Attribute { name: "retention".into(), value: "7 d".into() },
             Attribute { name: "replicas".into(), value: "3".into() },
         ],
         fault: forbidden.then(|| Fault::new(Kind::Forbidden, "describe", SafeText::new(name), "the user may not describe this topic")),
+        ..Channel::named(name, "topic")
     }
 }
 

@@ -133,6 +133,11 @@ async fn status_and_channels_have_their_documented_fields() {
     let row = channels.iter().find(|row| row["address"] == shell.address(&topic)).expect("the topic");
     assert_eq!(keys(row)[..8], ["address", "kind", "depth", "rate_in", "rate_out", "consumers", "dead_letters_to", "can"]);
     assert_eq!((&row["kind"], &row["depth"], &row["rate_in"]), (&"topic".into(), &0.into(), &Value::Null));
+    assert_eq!(
+        (&row["rate_out"], &row["consumers"]),
+        (&Value::Null, &Value::Null),
+        "a topic does not tell who reads it: `mqdeck lag` does"
+    );
     assert_eq!(row["can"], serde_json::json!(["tail", "history", "publish"]));
     let table = shell.command(&["channels"]).assert().success().get_output().stdout.clone();
     assert!(String::from_utf8_lossy(&table).lines().any(|line| line.contains(&topic)));

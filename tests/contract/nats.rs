@@ -9,14 +9,19 @@ use futures::StreamExt;
 use mqdeck::adapters::find;
 use mqdeck::adapters::session::Session;
 use mqdeck::adapters::wirelog::WireLog;
-use mqdeck::config::profile::{Auth, Integration, Seed, Tls, TokenSource};
+use mqdeck::config::profile::{Auth, Integration, Profile, Seed, Tls, TokenSource};
 use mqdeck::config::secret::Secret;
+use mqdeck::domain::address::Address;
 use mqdeck::domain::delivery::{Effect, Settlement};
 use mqdeck::domain::fault::{Fault, Kind};
 use mqdeck::domain::figure::Amount;
 use mqdeck::domain::message::Outgoing;
+use mqdeck::domain::operation::Plan;
 use mqdeck::domain::position::{Bound, Position, Range};
 use mqdeck::domain::receipt::Receipt;
+use mqdeck::domain::safety::Safety;
+use mqdeck::gateway::Gateway;
+use mqdeck::gateway::hold::Taken;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -324,6 +329,83 @@ async fn held_messages_are_settled_one_by_one_and_what_is_left_goes_back() {
     let standings = groups.standings(&[format!("{stream}/python").into()]).await.expect("standings");
     let standing = &standings[0].as_ref().expect("a standing")[0];
     assert_eq!(standing.committed, Some(2), "the first is acknowledged, the second is not: {standing:?}");
+}
+
+fn gateway(nats: &Nats) -> Gateway {
+    Gateway::open(Profile { name: "test".into(), path: None, safety: Safety::default(), integrations: vec![nats.integration()] }, false)
+}
+
+/// A stream with a consumer `python` and messages in it.
+async fn consumed(nats: &Nats, session: &Session, messages: u32) -> Option<String> {
+    let stream = name("consumed");
+    clients::run(clients::script("nats/produce.py", &[nats.address(), &stream, "0"])?);
+    for n in 0..messages {
+        publish(session, &format!("stream:{stream}"), keyed(&format!("{stream}.a"), &n.to_string())).await.expect("stored");
+    }
+    Some(stream)
+}
+
+#[tokio::test]
+async fn what_is_given_back_is_for_others_at_once_and_does_not_come_straight_back() {
+    let Some(nats) = nats::shared() else { return };
+    let gateway = gateway(nats);
+    let session = gateway.session("nats").await.expect("connected");
+    let Some(stream) = consumed(nats, &session, 3).await else { return };
+    let address: Address = format!("nats/consumer:{stream}/python").parse().expect("an address");
+    let mut held = gateway.hold(&address, 10, 10).await.expect("held");
+    let mut tickets = Vec::new();
+    while tickets.len() < 3 {
+        if let Some(Taken::Message(delivery)) = tokio::time::timeout(SOON, held.next()).await.expect("in time") {
+            tickets.extend(delivery.ticket);
+        }
+    }
+    let plan = Plan::Settle { address, hold: held.id, tickets: vec![tickets[1]], settlement: settle(Effect::Requeue, &[]) };
+    let done = gateway.execute(plan).await.expect("the receiving is there").done.expect("parts");
+    assert!(done.parts.iter().all(|(_, part)| part.is_ok()), "{done:?}");
+    assert!(tokio::time::timeout(SOON, held.next()).await.expect("in time").is_none(), "nothing more is taken");
+    publish(&session, &format!("stream:{stream}"), keyed(&format!("{stream}.a"), "later")).await.expect("stored");
+    let mut other = session.hold.as_ref().expect("held").hold(&format!("consumer:{stream}/python"), 5).await.expect("held");
+    let mut came = Vec::new();
+    for _ in 0..2 {
+        // Long before what we hold would be given to somebody else.
+        let next = tokio::time::timeout(SOON, other.next()).await.expect("in time");
+        let delivery = next.expect("it goes on").unwrap_or_else(|fault| panic!("{fault}"));
+        came.push((delivery.message.position, delivery.deliveries, delivery.redelivered));
+    }
+    came.sort();
+    assert_eq!(came, [(Position::Sequence(2), Some(2), true), (Position::Sequence(4), Some(1), false)]);
+    assert!(gateway.release(held.id).await.expect("ended").starts_with("2 unsettled messages"));
+    other.release().await.expect("released");
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_streams_consumers_are_counted_and_what_they_are_given_is_a_rate() {
+    let Some(nats) = nats::shared() else { return };
+    let gateway = gateway(nats);
+    let session = gateway.session("nats").await.expect("connected");
+    let Some(stream) = consumed(nats, &session, 20).await else { return };
+    let idle = name("idle");
+    manage(&session, &format!("nats/stream:{idle}"), "stream.create", &[]).await;
+    let mut holding = session.hold.as_ref().expect("held").hold(&format!("consumer:{stream}/python"), 20).await.expect("held");
+    let look = async |name: String| {
+        let listed = gateway.channels("nats").await.expect("a list");
+        let row = listed.into_iter().find(|row| *row.name == name).unwrap_or_else(|| panic!("{name} is not listed"));
+        (row.consumers, row.rate_out)
+    };
+    assert_eq!(look(format!("stream:{stream}")).await, (Some(1), None), "a rate needs two looks");
+    for _ in 0..20 {
+        tokio::time::timeout(SOON, holding.next()).await.expect("in time").expect("it goes on").unwrap_or_else(|fault| panic!("{fault}"));
+    }
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let (consumers, rate) = look(format!("stream:{stream}")).await;
+    assert!(consumers == Some(1) && rate.is_some_and(|rate| rate > 0.0), "{consumers:?} {rate:?}");
+    let (consumers, same) = look(format!("consumer:{stream}/python")).await;
+    assert_eq!((consumers, same), (None, rate), "who asks as a consumer is not told");
+    assert_eq!(look(format!("stream:{idle}")).await, (Some(0), Some(0.0)), "nobody there, nothing given out");
+    assert_eq!(look(format!("{stream}.>")).await, (None, None), "of a subject neither is known");
+    holding.release().await.expect("released");
+    gateway.shutdown().await;
 }
 
 #[tokio::test]

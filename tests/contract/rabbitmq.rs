@@ -1,11 +1,13 @@
 //! RabbitMQ: what its channels are and say, live and kept messages, publishing, requests, with another language's client as the other side.
 
 use crate::support::clients::run;
+use crate::support::program::Home;
 use crate::support::rabbitmq::{self, done, letter, queue, set, until};
 use crate::support::subjects::{Listener, connect, header, read};
 use crate::support::unique;
 use mqdeck::adapters::session::{Session, TailEvent};
 use mqdeck::domain::channel::{Channel, Description};
+use mqdeck::domain::delivery::{Effect, Settlement};
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::figure::Amount;
 use mqdeck::domain::message::{Message, Outgoing, Stamp};
@@ -70,6 +72,38 @@ async fn a_tenants_topology_is_declared_and_described_with_the_path_of_its_dead_
     assert!(dead[2].starts_with("lossy | at-most-once"), "{dead:?}");
     let seen = table(&description, "a live tail");
     assert!(seen[0] == format!("sees | exchange:grey.tasks, key tasks.{tenant}") && seen[1].contains("default exchange"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn who_consumes_and_how_fast_is_told_where_it_is_known() {
+    let Some(rabbit) = rabbitmq::shared() else { return };
+    let session = rabbit.session().await;
+    let (busy, idle) = (queue(&session, "busy", "quorum").await, queue(&session, "idle", "classic").await);
+    let (busy, idle) = (format!("queue:{busy}"), format!("queue:{idle}"));
+    let mut holding = session.hold.as_ref().expect("RabbitMQ holds").hold(&busy, 50).await.expect("received");
+    let told = async || {
+        publish(&session, &busy, letter(None, "x")).await;
+        let delivery = tokio::time::timeout(SOON, holding.next()).await.expect("in time").expect("it goes on").expect("a delivery");
+        let acked = Settlement { effect: Effect::Ack, arguments: Vec::new() };
+        holding.settle(delivery.ticket.expect("it is held"), &acked).await.expect("acknowledged");
+        let row = listed(&session, &busy).await;
+        (row.consumers == Some(1) && row.rate_out.is_some_and(|rate| rate > 0.0)).then_some(row)
+    };
+    // The server samples every five seconds, and says 0 in between when it was told nothing new.
+    until("its consumer and the rate", SOON * 4, told).await;
+    let row =
+        until("the idle one's figures", SOON, async || Some(listed(&session, &idle).await).filter(|row| row.consumers.is_some())).await;
+    assert_eq!((row.consumers, row.rate_out), (Some(0), None), "the server counts no deliveries before there was one");
+    assert_eq!(listed(&session, "exchange:amq.topic").await.consumers, None, "an exchange has bindings");
+    // The command has them too, and without the management API what AMQP tells.
+    let (home, target) = (Home::new(), format!("rabbitmq/{busy}"));
+    for (management, rated) in [(rabbit.fact("MANAGEMENT"), true), ("none", false)] {
+        let url = format!("amqp://guest:guest@{}?management_url={management}", rabbit.fact("AMQP"));
+        let done = home.mqdeck(&["--url", &url, "channels", &target, "--json"]).output().expect("the program runs");
+        let row: serde_json::Value = serde_json::from_slice(&done.stdout).expect("one line of JSON");
+        assert_eq!((row["consumers"].as_u64(), row["rate_out"].is_number()), (Some(1), rated), "{row}");
+    }
+    holding.release().await.expect("released");
 }
 
 #[tokio::test]

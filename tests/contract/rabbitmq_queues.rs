@@ -13,7 +13,7 @@ use mqdeck::domain::fault::Kind;
 use mqdeck::domain::operation::Plan;
 use mqdeck::domain::safety::Safety;
 use mqdeck::gateway::Gateway;
-use mqdeck::gateway::hold::Taken;
+use mqdeck::gateway::hold::{Held, Taken};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(15);
@@ -167,6 +167,77 @@ async fn what_was_given_on_top_is_somebody_elses_at_once_when_it_is_enough_and_w
         assert_eq!(holding.release().await.expect("released"), "1 message went back to the queue, marked as redelivered", "{kind}");
         assert_eq!(comes(rabbit, &name).await["body"], "b", "{kind}");
         assert!(got(rabbit, &name).expect("a client").is_null(), "{kind}: nothing else is there");
+    }
+}
+
+/// The next message of a receiving.
+async fn taken(held: &mut Held) -> Delivery {
+    match tokio::time::timeout(SOON, held.next()).await.expect("in time") {
+        Some(Taken::Message(delivery)) => *delivery,
+        other => panic!("no message: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_requeued_is_for_others_and_does_not_come_straight_back() {
+    let Some(rabbit) = rabbitmq::shared() else { return };
+    let profile = Profile { name: "test".into(), path: None, safety: Safety::default(), integrations: vec![rabbit.integration("guest")] };
+    let gateway = Gateway::open(profile, false);
+    let session = gateway.session("rabbit").await.expect("RabbitMQ is there");
+    if rabbit.other(&[]).is_none() {
+        return;
+    }
+    for (kind, times) in [("classic", None), ("quorum", Some(2))] {
+        let name = queue(&session, "requeued", kind).await;
+        fill(&session, &name, &["a", "b", "c"]).await;
+        let address = Address::new("rabbit", &name);
+        let mut held = gateway.hold(&address, 10, 10).await.expect("held");
+        let (a, b, c) = (taken(&mut held).await, taken(&mut held).await, taken(&mut held).await);
+        let decide = async |delivery: &Delivery, effect: Effect| {
+            let tickets = delivery.ticket.into_iter().collect();
+            let plan = Plan::Settle { address: address.clone(), hold: held.id, tickets, settlement: by(effect) };
+            let done = gateway.execute(plan).await.expect("the receiving is there").done.expect("parts");
+            assert!(done.parts.iter().all(|(_, part)| part.is_ok()), "{kind}: {done:?}");
+        };
+        decide(&b, Effect::Requeue).await;
+        let back = comes(rabbit, &name).await;
+        assert_eq!((back["body"].as_str(), back["redelivered"].as_bool()), (Some("b"), Some(true)), "{kind}");
+        fill(&session, &name, &["d"]).await;
+        assert_eq!(comes(rabbit, &name).await["body"], "d", "{kind}: what is new is for others too");
+        decide(&a, Effect::Ack).await;
+        decide(&c, Effect::Requeue).await;
+        assert!(tokio::time::timeout(SOON, held.next()).await.expect("in time").is_none(), "{kind}: nothing more is taken");
+        assert_eq!(gateway.release(held.id).await.expect("ended"), "nothing was left unsettled", "{kind}");
+        // It says of itself that somebody had it.
+        let mut again = gateway.hold(&address, 10, 10).await.expect("held");
+        let c = taken(&mut again).await;
+        assert_eq!((body(&c).as_str(), c.redelivered, c.deliveries), ("c", true, times), "{kind}");
+        gateway.release(again.id).await.expect("ended");
+    }
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_command_requeues_each_message_once_and_says_which_had_come_before() {
+    let Some(rabbit) = rabbitmq::shared() else { return };
+    let session = rabbit.session().await;
+    let name = queue(&session, "many", "classic").await;
+    let bodies: Vec<String> = (0..130).map(|n| n.to_string()).collect();
+    fill(&session, &name, &bodies.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let (home, url) = (Home::new(), format!("amqp://guest:guest@{}?management_url=none", rabbit.fact("AMQP")));
+    let target = format!("rabbitmq/queue:{name}");
+    // More are wanted than there are, and more are there than are decided on at a time otherwise.
+    for (redelivered, times) in [(false, 1), (true, 2)] {
+        let done =
+            home.mqdeck(&["--url", &url, "receive", &target, "--limit", "300", "--wait", "1s", "--requeue"]).output().expect("it runs");
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.success() && said.contains("130 received, 130 settled; nothing was left unsettled"), "{times}: {said}");
+        let lines: Vec<serde_json::Value> =
+            String::from_utf8_lossy(&done.stdout).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let mut came: Vec<String> = lines.iter().map(|line| line["value"].to_string().trim_matches('"').to_owned()).collect();
+        came.sort_by_key(|body| body.parse::<u32>().expect("a number"));
+        assert_eq!(came, bodies, "{times}");
+        assert!(lines.iter().all(|line| line["redelivered"] == redelivered && line["deliveries"].is_null()), "{times}: {:?}", lines[0]);
     }
 }
 

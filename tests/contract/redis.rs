@@ -138,7 +138,7 @@ async fn pub_sub_says_how_many_received_it_and_keeps_nothing() {
     let listed = session.inspect.channels().await.expect("a list");
     let row = listed.iter().find(|row| *row.name == channel).expect("somebody listens to it");
     assert!(row.can.tail && row.can.publish && !row.can.history, "{row:?}");
-    assert!(row.attributes.iter().any(|a| a.name.as_str() == "subscribers" && a.value.as_str() == "1"), "{row:?}");
+    assert_eq!((row.consumers, row.rate_out), (Some(1), None), "{row:?}");
     assert_eq!(publish(&session, &channel, said("two")).await, Ok(Receipt::Handed(2)));
     let Some(writer) = clients::script("redis/traffic.py", &["channel", &server.addresses()[0], &name, "0", "2000"]) else { return };
     tokio::task::spawn_blocking(|| clients::run(writer)).await.expect("written");
@@ -223,6 +223,7 @@ async fn a_groups_lag_is_the_servers_or_counted_and_never_zero_by_ignorance() {
     let described = session.groups.as_ref().expect("groups").describe(&group).await.expect("a description");
     assert!(described.members.iter().any(|m| m.id.as_str() == "c" && m.client.as_str().starts_with("500 pending")), "{described:?}");
     let stream = session.inspect.describe(&format!("stream:{stream}")).await.expect("a description");
+    assert_eq!((stream.channel.consumers, stream.channel.rate_out), (Some(1), None), "its groups are told, not what they are given");
     let pending = stream.tables.iter().find(|table| table.title == "pending").expect("what is pending");
     assert_eq!((pending.rows.len(), pending.rows[0][4].as_str()), (100, "1"));
 }

@@ -20,6 +20,8 @@ mod nats;
 mod publish;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq_cluster;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "kafka")]

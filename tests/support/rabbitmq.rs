@@ -14,7 +14,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// One node.
+/// One node, or a cluster of three.
 pub(crate) struct Rabbit(Server);
 
 /// One RabbitMQ for all tests that do not stop it; `None` if there is none here (already reported).
@@ -28,6 +28,11 @@ pub(crate) fn own() -> Option<Rabbit> {
     Server::own("rabbitmq", "RabbitMQ", &[]).map(Rabbit)
 }
 
+/// Three nodes that know each other, which the caller alone uses and may harm; `None` if none can be started here (already reported).
+pub(crate) fn cluster() -> Option<Rabbit> {
+    Server::own("rabbitmq", "RabbitMQ, three nodes", &["--cluster"]).map(Rabbit)
+}
+
 impl Rabbit {
     /// An address or a file: `AMQP`, `AMQPS`, `MANAGEMENT`, `CA`, …
     pub(crate) fn fact(&self, name: &str) -> &str {
@@ -36,7 +41,8 @@ impl Rabbit {
 
     /// An integration as a profile would have it: that user, with the management API.
     pub(crate) fn integration(&self, user: &str) -> Integration {
-        let mut integration = Integration::new("rabbit", "rabbitmq", vec![self.fact("AMQP").to_owned()]);
+        let addresses = self.fact("AMQP").split(',').map(str::to_owned).collect();
+        let mut integration = Integration::new("rabbit", "rabbitmq", addresses);
         integration.auth = password(user, user);
         set(&mut integration, "management_url", self.fact("MANAGEMENT"));
         integration
@@ -45,7 +51,7 @@ impl Rabbit {
     /// The same over TLS.
     pub(crate) fn encrypted(&self, user: &str) -> Integration {
         let mut integration = self.integration(user);
-        integration.endpoint.addresses = vec![self.fact("AMQPS").to_owned()];
+        integration.endpoint.addresses = self.fact("AMQPS").split(',').map(str::to_owned).collect();
         integration.endpoint.tls = Some(Tls { ca_cert: Some(self.fact("CA").into()), ..Tls::default() });
         set(&mut integration, "management_url", self.fact("MANAGEMENT_TLS"));
         integration
@@ -78,6 +84,18 @@ impl Rabbit {
     /// Closes every connection, as an operator does.
     pub(crate) fn close_connections(&self) {
         self.ctl(&["close_all_connections", "maintenance"]);
+    }
+
+    /// Kills the node that has this name in the cluster, as a crash does.
+    pub(crate) fn kill_node(&self, name: &str) {
+        self.0.kill(&self.number(name).to_string());
+    }
+
+    /// Which of the nodes has this name (`mqdeck12340@localhost`), the first one being 1: a node is named after its port.
+    pub(crate) fn number(&self, name: &str) -> usize {
+        let port = name.trim_start_matches("mqdeck").split('@').next().unwrap_or_default();
+        let at = self.fact("AMQP").split(',').position(|address| address.ends_with(&format!(":{port}")));
+        at.unwrap_or_else(|| panic!("no node is called {name}")) + 1
     }
 
     pub(crate) fn kill(&self) {

@@ -48,19 +48,16 @@ impl KafkaInspect {
         let ends = ends.then(|| topic.partitions.iter().map(|partition| marks.of(topic, partition)?.end()).sum()).flatten();
         let depth = topic.partitions.iter().map(|partition| marks.of(topic, partition)?.held()).sum::<Option<u64>>();
         Channel {
-            name: Arc::clone(&topic.name),
-            kind: "topic",
             tenant: self.integration.tenant_of(&topic.name).map(SafeText::new),
             internal: topic.internal || topic.name.starts_with("__"),
             can: topic.allowed(self.offers),
             depth: ends.and(depth).map_or(Amount::Unknown, Amount::AtMost),
             bytes: ends.and_then(|_| sizes.topic(topic)).map_or(Amount::Unknown, Amount::Exactly),
             ends,
-            rate_in: None,
             parts: (topic.error == 0).then_some(topic.partitions.len() as u32),
-            dead_letters_to: None,
             attributes: attributes(topic, settings.unwrap_or_default()),
             fault: topic_fault(topic),
+            ..Channel::named(Arc::clone(&topic.name), "topic")
         }
     }
 

@@ -187,19 +187,15 @@ impl State {
         let held = parts.iter().map(|part| part.messages.len() as u64).sum();
         let bytes = parts.iter().flat_map(|part| &part.messages).map(|message| message.size() as u64).sum();
         Channel {
-            name: name.clone(),
-            kind: "topic",
             tenant: self.integration.tenant_of(name).map(Into::into),
             internal: name.starts_with("__"),
             can: Caps { tail: true, history: true, publish: true, ..Caps::default() },
             depth: Amount::Exactly(held),
             bytes: Amount::Exactly(bytes),
             ends: Some(parts.iter().map(|part| part.end() as u64).sum()),
-            rate_in: None,
             parts: Some(parts.len() as u32),
-            dead_letters_to: None,
             attributes: vec![Attribute { name: "storage".into(), value: "memory".into() }],
-            fault: None,
+            ..Channel::named(name.clone(), "topic")
         }
     }
 }

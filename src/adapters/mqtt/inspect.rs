@@ -93,21 +93,7 @@ impl Mqtt {
     }
 
     fn bare(&self, name: &str, internal: bool, can: Caps) -> Channel {
-        Channel {
-            tenant: self.integration.tenant_of(name).map(SafeText::new),
-            name: name.into(),
-            kind: "topic",
-            internal,
-            can,
-            depth: Amount::Unknown,
-            bytes: Amount::Unknown,
-            ends: None,
-            rate_in: None,
-            parts: None,
-            dead_letters_to: None,
-            attributes: Vec::new(),
-            fault: None,
-        }
+        Channel { tenant: self.integration.tenant_of(name).map(SafeText::new), internal, can, ..Channel::named(name, "topic") }
     }
 }
 

@@ -235,6 +235,13 @@ impl NatsHolding {
         Ok(self.waiting.pop_front())
     }
 
+    /// Takes what has come already and was not looked at.
+    fn gather(&mut self) {
+        while let Some(Said::Messages(batch)) = self.subscription.ready() {
+            self.waiting.extend(batch);
+        }
+    }
+
     fn is_over(&self, held: &Held) -> bool {
         self.patience.is_some_and(|patience| held.since.elapsed() >= patience)
     }
@@ -319,6 +326,20 @@ impl Holding for NatsHolding {
         }
     }
 
+    /// A request stands for seconds and is given what comes meanwhile: it is over when nobody listens at our inbox any more. What was on
+    /// its way at just that moment comes again when its time is over.
+    async fn enough(&mut self) -> Result<(), Fault> {
+        self.asked = None;
+        self.subscription.end(OP).await?;
+        self.gather();
+        while let Some(msg) = self.waiting.pop_front() {
+            if let Some(reply) = msg.reply.as_deref().filter(|_| msg.status.is_none()) {
+                self.decide(reply, "-NAK").await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {
         let lost = |cause: String| Fault::new(Kind::Lost, SETTLE, self.target.as_str(), cause);
         let held = self.held.get(&ticket.id).ok_or_else(|| lost("this message is settled already, or was never held".to_owned()))?;
@@ -346,11 +367,7 @@ impl Holding for NatsHolding {
 
     async fn release(mut self: Box<Self>) -> Result<String, Fault> {
         // What has come and was not looked at goes back too.
-        while let Some(said) = self.subscription.ready() {
-            if let Said::Messages(batch) = said {
-                self.waiting.extend(batch);
-            }
-        }
+        self.gather();
         while let Some(msg) = self.waiting.pop_front() {
             if msg.status.is_none() {
                 self.delivery(&msg, Vec::new())?;

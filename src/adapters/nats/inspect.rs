@@ -46,19 +46,10 @@ impl NatsInspect {
 
     fn channel(&self, name: &str, kind: &'static str, can: Caps) -> Channel {
         Channel {
-            name: name.into(),
-            kind,
             tenant: self.shared.integration.tenant_of(name).map(SafeText::new),
             internal: name.starts_with('$') || name.contains(":$"),
             can,
-            depth: Amount::Unknown,
-            bytes: Amount::Unknown,
-            ends: None,
-            rate_in: None,
-            parts: None,
-            dead_letters_to: None,
-            attributes: Vec::new(),
-            fault: None,
+            ..Channel::named(name, kind)
         }
     }
 
@@ -71,6 +62,9 @@ impl NatsInspect {
             bytes: Amount::Exactly(info.state.bytes),
             // Survives deletes, unlike the count of messages.
             ends: Some(info.state.last_seq),
+            consumers: Some(info.state.consumer_count),
+            // Without a consumer nothing is given out; what those that there are were given, they tell themselves.
+            given: (!consumed).then_some(0),
             attributes: stream_attributes(info),
             fault: leaderless(&format!("stream:{}", info.name()), info.cluster.as_ref()),
             ..self.channel(&format!("stream:{}", info.name()), "stream", can)
@@ -82,6 +76,7 @@ impl NatsInspect {
         let can = Caps { hold: info.is_pull() && info.is_explicit(), ..Caps::default() };
         Channel {
             depth: Amount::Exactly(info.num_pending + info.num_ack_pending),
+            given: Some(info.delivered.consumer_seq),
             attributes: super::groups::attributes(info),
             fault: leaderless(&name, info.cluster.as_ref()),
             ..self.channel(&name, "consumer", can)
@@ -203,17 +198,23 @@ impl Inspect for NatsInspect {
         }
         match streams? {
             Ok(streams) => {
-                for info in &streams {
-                    channels.push(self.stream(info));
-                    for subject in info.subjects() {
-                        subjects.entry(subject.to_owned()).or_default().push(attribute("kept by", format!("stream:{}", info.name())));
-                    }
-                }
                 let consumed = streams.iter().filter(|info| info.state.consumer_count > 0).take(LISTED_MOST);
                 let names = consumed.map(|info| info.name().to_owned()).collect();
                 let lists = self.shared.api.consumers_of(LIST, names).await;
                 // A stream that was deleted in the meantime has no consumers.
-                channels.extend(lists.into_iter().flatten().flatten().map(|info| self.consumer(&info)));
+                let consumers: Vec<ConsumerInfo> = lists.into_iter().flatten().flatten().collect();
+                let mut given: BTreeMap<&str, u64> = BTreeMap::new();
+                for info in &consumers {
+                    *given.entry(&info.stream_name).or_default() += info.delivered.consumer_seq;
+                }
+                for info in &streams {
+                    let row = self.stream(info);
+                    channels.push(Channel { given: row.given.or_else(|| given.get(info.name()).copied()), ..row });
+                    for subject in info.subjects() {
+                        subjects.entry(subject.to_owned()).or_default().push(attribute("kept by", format!("stream:{}", info.name())));
+                    }
+                }
+                channels.extend(consumers.iter().map(|info| self.consumer(info)));
             }
             Err(fault) => {
                 let row = self.channel("stream:*", "stream", Caps::default());
@@ -249,7 +250,6 @@ fn stream_attributes(info: &StreamInfo) -> Vec<Attribute> {
         attributes.push(attribute(name, text(&info.config, setting)));
     }
     attributes.push(attribute("replicas", info.config.get("num_replicas").map_or_else(|| "1".to_owned(), Value::to_string)));
-    attributes.push(attribute("consumers", info.state.consumer_count.to_string()));
     if let Some(age) = info.config.get("max_age").and_then(Value::as_u64).filter(|age| *age > 0) {
         attributes.push(attribute("max age", figure::duration(Duration::from_nanos(age))));
     }
@@ -307,7 +307,7 @@ fn consumers_table(consumers: &Result<Vec<ConsumerInfo>, Fault>) -> Table {
             vec![cells]
         }
     };
-    Table { title: "consumers", columns, rows }
+    Table { title: "its consumers", columns, rows }
 }
 
 fn subjects_table(info: &StreamInfo) -> Option<Table> {

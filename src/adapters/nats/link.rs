@@ -394,6 +394,12 @@ impl Subscription {
         Some(Said::Messages(messages))
     }
 
+    /// Nothing more is sent to us from the moment that this returns; what came before is still ready.
+    pub(super) async fn end(&mut self, op: &'static str) -> Result<(), Fault> {
+        self.messages.get_mut().unsubscribe().await.map_err(|error| broken(op, "NATS", &error))?;
+        self.link.ping(op).await
+    }
+
     fn notice(&mut self) {
         let now = self.standing.borrow_and_update().clone();
         let again = now.epoch > self.known.epoch;

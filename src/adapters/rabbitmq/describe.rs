@@ -1,6 +1,7 @@
 //! One channel with everything that is known of it: arguments, bindings, policy, consumers, rates, and the way of its dead letters.
 
 use super::Rabbit;
+use super::cluster::Replicas;
 use super::dead_letters::Map;
 use super::inspect::{BINDING_COLUMNS, attribute};
 use super::management::{number, text};
@@ -50,6 +51,7 @@ impl Rabbit {
             tables.push(bindings_of(&bindings, "destination", exchange));
             self.exchange_row(&row, &map).ok_or_else(strange)?
         } else {
+            tables.extend(Replicas::of(&row).map(|replicas| replicas.table()));
             tables.push(dead_letters(&row, &map));
             tables.push(bindings_of(&bindings, "destination", bare));
             tables.push(consumers(&row));
@@ -58,6 +60,7 @@ impl Rabbit {
         for flag in ["durable", "exclusive", "auto_delete", "internal"] {
             channel.attributes.extend(row.get(flag).and_then(Value::as_bool).map(|yes| attribute(flag, if yes { "yes" } else { "no" })));
         }
+        channel.attributes.extend(text(&row, &["node"]).map(|node| attribute("node", node)));
         channel.attributes.push(attribute("vhost", &self.settings.vhost));
         tables.push(pairs("arguments", row.get("arguments")));
         tables.push(pairs("policy in effect", row.get("effective_policy_definition")));
@@ -157,7 +160,7 @@ fn consumers(queue: &Value) -> Table {
             prefetch,
         ]
     });
-    table("consumers", vec!["tag", "connection", "user", "mode", "prefetch"], rows.collect())
+    table("who consumes", vec!["tag", "connection", "user", "mode", "prefetch"], rows.collect())
 }
 
 /// Counters and their rates; what there was no traffic of is not there.

@@ -23,7 +23,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 static VERBS: &[Verb] = &[
     Verb { effect: Effect::Ack, word: "ack", help: "done: the queue forgets it", fields: &[] },
-    Verb { effect: Effect::Requeue, word: "requeue", help: "back to its place in the queue, marked as redelivered", fields: &[] },
+    Verb { effect: Effect::Requeue, word: "requeue", help: "back to the queue for others, marked as redelivered", fields: &[] },
     Verb { effect: Effect::Reject, word: "reject", help: "to the dead-letter exchange; gone where there is none", fields: &[] },
 ];
 

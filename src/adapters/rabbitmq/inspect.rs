@@ -1,6 +1,7 @@
 //! `Inspect` for RabbitMQ: the lists of the management API; without it what the profile names, by passive declaration.
 
 use super::Rabbit;
+use super::cluster::Replicas;
 use super::dead_letters::Map;
 use super::management::{number, rate, text};
 use super::name::Name;
@@ -17,8 +18,8 @@ use std::time::Duration;
 pub(super) const LIST: &str = "list channels of";
 const DESCRIBE: &str = "describe";
 /// What the list of queues is asked for: whole rows have fifty fields.
-const QUEUE_COLUMNS: &str = "name,type,arguments,durable,exclusive,auto_delete,state,policy,effective_policy_definition,messages,\
-    messages_ready,messages_unacknowledged,message_bytes,consumers,message_stats.publish_details.rate,message_stats.deliver_get_details.rate";
+const QUEUE_COLUMNS: &str = "name,type,arguments,durable,exclusive,auto_delete,state,policy,effective_policy_definition,leader,members,online,\
+    messages,messages_ready,messages_unacknowledged,message_bytes,consumers,message_stats.publish_details.rate,message_stats.deliver_get_details.rate";
 const EXCHANGE_COLUMNS: &str =
     "name,type,internal,durable,arguments,message_stats.publish_in_details.rate,message_stats.publish_out_details.rate";
 pub(super) const BINDING_COLUMNS: &str = "source,routing_key,destination,destination_type";
@@ -64,21 +65,8 @@ impl Inspect for Rabbit {
 
 impl Rabbit {
     pub(super) fn row(&self, name: &Name, can: Caps) -> Channel {
-        Channel {
-            tenant: self.integration.tenant_of(name.bare()).map(SafeText::new),
-            name: name.text().into(),
-            kind: name.kind(),
-            internal: false,
-            can,
-            depth: Amount::Unknown,
-            bytes: Amount::Unknown,
-            ends: None,
-            rate_in: None,
-            parts: None,
-            dead_letters_to: None,
-            attributes: Vec::new(),
-            fault: None,
-        }
+        let tenant = self.integration.tenant_of(name.bare()).map(SafeText::new);
+        Channel { tenant, can, ..Channel::named(name.text(), name.kind()) }
     }
 
     /// A queue of the management API's list.
@@ -102,14 +90,17 @@ impl Rabbit {
         row.depth = amount("messages");
         row.bytes = amount("message_bytes");
         row.rate_in = rate(queue, "publish");
+        row.rate_out = rate(queue, "deliver_get");
+        row.consumers = number(queue, &["consumers"]);
         row.dead_letters_to = map.path(queue).map(|path| SafeText::new(&path.target()));
+        let replicas = Replicas::of(queue);
+        row.fault = replicas.as_ref().and_then(|replicas| replicas.fault(&row.name));
         let count = |field: &str| number(queue, &[field]).map(figure::count);
         row.attributes = [
             ("type", Some(kind.to_owned())),
+            ("replicas", replicas.as_ref().map(Replicas::words)),
             ("ready", count("messages_ready")),
             ("unacked", count("messages_unacknowledged")),
-            ("consumers", count("consumers")),
-            ("out /s", rate(queue, "deliver_get").map(figure::rate)),
             ("policy", text(queue, &["policy"]).map(str::to_owned)),
             ("state", text(queue, &["state"]).filter(|state| *state != "running").map(str::to_owned)),
         ]
@@ -130,14 +121,8 @@ impl Rabbit {
         let mut row = self.row(&Name::Exchange(bare.to_owned()), can);
         row.internal = bare.starts_with("amq.") && bound == 0;
         row.rate_in = rate(exchange, "publish_in");
-        row.attributes = [
-            ("type", Some(kind.to_owned())),
-            ("bindings", Some(figure::count(bound as u64))),
-            ("out /s", rate(exchange, "publish_out").map(figure::rate)),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some(attribute(name, &value?)))
-        .collect();
+        row.rate_out = rate(exchange, "publish_out");
+        row.attributes = vec![attribute("type", kind), attribute("bindings", &figure::count(bound as u64))];
         Some(row)
     }
 
@@ -184,10 +169,8 @@ impl Rabbit {
                 let ready = u64::from(said.message_count());
                 // What consumers hold unacknowledged is not in it, and a quorum queue says 0 for a while after a restart.
                 row.depth = Amount::AtLeast(ready);
-                row.attributes = vec![
-                    attribute("ready", &Amount::AtLeast(ready).to_string()),
-                    attribute("consumers", &figure::count(u64::from(said.consumer_count()))),
-                ];
+                row.consumers = Some(u64::from(said.consumer_count()));
+                row.attributes = vec![attribute("ready", &Amount::AtLeast(ready).to_string())];
             }
             Err(fault) => row.fault = Some(fault),
         }

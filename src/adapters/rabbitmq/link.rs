@@ -144,6 +144,11 @@ impl Link {
         }
     }
 
+    /// How long one answer may take.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// The connection of short requests, opened again when it broke before.
     pub(super) async fn shared(&self) -> Result<Arc<Live>, Fault> {
         let mut shared = self.shared.lock().await;

@@ -51,7 +51,7 @@ impl Management {
         };
         let texts = match &settings.management {
             ManagementSaid::None => Vec::new(),
-            ManagementSaid::At(url) => vec![url.clone()],
+            ManagementSaid::At(urls) => urls.clone(),
             // A password that goes to AMQP encrypted never goes to HTTP in the clear.
             ManagementSaid::Usual => integration.endpoint.addresses.iter().map(|address| usual(address, tls.is_some())).collect(),
         };
@@ -131,7 +131,7 @@ impl Management {
         let mut url = base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().push("api").push(kind);
-            if !matches!(kind, "vhosts" | "policies") {
+            if !matches!(kind, "vhosts" | "policies" | "nodes") {
                 path.push(&self.vhost);
             }
             path.extend(parts);

@@ -4,6 +4,7 @@
 //! of their own.
 
 mod call;
+mod cluster;
 mod dead_letters;
 mod describe;
 mod faults;

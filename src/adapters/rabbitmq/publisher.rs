@@ -5,16 +5,18 @@
 //! when every confirmation of a batch has come, all its returns have too, and each is matched with the message that it is a copy of.
 
 use super::faults;
-use super::link::Link;
+use super::link::{self, Link};
 use crate::domain::fault::{Fault, Kind};
 use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::unconstrained;
+use tokio::time::Instant;
 
 pub(super) const OP: &str = "publish to";
 /// Messages of one batch; while it is under way the next one gathers.
@@ -83,11 +85,18 @@ async fn send(link: &Link, open: &mut Option<Channel>, batch: Vec<Asked>) {
     for (letter, _) in &batch {
         confirms.push(hand_over(&channel, letter).await);
     }
+    let until = Instant::now() + link.timeout();
     let (mut outcomes, mut returned) = (Vec::with_capacity(batch.len()), Vec::new());
     for ((letter, _), confirm) in batch.iter().zip(confirms) {
         let confirmed = match confirm {
-            Ok(confirm) => confirm.await,
-            Err(error) => Err(error),
+            Ok(confirm) => tokio::time::timeout_at(until, confirm).await,
+            Err(error) => Ok(Err(error)),
+        };
+        let Ok(confirmed) = confirmed else {
+            // A confirmation that comes late is nobody's: the next batch has a channel of its own.
+            open.take().iter().for_each(link::close);
+            outcomes.push(Err(silent(letter, link.timeout())));
+            continue;
         };
         outcomes.push(match confirmed {
             Ok(Confirmation::Ack(back)) => {
@@ -148,6 +157,13 @@ pub(super) fn refused(back: &BasicReturnMessage, letter: &Letter) -> Fault {
     let cause = format!("the server returned it ({code} {said}): no queue is bound for the key `{}`", letter.routing_key);
     Fault::new(Kind::Rejected, OP, &*letter.channel, cause)
         .next("the message is nowhere: look at the exchange's bindings, or set another key")
+}
+
+/// The server has not confirmed it in time.
+fn silent(letter: &Letter, limit: Duration) -> Fault {
+    let cause = format!("the server has not confirmed it within {} s", limit.as_secs_f32());
+    Fault::new(Kind::Timeout, OP, &*letter.channel, cause)
+        .next("a quorum queue or a stream may have lost the majority of its nodes, or memory or disk run out; it may be stored later")
 }
 
 /// The channel or the connection ended before the confirmation.

@@ -32,7 +32,8 @@ pub(super) struct Settings {
 pub(super) enum ManagementSaid {
     /// Not said: the usual port beside AMQP's.
     Usual,
-    At(String),
+    /// One URL, or those of a cluster's nodes with commas between them.
+    At(Vec<String>),
     /// `management_url = "none"`.
     None,
 }
@@ -60,15 +61,12 @@ impl Settings {
         let management = match text("management_url") {
             None => ManagementSaid::Usual,
             Some(said) if said == "none" => ManagementSaid::None,
-            Some(url) if url.starts_with("http://") || url.starts_with("https://") => {
-                ManagementSaid::At(url.trim_end_matches('/').trim_end_matches("/api").to_owned())
-            }
-            Some(_) => {
-                return Err(wrong(
+            Some(urls) => ManagementSaid::At(urls.split(',').map(base).collect::<Option<_>>().ok_or_else(|| {
+                wrong(
                     "`management_url` is not a URL".into(),
-                    "write management_url = \"http://host:15672\", or \"none\"".into(),
-                ));
-            }
+                    "write management_url = \"http://host:15672\", several with commas between them, or \"none\"".into(),
+                )
+            })?),
         };
         let vhost = word("vhost", "/");
         if vhost.len() > 255 {
@@ -86,6 +84,13 @@ impl Settings {
                 .map_err(|cause| wrong(cause, "write queues = [{ name = \"grey.tasks.{tenant}\", max_priority = 10 }]".into()))?,
         })
     }
+}
+
+/// The management API's address without what stands below it; `None` if it is no URL.
+fn base(url: &str) -> Option<String> {
+    let url = url.trim();
+    let known = url.starts_with("http://") || url.starts_with("https://");
+    known.then(|| url.trim_end_matches('/').trim_end_matches("/api").to_owned())
 }
 
 #[cfg(test)]
@@ -111,11 +116,11 @@ mod tests {
             ("connection.heartbeat", "60"),
             ("connection.channel_max", "2047"),
             ("prefetch", "0"),
-            ("management_url", "https://rabbit:15671/api/"),
+            ("management_url", "https://rabbit:15671/api/, http://other:15672"),
         ])
         .expect("settings");
         assert_eq!((said.vhost.as_str(), said.heartbeat, said.channel_max, said.prefetch), ("tenant-a", 60, Some(2047), 1));
-        assert_eq!(said.management, ManagementSaid::At("https://rabbit:15671".into()));
+        assert_eq!(said.management, ManagementSaid::At(vec!["https://rabbit:15671".into(), "http://other:15672".into()]));
     }
 
     #[test]
@@ -124,6 +129,7 @@ mod tests {
             ("vhosts", "x", "no setting `vhosts` (line 7)"),
             ("heartbeat", "soon", "`heartbeat` is not a number from 0 to 65535 (line 7)"),
             ("management_url", "localhost", "`management_url` is not a URL"),
+            ("management_url", "http://one:15672,two", "`management_url` is not a URL"),
         ] {
             let fault = settings(&[(name, value)]).expect_err(name);
             assert!(fault.kind == Kind::Usage && fault.to_string().contains(words), "{fault}");

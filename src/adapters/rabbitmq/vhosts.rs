@@ -1,10 +1,11 @@
 //! The vhosts of the broker that we may see. One connection has one; the address of another's channel says it: `rabbit@tenant-a/queue:x`.
 
 use super::Rabbit;
+use super::cluster;
 use super::inspect::attribute;
 use super::management::{number, text};
 use crate::config::url;
-use crate::domain::channel::{Caps, Channel, Description, Table};
+use crate::domain::channel::{Channel, Description, Table};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::{self, Amount};
 use crate::domain::text::SafeText;
@@ -13,27 +14,30 @@ use serde_json::Value;
 const COLUMNS: &str = "name,messages,messages_ready,messages_unacknowledged,cluster_state";
 
 impl Rabbit {
-    /// Their rows, where there are more than the one that is connected to.
+    /// Their rows, where there are more than the one that is connected to, or several nodes: our own tells of those.
     pub(super) async fn vhosts(&self) -> Result<Vec<Channel>, Fault> {
-        let rows = self.management.list("vhosts", COLUMNS).await?;
-        let channels: Vec<Channel> = rows.iter().filter_map(|row| self.vhost_row(row)).collect();
-        Ok(if channels.len() > 1 { channels } else { Vec::new() })
+        let (rows, nodes) = tokio::join!(self.management.list("vhosts", COLUMNS), self.nodes());
+        let channels: Vec<Channel> = rows?.iter().filter_map(|row| self.vhost_row(row, &nodes)).collect();
+        Ok(if channels.len() > 1 || nodes.len() > 1 { channels } else { Vec::new() })
     }
 
-    fn vhost_row(&self, vhost: &Value) -> Option<Channel> {
+    fn vhost_row(&self, vhost: &Value, nodes: &[Value]) -> Option<Channel> {
         let name = text(vhost, &["name"])?;
-        let here = if name == self.settings.vhost { "this one".to_owned() } else { format!("{}/…", self.behind(name)) };
+        let ours = name == self.settings.vhost;
+        let here = if ours { "this one".to_owned() } else { format!("{}/…", self.behind(name)) };
         let count = |field: &str| number(vhost, &[field]).map(figure::count);
         let attributes = [
             ("its channels", Some(here)),
             ("ready", count("messages_ready")),
             ("unacked", count("messages_unacknowledged")),
             ("state", stopped(vhost)),
+            ("nodes", (ours && nodes.len() > 1).then(|| nodes.len().to_string())),
         ];
         Some(Channel {
             depth: number(vhost, &["messages"]).map_or(Amount::Unknown, Amount::Exactly),
             attributes: attributes.into_iter().filter_map(|(name, value)| Some(attribute(name, &value?))).collect(),
-            ..Self::bare_vhost(name)
+            fault: cluster::down(nodes, &format!("vhost:{name}")).filter(|_| ours),
+            ..Channel::named(format!("vhost:{name}"), "vhost")
         })
     }
 
@@ -43,24 +47,6 @@ impl Rabbit {
         // It may be another part of its broker already.
         let whole = name.strip_suffix(&format!("@{}", url::encode(&self.settings.vhost))).unwrap_or(name);
         format!("{whole}@{}", url::encode(vhost))
-    }
-
-    fn bare_vhost(name: &str) -> Channel {
-        Channel {
-            name: format!("vhost:{name}").into(),
-            kind: "vhost",
-            tenant: None,
-            internal: false,
-            can: Caps::default(),
-            depth: Amount::Unknown,
-            bytes: Amount::Unknown,
-            ends: None,
-            rate_in: None,
-            parts: None,
-            dead_letters_to: None,
-            attributes: Vec::new(),
-            fault: None,
-        }
     }
 
     /// One vhost with who may do what in it, and its policies.
@@ -74,9 +60,10 @@ impl Rabbit {
         };
         let row = self.management.get("vhosts", &[name], &[]).await.map_err(missing)?;
         let strange = || Fault::new(Kind::Protocol, "describe", format!("vhost:{name}"), "the management API's answer has no name");
-        let channel = self.vhost_row(&row).ok_or_else(strange)?;
+        let nodes = self.nodes().await;
+        let channel = self.vhost_row(&row, &nodes).ok_or_else(strange)?;
         let facts = channel.attributes.iter().map(|a| vec![a.name.clone(), a.value.clone()]).collect();
-        let mut tables = vec![Table { title: "vhost", columns: vec!["name", "value"], rows: facts }];
+        let mut tables = vec![Table { title: "vhost", columns: vec!["name", "value"], rows: facts }, cluster::table(&nodes)];
         // Not every user may ask for these.
         if let Ok(Value::Array(rows)) = self.management.beside("policies", &[], &[]).await {
             let fields = ["name", "apply-to", "pattern", "priority", "definition"];

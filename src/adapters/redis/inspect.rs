@@ -123,23 +123,8 @@ impl Redis {
     }
 
     fn row(&self, name: &Name, kind: &'static str, can: Caps) -> Channel {
-        let text = name.text();
         let (Name::Stream(bare) | Name::Channel(bare) | Name::Key(bare)) = name;
-        Channel {
-            tenant: self.integration.tenant_of(bare).map(SafeText::new),
-            name: text.into(),
-            kind,
-            internal: false,
-            can,
-            depth: Amount::Unknown,
-            bytes: Amount::Unknown,
-            ends: None,
-            rate_in: None,
-            parts: None,
-            dead_letters_to: None,
-            attributes: Vec::new(),
-            fault: None,
-        }
+        Channel { tenant: self.integration.tenant_of(bare).map(SafeText::new), can, ..Channel::named(name.text(), kind) }
     }
 
     fn stream_row(&self, name: &str, info: Option<Result<Vec<(String, Value)>, Fault>>) -> Channel {
@@ -151,7 +136,8 @@ impl Redis {
                 row.depth = number("length").map_or(Amount::Unknown, Amount::Exactly);
                 // Servers before Redis 7 do not count what was ever added.
                 row.ends = number("entries-added");
-                row.attributes = attributes(&info, &[("groups", "groups"), ("last-generated-id", "last entry")]);
+                row.consumers = number("groups");
+                row.attributes = attributes(&info, &[("last-generated-id", "last entry")]);
             }
             Some(Err(fault)) if fault.kind != Kind::NotFound => row.fault = Some(fault),
             _ => {}
@@ -162,7 +148,7 @@ impl Redis {
     fn channel_row(&self, name: &str, subscribers: Option<i64>) -> Channel {
         let can = Caps { tail: true, publish: !is_pattern(name), ..Caps::default() };
         let mut row = self.row(&Name::Channel(name.to_owned()), "channel", can);
-        row.attributes = subscribers.map(|n| attribute("subscribers", &n.to_string())).into_iter().collect();
+        row.consumers = subscribers.and_then(|n| u64::try_from(n).ok());
         row
     }
 

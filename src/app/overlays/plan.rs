@@ -105,7 +105,7 @@ pub fn rows<'a>(model: &Model, plan: &'a Plan, width: u16) -> Vec<Row<'a>> {
                 Effect::Reject => {
                     fact(&mut rows, "undo", "none: it leaves its queue, for the dead letters where there are any", width, Tone::Watch);
                 }
-                Effect::Requeue => fact(&mut rows, "then", "others may be given it at once", width, Tone::Plain),
+                Effect::Requeue => fact(&mut rows, "then", "others may be given it at once; no more is received here", width, Tone::Plain),
                 Effect::Extend => fact(&mut rows, "then", "the system's time to decide begins anew", width, Tone::Plain),
             }
             rows

@@ -269,7 +269,9 @@ pub fn emptiness(model: &Model) -> Emptiness<'_> {
 pub(crate) fn describe_rows(pane: &Describe) -> usize {
     match &pane.result {
         Some(Ok(description)) => {
-            let facts = 4 + usize::from(description.channel.fault.is_some()) + description.channel.attributes.len();
+            let channel = &description.channel;
+            let told = [channel.fault.is_some(), channel.consumers.is_some(), channel.rate_out.is_some()];
+            let facts = 4 + told.into_iter().filter(|told| *told).count() + channel.attributes.len();
             facts + description.tables.iter().map(|table| table.rows.len() + 2 + usize::from(table.as_remark().is_none())).sum::<usize>()
         }
         _ => 1,

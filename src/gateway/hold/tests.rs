@@ -86,6 +86,28 @@ async fn no_more_is_taken_than_was_wanted_however_it_is_settled() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_given_back_is_for_others_so_that_no_more_is_taken_after_it() {
+    let (gateway, address) = gateway(Safety::default());
+    let mut held = gateway.hold(&address, 10, 10).await.expect("held");
+    let mut all = Vec::new();
+    for _ in 0..5 {
+        all.push(next(&mut held).await);
+    }
+    assert_eq!(decide(&gateway, &address, &held, &[&all[0]], Effect::Ack).await, [Ok("acked".into())]);
+    assert!(tokio::time::timeout(Duration::from_secs(5), held.next()).await.is_err(), "more are waited for");
+    let back = decide(&gateway, &address, &held, &[&all[1], &all[2]], Effect::Requeue).await;
+    assert_eq!(back, [Ok("requeued".into()), Ok("requeued".into())]);
+    assert!(held.next().await.is_none(), "no more are");
+    let task = |n: u64| format!("{{\"task\":{n}}}");
+    let mut there = waiting(&gateway, &address).await;
+    there.sort();
+    assert_eq!(there, [(task(2), Some(2)), (task(3), Some(2))], "whoever gets them is told that somebody had them");
+    assert_eq!(decide(&gateway, &address, &held, &[&all[3]], Effect::Reject).await, [Ok("rejected".into())]);
+    assert!(tokio::time::timeout(Duration::from_secs(5), held.later()).await.is_err());
+    assert!(gateway.release(held.id).await.expect("given back").starts_with("1 message went back"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_goes_away_or_closes_the_gateway_gives_everything_back() {
     let (gateway, address) = gateway(Safety::default());
     let mut held = gateway.hold(&address, 3, 3).await.expect("held");

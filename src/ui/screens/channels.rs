@@ -183,6 +183,8 @@ fn rows<'a>(pane: &Describe, description: &'a Description) -> Vec<Row<'a>> {
     }
     rows.push(Row::Fact("messages", channel.depth.show(figure::grouped), Role::Text));
     rows.push(Row::Fact("size", channel.bytes.show(figure::bytes), Role::Text));
+    rows.extend(channel.consumers.map(|consumers| Row::Fact("consumers", figure::grouped(consumers), Role::Text)));
+    rows.extend(channel.rate_out.map(|rate| Row::Fact("out/s", figure::rate(rate), Role::Text)));
     rows.push(Row::Fact("offers", channel.can.words().join(", "), Role::Text));
     rows.extend(channel.attributes.iter().map(|a| Row::Fact(a.name.as_str(), a.value.as_str().to_owned(), Role::Text)));
     for (i, table) in description.tables.iter().enumerate() {

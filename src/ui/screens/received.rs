@@ -148,6 +148,7 @@ fn state(model: &Model, row: &Row) -> Cell<'static> {
     match &row.state {
         State::Open => Cell::new("queued").role(Role::Dim),
         State::Held if is_overdue(model, row) => Cell::new("overdue").role(Role::Bad),
+        State::Held if row.redelivered => Cell::new("held again").role(Role::Watch),
         State::Held => Cell::new("held"),
         State::Settling(effect) => Cell::new(format!("{}…", effect.word())).role(Role::Connecting),
         State::Settled(effect) => Cell::new(effect.done()).role(Role::Dim),

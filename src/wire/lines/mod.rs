@@ -7,6 +7,7 @@
 //! - A missing key, header value or payload is `null` with an encoding of `null`; an empty one is `""`.
 //! - `raw` is base64 of the payload. It is written where `value` alone would not give the same bytes again: MessagePack, a registry's
 //!   frame, JSON with white space around it, line breaks or hidden characters. Reading takes `raw` as long as `value` was not changed.
+//! - A message that was received or looked at has `redelivered`, and `deliveries` where its system counts them; nothing is read from these.
 //! - Control, bidi and zero-width characters are written `\uXXXX`.
 
 mod reader;
@@ -16,8 +17,21 @@ mod writer;
 mod tests;
 
 pub use reader::{LineError, read};
-pub use writer::write;
+pub use writer::{write, write_delivery};
 
 /// Every field, in the order in which it is written.
-pub const FIELDS: [&str; 11] =
-    ["address", "position", "timestamp", "key", "key_encoding", "headers", "value", "encoding", "wire", "raw", "size"];
+pub const FIELDS: [&str; 13] = [
+    "address",
+    "position",
+    "timestamp",
+    "key",
+    "key_encoding",
+    "headers",
+    "value",
+    "encoding",
+    "wire",
+    "raw",
+    "size",
+    "redelivered",
+    "deliveries",
+];

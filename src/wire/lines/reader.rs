@@ -42,7 +42,7 @@ fn wrong(field: &str, cause: impl Into<SafeText>) -> LineError {
 /// Reads a line that [`write`](super::write) made, perhaps edited since, or that was written by hand: `{"key":"a","value":{"x":1}}`.
 ///
 /// Where no encoding is given, a string is text, `null` is missing and everything else is JSON, taken as it is written. `address`,
-/// `position` and `size` are not looked at; an unknown field is an error, so that a slip of the pen is not published.
+/// `position`, `size`, `redelivered` and `deliveries` are not looked at; an unknown field is an error, so that a slip of the pen is not published.
 pub fn read(line: &[u8]) -> Result<Outgoing, LineError> {
     let text = std::str::from_utf8(line).map_err(|e| wrong("", format!("the line is not UTF-8 at byte {}", e.valid_up_to())))?;
     let members = json::members(text).map_err(|e| wrong("", format!("the line is not a JSON object: {e}")))?;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::address::Address;
+use crate::domain::delivery::Delivery;
 use crate::domain::message::{Header, Message, Outgoing, Stamp};
 use crate::domain::position::Position;
 use crate::domain::text::is_hidden;
@@ -54,6 +55,19 @@ fn a_line_has_the_documented_fields() {
             r#""value":{"b":9007199254740993,"a":1.10},"encoding":"json","wire":"json","size":53}"#
         )
     );
+}
+
+#[test]
+fn a_message_that_was_received_says_whether_somebody_had_it_before_and_is_read_as_any() {
+    let message = message(Some(b"a"));
+    for (redelivered, deliveries, end) in
+        [(false, None, r#""redelivered":false,"deliveries":null}"#), (true, Some(3), r#""redelivered":true,"deliveries":3}"#)]
+    {
+        let delivery = Delivery { ticket: None, message: message.clone(), deliveries, redelivered };
+        let written = write_delivery(&Address::new("rabbit", "queue:tasks"), &delivery, &[]);
+        assert!(written.ends_with(end), "{written}");
+        assert_eq!(read(written.as_bytes()), Ok(outgoing(&message)));
+    }
 }
 
 #[test]

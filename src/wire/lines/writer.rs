@@ -1,6 +1,7 @@
 //! Message → line.
 
 use crate::domain::address::Address;
+use crate::domain::delivery::Delivery;
 use crate::domain::message::{Header, Message};
 use crate::domain::position::Position;
 use crate::domain::text::{escape_json, is_hidden, is_printable_ascii};
@@ -53,6 +54,19 @@ pub fn write(address: &Address, message: &Message, prefer: &[Format]) -> String 
     line.shown("size", size);
     line.0.push('}');
     if is_printable_ascii(&line.0) { line.0 } else { escape_json(&line.0) }
+}
+
+/// The same for one that was received or looked at, with whether somebody had it before.
+pub fn write_delivery(address: &Address, delivery: &Delivery, prefer: &[Format]) -> String {
+    let mut line = Line(write(address, &delivery.message, prefer));
+    line.0.pop();
+    line.shown("redelivered", delivery.redelivered);
+    match delivery.deliveries {
+        Some(times) => line.shown("deliveries", times),
+        None => line.field("deliveries", NULL),
+    }
+    line.0.push('}');
+    line.0
 }
 
 /// How a payload stands in a line.
