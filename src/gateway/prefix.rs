@@ -187,8 +187,11 @@ impl History for Under<dyn History> {
         let shown = |lane: SiftedLane| {
             let prefix = self.prefix.clone();
             let rename = move |mut sifted: Result<crate::adapters::session::Sifted, Fault>| {
-                for kept in sifted.iter_mut().flat_map(|sifted| &mut sifted.kept) {
-                    kept.message.channel = prefix.shown(&kept.message.channel);
+                if let Ok(sifted) = &mut sifted {
+                    let kept = sifted.kept.iter_mut().map(|kept| &mut kept.message.channel);
+                    for channel in kept.chain(sifted.last.iter_mut().map(|(channel, _)| channel)) {
+                        *channel = prefix.shown(channel);
+                    }
                 }
                 sifted
             };

@@ -1,6 +1,6 @@
 //! `mqdeck follow --live` over several real systems at once: one timeline, whoever keeps the messages.
 
-use crate::support::program::Home;
+use crate::support::program::{Home, lines};
 use crate::support::server::Server;
 use crate::support::subjects::{Listener, connect, manage};
 use crate::support::{kafka, mosquitto, nats, topics};
@@ -8,22 +8,14 @@ use mqdeck::adapters::session::Session;
 use mqdeck::config::profile::Integration;
 use mqdeck::domain::message::{Header, Outgoing};
 use rustix::process::{Pid, Signal, kill_process};
-use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(20);
 
 fn integration(name: &str, system: &str, address: &str) -> String {
     format!("integration \"{name}\" {{\n  type = \"{system}\"\n  endpoint {{ address = \"{address}\" }}\n}}\n")
-}
-
-/// The lines of an output as they come.
-fn lines(output: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = sync_channel(1_000);
-    std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-    receiver
 }
 
 /// The program while it follows.
