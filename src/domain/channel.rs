@@ -62,6 +62,8 @@ pub struct Channel {
     /// Partitions, where the system has them.
     pub parts: Option<u32>,
     pub dead_letters_to: Option<SafeText>,
+    /// The channel of the same system that keeps every message which comes by this one, so that it is seen there as well.
+    pub kept_by: Option<Arc<str>>,
     /// What is particular to the system: retention, cleanup policy, replicas.
     pub attributes: Vec<Attribute>,
     /// Something is wrong with this channel alone: no leader, not authorized.

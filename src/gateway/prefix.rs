@@ -61,7 +61,8 @@ impl Prefix {
 
     fn channel(&self, channel: Channel) -> Channel {
         let dead_letters_to = channel.dead_letters_to.map(|name| (*self.shown(name.as_str())).into());
-        Channel { name: self.shown(&channel.name), dead_letters_to, ..channel }
+        let kept_by = channel.kept_by.map(|name| self.shown(&name));
+        Channel { name: self.shown(&channel.name), dead_letters_to, kept_by, ..channel }
     }
 
     fn delivery(&self, delivery: Delivery) -> Delivery {

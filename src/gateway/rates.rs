@@ -59,6 +59,7 @@ mod tests {
             rate_in: None,
             parts: None,
             dead_letters_to: None,
+            kept_by: None,
             attributes: Vec::new(),
             fault: None,
         }

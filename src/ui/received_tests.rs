@@ -49,6 +49,7 @@ fn channel(name: &str, kind: &'static str, can: Caps) -> Channel {
         rate_in: None,
         parts: None,
         dead_letters_to: None,
+        kept_by: None,
         attributes: Vec::new(),
         fault: None,
     }

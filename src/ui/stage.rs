@@ -328,6 +328,7 @@ fn channel(name: &str, i: usize, round: u32) -> Channel {
         rate_in: (!forbidden).then(|| if name.ends_with("dlt") { 0.0 } else { 1200.0 / (i as f64 + 1.0) * f64::from(3 + round % 5) / 7.0 }),
         parts: Some(12),
         dead_letters_to: None,
+        kept_by: None,
         attributes: vec![
             Attribute { name: "retention".into(), value: "7 d".into() },
             Attribute { name: "replicas".into(), value: "3".into() },

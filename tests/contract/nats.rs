@@ -355,6 +355,26 @@ async fn a_change_is_planned_and_then_carried_out_exactly_so() {
 }
 
 #[tokio::test]
+async fn a_subject_is_kept_by_the_stream_that_takes_it_unless_consumers_empty_that() {
+    let Some(nats) = nats::own(&[]) else { return };
+    let session = connect(nats.integration()).await.expect("connected");
+    manage(&session, "nats/stream:LOG", "stream.create", &[("subjects", "log.>")]).await;
+    manage(&session, "nats/stream:WORK", "stream.create", &[("subjects", "work.>"), ("retention", "workqueue")]).await;
+    let mut tail = Listener::start(&session, &[">".into()]).await;
+    for subject in ["log.a", "work.a", "free"] {
+        publish(&session, subject, text("x")).await.unwrap_or_else(|fault| panic!("{fault}"));
+        tail.until(subject, SOON, |tail| tail.messages.iter().any(|m| &*m.channel == subject)).await;
+    }
+    let listed = session.inspect.channels().await.expect("a list");
+    for (subject, keeper) in
+        [("log.>", Some("stream:LOG")), ("log.a", Some("stream:LOG")), ("work.>", None), ("work.a", None), ("free", None)]
+    {
+        let row = listed.iter().find(|row| &*row.name == subject).expect(subject);
+        assert_eq!(row.kept_by.as_deref(), keeper, "{subject}");
+    }
+}
+
+#[tokio::test]
 async fn a_consumer_is_paused_resumed_and_deleted() {
     let Some(nats) = nats::shared() else { return };
     let stream = name("pause");

@@ -59,6 +59,7 @@ impl KafkaInspect {
             rate_in: None,
             parts: (topic.error == 0).then_some(topic.partitions.len() as u32),
             dead_letters_to: None,
+            kept_by: None,
             attributes: attributes(topic, settings.unwrap_or_default()),
             fault: topic_fault(topic),
         }

@@ -198,6 +198,7 @@ impl State {
             rate_in: None,
             parts: Some(parts.len() as u32),
             dead_letters_to: None,
+            kept_by: None,
             attributes: vec![Attribute { name: "storage".into(), value: "memory".into() }],
             fault: None,
         }

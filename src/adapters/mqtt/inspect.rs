@@ -105,6 +105,7 @@ impl Mqtt {
             rate_in: None,
             parts: None,
             dead_letters_to: None,
+            kept_by: None,
             attributes: Vec::new(),
             fault: None,
         }

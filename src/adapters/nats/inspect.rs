@@ -12,7 +12,7 @@ use crate::domain::figure::{self, Amount};
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -57,6 +57,7 @@ impl NatsInspect {
             rate_in: None,
             parts: None,
             dead_letters_to: None,
+            kept_by: None,
             attributes: Vec::new(),
             fault: None,
         }
@@ -201,12 +202,21 @@ impl Inspect for NatsInspect {
                 }
             }
         }
+        let mut keepers: HashMap<String, Arc<str>> = HashMap::new();
         match streams? {
             Ok(streams) => {
                 for info in &streams {
                     channels.push(self.stream(info));
                     for subject in info.subjects() {
-                        subjects.entry(subject.to_owned()).or_default().push(attribute("kept by", format!("stream:{}", info.name())));
+                        subjects.entry(subject.to_owned()).or_default();
+                    }
+                }
+                for (subject, known) in &mut subjects {
+                    for info in streams.iter().filter(|info| info.takes(subject)) {
+                        known.push(attribute("kept by", format!("stream:{}", info.name())));
+                        if info.keeps() {
+                            keepers.insert(subject.clone(), stream_channel(info.name()));
+                        }
                     }
                 }
                 let consumed = streams.iter().filter(|info| info.state.consumer_count > 0).take(LISTED_MOST);
@@ -220,7 +230,11 @@ impl Inspect for NatsInspect {
                 channels.push(Channel { fault: Some(fault), ..row });
             }
         }
-        channels.extend(subjects.into_iter().map(|(name, attributes)| self.subject(&name, attributes)));
+        let row = |(name, attributes): (String, Vec<Attribute>)| {
+            let kept_by = keepers.remove(&name);
+            Channel { kept_by, ..self.subject(&name, attributes) }
+        };
+        channels.extend(subjects.into_iter().map(row));
         channels.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(channels)
     }

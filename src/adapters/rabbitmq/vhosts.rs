@@ -58,6 +58,7 @@ impl Rabbit {
             rate_in: None,
             parts: None,
             dead_letters_to: None,
+            kept_by: None,
             attributes: Vec::new(),
             fault: None,
         }

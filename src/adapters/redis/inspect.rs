@@ -137,6 +137,7 @@ impl Redis {
             rate_in: None,
             parts: None,
             dead_letters_to: None,
+            kept_by: None,
             attributes: Vec::new(),
             fault: None,
         }
