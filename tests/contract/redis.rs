@@ -254,7 +254,16 @@ async fn a_group_is_put_back_and_taken_back_unless_it_has_moved() {
     assert_eq!(again.expect_err("it is there").kind, Kind::Rejected);
     let change = plan(&session, "group.delete", group.clone(), &[]).await.expect("a plan");
     carry_out(&session, &change).await;
-    assert_eq!(plan(&session, "group.delete", group, &[]).await.expect_err("it is gone").kind, Kind::NotFound);
+    assert_eq!(plan(&session, "group.delete", group.clone(), &[]).await.expect_err("it is gone").kind, Kind::NotFound);
+    let undo = session.manage.as_ref().expect("manage").plan(change.undo.expect("nothing was pending")).await.expect("a plan");
+    carry_out(&session, &undo).await;
+    assert_eq!(stands(), positions[19].to_string());
+    let made_back = session.manage.as_ref().expect("manage").plan(undo.undo.expect("an undo")).await.expect("a plan");
+    carry_out(&session, &made_back).await;
+    client(&["XGROUP", "CREATE", &stream, "g", "0"]);
+    client(&["XREADGROUP", "GROUP", "g", "c", "COUNT", "2", "STREAMS", &stream, ">"]);
+    let change = plan(&session, "group.delete", group, &[]).await.expect("a plan");
+    assert!(change.undo.is_none() && change.notes[0].as_str().contains("2 pending entries are forgotten"), "{:?}", change.notes);
 }
 
 #[tokio::test]
