@@ -449,6 +449,11 @@ pub trait Hold: Send + Sync {
     /// What can be done with a message that is held; the system's own words with their arguments.
     fn verbs(&self, channel: &str) -> &'static [Verb];
 
+    /// What receiving takes from others that nobody can give them back, said before it begins; `None` where what is not settled goes back.
+    fn warning(&self, _channel: &str) -> Option<&'static str> {
+        None
+    }
+
     /// How long the system waits for a decision before it gives a message to somebody else; `None` if it waits for ever or does not say.
     async fn patience(&self, channel: &str) -> Result<Option<Duration>, Fault>;
 

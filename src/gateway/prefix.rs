@@ -303,6 +303,10 @@ impl Hold for Under<dyn Hold> {
         self.inner.verbs(&self.prefix.full(channel))
     }
 
+    fn warning(&self, channel: &str) -> Option<&'static str> {
+        self.inner.warning(&self.prefix.full(channel))
+    }
+
     async fn patience(&self, channel: &str) -> Result<Option<Duration>, Fault> {
         self.inner.patience(&self.prefix.full(channel)).await
     }
