@@ -6,7 +6,7 @@ use crate::domain::fault::Fault;
 use crate::domain::group::{GroupDescription, Listing, Mark, Stamped, Standing};
 use crate::domain::message::{Message, Outgoing, RawMessage};
 use crate::domain::operation::{Change, Done, OperationSpec, PublishSpec, Request};
-use crate::domain::position::Range;
+use crate::domain::position::{Position, Range};
 use crate::domain::receipt::Receipt;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
@@ -247,8 +247,9 @@ pub struct Sifted {
     pub counts: Tally,
     /// The latest timestamp of the lane up to here: what comes behind belongs after every message of another lane up to this time.
     pub reached: Option<Timestamp>,
-    /// The number of the place behind everything that was looked at, where places have numbers.
-    pub behind: Option<i64>,
+    /// The last place that was looked at, where places last, with its channel as messages name it: what a live tail tells up to there was
+    /// looked at as well.
+    pub last: Option<(Arc<str>, Position)>,
     /// Why reading waits just now, if it does: it goes on by itself, or the lane ends with an error.
     pub waits: Option<Fault>,
 }
@@ -328,7 +329,7 @@ impl SiftedLane {
                     sifted.take(&*sieve, Glance::default(), &message.into(), || message.detached());
                 }
                 sifted.counts.passed = messages.len() as u64;
-                sifted.behind = messages.last().and_then(|last| last.position.number()).map(|last| last + 1);
+                sifted.last = messages.last().filter(|last| last.position.is_lasting()).map(|last| (last.channel.clone(), last.position));
                 reached = sifted.reached;
                 sifted
             })
@@ -447,6 +448,11 @@ pub trait Transaction: Send {
 pub trait Hold: Send + Sync {
     /// What can be done with a message that is held; the system's own words with their arguments.
     fn verbs(&self, channel: &str) -> &'static [Verb];
+
+    /// What receiving takes from others that nobody can give them back, said before it begins; `None` where what is not settled goes back.
+    fn warning(&self, _channel: &str) -> Option<&'static str> {
+        None
+    }
 
     /// How long the system waits for a decision before it gives a message to somebody else; `None` if it waits for ever or does not say.
     async fn patience(&self, channel: &str) -> Result<Option<Duration>, Fault>;

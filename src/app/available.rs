@@ -7,7 +7,7 @@ use super::overlays::{Overlay, menu, plan};
 use super::screens::traffic::Focus;
 use super::screens::{channels, groups, received};
 use crate::domain::address::Address;
-use crate::domain::channel::Caps;
+use crate::domain::channel::{Caps, Channel};
 use crate::domain::health::Link;
 use crate::domain::operation::{CALL, OperationSpec, PUBLISH, RECEIVE, Risk, SETTLE};
 use crate::domain::safety::Gate;
@@ -323,11 +323,16 @@ fn writable(model: &Model, address: &crate::domain::address::Address) -> Availab
 }
 
 /// What a channel can do, if it was listed.
-pub(super) fn caps(model: &Model, address: &crate::domain::address::Address) -> Option<Caps> {
+pub(super) fn caps(model: &Model, address: &Address) -> Option<Caps> {
+    Some(row(model, address)?.can)
+}
+
+/// The row of a channel; `None` if it is not known.
+pub(super) fn row<'a>(model: &'a Model, address: &Address) -> Option<&'a Channel> {
     let integration = model.integration(&address.integration)?;
     // The list is in the order of names.
     let find = |name: &str| integration.channels.binary_search_by(|channel| (*channel.name).cmp(name)).ok();
     // A system of one kind lists bare names, whatever an address says.
     let at = find(&address.within()).or_else(|| find(&address.channel))?;
-    Some(integration.channels[at].can)
+    integration.channels.get(at)
 }

@@ -14,7 +14,7 @@ use crate::domain::time::{Timestamp, parse_moment};
 use crate::gateway::Gateway;
 use crate::gateway::filter::Filter;
 use crate::gateway::find::{Report, Search};
-use crate::gateway::follow::{REACH, Seen, Step, Trail};
+use crate::gateway::follow::{REACH, Seen, Step, Trail, stored_in};
 use crate::wire::detect;
 use clap::Args;
 use futures::StreamExt;
@@ -137,10 +137,16 @@ async fn search(gateway: &Gateway, trail: Trail, live: bool) -> Result<Searched,
     while let Some(step) = steps.next().await {
         match step {
             // Before anything is searched, so that nothing falls between.
-            Step::Begins { live: only, kept, .. } if live => searched.watching = Some(watch(gateway, &trail, only, kept).await?),
-            Step::Begins { live, .. } => {
-                for address in live {
-                    unseen.add(address.to_string(), "no history is kept there");
+            Step::Begins { live: only, kept, stored, .. } => {
+                for (address, keeper) in stored {
+                    noted.add(address.to_string(), stored_in(&keeper));
+                }
+                if live {
+                    searched.watching = Some(watch(gateway, &trail, only, kept).await?);
+                } else {
+                    for address in only {
+                        unseen.add(address.to_string(), "no history is kept there");
+                    }
                 }
             }
             Step::Failed { address, fault } => {

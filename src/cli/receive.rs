@@ -71,6 +71,9 @@ impl Receive {
         let asks = decision.is_none() && is_terminal() && output::can_ask();
         let mut messages = Messages::new(&gateway, std::slice::from_ref(&self.address), self.json || !is_terminal())?;
         let most = self.at_once(decision.as_ref());
+        if let Some(warning) = gateway.warning(&self.address).await? {
+            output::note(warning);
+        }
         let mut held = gateway.hold(&self.address, most, self.limit.into()).await?;
         let mut tally = Tally::default();
         let result = match decision {
@@ -328,7 +331,7 @@ async fn next(held: &mut Held, wait: Duration) -> Next {
 fn broken(fault: Fault, lost: usize, tally: &mut Tally) -> Result<(), Fault> {
     if lost > 0 {
         tally.failed += u32::try_from(lost).unwrap_or(u32::MAX);
-        output::note(&format!("{lost} of those shown were lost with the connection: the system has given them back"));
+        output::note(&format!("{lost} of those shown were lost with the connection: nothing can be decided on them any more"));
     }
     if !fault.kind.is_transient() {
         return Err(fault);

@@ -69,6 +69,8 @@ pub struct Channel {
     /// Partitions, where the system has them.
     pub parts: Option<u32>,
     pub dead_letters_to: Option<SafeText>,
+    /// The channel of the same system that keeps every message which comes by this one, so that it is seen there as well.
+    pub kept_by: Option<Arc<str>>,
     /// What is particular to the system: retention, cleanup policy, replicas.
     pub attributes: Vec<Attribute>,
     /// Something is wrong with this channel alone: no leader, not authorized.
@@ -93,6 +95,7 @@ impl Channel {
             consumers: None,
             parts: None,
             dead_letters_to: None,
+            kept_by: None,
             attributes: Vec::new(),
             fault: None,
         }

@@ -8,7 +8,7 @@ use crate::domain::address::Address;
 use crate::domain::fault::Fault;
 use crate::domain::figure;
 use crate::domain::message::Message;
-use crate::domain::position::{Bound, Range};
+use crate::domain::position::{Bound, Position, Range};
 use crate::domain::query::Query;
 use crate::domain::time::Timestamp;
 use futures::future::BoxFuture;
@@ -66,7 +66,7 @@ impl Gateway {
             let history = self.history(&address.integration).await?;
             let own = Arc::new(sieve.of(&self.supervised(&address.integration)?.integration));
             let sifting = history.sift(&channel, &scope, own).await?;
-            siftings.push((address.integration, channel, sifting));
+            siftings.push((address.integration, sifting));
         }
         Ok(Finding::new(siftings, sieve, search.limit))
     }
@@ -93,8 +93,6 @@ type Answer = (usize, Option<Result<Sifted, Fault>>, Batches);
 
 struct Lane {
     integration: Arc<str>,
-    channel: Arc<str>,
-    partition: Option<i32>,
     /// `None` while its next item is waited for, and at its end.
     idle: Option<Batches>,
     ended: bool,
@@ -127,39 +125,30 @@ pub struct Report {
     pub complete: bool,
     /// What the first failure of a jq program said.
     pub said: Option<Arc<str>>,
-    /// The number of the place behind everything that was looked at, by integration, channel and partition.
-    pub read: HashMap<(Arc<str>, Arc<str>, i32), i64>,
+    /// The last place that was looked at, by integration, channel and partition.
+    pub read: HashMap<(Arc<str>, Arc<str>, i32), Position>,
 }
 
 impl Report {
-    /// Whether a message that came live was read from history already, where its place is a number.
+    /// Whether a message that came live stands where history was read already.
     pub fn has_read(&self, integration: &Arc<str>, message: &Message) -> bool {
         // Mostly there is no history, and a flood is not to pay for it.
         if self.read.is_empty() {
             return false;
         }
         let place = (integration.clone(), message.channel.clone(), message.position.partition().unwrap_or(0));
-        let behind = self.read.get(&place);
-        behind.is_some_and(|behind| message.position.number().is_some_and(|number| number < *behind))
+        self.read.get(&place).is_some_and(|last| message.position <= *last)
     }
 }
 
 impl Finding {
-    fn new(siftings: Vec<(Arc<str>, Arc<str>, Sifting)>, sieve: Arc<Prefilter>, limit: Option<u64>) -> Self {
+    fn new(siftings: Vec<(Arc<str>, Sifting)>, sieve: Arc<Prefilter>, limit: Option<u64>) -> Self {
         let (mut lanes, mut notes, mut at_most) = (Vec::new(), Vec::new(), 0);
-        for (integration, channel, sifting) in siftings {
+        for (integration, sifting) in siftings {
             notes.extend(sifting.notes);
             lanes.extend(sifting.lanes.into_iter().map(|lane| {
                 at_most += lane.at_most;
-                Lane {
-                    integration: integration.clone(),
-                    channel: channel.clone(),
-                    partition: lane.partition,
-                    idle: Some(lane.batches),
-                    ended: false,
-                    held: VecDeque::new(),
-                    reached: None,
-                }
+                Lane { integration: integration.clone(), idle: Some(lane.batches), ended: false, held: VecDeque::new(), reached: None }
             }));
         }
         let report = Report { at_most, ..Report::default() };
@@ -211,9 +200,9 @@ impl Finding {
         match item {
             Some(Ok(sifted)) => {
                 self.report.counts.add(&sifted.counts);
-                if let Some(behind) = sifted.behind {
-                    let place = (lane.integration.clone(), lane.channel.clone(), lane.partition.unwrap_or(0));
-                    self.report.read.insert(place, behind);
+                if let Some((channel, last)) = sifted.last {
+                    let place = (lane.integration.clone(), channel, last.partition().unwrap_or(0));
+                    self.report.read.insert(place, last);
                 }
                 lane.reached = sifted.reached;
                 found.waits = sifted.waits;

@@ -14,7 +14,7 @@ use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,14 +55,19 @@ impl Trail {
 #[derive(Debug)]
 pub enum Step {
     /// So many channels are searched. What comes from now on can be watched by whoever follows: in `live` there is nothing else, in `kept`
-    /// it stands behind what is searched.
-    Begins { channels: usize, live: Vec<Address>, kept: Vec<Address> },
+    /// it stands behind what is searched. What comes by a channel of `stored` is seen in the channel beside it, once.
+    Begins { channels: usize, live: Vec<Address>, kept: Vec<Address>, stored: Vec<(Address, Address)> },
     /// One channel was searched, as far as it could be read.
     Searched { address: Address, messages: Vec<Seen>, report: Box<Report>, notes: Vec<String>, faults: Vec<Fault> },
     /// One channel could not be searched.
     Failed { address: Address, fault: Fault },
     /// It is not looked at, and why: a channel, or a whole integration.
     Unseen { place: SafeText, why: SafeText },
+}
+
+/// What is said of a channel whose messages are seen in another one.
+pub fn stored_in(keeper: &Address) -> String {
+    format!("what comes there is kept by {keeper}, and seen in it")
 }
 
 /// A message with its integration.
@@ -81,6 +86,8 @@ enum Place {
     /// And whether it can be watched as well.
     History(Address, bool),
     Live(Address),
+    /// In another one that keeps its messages: here they would be seen a second time.
+    Stored(Address, Address),
     Nowhere(SafeText, SafeText),
 }
 
@@ -92,7 +99,7 @@ impl Gateway {
         let places = stream::iter(names).map(|name| self.places(name)).buffered(AT_ONCE).concat();
         let (range, limit) = (trail.range, trail.limit);
         let steps = stream::once(places).flat_map(move |places| {
-            let (mut history, mut live, mut kept, mut unseen) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+            let (mut history, mut live, mut kept, mut stored, mut unseen) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
             for place in places {
                 match place {
                     Place::History(address, can_tail) => {
@@ -100,10 +107,11 @@ impl Gateway {
                         history.push(address);
                     }
                     Place::Live(address) => live.push(address),
+                    Place::Stored(address, keeper) => stored.push((address, keeper)),
                     Place::Nowhere(place, why) => unseen.push(Step::Unseen { place, why }),
                 }
             }
-            let begins = Step::Begins { channels: history.len(), live, kept };
+            let begins = Step::Begins { channels: history.len(), live, kept, stored };
             let filter = filter.clone();
             let search = move |address: Address| {
                 let addresses = vec![address.clone()];
@@ -187,10 +195,17 @@ impl Gateway {
             Ok(channels) => channels,
             Err(fault) => return vec![nowhere(integration.to_string(), &fault.to_string())],
         };
+        let ours = || channels.iter().filter(|channel| !channel.internal);
+        let followed: HashSet<&str> =
+            ours().filter(|channel| channel.can.history && channel.can.tail).map(|channel| &*channel.name).collect();
         let mut watched = 0;
         let mut places = Vec::new();
-        for channel in channels.iter().filter(|channel| !channel.internal) {
+        for channel in ours() {
             let address = Address::new(&integration, &channel.name);
+            if let (Some(keeper), false) = (channel.kept_by.as_ref().filter(|keeper| followed.contains(&***keeper)), channel.can.history) {
+                places.push(Place::Stored(address, Address::new(&integration, keeper)));
+                continue;
+            }
             places.push(match (channel.can.history, channel.can.tail, channel.can.peek || channel.can.hold) {
                 (true, can_tail, _) => Place::History(address, can_tail),
                 (false, true, _) if watched < WATCHED => {
@@ -258,7 +273,9 @@ mod tests {
         let mut steps = gateway.follow(&trail).expect("a query");
         while let Some(step) = steps.next().await {
             match step {
-                Step::Begins { channels, live, kept } => assert_eq!((channels, live.len(), kept.len()), (3, 0, 3)),
+                Step::Begins { channels, live, kept, stored } => {
+                    assert_eq!((channels, live.len(), kept.len(), stored.len()), (3, 0, 3, 0));
+                }
                 Step::Unseen { place, why } => unseen.push(format!("{place}: {why}")),
                 Step::Failed { address, fault } => panic!("{address}: {fault}"),
                 Step::Searched { address, messages, .. } => found.extend(

@@ -108,6 +108,13 @@ impl Gateway {
         Ok(hold.ok_or_else(|| self.no_hold(address))?.verbs(&channel))
     }
 
+    /// What receiving from a channel takes from others that nobody can give them back.
+    pub async fn warning(&self, address: &Address) -> Result<Option<&'static str>, Fault> {
+        let channel = self.named(address)?;
+        let hold = self.whole_session(&address.integration).await?.hold;
+        Ok(hold.ok_or_else(|| self.no_hold(address))?.warning(&channel))
+    }
+
     /// In which ways messages of a channel are received, where that has to be said; empty where the channel names all that is needed.
     pub async fn ways(&self, address: &Address) -> Result<Vec<Way>, Fault> {
         let channel = self.named(address)?;

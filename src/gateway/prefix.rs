@@ -61,7 +61,8 @@ impl Prefix {
 
     fn channel(&self, channel: Channel) -> Channel {
         let dead_letters_to = channel.dead_letters_to.map(|name| (*self.shown(name.as_str())).into());
-        Channel { name: self.shown(&channel.name), dead_letters_to, ..channel }
+        let kept_by = channel.kept_by.map(|name| self.shown(&name));
+        Channel { name: self.shown(&channel.name), dead_letters_to, kept_by, ..channel }
     }
 
     fn delivery(&self, delivery: Delivery) -> Delivery {
@@ -187,8 +188,11 @@ impl History for Under<dyn History> {
         let shown = |lane: SiftedLane| {
             let prefix = self.prefix.clone();
             let rename = move |mut sifted: Result<crate::adapters::session::Sifted, Fault>| {
-                for kept in sifted.iter_mut().flat_map(|sifted| &mut sifted.kept) {
-                    kept.message.channel = prefix.shown(&kept.message.channel);
+                if let Ok(sifted) = &mut sifted {
+                    let kept = sifted.kept.iter_mut().map(|kept| &mut kept.message.channel);
+                    for channel in kept.chain(sifted.last.iter_mut().map(|(channel, _)| channel)) {
+                        *channel = prefix.shown(channel);
+                    }
                 }
                 sifted
             };
@@ -297,6 +301,10 @@ impl Transaction for Inside<dyn Transaction> {
 impl Hold for Under<dyn Hold> {
     fn verbs(&self, channel: &str) -> &'static [Verb] {
         self.inner.verbs(&self.prefix.full(channel))
+    }
+
+    fn warning(&self, channel: &str) -> Option<&'static str> {
+        self.inner.warning(&self.prefix.full(channel))
     }
 
     async fn patience(&self, channel: &str) -> Result<Option<Duration>, Fault> {

@@ -14,7 +14,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::view::MessageView;
 use crate::gateway::Gateway;
 use crate::gateway::filter::{Filter, Verdict};
-use crate::gateway::follow::{REACH, Step, Trail, WATCHED};
+use crate::gateway::follow::{REACH, Step, Trail, WATCHED, stored_in};
 use crate::gateway::live::{self, Update};
 use crate::wire::detect;
 use futures::future::join_all;
@@ -100,8 +100,11 @@ async fn search(
     progress.update.matched = progress.update.views.len() as u64;
     while let Some(step) = steps.next().await {
         match step {
-            Step::Begins { channels, live, kept } => {
+            Step::Begins { channels, live, kept, stored } => {
                 progress.channels = channels;
+                for (address, keeper) in stored {
+                    progress.noted.add(address.to_string(), stored_in(&keeper));
+                }
                 watching = watch(gateway, lanes, task, &filter, live, kept, &mut progress).await;
             }
             Step::Unseen { place, why } => progress.unseen.add(place, why.as_str()),

@@ -184,3 +184,22 @@ fn cancelling_ends_a_trail_and_leaves_what_was_found() {
     assert!(stage.effects.contains(&Effect::StopTask(task)));
     assert_eq!(stage.model.traffic.window.len(), 3);
 }
+
+#[test]
+fn what_was_seen_is_part_of_a_trail_where_nothing_keeps_it() {
+    for (can_history, kept_by, taken) in [(false, None, 2), (false, Some("orders.paid"), 0), (true, None, 0)] {
+        let mut stage = Stage::new(120, 40, false);
+        stage.loaded();
+        stage.live(vec![view(1, "orders.created", None, Some(b"{}")), view(2, "orders.created", None, Some(b"{}"))]);
+        let mut channels = stage.model.integration("events").expect("there").channels.clone();
+        for channel in channels.iter_mut().filter(|channel| &*channel.name == "orders.created") {
+            (channel.can.history, channel.kept_by) = (can_history, kept_by.map(Into::into));
+        }
+        stage.event(Event::Channels { integration: "events".into(), result: Ok(channels) }).keys("j o");
+        let window = stage.effects.iter().rev().find_map(|effect| match effect {
+            Effect::Follow { window, .. } => Some(window.len()),
+            _ => None,
+        });
+        assert_eq!(window, Some(taken), "{can_history} {kept_by:?}");
+    }
+}

@@ -35,6 +35,8 @@ mod rabbitmq_queues;
 mod random_topics;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+#[cfg(all(feature = "kafka", feature = "nats", feature = "rabbitmq", feature = "redis"))]
+mod seam;
 mod tail;
 mod transact;
 #[cfg(all(feature = "nats", feature = "redis"))]

@@ -1,6 +1,7 @@
 //! MQTT by a real Mosquitto: holding messages, and requests with their answers.
 
 use crate::support::mosquitto::{Peer, shared};
+use crate::support::program::{Home, lines};
 use crate::support::unique;
 use futures::StreamExt;
 use mqdeck::adapters::session::{Holding, Session};
@@ -8,6 +9,7 @@ use mqdeck::domain::delivery::{Delivery, Effect, Settlement};
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::message::{Message, Outgoing};
 use mqdeck::domain::receipt::Receipt;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -188,6 +190,69 @@ async fn a_request_that_nobody_serves_is_told_at_once() {
     assert_eq!(fault.kind, Kind::NotFound, "{fault}");
     assert!(began.elapsed() < Duration::from_secs(5));
     assert!(broker.session(&[("version", "3.1.1")]).await.call.is_none(), "3.1.1 cannot say where an answer is to go");
+}
+
+#[tokio::test]
+async fn what_a_member_of_a_group_takes_and_does_not_acknowledge_no_other_gets_and_that_is_said() {
+    let Some(broker) = shared() else { return };
+    for (version, clean) in [("5", true), ("3.1.1", true), ("5", false), ("3.1.1", false)] {
+        let (topic, id) = (unique("taken"), unique("member"));
+        let share = format!("$share/team/{topic}");
+        let session =
+            broker.session(&[("version", version), ("client_id", &id), ("clean_session", if clean { "true" } else { "false" })]).await;
+        let hold = session.hold.as_ref().expect("MQTT holds");
+        let others = broker.session(&[("version", version)]).await;
+        assert_eq!(hold.warning(&topic), None, "a subscription of one's own takes nothing away");
+        let warning = hold.warning(&share).expect("it takes from others");
+        assert!(warning.contains(if clean { "lost to them" } else { "our client id alone" }), "{warning}");
+        let mut one = hold.hold(&share, 10).await.expect("one");
+        for (qos, number) in [("1", "a"), ("2", "b"), ("0", "c"), ("1", "d")] {
+            publish(&others, &topic, qos, number).await;
+        }
+        let mut taken = Vec::new();
+        for _ in 0..4 {
+            taken.push(take(&mut one).await);
+        }
+        let done = taken.iter().find(|delivery| payload(&delivery.message) == "d").and_then(|delivery| delivery.ticket);
+        one.settle(done.expect("a ticket"), &ack()).await.expect("acknowledged");
+        let mut other = others.hold.as_ref().expect("MQTT holds").hold(&share, 10).await.expect("the other");
+        let said = one.release().await.expect("released");
+        let fate = if clean { "Mosquitto does not" } else { "for no other member of the group" };
+        assert!(said.starts_with("2 not acknowledged: ") && said.contains(fate), "{version} {clean}: {said}");
+        assert!(said.ends_with("1 of QoS 0 were taken from the group for good"), "{version} {clean}: {said}");
+        let given = timeout(Duration::from_millis(700), other.next()).await;
+        assert!(
+            given.is_err(),
+            "{version} {clean}: this broker gives them to nobody else, and what is said is not true any more: {given:?}"
+        );
+        let mut again = hold.hold(&share, 10).await.expect("one again");
+        let mut came = Vec::new();
+        while let Ok(Some(Ok(delivery))) = timeout(Duration::from_millis(700), again.next()).await {
+            came.push(payload(&delivery.message));
+        }
+        assert_eq!(came, if clean { &[][..] } else { &["a", "b"][..] }, "{version} {clean}");
+    }
+}
+
+#[tokio::test]
+async fn the_command_warns_before_it_takes_from_a_group() {
+    let Some(broker) = shared() else { return };
+    let session = broker.session(&[]).await;
+    let (topic, url, home) = (unique("warned"), format!("mqtt://{}", broker.at("PLAIN")), Home::new());
+    let share = format!("mqtt/$share/team/{topic}");
+    let mut command = home.mqdeck(&["--url", &url, "receive", &share, "--limit", "1", "--wait", "10s", "--json"]);
+    let mut receiving = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
+    let said = lines(receiving.stderr.take().expect("its errors"));
+    let first = said.recv_timeout(SOON).expect("a warning");
+    assert!(first.contains("the group's other members do not get"), "{first}");
+    // It subscribes a moment later: what nobody is there for is dropped.
+    let until = Instant::now() + SOON;
+    while receiving.try_wait().expect("it runs").is_none() && Instant::now() < until {
+        publish(&session, &topic, "1", "x").await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let last = said.iter().last().unwrap_or_default();
+    assert!(last.contains("1 received; 1 not acknowledged: the group gets them only if"), "{last}");
 }
 
 #[tokio::test]

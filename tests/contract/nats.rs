@@ -16,7 +16,7 @@ use mqdeck::domain::delivery::{Effect, Settlement};
 use mqdeck::domain::fault::{Fault, Kind};
 use mqdeck::domain::figure::Amount;
 use mqdeck::domain::message::Outgoing;
-use mqdeck::domain::operation::Plan;
+use mqdeck::domain::operation::{Change, Plan, Request};
 use mqdeck::domain::position::{Bound, Position, Range};
 use mqdeck::domain::receipt::Receipt;
 use mqdeck::domain::safety::Safety;
@@ -434,6 +434,68 @@ async fn a_change_is_planned_and_then_carried_out_exactly_so() {
     assert!(again.refused.is_some(), "once is enough");
     manage(&session, "nats/stream:WORK", "stream.delete", &[]).await;
     assert_eq!(session.inspect.describe("stream:WORK").await.expect_err("it is gone").kind, Kind::NotFound);
+}
+
+/// Plans what takes a change back; with the plan what it would delete.
+async fn undo(session: &Session, change: &Change) -> Change {
+    let manage = session.manage.as_ref().expect("manage");
+    manage.plan(change.undo.clone().expect("it can be taken back")).await.unwrap_or_else(|fault| panic!("{fault}"))
+}
+
+#[tokio::test]
+async fn what_was_made_is_taken_back_and_the_plan_says_what_came_since() {
+    let Some(nats) = nats::own(&[]) else { return };
+    let session = connect(nats.integration()).await.expect("connected");
+    let manage = session.manage.as_ref().expect("manage");
+    let make = async |address: &str, id: &str, arguments: &[(&str, &str)]| {
+        let spec = manage.operations().iter().find(|spec| spec.id == id).expect("the operation");
+        let arguments = arguments.iter().map(|(id, value)| ((*id).to_owned(), (*value).to_owned())).collect();
+        let request = Request { spec, address: address.parse().expect("an address"), arguments };
+        let change = manage.plan(request).await.unwrap_or_else(|fault| panic!("{fault}"));
+        assert_eq!(change.refused, None);
+        manage.carry_out(&change).await.unwrap_or_else(|fault| panic!("{fault}"));
+        change
+    };
+    // With its kind and without.
+    let stream = make("nats/WORK", "stream.create", &[("subjects", "work.>")]).await;
+    let consumer = make("nats/stream:WORK", "consumer.create", &[("name", "billing")]).await;
+    let paused = make("nats/group:WORK/billing", "consumer.pause", &[("for", "10m")]).await;
+    let longer = make("nats/group:WORK/billing", "consumer.pause", &[("for", "20m")]).await;
+    assert!(longer.undo.is_none(), "the pause of before could not be brought back");
+    let captured = make("nats/x", "advisories.capture", &[]).await;
+    for n in 0..3 {
+        publish(&session, "stream:WORK", keyed("work.a", &n.to_string())).await.unwrap_or_else(|fault| panic!("{fault}"));
+    }
+    for (change, operation, touches) in
+        [(&paused, "consumer.resume", 0), (&consumer, "consumer.delete", 3), (&stream, "stream.delete", 3), (&captured, "stream.delete", 0)]
+    {
+        let back = undo(&session, change).await;
+        assert_eq!((back.request.spec.id, back.touches), (operation, Amount::Exactly(touches)), "{}", back.summary);
+        back.request.check().expect("a request");
+        manage.carry_out(&back).await.unwrap_or_else(|fault| panic!("{fault}"));
+    }
+    let left = session.inspect.channels().await.expect("a list");
+    assert!(left.iter().all(|row| row.kind == "subject"), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_subject_is_kept_by_the_stream_that_takes_it_unless_consumers_empty_that() {
+    let Some(nats) = nats::own(&[]) else { return };
+    let session = connect(nats.integration()).await.expect("connected");
+    manage(&session, "nats/stream:LOG", "stream.create", &[("subjects", "log.>")]).await;
+    manage(&session, "nats/stream:WORK", "stream.create", &[("subjects", "work.>"), ("retention", "workqueue")]).await;
+    let mut tail = Listener::start(&session, &[">".into()]).await;
+    for subject in ["log.a", "work.a", "free"] {
+        publish(&session, subject, text("x")).await.unwrap_or_else(|fault| panic!("{fault}"));
+        tail.until(subject, SOON, |tail| tail.messages.iter().any(|m| &*m.channel == subject)).await;
+    }
+    let listed = session.inspect.channels().await.expect("a list");
+    for (subject, keeper) in
+        [("log.>", Some("stream:LOG")), ("log.a", Some("stream:LOG")), ("work.>", None), ("work.a", None), ("free", None)]
+    {
+        let row = listed.iter().find(|row| &*row.name == subject).expect(subject);
+        assert_eq!(row.kept_by.as_deref(), keeper, "{subject}");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use crate::contract::history::WHOLE;
 use crate::support::clients;
+use crate::support::program::Home;
 use crate::support::server::Server;
 use crate::support::subjects::{Listener, connect, header, read};
 use crate::support::unique;
@@ -184,6 +185,70 @@ async fn keys_are_watched_and_listed_with_the_time_they_live() {
     assert_eq!(session.inspect.describe(&pattern).await.expect("a description").channel.depth, Amount::Exactly(0));
 }
 
+#[tokio::test]
+async fn a_database_has_its_own_streams_and_keys_and_only_its_changes_are_told() {
+    let Some((server, zero)) = shared().await else { return };
+    let mut third = integration(&server);
+    third.settings.insert("db".to_owned(), Setting { value: Secret::new("3".to_owned()), line: 1 });
+    let third = connect(third).await.expect("there are 16");
+    let (name, client) = (unique("database"), redis_cli(&server));
+    let (stream, pattern): (Arc<str>, Arc<str>) = (format!("stream:{name}").into(), format!("key:{name}:*").into());
+    let mut entries = Listener::start(&third, std::slice::from_ref(&stream)).await;
+    let mut keys = Listener::start(&third, std::slice::from_ref(&pattern)).await;
+    for database in ["0", "3"] {
+        client(&["-n", database, "XADD", &name, "*", "data", database]);
+        client(&["-n", database, "SET", &format!("{name}:{database}"), "x"]);
+    }
+    publish(&third, &stream, said("published")).await.expect("stored");
+    entries.until("two entries", SOON, |entries| entries.messages.len() >= 2).await;
+    keys.until("a change", SOON, |keys| !keys.messages.is_empty()).await;
+    for tail in [&mut entries, &mut keys] {
+        tail.for_a_while(Duration::from_millis(300)).await;
+    }
+    assert_eq!(payloads(&entries.messages), ["3", "published"]);
+    let told: Vec<_> = keys.messages.iter().map(|m| (m.channel.to_string(), payloads(std::slice::from_ref(m)))).collect();
+    assert_eq!(told, [(format!("key:{name}:3"), vec!["set".to_owned()])], "no other database's");
+    assert_eq!(read(&third, &stream, WHOLE).await.expect("history"), entries.messages);
+    assert_eq!(third.inspect.describe(&pattern).await.expect("a description").channel.depth, Amount::Exactly(1));
+    for (session, length) in [(&zero, 1), (&third, 2)] {
+        let listed = session.inspect.channels().await.expect("a list");
+        assert_eq!(listed.iter().find(|row| row.name == stream).expect("listed").depth, Amount::Exactly(length));
+    }
+    let change = plan(&third, "group.create", Address::new("cache", &stream), &[("group", "g"), ("to", "earliest")]).await;
+    carry_out(&third, &change.expect("a plan")).await;
+    let mut held = third.hold.as_ref().expect("hold").hold(&format!("{stream}/g"), 1).await.expect("it holds");
+    let delivery = held.next().await.expect("open").expect("a delivery");
+    assert_eq!(payloads(&[delivery.message]), ["3"]);
+    held.release().await.expect("released");
+    assert_eq!(client(&["-n", "3", "XPENDING", &name, "g"]).lines().next(), Some("1"));
+}
+
+#[tokio::test]
+async fn a_database_is_named_by_an_address_and_by_a_url() {
+    let Some((server, _)) = shared().await else { return };
+    let (name, client, home) = (unique("named"), redis_cli(&server), Home::new());
+    let address = &server.addresses()[0];
+    let profile =
+        home.write("p.hcl", &format!("integration \"cache\" {{\n  type = \"redis\"\n  endpoint {{ address = \"{address}\" }}\n}}\n"));
+    let by_address = (["--profile", profile.to_str().expect("UTF-8")], format!("cache@3/stream:{name}"));
+    let by_url = (["--url", &*format!("redis://{address}/3")], format!("redis/stream:{name}"));
+    for (at, (opened, address)) in [by_address, by_url].iter().enumerate() {
+        let mqdeck = |arguments: &[&str]| {
+            let done = home.mqdeck(&[&opened[..], arguments].concat()).output().expect("the program runs");
+            assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+            let lines = String::from_utf8(done.stdout).expect("UTF-8");
+            lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<serde_json::Value>>()
+        };
+        mqdeck(&["publish", address, &at.to_string(), "--json"]);
+        assert_eq!(client(&["-n", "3", "XLEN", &name]), (at + 1).to_string());
+        let shown = mqdeck(&["tail", address, "--from", "earliest", "--until", "latest", "--json"]);
+        assert_eq!((shown.len(), &shown[at]["address"], &shown[at]["value"]), (at + 1, &address.as_str().into(), &at.into()));
+        let listed = mqdeck(&["channels", address.split('/').next().expect("its integration"), "--json"]);
+        assert!(listed.iter().any(|row| row["address"] == address.as_str()), "{listed:?}");
+    }
+    assert_eq!(client(&["EXISTS", &name]), "0", "nothing of it in database 0");
+}
+
 /// A command of the server's own tool.
 fn redis_cli(server: &Server) -> impl Fn(&[&str]) -> String {
     let (host, port) = server.addresses()[0].rsplit_once(':').map(|(host, port)| (host.to_owned(), port.to_owned())).expect("host:port");
@@ -255,7 +320,16 @@ async fn a_group_is_put_back_and_taken_back_unless_it_has_moved() {
     assert_eq!(again.expect_err("it is there").kind, Kind::Rejected);
     let change = plan(&session, "group.delete", group.clone(), &[]).await.expect("a plan");
     carry_out(&session, &change).await;
-    assert_eq!(plan(&session, "group.delete", group, &[]).await.expect_err("it is gone").kind, Kind::NotFound);
+    assert_eq!(plan(&session, "group.delete", group.clone(), &[]).await.expect_err("it is gone").kind, Kind::NotFound);
+    let undo = session.manage.as_ref().expect("manage").plan(change.undo.expect("nothing was pending")).await.expect("a plan");
+    carry_out(&session, &undo).await;
+    assert_eq!(stands(), positions[19].to_string());
+    let made_back = session.manage.as_ref().expect("manage").plan(undo.undo.expect("an undo")).await.expect("a plan");
+    carry_out(&session, &made_back).await;
+    client(&["XGROUP", "CREATE", &stream, "g", "0"]);
+    client(&["XREADGROUP", "GROUP", "g", "c", "COUNT", "2", "STREAMS", &stream, ">"]);
+    let change = plan(&session, "group.delete", group, &[]).await.expect("a plan");
+    assert!(change.undo.is_none() && change.notes[0].as_str().contains("2 pending entries are forgotten"), "{:?}", change.notes);
 }
 
 #[tokio::test]

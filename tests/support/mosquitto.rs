@@ -1,25 +1,18 @@
 //! A real Mosquitto: one of our own by `tests/servers/mosquitto`, with free ports and its own data directory.
-//!
-//! Its guard process ends it when the test process is gone, however that ended; dropping the handle ends it earlier.
 
 use super::clients;
-use super::{report, root, skip, unique};
+use super::server::Server;
 use mqdeck::adapters::session::Session;
 use mqdeck::config::profile::{Auth, Integration, Setting, Tls, TlsVersion};
 use mqdeck::config::secret::Secret;
 use mqdeck::domain::fault::Fault;
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
 /// One broker.
-pub(crate) struct Mosquitto {
-    /// What `start` wrote: listeners, files and its process id by their names.
-    facts: BTreeMap<String, String>,
-    dir: PathBuf,
-}
+pub(crate) struct Mosquitto(Server);
 
 /// One broker for all tests that do not harm it; `None` if there is none here (already reported).
 pub(crate) fn shared() -> Option<&'static Mosquitto> {
@@ -29,39 +22,13 @@ pub(crate) fn shared() -> Option<&'static Mosquitto> {
 
 /// A broker that the caller alone uses and may harm, with options of `start`; `None` if none can be started here (already reported).
 pub(crate) fn own(options: &[&str]) -> Option<Mosquitto> {
-    static READY: OnceLock<Result<String, String>> = OnceLock::new();
-    match READY.get_or_init(|| recipe("prepare", &[])) {
-        Ok(version) => {
-            report(&format!("MQTT: Mosquitto {} of our own", version.trim()));
-            Some(Mosquitto::start(options))
-        }
-        Err(why) => {
-            skip("MQTT", why);
-            None
-        }
-    }
+    Server::own("mosquitto", "MQTT (Mosquitto)", options).map(Mosquitto)
 }
 
 impl Mosquitto {
-    fn start(options: &[&str]) -> Self {
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("mosquitto"));
-        let (place, me) = (dir.to_str().expect("a path in UTF-8"), std::process::id().to_string());
-        let arguments = [&["--dir", place, "--with", &me], options].concat();
-        let mut tried = recipe("start", &arguments);
-        // Once more on other ports: another program may have taken one of these in the meantime.
-        if tried.is_err() {
-            recipe("stop", &["--dir", place, "--kill", "--purge"]).expect("stop works");
-            tried = recipe("start", &arguments);
-        }
-        tried.expect("Mosquitto starts");
-        let mut broker = Self { facts: BTreeMap::new(), dir };
-        broker.read_facts();
-        broker
-    }
-
     /// `host:port` of a listener: `PLAIN`, `AUTH`, `WS`, …
     pub(crate) fn at(&self, listener: &str) -> &str {
-        &self.facts[&format!("MOSQUITTO_{listener}")]
+        self.0.fact(listener)
     }
 
     /// The port of the listener that asks for nothing.
@@ -71,7 +38,7 @@ impl Mosquitto {
 
     /// A file: `CA`, `OTHER_CA`, `CERT_ALICE`, `KEY_ALICE`.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
-        PathBuf::from(self.at(name))
+        self.0.file(name)
     }
 
     /// An integration that reaches a listener.
@@ -106,36 +73,18 @@ impl Mosquitto {
     }
 
     pub(crate) fn kill(&self) {
-        recipe("stop", &["--dir", self.place(), "--kill"]).expect("stop works");
+        self.0.stop(&["--kill"]);
     }
 
     /// Starts it again, with its ports and data.
     pub(crate) fn restart(&mut self) {
-        recipe("start", &["--dir", self.place()]).expect("Mosquitto starts again");
-        self.read_facts();
+        self.0.restart();
     }
 
     /// Sends its process a signal: `STOP`, `CONT`.
     pub(crate) fn signal(&self, name: &str) {
         let done = Command::new("kill").args([&format!("-{name}"), self.at("PID")]).status().expect("kill runs");
         assert!(done.success());
-    }
-
-    fn place(&self) -> &str {
-        self.dir.to_str().expect("a path in UTF-8")
-    }
-
-    fn read_facts(&mut self) {
-        let text = std::fs::read_to_string(self.dir.join("env")).expect("start wrote its facts");
-        self.facts =
-            text.lines().filter_map(|line| line.split_once('=')).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    }
-}
-
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        let stopped = recipe("stop", &["--dir", self.place(), "--kill", "--purge"]);
-        assert!(stopped.is_ok() || std::thread::panicking(), "{stopped:?}");
     }
 }
 
@@ -177,17 +126,4 @@ impl Drop for Peer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Runs a script of the recipe; its output, or the last line of what it complained about.
-fn recipe(script: &str, arguments: &[&str]) -> Result<String, String> {
-    let path = root().join("tests/servers/mosquitto").join(script);
-    // The broker inherits what a script inherits: never our own pipes, which would stay open as long as it runs.
-    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique("recipe"));
-    let file = std::fs::File::create(&log).map_err(|e| e.to_string())?;
-    let errors = file.try_clone().map_err(|e| e.to_string())?;
-    let done = Command::new(path).args(arguments).stdin(Stdio::null()).stdout(file).stderr(errors).status().map_err(|e| e.to_string())?;
-    let said = std::fs::read_to_string(&log).map_err(|e| e.to_string())?;
-    std::fs::remove_file(&log).map_err(|e| e.to_string())?;
-    if done.success() { Ok(said) } else { Err(said.trim().lines().last().unwrap_or("no reason was given").to_owned()) }
 }

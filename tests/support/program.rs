@@ -1,8 +1,10 @@
 //! The program itself, as a person starts it: with an empty home and nothing of this machine's settings.
 
 use super::unique;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::mpsc::{Receiver, sync_channel};
 
 /// Settings that would change what the program does.
 const FOREIGN: &[&str] = &["MQDECK_PROFILE", "NO_COLOR", "COLORTERM", "CLICOLOR_FORCE", "EDITOR", "VISUAL", "TMUX", "RUST_LOG", "LC_ALL"];
@@ -63,6 +65,13 @@ impl Drop for Home {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// The lines of an output as they come.
+pub(crate) fn lines(output: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = sync_channel(1_000);
+    std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    receiver
 }
 
 /// The text of every file below a directory.

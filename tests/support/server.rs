@@ -25,13 +25,22 @@ impl Server {
         let variable = format!("MQDECK_TEST_{}", system.to_uppercase());
         let Ok(address) = std::env::var(&variable) else { return Self::own(system, title, &[]) };
         report(&format!("{title}: {address} of {variable}"));
-        let facts = BTreeMap::from([(format!("{}_ADDRESS", system.to_uppercase()), address)]);
-        Some(Self { system, facts, dir: None })
+        Some(Self::at(system, "ADDRESS", address))
+    }
+
+    /// One that was not started here; its address is all that is known of it, by the name that `start` has for it.
+    pub(crate) fn at(system: &'static str, name: &str, address: String) -> Self {
+        Self { system, facts: BTreeMap::from([(format!("{}_{name}", system.to_uppercase()), address)]), dir: None }
     }
 
     /// One that the caller alone uses and may harm; `None` if none can be started here (already reported).
     pub(crate) fn own(system: &'static str, title: &str, options: &[&str]) -> Option<Self> {
-        match recipe(system, "prepare", &[]) {
+        Self::own_by(system, title, &[], "start", options)
+    }
+
+    /// The same, by another script of the recipe than `start`, and with options for `prepare` as well.
+    pub(crate) fn own_by(system: &'static str, title: &str, prepare: &[&str], start: &str, options: &[&str]) -> Option<Self> {
+        match recipe(system, "prepare", prepare) {
             Ok(version) => report(&format!("{title}: {} of our own", version.trim())),
             Err(why) => {
                 skip(title, &why);
@@ -43,11 +52,11 @@ impl Server {
         let me = std::process::id().to_string();
         let mut arguments = vec!["--dir", place, "--with", &me];
         arguments.extend(options);
-        let mut tried = recipe(system, "start", &arguments);
+        let mut tried = recipe(system, start, &arguments);
         // Once more on other ports: another program may have taken one of these in the meantime.
         if tried.is_err() {
             recipe(system, "stop", &["--dir", place, "--kill", "--purge"]).expect("stop works");
-            tried = recipe(system, "start", &arguments);
+            tried = recipe(system, start, &arguments);
         }
         tried.expect("the server starts");
         let mut server = Self { system, facts: BTreeMap::new(), dir: Some(dir) };
@@ -57,7 +66,7 @@ impl Server {
 
     /// A fact that `start` wrote: `ADDRESS`, `CA`.
     pub(crate) fn fact(&self, name: &str) -> &str {
-        &self.facts[&format!("{}_{name}", self.system.to_uppercase())]
+        self.fact_if_any(name).expect("a fact that start wrote")
     }
 
     /// A file that `start` wrote.
@@ -91,7 +100,18 @@ impl Server {
         self.read_facts();
     }
 
-    fn place(&self) -> &str {
+    /// A fact that not every start writes.
+    pub(crate) fn fact_if_any(&self, name: &str) -> Option<&str> {
+        self.facts.get(&format!("{}_{name}", self.system.to_uppercase())).map(String::as_str)
+    }
+
+    /// Whether it was started for these tests, so that its files can be read.
+    pub(crate) fn is_our_own(&self) -> bool {
+        self.dir.is_some()
+    }
+
+    /// The data directory.
+    pub(crate) fn place(&self) -> &str {
         self.dir.as_deref().and_then(Path::to_str).expect("a server of our own")
     }
 

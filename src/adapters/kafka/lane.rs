@@ -10,6 +10,7 @@ use super::sift::{Scanned, scan};
 use crate::adapters::session::{Sieve, Sifted};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Message;
+use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -169,8 +170,10 @@ impl Sifter {
         self.reached = sifted.reached;
         self.hands.limit = self.hands.limit.saturating_sub(sifted.kept.len() as u64);
         self.reader.over = self.hands.limit == 0;
-        sifted.behind = Some(cursor.at);
-        sifted.counts.passed = u64::try_from(cursor.at.min(self.reader.until) - before).unwrap_or(0);
+        let reached = cursor.at.min(self.reader.until);
+        let partition = &cursor.partition;
+        sifted.last = Some((partition.topic.clone(), Position::Offset { partition: partition.index, offset: reached - 1 }));
+        sifted.counts.passed = u64::try_from(reached - before).unwrap_or(0);
         Ok(Some(sifted))
     }
 }

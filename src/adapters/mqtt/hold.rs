@@ -33,6 +33,18 @@ impl Hold for Mqtt {
         VERBS
     }
 
+    /// Of a shared subscription a message is given to one member. What that one does not acknowledge the broker keeps for its session;
+    /// when the session ends, another member should get it at `QoS` 1, and must not at `QoS` 2 (MQTT 5, section 4.8.2). Mosquitto
+    /// 2.0 drops it.
+    fn warning(&self, channel: &str) -> Option<&'static str> {
+        topic::is_shared(channel).then_some(if self.dialler.settings.clean {
+            "what is received here the group's other members do not get; what is not acknowledged is lost to them, unless the broker gives \
+             it to another one when we leave, which Mosquitto does not"
+        } else {
+            "what is received here the group's other members do not get; what is not acknowledged the broker keeps for our client id alone"
+        })
+    }
+
     async fn patience(&self, _channel: &str) -> Result<Option<Duration>, Fault> {
         Ok(None)
     }
@@ -50,6 +62,7 @@ impl Hold for Mqtt {
             reader: Reader::new(),
             open: HashMap::new(),
             given: 0,
+            loose: 0,
             dropped: Arc::default(),
             ended: false,
         };
@@ -68,7 +81,9 @@ struct Held {
     /// Packets that were given out and not acknowledged, by their tickets' numbers.
     open: HashMap<u64, (u16, Qos)>,
     given: u64,
-    /// Messages of `QoS` 0 that found no room.
+    /// Messages of `QoS` 0 that were given out: there is nothing to be acknowledged.
+    loose: u64,
+    /// Those that found no room.
     dropped: Arc<AtomicU64>,
     ended: bool,
 }
@@ -97,14 +112,23 @@ impl Held {
 
     /// Forgets a connection that has failed: its tickets are worth nothing any more.
     fn lose(&mut self, fault: Fault) -> Fault {
-        let kept = !self.mqtt.dialler.settings.clean;
         // Whoever took our place keeps it.
         self.ended = fault.cause.as_str().contains("by our client id");
-        let (held, what) = (self.open.len(), if kept { "the broker gives them again" } else { "the broker has forgotten them" });
+        let (held, what) = (self.open.len(), self.fate());
         self.open.clear();
         self.connection = None;
         let cause = if held == 0 { fault.cause.to_string() } else { format!("{}; {held} were not acknowledged: {what}", fault.cause) };
         Fault { op: OP, target: self.filter.as_str().into(), cause: cause.as_str().into(), ..fault }
+    }
+
+    /// What becomes of messages that are not acknowledged.
+    fn fate(&self) -> &'static str {
+        match (topic::is_shared(&self.filter), self.mqtt.dialler.settings.clean) {
+            (false, true) => "the broker forgets them: the session is a clean one",
+            (true, true) => "the group gets them only if the broker gives them to another member, which Mosquitto does not",
+            (false, false) => "the broker keeps them for the next time by this client id",
+            (true, false) => "the broker keeps them for the next time by this client id, and for no other member of the group",
+        }
     }
 
     fn delivery(&mut self, packet: Packet, epoch: u64) -> Delivery {
@@ -115,6 +139,7 @@ impl Held {
             self.open.insert(self.given, (id, qos));
             Ticket { epoch, id: self.given }
         });
+        self.loose += u64::from(ticket.is_none());
         Delivery { ticket, message, deliveries: None, redelivered: dup }
     }
 }
@@ -194,15 +219,16 @@ impl Holding for Held {
             "nothing was held"
         } else if left == 0 {
             "everything was acknowledged"
-        } else if self.mqtt.dialler.settings.clean {
-            "the broker forgets them: the session was a clean one"
         } else {
-            "the broker keeps them for the next time by this client id"
+            self.fate()
         };
-        let said = if left == 0 { what.to_owned() } else { format!("{left} not acknowledged: {what}") };
-        Ok(match self.dropped.load(Ordering::Relaxed) {
-            0 => said,
-            n => format!("{said}; {n} of QoS 0 came faster than they were taken, and are gone"),
-        })
+        let mut said = if left == 0 { what.to_owned() } else { format!("{left} not acknowledged: {what}") };
+        if self.loose > 0 && topic::is_shared(&self.filter) {
+            said += &format!("; {} of QoS 0 were taken from the group for good", self.loose);
+        }
+        if let dropped @ 1.. = self.dropped.load(Ordering::Relaxed) {
+            said += &format!("; {dropped} of QoS 0 came faster than they were taken, and are gone");
+        }
+        Ok(said)
     }
 }

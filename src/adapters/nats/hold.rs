@@ -118,6 +118,10 @@ impl Hold for NatsHold {
         }
     }
 
+    fn warning(&self, channel: &str) -> Option<&'static str> {
+        matches!(Name::of(OP, channel), Ok(Name::Queue { .. })).then_some(super::queue::WARNING)
+    }
+
     async fn patience(&self, channel: &str) -> Result<Option<Duration>, Fault> {
         match Name::of(OP, channel)? {
             Name::Queue { .. } => Ok(None),

@@ -12,7 +12,7 @@ use crate::domain::figure::{self, Amount};
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -196,8 +196,22 @@ impl Inspect for NatsInspect {
                 }
             }
         }
+        let mut keepers: HashMap<String, Arc<str>> = HashMap::new();
         match streams? {
             Ok(streams) => {
+                for info in &streams {
+                    for subject in info.subjects() {
+                        subjects.entry(subject.to_owned()).or_default();
+                    }
+                }
+                for (subject, known) in &mut subjects {
+                    for info in streams.iter().filter(|info| info.takes(subject)) {
+                        known.push(attribute("kept by", format!("stream:{}", info.name())));
+                        if info.keeps() {
+                            keepers.insert(subject.clone(), stream_channel(info.name()));
+                        }
+                    }
+                }
                 let consumed = streams.iter().filter(|info| info.state.consumer_count > 0).take(LISTED_MOST);
                 let names = consumed.map(|info| info.name().to_owned()).collect();
                 let lists = self.shared.api.consumers_of(LIST, names).await;
@@ -210,9 +224,6 @@ impl Inspect for NatsInspect {
                 for info in &streams {
                     let row = self.stream(info);
                     channels.push(Channel { given: row.given.or_else(|| given.get(info.name()).copied()), ..row });
-                    for subject in info.subjects() {
-                        subjects.entry(subject.to_owned()).or_default().push(attribute("kept by", format!("stream:{}", info.name())));
-                    }
                 }
                 channels.extend(consumers.iter().map(|info| self.consumer(info)));
             }
@@ -221,7 +232,11 @@ impl Inspect for NatsInspect {
                 channels.push(Channel { fault: Some(fault), ..row });
             }
         }
-        channels.extend(subjects.into_iter().map(|(name, attributes)| self.subject(&name, attributes)));
+        let row = |(name, attributes): (String, Vec<Attribute>)| {
+            let kept_by = keepers.remove(&name);
+            Channel { kept_by, ..self.subject(&name, attributes) }
+        };
+        channels.extend(subjects.into_iter().map(row));
         channels.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(channels)
     }

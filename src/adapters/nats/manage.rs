@@ -3,10 +3,12 @@
 //! A plan's steps are the very requests that are made: a JSON list of API calls with their bodies, in order.
 
 use super::api::Api;
+use super::inspect::stream_channel;
 use super::model::{StreamInfo, text};
 use super::names::Name;
 use super::operations as ops;
 use crate::adapters::session::Manage;
+use crate::domain::address::Address;
 use crate::domain::channel::Table;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::{self, Amount};
@@ -44,6 +46,8 @@ struct Outline {
     notes: Vec<String>,
     rows: Vec<(&'static str, String)>,
     refused: Option<Fault>,
+    /// The operation that takes it back, and what it is done to.
+    undo: Option<(&'static OperationSpec, Address)>,
 }
 
 impl NatsManage {
@@ -54,7 +58,7 @@ impl NatsManage {
     async fn outline(&self, request: &Request) -> Result<(Outline, Vec<Step>), Fault> {
         match request.spec.id {
             "stream.create" => create(request),
-            "advisories.capture" => Ok(self.capture().await?),
+            "advisories.capture" => self.capture(request).await,
             "consumer.pause" | "consumer.resume" | "consumer.delete" => self.of_consumer(request).await,
             _ => self.of_stream(request).await,
         }
@@ -98,8 +102,10 @@ impl NatsManage {
                 let until = until(request)?;
                 let summary = format!("nothing is given to {stream}/{consumer} until {until}");
                 let notes = vec!["it needs a server of 2.11 or later".to_owned()];
+                // The end of a pause that runs already could not be brought back.
+                let undo = (!info.paused).then(|| (&ops::RESUME, request.address.clone()));
                 (
-                    Outline { summary, rows, notes, touches: Amount::Exactly(0), ..Outline::default() },
+                    Outline { summary, rows, notes, undo, touches: Amount::Exactly(0), ..Outline::default() },
                     step("paused", "PAUSE", json!({ "pause_until": until.to_string() })),
                 )
             }
@@ -115,7 +121,7 @@ impl NatsManage {
                 }
                 let summary = format!("the consumer {stream}/{consumer} is deleted; the stream keeps its messages");
                 let touches = Amount::Exactly(info.num_pending + info.num_ack_pending);
-                (Outline { summary, touches, notes, rows, refused: None }, step("deleted", "DELETE", Value::Null))
+                (Outline { summary, touches, notes, rows, ..Outline::default() }, step("deleted", "DELETE", Value::Null))
             }
         })
     }
@@ -156,13 +162,14 @@ impl NatsManage {
         ];
         let what = if from_now { "what comes from now on" } else { "every message that is there" };
         let summary = format!("a consumer {stream}/{name} is made, which is given {what}");
-        let outline = Outline { summary, touches: Amount::Exactly(0), rows, refused, ..Outline::default() };
+        let undo = (&ops::DELETE_CONSUMER, Address::group(&request.address.integration, &format!("{stream}/{name}")));
+        let outline = Outline { summary, touches: Amount::Exactly(0), rows, refused, undo: Some(undo), ..Outline::default() };
         let body = json!({ "stream_name": stream, "config": config });
         Ok((outline, vec![Step { what: format!("created {name}"), call: format!("CONSUMER.DURABLE.CREATE.{stream}.{name}"), body }]))
     }
 
-    async fn capture(&self) -> Result<(Outline, Vec<Step>), Fault> {
-        let id = ops::CAPTURE.id;
+    async fn capture(&self, request: &Request) -> Result<(Outline, Vec<Step>), Fault> {
+        let id = request.spec.id;
         let refused = match self.api.stream(id, ADVISORIES).await {
             Ok(_) => {
                 Some(Fault::new(Kind::Rejected, id, format!("stream:{ADVISORIES}"), "the stream is there already: advisories are captured"))
@@ -182,6 +189,7 @@ impl NatsManage {
             notes: vec!["it tells of those from now on: what was given up before is not known to anybody".to_owned()],
             rows: vec![("subjects", DEAD.join(" ")), ("keeps", "7 days, 100,000 advisories".to_owned())],
             refused,
+            undo: Some(deletion(request, ADVISORIES)),
         };
         Ok((outline, vec![Step { what: format!("created {ADVISORIES}"), call: format!("STREAM.CREATE.{ADVISORIES}"), body }]))
     }
@@ -197,6 +205,7 @@ impl Manage for NatsManage {
         let (outline, steps) = self.outline(&request).await?;
         let steps = serde_json::to_string(&steps).map_err(|error| Fault::new(Kind::Usage, request.spec.id, "", error.to_string()))?;
         let rows = outline.rows.into_iter().map(|(what, value)| vec![what.into(), SafeText::from(value)]).collect();
+        let undo = outline.undo.map(|(spec, address)| Request { spec, address, arguments: Vec::new() });
         Ok(Change {
             risk: request.spec.risk,
             summary: outline.summary.into(),
@@ -205,7 +214,7 @@ impl Manage for NatsManage {
             notes: outline.notes.into_iter().map(SafeText::from).collect(),
             refused: outline.refused,
             steps: steps.into(),
-            undo: None,
+            undo,
             request,
         })
     }
@@ -279,9 +288,15 @@ fn create(request: &Request) -> Result<(Outline, Vec<Step>), Fault> {
         summary: format!("a stream {name} is made, which keeps what is published to {}", subjects.join(", ")),
         touches: Amount::Exactly(0),
         rows,
+        undo: Some(deletion(request, name)),
         ..Outline::default()
     };
     Ok((outline, vec![Step { what: format!("created {name}"), call: format!("STREAM.CREATE.{name}"), body }]))
+}
+
+/// What takes the making of a stream back; its own plan says what has come into it since.
+fn deletion(request: &Request, stream: &str) -> (&'static OperationSpec, Address) {
+    (&ops::DELETE, Address::new(&request.address.integration, &stream_channel(stream)))
 }
 
 fn purge(request: &Request, info: &StreamInfo) -> Result<(Outline, Vec<Step>), Fault> {
@@ -318,7 +333,8 @@ fn purge(request: &Request, info: &StreamInfo) -> Result<(Outline, Vec<Step>), F
     if body.get("seq").is_some() {
         notes.push("what is published from now on stays".to_owned());
     }
-    let outline = Outline { summary: format!("{what} of stream {name} are deleted"), touches, notes, rows: now(info), refused: None };
+    let outline =
+        Outline { summary: format!("{what} of stream {name} are deleted"), touches, notes, rows: now(info), ..Outline::default() };
     Ok((outline, vec![Step { what: format!("purged {name}"), call: format!("STREAM.PURGE.{name}"), body }]))
 }
 
@@ -336,6 +352,7 @@ fn delete_message(request: &Request, info: &StreamInfo) -> Result<(Outline, Vec<
         notes: vec![if erase { "its bytes are overwritten" } else { "its bytes stay on disk until its block is cleaned up" }.to_owned()],
         rows: now(info),
         refused,
+        undo: None,
     };
     let body = json!({ "seq": seq, "no_erase": !erase });
     Ok((outline, vec![Step { what: format!("deleted {seq}"), call: format!("STREAM.MSG.DELETE.{name}"), body }]))
@@ -346,9 +363,12 @@ fn delete_stream(info: &StreamInfo) -> (Outline, Vec<Step>) {
     let outline = Outline {
         summary: format!("stream {name} is deleted with its messages and its consumers"),
         touches: Amount::Exactly(info.state.messages),
-        notes: vec!["publishers to its subjects get no acknowledgement any more".to_owned()],
+        notes: vec![
+            "publishers to its subjects get no acknowledgement any more".to_owned(),
+            "what arrives before it is carried out is deleted as well".to_owned(),
+        ],
         rows: now(info),
-        refused: None,
+        ..Outline::default()
     };
     (outline, vec![Step { what: format!("deleted {name}"), call: format!("STREAM.DELETE.{name}"), body: Value::Null }])
 }

@@ -1,5 +1,6 @@
 //! What JetStream tells of streams and consumers, as far as it is worked with; settings stay JSON and are shown as they come.
 
+use super::names::covers;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -91,6 +92,16 @@ impl StreamInfo {
 
     pub(super) fn flag(&self, name: &str) -> bool {
         self.config.get(name).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// Whether it takes everything that is published to a subject, or to what a pattern names.
+    pub(super) fn takes(&self, subject: &str) -> bool {
+        self.subjects().iter().any(|own| covers(own, subject))
+    }
+
+    /// Whether what it takes is still there when somebody looks: consumers take messages out of work queues and interest streams at once.
+    pub(super) fn keeps(&self) -> bool {
+        self.retention() == "limits" && !self.flag("sealed")
     }
 
     /// The first sequence that may be there.

@@ -81,7 +81,7 @@ static DELETE_MESSAGE: OperationSpec = OperationSpec {
     ],
 };
 
-static DELETE: OperationSpec = OperationSpec {
+pub(super) static DELETE: OperationSpec = OperationSpec {
     id: "stream.delete",
     title: "Delete stream",
     help: "deletes a stream with its messages and consumers",
@@ -101,7 +101,7 @@ static PAUSE: OperationSpec = OperationSpec {
     fields: &[Field { id: "for", title: "For", help: "30m, 2h; one hour without it", input: Input::Text }],
 };
 
-static RESUME: OperationSpec = OperationSpec {
+pub(super) static RESUME: OperationSpec = OperationSpec {
     id: "consumer.resume",
     title: "Resume consumer",
     help: "ends a pause",
@@ -111,7 +111,7 @@ static RESUME: OperationSpec = OperationSpec {
     fields: &[],
 };
 
-static DELETE_CONSUMER: OperationSpec = OperationSpec {
+pub(super) static DELETE_CONSUMER: OperationSpec = OperationSpec {
     id: "consumer.delete",
     title: "Delete consumer",
     help: "deletes a consumer and its position",
@@ -122,7 +122,7 @@ static DELETE_CONSUMER: OperationSpec = OperationSpec {
 };
 
 /// Advisories are sent once and kept by nobody: without a stream, which messages died is known only to who listened then.
-pub(super) static CAPTURE: OperationSpec = OperationSpec {
+static CAPTURE: OperationSpec = OperationSpec {
     id: "advisories.capture",
     title: "Capture advisories",
     help: "makes a stream that keeps which messages consumers gave up or terminated",

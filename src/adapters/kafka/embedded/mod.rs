@@ -36,7 +36,7 @@ pub struct Topic {
 /// A cluster of three brokers on ports of 127.0.0.1. It stops when it is dropped.
 pub struct Embedded {
     bootstrap: String,
-    commands: SyncSender<Command>,
+    commands: SyncSender<(Command, SyncSender<()>)>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -74,12 +74,12 @@ impl Embedded {
         self.bootstrap.split(',').map(str::to_owned).collect()
     }
 
-    /// Closes every connection and takes no new ones, or takes them again.
+    /// Closes every connection and takes no new ones, or takes them again; in force when this returns.
     pub fn reachable(&self, yes: bool) {
         self.tell(Command::Reachable(yes));
     }
 
-    /// Lets every answer wait so long.
+    /// Lets every answer wait so long; in force when this returns.
     pub fn delay(&self, time: Duration) {
         self.tell(Command::Delay(time));
     }
@@ -101,8 +101,11 @@ impl Embedded {
     }
 
     fn tell(&self, command: Command) {
+        let (done, waits) = sync_channel(1);
         // A thread that has ended has nothing left to change.
-        let _ = self.commands.send(command);
+        if self.commands.send((command, done)).is_ok() {
+            let _ = waits.recv();
+        }
     }
 }
 
@@ -119,17 +122,23 @@ type Cluster = MockCluster<'static, DefaultProducerContext>;
 
 fn found(topics: &[Topic]) -> Result<Cluster, String> {
     let cluster = MockCluster::new(BROKERS).map_err(|error| error.to_string())?;
-    let done = AtomicBool::new(false);
-    let bootstrap = cluster.bootstrap_servers();
-    thread::scope(|scope| {
-        scope.spawn(|| nudge(&bootstrap, &done));
-        let created = topics.iter().try_for_each(|topic| {
+    nudged(&cluster.bootstrap_servers(), || {
+        topics.iter().try_for_each(|topic| {
             cluster.create_topic(&topic.name, topic.partitions, BROKERS).map_err(|error| format!("{}: {error}", topic.name))
-        });
-        done.store(true, Ordering::Release);
-        created
+        })
     })?;
     Ok(cluster)
+}
+
+/// Does something to the cluster while its thread is kept awake.
+fn nudged<T>(bootstrap: &str, work: impl FnOnce() -> T) -> T {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| nudge(bootstrap, &done));
+        let result = work();
+        done.store(true, Ordering::Release);
+        result
+    })
 }
 
 /// The cluster's thread now and then misses that it was told something, when that comes just after the thing before, and then sleeps
@@ -143,18 +152,22 @@ fn nudge(bootstrap: &str, done: &AtomicBool) {
     }
 }
 
-fn serve(cluster: &Cluster, told: &Receiver<Command>) {
+fn serve(cluster: &Cluster, told: &Receiver<(Command, SyncSender<()>)>) {
     const ALL: i32 = -1;
-    while let Ok(command) = told.recv() {
-        let done = match command {
-            Command::Reachable(true) => cluster.broker_up(ALL),
-            Command::Reachable(false) => cluster.broker_down(ALL),
-            Command::Delay(time) => cluster.broker_round_trip_time(ALL, time),
-            Command::Stop => return,
+    let bootstrap = cluster.bootstrap_servers();
+    while let Ok((command, done)) = told.recv() {
+        let change = || match command {
+            Command::Reachable(true) => Some(cluster.broker_up(ALL)),
+            Command::Reachable(false) => Some(cluster.broker_down(ALL)),
+            Command::Delay(time) => Some(cluster.broker_round_trip_time(ALL, time)),
+            Command::Stop => None,
         };
-        if let Err(error) = done {
+        let Some(taken) = nudged(&bootstrap, change) else { return };
+        if let Err(error) = taken {
             tracing::warn!(%error, "the embedded Kafka refused a command");
         }
+        // The one who told us waits for this.
+        let _ = done.send(());
     }
 }
 

@@ -84,8 +84,18 @@ pub(super) async fn delete(redis: &Redis, request: Request) -> Result<Change, Fa
     let last = row.last.map_or_else(|| "–".to_owned(), |id| id.to_string());
     let summary = format!("deletes the group {group} of {stream}, which stands at {last}");
     let steps = Steps { stands: None, commands: vec![step(&group, &["XGROUP", "DESTROY", &stream, &group])] };
-    let notes = vec![SafeText::from(format!("this cannot be undone: {pending} pending entries are forgotten with it"))];
-    Ok(Change { touches: pending, notes, ..change(request, summary, &steps) })
+    // Its position can be brought back, what was pending cannot.
+    let undo = row.last.filter(|_| row.pending == Some(0)).map(|last| {
+        let to = Bound::At(last.next().position()).to_string();
+        let mut address = request.address.clone();
+        (address.kind, address.channel) = (Some("stream"), Arc::from(stream.as_str()));
+        Request { spec: &specs::GROUP_CREATE, address, arguments: vec![("group".to_owned(), group.clone()), ("to".to_owned(), to)] }
+    });
+    let notes = match undo {
+        Some(_) => vec!["its consumers' names are forgotten with it".into()],
+        None => vec![SafeText::from(format!("this cannot be undone: {pending} pending entries are forgotten with it"))],
+    };
+    Ok(Change { touches: pending, notes, undo, ..change(request, summary, &steps) })
 }
 
 pub(super) async fn delete_consumer(redis: &Redis, request: Request) -> Result<Change, Fault> {

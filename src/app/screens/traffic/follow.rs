@@ -25,7 +25,9 @@ pub(in crate::app) fn start(model: &mut Model, view: &Arc<MessageView>) {
     let screen = model.screen;
     stop(model);
     let old = std::mem::take(&mut model.traffic);
-    let no_history = |view: &&Arc<MessageView>| available::caps(model, &view.address).is_some_and(|can| !can.history);
+    let no_history = |view: &&Arc<MessageView>| {
+        available::row(model, &view.address).is_some_and(|channel| !channel.can.history && channel.kept_by.is_none())
+    };
     let seen = (0..old.window.len()).filter_map(|row| old.window.from_oldest(row));
     let window = seen.filter(no_history).cloned().collect();
     let Traffic { addresses, source, filter, before, .. } = old;
