@@ -125,6 +125,7 @@ impl Receive {
                         tickets.retain(|ticket| !lost.contains(ticket));
                         broken(fault, lost.len(), tally)?;
                     }
+                    Next::Taken(Taken::Resumed) => resumed(),
                     Next::Enough | Next::Stopped => break,
                 }
             }
@@ -167,8 +168,9 @@ impl Receive {
             let (effect, rest) = match words.as_slice() {
                 [] => continue,
                 ["leave" | "q" | "quit", ..] => {
-                    let question =
-                        |_: &Held, unsettled: &[Unsettled]| format!("{} back to {}. Leave? [y/N] ", go(unsettled.len()), self.address);
+                    let question = |held: &Held, unsettled: &[Unsettled]| {
+                        format!("{} not decided on: what is held {}. Leave? [y/N] ", unsettled.len(), held.left_over)
+                    };
                     match shown.line(held, tally, question).await?.as_deref().map(str::trim) {
                         Some("y" | "Y" | "yes") | None => break,
                         Some(_) => continue,
@@ -245,6 +247,10 @@ impl Shown<'_> {
                 self.unsettled.retain(|held| !lost.contains(&held.ticket));
                 return Ok(broken(fault, lost.len(), tally)?);
             }
+            Taken::Resumed => {
+                resumed();
+                return Ok(());
+            }
         };
         tally.received += 1;
         let integration = &self.command.address.integration;
@@ -320,13 +326,17 @@ async fn next(held: &mut Held, wait: Duration) -> Next {
 fn broken(fault: Fault, lost: usize, tally: &mut Tally) -> Result<(), Fault> {
     if lost > 0 {
         tally.failed += u32::try_from(lost).unwrap_or(u32::MAX);
-        output::note(&format!("{lost} of those shown were lost with the connection: the system has given them back"));
+        output::note(&format!("{lost} of those shown were lost with the connection"));
     }
     if !fault.kind.is_transient() {
         return Err(fault);
     }
     output::note(&fault.to_string());
     Ok(())
+}
+
+fn resumed() {
+    output::note("the connection is there again: receiving goes on");
 }
 
 /// How often a message was given out, where it was before.
@@ -351,10 +361,6 @@ fn prompt(held: &Held, unsettled: &[Unsettled]) -> String {
 /// The decisions that there are, as they are typed.
 fn words_of(held: &Held) -> String {
     held.verbs.iter().map(|verb| verb.effect.word()).collect::<Vec<_>>().join(", ")
-}
-
-fn go(messages: usize) -> String {
-    if messages == 1 { "1 message goes".to_owned() } else { format!("{messages} messages go") }
 }
 
 fn effect(word: &str) -> Option<Effect> {
