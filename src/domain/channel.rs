@@ -90,6 +90,9 @@ pub struct Table {
     pub rows: Vec<Vec<SafeText>>,
 }
 
+/// The attribute that names the channel in whose history everything is kept that comes here.
+pub const KEPT_BY: &str = "kept by";
+
 impl Table {
     /// What stands in the place of a table that cannot be had or has nothing in it.
     pub fn remark(title: &'static str, text: impl Into<SafeText>) -> Self {

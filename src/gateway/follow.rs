@@ -6,6 +6,7 @@ use super::filter::{Filter, Verdict, Wanted};
 use super::find::{Report, Search};
 use crate::adapters::session::TailEvent;
 use crate::domain::address::Address;
+use crate::domain::channel::{Channel, KEPT_BY};
 use crate::domain::envelope::{self, Id};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Message;
@@ -189,7 +190,12 @@ impl Gateway {
         };
         let mut watched = 0;
         let mut places = Vec::new();
-        for channel in channels.iter().filter(|channel| !channel.internal) {
+        // What another channel keeps is found there.
+        let is_kept = |channel: &Channel| {
+            let mut keepers = channel.attributes.iter().filter(|attribute| attribute.name.as_str() == KEPT_BY);
+            keepers.any(|keeper| channels.iter().any(|other| *other.name == *keeper.value.as_str() && other.can.history))
+        };
+        for channel in channels.iter().filter(|channel| !channel.internal && !is_kept(channel)) {
             let address = Address::new(&integration, &channel.name);
             places.push(match (channel.can.history, channel.can.tail, channel.can.peek || channel.can.hold) {
                 (true, can_tail, _) => Place::History(address, can_tail),

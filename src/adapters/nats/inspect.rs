@@ -6,7 +6,7 @@ use super::names::Name;
 use super::queue::WARNING;
 use super::services::{self, Instance};
 use crate::adapters::session::Inspect;
-use crate::domain::channel::{Attribute, Caps, Channel, Description, Table};
+use crate::domain::channel::{Attribute, Caps, Channel, Description, KEPT_BY, Table};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::{self, Amount};
 use crate::domain::text::SafeText;
@@ -167,12 +167,18 @@ impl NatsInspect {
         let kept: Result<Value, Fault> = self.shared.api.call(DESCRIBE, subject, "STREAM.NAMES", &json!({ "subject": subject })).await;
         let names = kept.as_ref().ok().and_then(|answer| answer.get("streams")).and_then(Value::as_array);
         let rows = names.into_iter().flatten().filter_map(Value::as_str).map(|name| vec![SafeText::from(format!("stream:{name}"))]);
-        let kept_by = Table { title: "kept by", columns: vec!["stream"], rows: rows.collect() };
+        let rows: Vec<_> = rows.collect();
+        let is_kept = !rows.is_empty();
+        let kept_by = match &kept {
+            Err(fault) => Table::remark("kept by", format!("not known: {}", fault.cause)),
+            Ok(_) if is_kept => Table { title: "kept by", columns: vec!["stream"], rows },
+            Ok(_) => Table::remark("kept by", "no stream: who does not listen when it is published misses it"),
+        };
         let seen = self.shared.seen.all().into_iter().find(|(name, _)| &**name == subject);
         let attributes = seen.map(|(_, count)| attribute("seen", figure::count(count))).into_iter().collect();
         let mut channel = self.subject(subject, attributes);
         // Who serves a subject is not known; a stream that keeps it would answer in a service's place.
-        channel.can.call = kept_by.rows.is_empty();
+        channel.can.call = !is_kept;
         Ok(Description { channel, tables: vec![kept_by] })
     }
 }
@@ -206,7 +212,7 @@ impl Inspect for NatsInspect {
                 for info in &streams {
                     channels.push(self.stream(info));
                     for subject in info.subjects() {
-                        subjects.entry(subject.to_owned()).or_default().push(attribute("kept by", format!("stream:{}", info.name())));
+                        subjects.entry(subject.to_owned()).or_default().push(attribute(KEPT_BY, format!("stream:{}", info.name())));
                     }
                 }
                 let consumed = streams.iter().filter(|info| info.state.consumer_count > 0).take(LISTED_MOST);
@@ -298,7 +304,7 @@ fn consumers_table(consumers: &Result<Vec<ConsumerInfo>, Fault>) -> Table {
         ];
         cells.map(SafeText::from).into()
     };
-    let columns = vec!["consumer", "kind", "pending", "unacknowledged", "redelivered", "waiting", "delivered", "ack floor"];
+    let columns = vec!["consumer", "kind", "pending", "unacked", "again", "waiting", "delivered", "ack floor"];
     let rows = match consumers {
         Ok(consumers) => consumers.iter().map(row).collect(),
         Err(fault) => {
