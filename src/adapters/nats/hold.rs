@@ -379,8 +379,9 @@ impl Holding for NatsHolding {
         let words = match (open.len(), over.len()) {
             (0, 0) => "nothing was left unsettled".to_owned(),
             (0, over) => format!("the time of {} was over: the server gives them again by itself", messages(over)),
-            (open, 0) => format!("given back (nak): {}", messages(open)),
-            (open, over) => format!("given back (nak): {}; the time of {over} was over before", messages(open)),
+            (1, 0) => "1 unsettled message was given back (nak)".to_owned(),
+            (open, 0) => format!("{open} unsettled messages were given back (nak)"),
+            (open, over) => format!("{} given back (nak); the time of {over} was over before", messages(open)),
         };
         Ok(words)
     }
