@@ -1,5 +1,7 @@
 //! Everything that speaks a protocol: one folder a system, registered in [`ADAPTERS`].
 
+#[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq", feature = "redis"))]
+mod backlog;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod memory;

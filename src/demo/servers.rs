@@ -282,7 +282,7 @@ mod tests {
         // What was killed is gone when the system comes to it; what waits for its parent to ask for its end (Z) is gone.
         let gone = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "));
         let began = Instant::now();
-        while folder.exists() || !pids.iter().all(gone) {
+        while !pids.iter().all(gone) || folder.exists() {
             assert!(began.elapsed() < Duration::from_secs(30), "processes {pids:?} or {} are left", folder.display());
             std::thread::sleep(Duration::from_millis(10));
         }

@@ -15,9 +15,11 @@ use crate::domain::view::{Counts, MessageView, Side};
 use futures::StreamExt;
 use futures::stream::{BoxStream, select_all};
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 /// Messages kept between two updates.
 const KEPT: usize = 2_000;
@@ -25,6 +27,11 @@ const KEPT: usize = 2_000;
 const KEPT_BYTES: usize = 16 * 1024 * 1024;
 /// Updates come no faster than this: a frame shows nothing that is newer.
 const PACE: Duration = Duration::from_millis(33);
+
+/// What comes within so short a time of what came before is taken together: waking a task for each message costs more than the message.
+const REST: Duration = Duration::from_millis(1);
+/// Events that are taken one after the other before updates are thought of.
+const TOGETHER: usize = 64;
 
 /// What happened since the last update.
 #[derive(Debug, Default)]
@@ -89,14 +96,21 @@ struct Source {
 /// Events with the numbers of their sources.
 type Events = BoxStream<'static, (usize, TailEvent)>;
 
-async fn gather<E: Send>(mut events: Events, mut window: Window, updates: mpsc::Sender<E>, wrap: impl Fn(Update) -> E) {
+async fn gather<E: Send>(events: Events, mut window: Window, updates: mpsc::Sender<E>, wrap: impl Fn(Update) -> E) {
+    let mut events = events.ready_chunks(TOGETHER);
     let mut pace = tokio::time::interval(PACE);
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut ready = false;
+    let mut rested = pin!(tokio::time::sleep(Duration::ZERO));
     loop {
         tokio::select! {
-            event = events.next() => match event {
-                Some((source, event)) => window.take(source, event),
+            came = events.next(), if rested.is_elapsed() => match came {
+                Some(came) => {
+                    for (source, event) in came {
+                        window.take(source, event);
+                    }
+                    rested.as_mut().reset(Instant::now() + REST);
+                }
                 // None of them is tried again, which was their last word.
                 None => {
                     if window.changed {
@@ -111,6 +125,7 @@ async fn gather<E: Send>(mut events: Events, mut window: Window, updates: mpsc::
                 permit.send(wrap(window.update()));
                 ready = false;
             }
+            () = rested.as_mut(), if !rested.is_elapsed() => {}
             () = updates.closed() => return,
         }
     }

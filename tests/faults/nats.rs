@@ -12,6 +12,7 @@ use mqdeck::domain::message::Outgoing;
 use mqdeck::domain::position::Position;
 use mqdeck::domain::receipt::Receipt;
 use mqdeck::domain::safety::Safety;
+use mqdeck::domain::view::Side;
 use mqdeck::gateway::Gateway;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -254,7 +255,7 @@ async fn a_flood_that_nobody_reads_is_bounded_and_every_message_of_it_is_account
                     other => panic!("{other:?}"),
                 }));
             }
-            Some(TailEvent::Resumed { lost: Some(more) }) => lost += more,
+            Some(TailEvent::Skipped { count: Some(more), side: Side::Ours }) => lost += more,
             other => panic!("{other:?}"),
         }
     }

@@ -1,11 +1,12 @@
 //! `Call` for MQTT 5: a request that names where its answer is to go, and the bytes that the answer repeats (section 4.10).
 
-use super::buffer::Buffer;
+use super::connection::{Connection, inbox};
 use super::dial::Role;
 use super::message::{self, Reader};
 use super::wire::{Answer, Subscription, Version};
 use super::{Mqtt, topic};
-use crate::adapters::session::Call;
+use crate::adapters::backlog::{Backlog, backlog};
+use crate::adapters::session::{Call, TailEvent};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Message, Outgoing};
 use async_trait::async_trait;
@@ -26,8 +27,8 @@ impl Call for Mqtt {
         let reply_to = packet.properties.response_topic.get_or_insert_with(own).clone();
         let mark = packet.properties.correlation.get_or_insert_with(|| format!("{:016x}", fastrand::u64(..)).into()).clone();
         topic::check_topic(OP, &reply_to)?;
-        let buffer = Buffer::default();
-        let connection = self.dialler.open(Role::default(), buffer.inbox(Reader::new(), |packet| !packet.retain)).await?;
+        let (feed, backlog) = backlog();
+        let connection = self.dialler.open(Role::default(), inbox(&feed, Reader::new(), |packet| !packet.retain)).await?;
         if connection.server.version == Version::V3 {
             return Err(Fault::new(Kind::Usage, OP, channel, "MQTT 3.1.1 has no requests and answers: its messages cannot say where to")
                 .next("publish, and tail the topic of the answers"));
@@ -42,14 +43,14 @@ impl Call for Mqtt {
             Answer::Refused(refusal) => return Err(refusal.fault(OP, channel)),
             Answer::Taken | Answer::Unsaid => {}
         }
-        let replies = Replies { end: Instant::now() + wait, ready: Vec::new(), over: false, connection, buffer, mark };
+        let replies = Replies { end: Instant::now() + wait, ready: Vec::new(), over: false, connection, backlog, mark };
         Ok(stream::unfold(replies, |mut replies| async move { replies.next().await.map(|reply| (reply, replies)) }).boxed())
     }
 }
 
 struct Replies {
-    connection: super::connection::Connection,
-    buffer: Buffer,
+    connection: Connection,
+    backlog: Backlog,
     mark: Bytes,
     end: Instant,
     /// The last of them comes next.
@@ -69,12 +70,13 @@ impl Replies {
             }
             tokio::select! {
                 biased;
-                batch = timeout_at(self.end, self.buffer.next()) => match batch {
-                    Ok(batch) => {
+                event = timeout_at(self.end, self.backlog.next()) => match event {
+                    Ok(Some(TailEvent::Messages(messages))) => {
                         let ours = |reply: &Message| message::correlation(reply).is_none_or(|said| *said == self.mark);
-                        self.ready.extend(batch.messages.into_iter().filter(ours).rev());
+                        self.ready.extend(messages.into_iter().filter(ours).rev());
                     }
-                    Err(_) => self.over = true,
+                    Ok(Some(_)) => {}
+                    Ok(None) | Err(_) => self.over = true,
                 },
                 fault = self.connection.gone() => {
                     self.over = true;

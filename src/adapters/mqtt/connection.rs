@@ -5,8 +5,10 @@
 
 use super::dial::Dial;
 use super::faults;
+use super::message::Reader;
 use super::topic;
 use super::wire::{Answer, Client, Events, Happened, Packet, Qos, Refusal, Server, Subscription};
+use crate::adapters::backlog::Feed;
 use crate::adapters::wirelog::WireLog;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
@@ -26,6 +28,16 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Where messages go. Called by the task of the connection: it must not wait.
 pub(super) type Inbox = Box<dyn FnMut(Packet) + Send>;
+
+/// An inbox that makes messages of what comes for a backlog. `wanted` keeps out what does not belong there.
+pub(super) fn inbox(feed: &Feed, mut reader: Reader, wanted: impl Fn(&Packet) -> bool + Send + 'static) -> Inbox {
+    let feed = feed.clone();
+    Box::new(move |packet| {
+        if wanted(&packet) {
+            feed.extend([reader.message(packet)]);
+        }
+    })
+}
 
 /// An open connection. Dropping it says goodbye to the broker.
 pub(super) struct Connection {

@@ -1,12 +1,13 @@
 //! `History` for MQTT: what the broker retains, one message a topic. It keeps nothing else.
 
 use super::Mqtt;
-use super::buffer::Buffer;
+use super::connection::inbox;
 use super::dial::Role;
 use super::message::Reader;
 use super::topic;
 use super::wire::{Qos, Subscription};
-use crate::adapters::session::{Cost, History, Lane, Reading};
+use crate::adapters::backlog::backlog;
+use crate::adapters::session::{Cost, History, Lane, Reading, TailEvent};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Message;
 use crate::domain::position::{Bound, Position, Range};
@@ -84,9 +85,9 @@ impl Mqtt {
                 Fault::new(Kind::Usage, op, filter, "a shared subscription is not sent what is retained").next("leave $share/GROUP/ out")
             );
         }
-        let buffer = Buffer::default();
+        let (feed, backlog) = backlog();
         let kept = |packet: &super::wire::Packet| packet.retain && !packet.payload.is_empty();
-        let connection = self.dialler.open(Role::default(), buffer.inbox(Reader::default(), kept)).await?;
+        let connection = self.dialler.open(Role::default(), inbox(&feed, Reader::default(), kept)).await?;
         let wanted = Subscription { filter: filter.to_owned(), qos: Qos::Zero, retained: true, as_published: false };
         connection.subscribe(op, vec![wanted]).await?;
         connection.ask_subscribe(op, vec![self.dialler.nothing()]).await?;
@@ -94,10 +95,15 @@ impl Mqtt {
         let mut found: BTreeMap<Arc<str>, Message> = BTreeMap::new();
         let mut cut = false;
         while !cut && Instant::now() < end {
-            let Ok(batch) = timeout(QUIET, buffer.next()).await else { break };
-            cut = batch.dropped > 0;
-            found.extend(batch.messages.into_iter().map(|message| (message.channel.clone(), message)));
-            cut |= found.len() > most;
+            match timeout(QUIET, backlog.next()).await {
+                Ok(Some(TailEvent::Messages(messages))) => {
+                    found.extend(messages.into_iter().map(|message| (message.channel.clone(), message)));
+                    cut = found.len() > most;
+                }
+                // More came than there was room for.
+                Ok(Some(_)) => cut = true,
+                Ok(None) | Err(_) => break,
+            }
         }
         cut |= Instant::now() >= end;
         if connection.is_gone() {

@@ -3,7 +3,6 @@
 //! A channel is a topic or a filter of topics (`site/+/state`, `site/#`); `$share/GROUP/FILTER` takes part in a shared subscription. Each reading
 //! has a connection of its own.
 
-mod buffer;
 mod call;
 mod connection;
 mod dial;

@@ -1,13 +1,13 @@
 //! `Tail` for MQTT: a subscription by a connection of its own.
 
 use super::Mqtt;
-use super::buffer::Buffer;
-use super::connection::Connection;
+use super::connection::{Connection, inbox};
 use super::dial::Role;
 use super::dropped::{Count, Following};
 use super::message::Reader;
 use super::topic;
 use super::wire::{Packet, Subscription, Version};
+use crate::adapters::backlog::{Backlog, Feed, backlog};
 use crate::adapters::session::{Cost, Tail, TailEvent};
 use crate::domain::fault::Fault;
 use crate::domain::view::Side;
@@ -32,30 +32,30 @@ impl Tail for Mqtt {
             topic::check_filter(OP, channel)?;
         }
         let filters: Vec<String> = channels.iter().map(ToString::to_string).collect();
+        let (feed, backlog) = backlog();
         let mut follower = Follower {
             mqtt: self.clone(),
             filters: topic::without_covered(&filters),
-            buffer: Buffer::default(),
+            feed,
+            backlog,
             connection: None,
             counted: None,
-            dropped: 0,
             wait: FIRST_WAIT,
         };
         let (counted, connection) = tokio::join!(follower.count(), follower.subscribe());
         (follower.counted, follower.connection) = (counted, Some(connection?));
-        Ok(stream::unfold(follower, |mut follower| async move { Some((follower.next().await, follower)) }).boxed())
+        Ok(stream::unfold(follower, |mut follower| async move { follower.next().await.map(|event| (event, follower)) }).boxed())
     }
 }
 
 struct Follower {
     mqtt: Mqtt,
     filters: Vec<String>,
-    buffer: Buffer,
+    feed: Feed,
+    backlog: Backlog,
     connection: Option<Connection>,
     /// What the broker counts as dropped, if it does.
     counted: Option<Following>,
-    /// Messages dropped here that are not told yet.
-    dropped: u64,
     wait: Duration,
 }
 
@@ -68,7 +68,7 @@ impl Follower {
         let begun = Arc::new(AtomicBool::new(false));
         let told = begun.clone();
         let live = move |packet: &Packet| !packet.retain || told.load(Ordering::Relaxed);
-        let connection = dialler.open(Role::default(), self.buffer.inbox(Reader::new(), live)).await?;
+        let connection = dialler.open(Role::default(), inbox(&self.feed, Reader::new(), live)).await?;
         let qos = dialler.settings.subscribe_qos();
         let wanted = self.filters.iter().map(|filter| Subscription { filter: filter.clone(), qos, retained: false, as_published: true });
         connection.subscribe(OP, wanted.collect()).await?;
@@ -84,31 +84,22 @@ impl Follower {
         self.mqtt.dropped.get(&self.mqtt.dialler).await.map(Count::follow)
     }
 
-    async fn next(&mut self) -> TailEvent {
-        if self.dropped > 0 {
-            return TailEvent::Skipped { count: Some(std::mem::take(&mut self.dropped)), side: Side::Ours };
-        }
+    async fn next(&mut self) -> Option<TailEvent> {
         if let Some(connection) = &self.connection {
             let fault = tokio::select! {
                 biased;
                 // First: a flood would never let it be heard.
-                count = more(self.counted.as_mut()) => return TailEvent::Skipped { count, side: Side::Theirs },
-                batch = self.buffer.next() => Ok(batch),
-                fault = connection.gone() => Err(fault),
+                count = more(self.counted.as_mut()) => return Some(TailEvent::Skipped { count, side: Side::Theirs }),
+                event = self.backlog.next() => return event,
+                fault = connection.gone() => fault,
             };
             // What came before it failed goes first.
-            let batch = fault.or_else(|fault| self.buffer.take().ok_or(fault));
-            return match batch {
-                Ok(batch) => {
-                    self.dropped = batch.dropped;
-                    TailEvent::Messages(batch.messages)
-                }
-                Err(fault) => {
-                    self.connection = None;
-                    self.wait = FIRST_WAIT;
-                    TailEvent::Interrupted(Fault { op: OP, ..fault })
-                }
-            };
+            if let Some(event) = self.backlog.take() {
+                return Some(event);
+            }
+            self.connection = None;
+            self.wait = FIRST_WAIT;
+            return Some(TailEvent::Interrupted(Fault { op: OP, ..fault }));
         }
         loop {
             tokio::time::sleep(self.wait).await;
@@ -117,7 +108,7 @@ impl Follower {
                 self.counted = self.count().await;
                 self.connection = Some(connection);
                 // Nobody keeps what was published while we were away.
-                return TailEvent::Resumed { lost: None };
+                return Some(TailEvent::Resumed { lost: None });
             }
         }
     }

@@ -9,11 +9,13 @@ use super::headers;
 use super::link::{Link, Said, Subscription};
 use super::names::{Name, covers};
 use super::seen::Seen;
+use crate::adapters::backlog::{Feed, backlog};
 use crate::adapters::session::{Cost, Tail, TailEvent};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Message, Stamp};
 use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
+use crate::domain::view::Side;
 use async_nats::Subject;
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -25,12 +27,8 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 pub(super) const OP: &str = "tail";
-/// Events that may wait for the reader.
-const QUEUED: usize = 16;
-/// Bytes that may wait for a slow reader; what comes beyond is dropped, counted and told.
-const BUDGET: usize = 32 << 20;
-/// What a message takes beside its bytes.
-const ALLOWANCE: usize = 256;
+/// Events of streams that may wait for the reader: what is stored waits there.
+const QUEUED: usize = 4;
 /// Subjects whose names are kept for the next message.
 const NAMES: usize = 4_096;
 
@@ -69,30 +67,27 @@ impl Tail for NatsTail {
             }
         }
         let link = Link::open(self.shared.dial.clone()).await?;
-        let (events, queue) = mpsc::channel(QUEUED);
-        let mut tasks = Vec::new();
+        let (feed, backlog) = backlog();
+        let mut readers = Vec::new();
         let arrivals = Arc::new(AtomicU64::new(1));
         for subject in widest(&subjects) {
             let subscription = link.subscribe(OP, subject).await?;
-            let reader = Subjects {
-                names: HashSet::new(),
-                arrivals: arrivals.clone(),
-                seen: self.shared.seen.clone(),
-                events: events.clone(),
-                batch: Vec::new(),
-                bytes: 0,
-                lost: 0,
-            };
-            tasks.push(AbortOnDropHandle::new(tokio::spawn(reader.run(subscription))));
+            let reader = Subjects { names: HashSet::new(), arrivals: arrivals.clone(), seen: self.shared.seen.clone(), feed: feed.clone() };
+            readers.push(AbortOnDropHandle::new(tokio::spawn(reader.run(subscription))));
         }
         // What rings for a stream and what a subscription has lost are told apart by the connection.
         let link = if subjects.is_empty() || streams.is_empty() { link } else { Link::open(self.shared.dial.clone()).await? };
         let api = Api { link };
+        let (events, queue) = mpsc::channel(QUEUED);
+        let mut followers = Vec::new();
         for stream in streams {
             let follower = Follower::start(&api, stream, events.clone()).await?;
-            tasks.push(AbortOnDropHandle::new(tokio::spawn(follower.run())));
+            followers.push(AbortOnDropHandle::new(tokio::spawn(follower.run())));
         }
-        Ok(stream::unfold((queue, tasks), |(mut queue, tasks)| async { queue.recv().await.map(|event| (event, (queue, tasks))) }).boxed())
+        let stored = stream::unfold((queue, followers), |(mut queue, followers)| async {
+            queue.recv().await.map(|event| (event, (queue, followers)))
+        });
+        Ok(stream::select(backlog.stream(readers), stored.boxed()).boxed())
     }
 }
 
@@ -112,66 +107,26 @@ pub(super) fn widest<'a>(subjects: &[&'a str]) -> Vec<&'a str> {
 /// Reads one subscription.
 ///
 /// The client's queue is emptied at once, whatever the reader of the tail does: only then is what is dropped a matter of bytes, and
-/// not of messages of any size.
+/// not of messages of any size, and only then is the order of what is told that in which it happened.
 struct Subjects {
     /// Names that came before: most messages have one of few subjects.
     names: HashSet<Arc<str>>,
     arrivals: Arc<AtomicU64>,
     seen: Seen,
-    events: mpsc::Sender<TailEvent>,
-    /// What the reader has not taken yet.
-    batch: Vec<Message>,
-    /// What the batch holds, with an allowance for each message.
-    bytes: usize,
-    lost: u64,
+    feed: Feed,
 }
 
 impl Subjects {
     async fn run(mut self, mut subscription: Subscription) {
-        let events = self.events.clone();
-        loop {
-            tokio::select! {
-                biased;
-                room = events.reserve(), if self.lost > 0 || !self.batch.is_empty() => match (room, self.owed()) {
-                    (Ok(room), Some(event)) => room.send(event),
-                    _ => return,
-                },
-                said = subscription.next() => {
-                    let event = match said {
-                        Some(Said::Messages(batch)) => {
-                            self.take(batch);
-                            continue;
-                        }
-                        Some(Said::Dropped(lost)) => {
-                            self.lost += lost;
-                            continue;
-                        }
-                        Some(Said::Down(fault)) => TailEvent::Interrupted(fault),
-                        // What was published meanwhile went past us, and nobody counted it.
-                        Some(Said::Up) => TailEvent::Resumed { lost: None },
-                        None => return,
-                    };
-                    // Behind what came before it.
-                    while let Some(owed) = self.owed() {
-                        if events.send(owed).await.is_err() {
-                            return;
-                        }
-                    }
-                    if events.send(event).await.is_err() {
-                        return;
-                    }
-                }
+        while let Some(said) = subscription.next().await {
+            match said {
+                Said::Messages(batch) => self.take(batch),
+                Said::Dropped(lost) => self.feed.say(TailEvent::Skipped { count: Some(lost), side: Side::Ours }),
+                Said::Down(fault) => self.feed.say(TailEvent::Interrupted(fault)),
+                // What was published meanwhile went past us, and nobody counted it.
+                Said::Up => self.feed.say(TailEvent::Resumed { lost: None }),
             }
         }
-    }
-
-    /// What is to be told next of what waits. What was lost goes first: it is over, and the messages may wait.
-    fn owed(&mut self) -> Option<TailEvent> {
-        if self.lost > 0 {
-            return Some(TailEvent::Resumed { lost: Some(std::mem::take(&mut self.lost)) });
-        }
-        self.bytes = 0;
-        (!self.batch.is_empty()).then(|| TailEvent::Messages(std::mem::take(&mut self.batch)))
     }
 
     fn take(&mut self, batch: Vec<async_nats::Message>) {
@@ -179,6 +134,7 @@ impl Subjects {
         let now = Some(Timestamp(jiff::Timestamp::now().as_millisecond()));
         let mut counted = 0;
         let mut last: Option<Arc<str>> = None;
+        let mut messages = Vec::with_capacity(batch.len());
         for msg in batch {
             let channel = match &last {
                 Some(last) if **last == *msg.subject => last.clone(),
@@ -192,13 +148,7 @@ impl Subjects {
             };
             counted += 1;
             number += 1;
-            let size = ALLOWANCE + msg.length;
-            if self.bytes + size > BUDGET && !self.batch.is_empty() {
-                self.lost += 1;
-                continue;
-            }
-            self.bytes += size;
-            self.batch.push(Message {
+            messages.push(Message {
                 channel,
                 position: Position::Arrival(number - 1),
                 timestamp: now,
@@ -208,6 +158,7 @@ impl Subjects {
                 payload: Some(msg.payload),
             });
         }
+        self.feed.extend(messages);
         if let Some(last) = last {
             self.seen.count(&last, counted);
         }

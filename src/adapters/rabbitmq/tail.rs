@@ -4,27 +4,30 @@ use super::link::{self, Live};
 use super::name::Name;
 use super::tap::{self, OP, Sources};
 use super::{Rabbit, faults, properties, stream};
+use crate::adapters::backlog::{Feed, backlog};
 use crate::adapters::session::{Cost, Tail, TailEvent};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Message;
 use crate::domain::position::Position;
+use crate::domain::view::Side;
 use async_trait::async_trait;
-use futures::stream::{BoxStream, SelectAll, StreamExt, select_all};
+use futures::stream::{BoxStream, SelectAll, StreamExt, once, select, select_all, unfold};
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Messages handed on, and acknowledged, at once.
 const BATCH: usize = 500;
-/// Events on their way to who listens.
+/// Events of streams on their way to who listens: what is stored waits there.
 const EVENTS: usize = 4;
-/// A reader that takes a batch so slowly may have let our queue at the server run full.
-const SLOW: Duration = Duration::from_millis(100);
+/// How often it is looked whether our queues at the server run full, and how many messages have to come meanwhile.
+const LOOK: Duration = Duration::from_secs(1);
+const MANY: u64 = 5_000;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -35,20 +38,57 @@ impl Tail for Rabbit {
     }
 
     async fn tail(&self, channels: &[Arc<str>]) -> Result<BoxStream<'static, TailEvent>, Fault> {
-        let mut targets = Vec::with_capacity(channels.len());
+        let (mut streams, mut taps) = (Vec::new(), Vec::new());
         for channel in channels {
             let name = self.resolve(OP, channel).await?;
             let sources = self.sources(&name).await?;
-            targets.push(Target { channel: name.text().into(), name, sources, next: None });
+            let kind = if matches!(name, Name::Stream(_)) { &mut streams } else { &mut taps };
+            kind.push(Target { channel: name.text().into(), name, sources, next: None });
         }
         let (events, listener) = mpsc::channel(EVENTS);
-        let mut tailing = Tailing { rabbit: self.clone(), targets, events, seen: 0, bytes: 0 };
+        let (feed, backlog) = backlog();
+        let stored = self.start(streams, Way::Stored(events)).await?;
+        let tapped = self.start(taps, Way::Tapped(feed)).await?;
+        let stored =
+            unfold((listener, stored), |(mut listener, stored)| async { listener.recv().await.map(|event| (event, (listener, stored))) });
+        Ok(select(backlog.stream(tapped), stored.boxed()).boxed())
+    }
+}
+
+impl Rabbit {
+    /// Reads these targets, if there are any.
+    async fn start(&self, targets: Vec<Target>, way: Way) -> Result<Option<AbortOnDropHandle<()>>, Fault> {
+        if targets.is_empty() {
+            return Ok(None);
+        }
+        let mut tailing = Tailing { rabbit: self.clone(), targets, way, seen: 0, bytes: 0 };
         let open = tailing.open(true).await?;
-        let task = AbortOnDropHandle::new(tokio::spawn(tailing.run(open)));
-        let stream = futures::stream::unfold((listener, task), |(mut listener, task)| async {
-            listener.recv().await.map(|event| (event, (listener, task)))
-        });
-        Ok(stream.boxed())
+        Ok(Some(AbortOnDropHandle::new(tokio::spawn(tailing.run(open)))))
+    }
+}
+
+/// How events come to who listens.
+enum Way {
+    /// A slow reader of a stream slows the reading down.
+    Stored(mpsc::Sender<TailEvent>),
+    /// What a tap gives is taken at once: else the server would drop it unseen and uncounted.
+    Tapped(Feed),
+}
+
+impl Way {
+    /// Whether anybody listens.
+    async fn say(&self, event: TailEvent) -> bool {
+        match (self, event) {
+            (Self::Stored(events), event) => events.send(event).await.is_ok(),
+            (Self::Tapped(feed), TailEvent::Messages(messages)) => {
+                feed.extend(messages);
+                true
+            }
+            (Self::Tapped(feed), event) => {
+                feed.say(event);
+                true
+            }
+        }
     }
 }
 
@@ -64,7 +104,7 @@ struct Target {
 struct Tailing {
     rabbit: Rabbit,
     targets: Vec<Target>,
-    events: mpsc::Sender<TailEvent>,
+    way: Way,
     /// Messages of the taps so far, and the bytes of their payloads.
     seen: u64,
     bytes: u64,
@@ -121,22 +161,19 @@ impl Tailing {
                 End::NobodyListens => return,
             };
             drop(open);
-            if self.events.send(TailEvent::Interrupted(fault)).await.is_err() {
+            if !self.way.say(TailEvent::Interrupted(fault)).await {
                 return;
             }
             let mut wait = FIRST_WAIT;
             let (again, lost) = loop {
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
-                if self.events.is_closed() {
-                    return;
-                }
                 let Ok(again) = self.open(false).await else { continue };
                 let Ok(lost) = self.lost(&again.live).await else { continue };
                 break (again, lost);
             };
             open = again;
-            if self.events.send(TailEvent::Resumed { lost }).await.is_err() {
+            if !self.way.say(TailEvent::Resumed { lost }).await {
                 return;
             }
         }
@@ -144,29 +181,29 @@ impl Tailing {
 
     /// Hands on what comes until the connection fails or nobody listens any more.
     async fn read(&mut self, open: &mut Open) -> End {
-        // Whether messages are being dropped at the server, which is said once each time that it begins.
-        let mut dropping = false;
+        let mut look = tokio::time::interval(LOOK);
+        // Whether messages are being dropped at the server, which is said each time that it begins.
+        let (mut dropping, mut looked) = (false, self.seen);
         loop {
             let came = tokio::select! {
                 came = open.deliveries.next() => came,
-                () = self.events.closed() => return End::NobodyListens,
+                _ = look.tick() => {
+                    let many = self.seen - std::mem::replace(&mut looked, self.seen) > MANY;
+                    let full = many && self.overflows(&open.live, &open.queues).await;
+                    if full && !dropping && !self.way.say(TailEvent::Skipped { count: None, side: Side::Theirs }).await {
+                        return End::NobodyListens;
+                    }
+                    dropping = full;
+                    continue;
+                }
             };
             let Some((at, batch)) = came.filter(|(_, batch)| !batch.is_empty()) else { return End::Failed(gone(&self.targets)) };
             let (messages, last, error) = self.messages(at, batch);
-            let offered = Instant::now();
-            if !messages.is_empty() && self.events.send(TailEvent::Messages(messages)).await.is_err() {
+            if !messages.is_empty() && !self.way.say(TailEvent::Messages(messages)).await {
                 return End::NobodyListens;
             }
-            if offered.elapsed() > SLOW {
-                let full = self.overflows(&open.live, &open.queues).await;
-                if full && !std::mem::replace(&mut dropping, true) && self.events.send(TailEvent::Resumed { lost: None }).await.is_err() {
-                    return End::NobodyListens;
-                }
-            } else {
-                dropping = false;
-            }
-            // What was handed on is acknowledged, so that no more than the prefetch waits here.
-            let acknowledged = match last.filter(|tag| tag - open.acknowledged[at] >= stream::TOGETHER) {
+            // What was handed on of a stream is acknowledged, so that no more than the prefetch waits here.
+            let acknowledged = match last.filter(|tag| open.queues[at].is_none() && tag - open.acknowledged[at] >= stream::TOGETHER) {
                 Some(tag) => {
                     open.acknowledged[at] = tag;
                     open.channels[at].basic_ack(tag, BasicAckOptions { multiple: true }).await
@@ -238,7 +275,7 @@ impl Tailing {
 
 /// An empty batch stands for the end of a consumer: the server cancels one whose queue is deleted.
 fn batches(at: usize, consumer: Consumer) -> Deliveries {
-    let ended = futures::stream::once(async move { (at, Vec::new()) });
+    let ended = once(async move { (at, Vec::new()) });
     consumer.ready_chunks(BATCH).map(move |batch| (at, batch)).chain(ended).boxed()
 }
 

@@ -6,19 +6,17 @@ use super::management::text;
 use super::name::Name;
 use super::table;
 use crate::domain::fault::{Fault, Kind};
-use lapin::options::{BasicConsumeOptions, BasicQosOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Consumer};
 use serde_json::Value;
 
 pub(super) const OP: &str = "tail";
-/// What waits in our queue for us; the oldest is dropped beyond it.
+/// What waits in our queue while it comes faster than the connection carries; the oldest is dropped beyond it.
 pub(super) const LENGTH: u32 = 50_000;
 pub(super) const BYTES: u64 = 64 * 1024 * 1024;
 /// The server removes our queue when nobody reads it for so long, in milliseconds. It is exclusive as well, so that it goes with us.
 const EXPIRES: i32 = 60_000;
-/// Messages under way to us.
-const PREFETCH: u16 = 2_000;
 /// Keys of a direct exchange that are bound one by one.
 const KEYS: usize = 1_000;
 
@@ -193,13 +191,13 @@ pub(super) async fn open(live: &Live, name: &Name, sources: &Sources) -> Result<
     arguments.insert("x-expires".into(), AMQPValue::LongInt(EXPIRES));
     let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
     live.within(OP, &target, channel.queue_declare(queue.clone(), options, arguments)).await.map_err(allowed)?;
-    live.within(OP, &target, channel.basic_qos(PREFETCH, BasicQosOptions::default())).await?;
     for binding in &sources.bindings {
         let (exchange, key) = (link::short(&binding.exchange, OP)?, link::short(&binding.key, OP)?);
         let bound = channel.queue_bind(queue.clone(), exchange, key, QueueBindOptions::default(), binding.arguments.clone());
         live.within(OP, &target, bound).await.map_err(allowed)?;
     }
-    let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
+    // Nothing is acknowledged: what comes is always taken, and is nobody else's.
+    let options = BasicConsumeOptions { exclusive: true, no_ack: true, ..BasicConsumeOptions::default() };
     let consumed = channel.basic_consume(queue.clone(), "".into(), options, FieldTable::default());
     let consumer = live.within(OP, &target, consumed).await.map_err(allowed)?;
     Ok(Tap { channel, consumer, queue })

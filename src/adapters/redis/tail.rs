@@ -5,6 +5,7 @@ use super::entry::Id;
 use super::link::{Own, Push};
 use super::name::{Name, is_pattern};
 use super::value;
+use crate::adapters::backlog::{Feed, backlog};
 use crate::adapters::session::{Cost, Tail, TailEvent};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Message, Stamp};
@@ -12,21 +13,23 @@ use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, StreamExt};
 use redis::{AsyncConnectionConfig, PushInfo, PushKind, Value, cmd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
 const OP: &str = "tail";
-/// Entries asked for at once, and messages handed on at once.
+/// Entries of a stream asked for at once: at first, as nobody knows how large they are, and at most.
+const FIRST: usize = 10;
 const BATCH: usize = 1_000;
+/// Bytes that an answer is meant to have at most, as far as the entries before tell.
+const ANSWER: usize = 4 * 1024 * 1024;
 /// How long the server waits for an entry before it says that there is none, in milliseconds. A dead connection is seen this soon.
 const BLOCK: u64 = 1_000;
-/// Pushed messages that wait to be taken; what comes on top is dropped and counted.
-const WAITING: usize = 65_536;
+/// How often a quiet connection is asked whether it lives.
+const CHECK: Duration = Duration::from_secs(1);
 /// Events on their way to who listens.
 const EVENTS: usize = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
@@ -52,26 +55,27 @@ impl Tail for Redis {
             }
         }
         let (events, listener) = mpsc::channel(EVENTS);
-        let mut tasks = Vec::new();
+        let (feed, backlog) = backlog();
+        let (mut readers, mut tasks) = (Vec::new(), Vec::new());
         if !streams.is_empty() {
             // One request cannot wait at several servers of a cluster.
             let apart = if self.link.is_cluster().await? { 1 } else { streams.len() };
             while !streams.is_empty() {
                 let cursors: Vec<Cursor> = streams.drain(..apart).collect();
                 let own = self.blocking(&cursors[0].name).await?;
-                let reader = Streams { redis: self.clone(), cursors, events: events.clone() };
-                tasks.push(AbortOnDropHandle::new(tokio::spawn(reader.run(own))));
+                let reader = Streams { redis: self.clone(), cursors, count: FIRST, events: events.clone() };
+                readers.push(AbortOnDropHandle::new(tokio::spawn(reader.run(own))));
             }
         }
         if !pushed.is_empty() {
-            let mut reader = Pushed::new(self.clone(), pushed, events);
+            let reader = Pushed::new(self.clone(), pushed, feed);
             let own = reader.subscribe().await?;
             tasks.push(AbortOnDropHandle::new(tokio::spawn(reader.run(own))));
         }
-        let stream = futures::stream::unfold((listener, tasks), |(mut listener, tasks)| async {
-            listener.recv().await.map(|event| (event, (listener, tasks)))
+        let stored = stream::unfold((listener, readers), |(mut listener, readers)| async {
+            listener.recv().await.map(|event| (event, (listener, readers)))
         });
-        Ok(stream.boxed())
+        Ok(stream::select(backlog.stream(tasks), stored.boxed()).boxed())
     }
 }
 
@@ -87,6 +91,8 @@ struct Cursor {
 struct Streams {
     redis: Redis,
     cursors: Vec<Cursor>,
+    /// Entries of each stream asked for at once.
+    count: usize,
     events: mpsc::Sender<TailEvent>,
 }
 
@@ -151,7 +157,7 @@ impl Streams {
     async fn read(&mut self, own: &Own) -> Result<(), Fault> {
         loop {
             let mut command = cmd("XREAD");
-            command.arg("COUNT").arg(BATCH).arg("BLOCK").arg(BLOCK).arg("STREAMS");
+            command.arg("COUNT").arg(self.count).arg("BLOCK").arg(BLOCK).arg("STREAMS");
             for cursor in &self.cursors {
                 command.arg(&cursor.name);
             }
@@ -159,6 +165,7 @@ impl Streams {
                 command.arg(cursor.last.to_string());
             }
             let answer = own.call(&command, OP, "").await?;
+            let (mut came, mut bytes) = (0, 0);
             // RESP3 answers with a map, and with nil when nothing came.
             for (name, entries) in value::pairs(answer) {
                 let Some(cursor) = self.cursors.iter_mut().find(|cursor| cursor.name == name) else { continue };
@@ -169,12 +176,18 @@ impl Streams {
                     messages.push(message);
                 }
                 cursor.added = cursor.added.map(|added| added + messages.len() as u64);
+                came += messages.len();
+                bytes += messages.iter().map(Message::size).sum::<usize>();
                 if self.events.send(TailEvent::Messages(messages)).await.is_err() {
                     return Ok(());
                 }
             }
             if self.events.is_closed() {
                 return Ok(());
+            }
+            if came > 0 {
+                let fit = ANSWER * came / bytes.max(1) / self.cursors.len();
+                self.count = fit.clamp(1, BATCH);
             }
         }
     }
@@ -205,15 +218,28 @@ struct Subscription {
     keys: bool,
 }
 
-/// What the server pushes, on its way through a bounded queue.
+/// Subscriptions, and what the server pushes by them.
 struct Pushed {
     redis: Redis,
     subscriptions: Vec<Subscription>,
-    events: mpsc::Sender<TailEvent>,
-    arrived: mpsc::Receiver<PushInfo>,
-    into: mpsc::Sender<PushInfo>,
-    dropped: Arc<AtomicU64>,
+    maker: Arc<Mutex<Maker>>,
+}
+
+/// The connections of one attempt.
+struct Open {
+    connections: Vec<Own>,
+    /// Whether one of them has ended.
+    gone: Arc<Notify>,
+}
+
+/// Makes messages of what is pushed, in the task that reads the connection.
+struct Maker {
+    feed: Feed,
+    /// What is pushed may be changes of keys.
+    keys: bool,
     seen: u64,
+    /// It was said that reading has stopped.
+    down: bool,
     /// Of the message before: most come by the same topic.
     last: Option<Topic>,
 }
@@ -228,27 +254,29 @@ struct Topic {
 }
 
 impl Pushed {
-    fn new(redis: Redis, subscriptions: Vec<Subscription>, events: mpsc::Sender<TailEvent>) -> Self {
-        let (into, arrived) = mpsc::channel(WAITING);
-        Self { redis, subscriptions, events, arrived, into, dropped: Arc::default(), seen: 0, last: None }
+    fn new(redis: Redis, subscriptions: Vec<Subscription>, feed: Feed) -> Self {
+        let maker = Maker { feed, keys: subscriptions.iter().any(|s| s.keys), seen: 0, down: false, last: None };
+        Self { redis, subscriptions, maker: Arc::new(Mutex::new(maker)) }
     }
 
     /// Opens a connection and subscribes. What happens to keys is told by each server of a cluster for itself alone.
-    async fn subscribe(&mut self) -> Result<Vec<Own>, Fault> {
+    async fn subscribe(&self) -> Result<Open, Fault> {
         let servers = if self.subscriptions.iter().any(|s| s.keys) { self.redis.link.masters().await? } else { Vec::new() };
-        let mut all = vec![self.subscribe_at(servers.first().map(String::as_str), true).await?];
+        let gone = Arc::default();
+        let mut connections = vec![self.subscribe_at(servers.first().map(String::as_str), true, &gone).await?];
         for server in servers.iter().skip(1) {
-            all.push(self.subscribe_at(Some(server), false).await?);
+            connections.push(self.subscribe_at(Some(server), false, &gone).await?);
         }
-        Ok(all)
+        Ok(Open { connections, gone })
     }
 
-    async fn subscribe_at(&self, server: Option<&str>, first: bool) -> Result<Own, Fault> {
-        let (into, dropped) = (self.into.clone(), self.dropped.clone());
+    async fn subscribe_at(&self, server: Option<&str>, first: bool, gone: &Arc<Notify>) -> Result<Own, Fault> {
+        let (maker, gone) = (self.maker.clone(), gone.clone());
         let push = Push(move |info: PushInfo| {
-            let counts = matches!(info.kind, PushKind::Message | PushKind::PMessage);
-            if into.try_send(info).is_err() && counts {
-                dropped.fetch_add(1, Ordering::Relaxed);
+            if info.kind == PushKind::Disconnection {
+                gone.notify_one();
+            } else {
+                made(&maker).take(info);
             }
         });
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.redis.integration.timeout)).set_push_sender(push);
@@ -260,69 +288,69 @@ impl Pushed {
         Ok(own)
     }
 
-    async fn run(mut self, mut own: Vec<Own>) {
+    /// Never ends: a connection that fails is opened again.
+    async fn run(self, mut open: Open) {
         loop {
-            let fault = match self.listen(&own).await {
-                Ok(()) => return,
-                Err(fault) => fault,
-            };
-            if self.events.send(TailEvent::Interrupted(fault)).await.is_err() {
-                return;
-            }
+            let mut fault = open.fails().await;
+            drop(open);
             let mut wait = FIRST_WAIT;
-            own = loop {
+            open = loop {
+                made(&self.maker).went(fault);
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
-                if self.events.is_closed() {
-                    return;
-                }
-                if let Ok(own) = self.subscribe().await {
-                    break own;
+                match self.subscribe().await {
+                    Ok(open) => break open,
+                    Err(again) => fault = again,
                 }
             };
-            // Nobody keeps what was published while we were away.
-            if self.events.send(TailEvent::Resumed { lost: None }).await.is_err() {
-                return;
-            }
+            made(&self.maker).came_back();
         }
     }
+}
 
-    /// Hands on what comes until the connection fails; `Ok` when nobody listens any more. A quiet connection is asked whether it lives.
-    async fn listen(&mut self, connections: &[Own]) -> Result<(), Fault> {
-        let mut batch = Vec::new();
+impl Open {
+    /// Waits for a connection to fail. A quiet one is asked whether it lives.
+    async fn fails(&self) -> Fault {
         loop {
-            let check = Duration::from_millis(BLOCK);
-            match tokio::time::timeout(check, self.arrived.recv_many(&mut batch, BATCH)).await {
-                Ok(_) => {}
-                Err(_) if self.events.is_closed() => return Ok(()),
-                Err(_) => {
-                    for own in connections {
-                        own.call(&cmd("PING"), OP, "").await?;
-                    }
-                    continue;
+            if tokio::time::timeout(CHECK, self.gone.notified()).await.is_ok() {
+                return Fault::new(Kind::Unreachable, OP, "redis", "the server closed the connection").next("it is opened again");
+            }
+            for own in &self.connections {
+                if let Err(fault) = own.call(&cmd("PING"), OP, "").await {
+                    return fault;
                 }
             }
-            let mut messages = Vec::with_capacity(batch.len());
-            let (mut gone, now) = (false, Timestamp(jiff::Timestamp::now().as_millisecond()));
-            for info in batch.drain(..) {
-                gone |= info.kind == PushKind::Disconnection;
-                messages.extend(self.message(info, now));
-            }
-            if !messages.is_empty() && self.events.send(TailEvent::Messages(messages)).await.is_err() {
-                return Ok(());
-            }
-            let dropped = self.dropped.swap(0, Ordering::Relaxed);
-            if dropped > 0 && self.events.send(TailEvent::Resumed { lost: Some(dropped) }).await.is_err() {
-                return Ok(());
-            }
-            if gone {
-                let cause = "the server closed the connection";
-                return Err(Fault::new(Kind::Unreachable, OP, "redis", cause).next("it is opened again"));
-            }
+        }
+    }
+}
+
+fn made(maker: &Mutex<Maker>) -> MutexGuard<'_, Maker> {
+    maker.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Maker {
+    fn went(&mut self, fault: Fault) {
+        if !std::mem::replace(&mut self.down, true) {
+            self.feed.say(TailEvent::Interrupted(fault));
         }
     }
 
-    fn message(&mut self, info: PushInfo, now: Timestamp) -> Option<Message> {
+    /// Nobody keeps what was published while we were away.
+    fn came_back(&mut self) {
+        if std::mem::take(&mut self.down) {
+            self.feed.say(TailEvent::Resumed { lost: None });
+        }
+    }
+
+    fn take(&mut self, info: PushInfo) {
+        if let Some(message) = self.message(info) {
+            // It may be here before the answer to the subscription is.
+            self.came_back();
+            self.feed.extend([message]);
+        }
+    }
+
+    fn message(&mut self, info: PushInfo) -> Option<Message> {
         let pattern = match info.kind {
             PushKind::Message => false,
             PushKind::PMessage => true,
@@ -339,7 +367,7 @@ impl Pushed {
         let message = Message {
             channel: topic.channel.clone(),
             position: Position::Arrival(self.seen),
-            timestamp: Some(now),
+            timestamp: Some(Timestamp(jiff::Timestamp::now().as_millisecond())),
             stamp: Stamp::Seen,
             key: topic.key.clone(),
             headers: Vec::new(),
@@ -358,10 +386,6 @@ impl Pushed {
 
     /// The key that a keyspace notification tells of.
     fn key<'a>(&self, topic: &'a str) -> Option<&'a str> {
-        self.subscriptions
-            .iter()
-            .any(|s| s.keys)
-            .then(|| topic.strip_prefix("__keyspace@")?.split_once("__:").map(|(_, key)| key))
-            .flatten()
+        self.keys.then(|| topic.strip_prefix("__keyspace@")?.split_once("__:").map(|(_, key)| key)).flatten()
     }
 }
