@@ -11,6 +11,7 @@ use crate::domain::operation::{Done, Plan};
 use crate::gateway::Gateway;
 use crate::gateway::hold::{Held, Taken};
 use clap::Args;
+use futures::FutureExt;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -274,12 +275,17 @@ impl Shown<'_> {
         tally: &mut Tally,
         question: impl Fn(&Held, &[Unsettled]) -> String,
     ) -> anyhow::Result<Option<String>> {
+        let mut stopped = std::pin::pin!(super::interrupted());
+        // Ctrl-C is heard before the question stands there: whoever reads it may be fast.
+        if stopped.as_mut().now_or_never().is_some() {
+            return Ok(None);
+        }
         output::question(&question(held, &self.unsettled))?;
         let mut typed = std::pin::pin!(output::typed());
         loop {
             let taken = tokio::select! {
                 typed = &mut typed => return Ok(typed?),
-                _ = super::interrupted() => None,
+                _ = &mut stopped => None,
                 Some(taken) = held.later() => Some(taken),
             };
             output::question("\n")?;
