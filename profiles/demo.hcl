@@ -118,4 +118,9 @@ integration "tasks" {
   config {
     management_url = "http://${var.management}"
   }
+
+  channels {
+    pattern           = "grey.tasks.*"
+    tenant_extraction = topic_suffix
+  }
 }

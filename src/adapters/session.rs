@@ -457,6 +457,9 @@ pub trait Hold: Send + Sync {
     /// How long the system waits for a decision before it gives a message to somebody else; `None` if it waits for ever or does not say.
     async fn patience(&self, channel: &str) -> Result<Option<Duration>, Fault>;
 
+    /// What becomes of a message that was not decided on when the receiving ends: the end of a sentence about it.
+    fn left(&self, channel: &str) -> &'static str;
+
     /// In which ways messages of a channel are received, where its system gives them to somebody by name. Empty: as they are, the channel
     /// names all that is needed. That there is none to receive in is an error, which says how one is made.
     async fn ways(&self, _channel: &str) -> Result<Vec<Way>, Fault> {
@@ -474,6 +477,10 @@ pub trait Holding: Send {
     /// and the receiving goes on by itself after it. Dropped and called again whenever something is settled meanwhile: no message may
     /// be lost by that.
     async fn next(&mut self) -> Option<Result<Delivery, Fault>>;
+
+    /// After a fault of [`Holding::next`] that passes by itself: waits until the receiving goes on, or says why it does not; `None` when
+    /// it will not. Dropped and called again as [`Holding::next`] is.
+    async fn resumed(&mut self) -> Option<Result<(), Fault>>;
 
     /// No more messages are wanted; what is held stays held, and is settled as before. A system that goes on giving until it is told
     /// is told here, and what it has given on top goes back, so that somebody else has it at once. [`Holding::next`] is not called again.

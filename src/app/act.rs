@@ -344,7 +344,11 @@ fn enter(model: &mut Model) {
         }
         Screen::Channels => {
             let addresses = channels::targets(model);
-            open::open(model, addresses);
+            // What has no messages to be read is described.
+            match addresses.as_slice() {
+                [one] if super::available::caps(model, one).is_some_and(|can| !can.tail && !can.history) => channels::describe(model),
+                _ => open::open(model, addresses),
+            }
         }
         Screen::Traffic => open::enter(model),
         Screen::Received => received::enter(model),

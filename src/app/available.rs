@@ -62,6 +62,13 @@ pub(super) fn group_behind(model: &Model) -> Available {
     only_if(groups::mark(model).is_some(), "nothing waits there, or its position is not known")
 }
 
+/// Groups of the selected channel: where its system has none, who consumes is told in the channel's description.
+pub(super) fn groups_known(model: &Model) -> Available {
+    channel_selected(model)?;
+    let unsupported = channels::selected(model).is_some_and(|(integration, _)| integration.groups.unsupported);
+    only_if(!unsupported, "this system has no groups: d tells who consumes, where it knows")
+}
+
 pub(super) fn groups_listed(model: &Model) -> Available {
     if groups::is_open(model) { Err(Reason::Absent) } else { Ok(()) }
 }

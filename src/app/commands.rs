@@ -210,7 +210,7 @@ pub const COMMANDS: &[Command] = &[
         .when(can::channel_selected),
     row(S::Channels, Action::Consumers, "channels.consumers", "Groups that read this channel", &[k('c')])
         .foot("consumers")
-        .when(can::channel_selected),
+        .when(can::groups_known),
     row(S::Channels, Action::Filter, "channels.filter", "Show only what matches", &[k('/')]).foot("filter"),
     row(S::Channels, Action::Actions, "channels.actions", "Actions on this channel", &[k('x')]).foot("actions").when(can::actions),
     row(S::Channels, Action::Mark, "channels.mark", "Mark, and go on", &[k(' ')]).foot("mark").when(can::channel_selected),

@@ -239,6 +239,8 @@ pub struct HoldStart {
     pub verbs: &'static [Verb],
     /// How long the system waits for a decision; `None` if for ever, or if it does not say.
     pub patience: Option<Duration>,
+    /// What becomes of a message that was not decided on when the receiving ends: the end of a sentence about it.
+    pub left_over: &'static str,
 }
 
 /// What came of a queue or of a service.
@@ -247,8 +249,10 @@ pub struct Arrived {
     /// Whose they are, where the screen was not opened for it yet.
     pub address: Option<Address>,
     pub deliveries: Vec<DeliveryView>,
-    /// The connection broke; it is made again.
+    /// The connection broke; it is made again where more is to come.
     pub interrupted: Option<Fault>,
+    /// It is there again.
+    pub resumed: bool,
     /// Tickets that were lost with it.
     pub lost: Vec<Ticket>,
     /// No more will come.

@@ -293,7 +293,11 @@ fn settle(model: &mut Model) {
     let page = model.page();
     match model.screen {
         Screen::Overview => settle_list(model, model.overview.rows.len(), page, |m| &mut m.overview.list, overview::key_at),
-        Screen::Channels => settle_list(model, model.channels.rows.len(), page, |m| &mut m.channels.list, channels::key_at),
+        Screen::Channels => {
+            settle_list(model, model.channels.rows.len(), page, |m| &mut m.channels.list, channels::key_at);
+            // Also where a filter has left another one selected.
+            channels::follow(model);
+        }
         Screen::Groups => {
             settle_list(model, model.groups.rows.len(), page, |m| &mut m.groups.list, groups::key_at);
             let page = groups::part_page(model);

@@ -11,6 +11,7 @@ use crate::domain::operation::{Done, Plan};
 use crate::gateway::Gateway;
 use crate::gateway::hold::{Held, Taken};
 use clap::Args;
+use futures::FutureExt;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -136,6 +137,7 @@ impl Receive {
                         tickets.retain(|ticket| !lost.contains(ticket));
                         broken(fault, lost.len(), tally)?;
                     }
+                    Next::Taken(Taken::Resumed) => resumed(),
                     Next::Enough | Next::Stopped => break,
                 }
             }
@@ -178,8 +180,9 @@ impl Receive {
             let (effect, rest) = match words.as_slice() {
                 [] => continue,
                 ["leave" | "q" | "quit", ..] => {
-                    let question =
-                        |_: &Held, unsettled: &[Unsettled]| format!("{} back to {}. Leave? [y/N] ", go(unsettled.len()), self.address);
+                    let question = |held: &Held, unsettled: &[Unsettled]| {
+                        format!("{} not decided on: what is held {}. Leave? [y/N] ", unsettled.len(), held.left_over)
+                    };
                     match shown.line(held, tally, question).await?.as_deref().map(str::trim) {
                         Some("y" | "Y" | "yes") | None => break,
                         Some(_) => continue,
@@ -256,6 +259,10 @@ impl Shown<'_> {
                 self.unsettled.retain(|held| !lost.contains(&held.ticket));
                 return Ok(broken(fault, lost.len(), tally)?);
             }
+            Taken::Resumed => {
+                resumed();
+                return Ok(());
+            }
         };
         tally.received += 1;
         let integration = &self.command.address.integration;
@@ -279,12 +286,17 @@ impl Shown<'_> {
         tally: &mut Tally,
         question: impl Fn(&Held, &[Unsettled]) -> String,
     ) -> anyhow::Result<Option<String>> {
+        let mut stopped = std::pin::pin!(super::interrupted());
+        // Ctrl-C is heard before the question stands there: whoever reads it may be fast.
+        if stopped.as_mut().now_or_never().is_some() {
+            return Ok(None);
+        }
         output::question(&question(held, &self.unsettled))?;
         let mut typed = std::pin::pin!(output::typed());
         loop {
             let taken = tokio::select! {
                 typed = &mut typed => return Ok(typed?),
-                _ = super::interrupted() => None,
+                _ = &mut stopped => None,
                 Some(taken) = held.later() => Some(taken),
             };
             output::question("\n")?;
@@ -340,6 +352,10 @@ fn broken(fault: Fault, lost: usize, tally: &mut Tally) -> Result<(), Fault> {
     Ok(())
 }
 
+fn resumed() {
+    output::note("the connection is there again: receiving goes on");
+}
+
 fn prompt(held: &Held, unsettled: &[Unsettled]) -> String {
     let oldest = unsettled.iter().map(|held| held.since.elapsed()).max().unwrap_or_default();
     let left = match held.patience {
@@ -353,10 +369,6 @@ fn prompt(held: &Held, unsettled: &[Unsettled]) -> String {
 /// The decisions that there are, as they are typed.
 fn words_of(held: &Held) -> String {
     held.verbs.iter().map(|verb| verb.effect.word()).collect::<Vec<_>>().join(", ")
-}
-
-fn go(messages: usize) -> String {
-    if messages == 1 { "1 message goes".to_owned() } else { format!("{messages} messages go") }
 }
 
 fn effect(word: &str) -> Option<Effect> {

@@ -8,7 +8,7 @@ use crate::domain::safety::Safety;
 use crate::domain::text::SafeText;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// The integrations of one environment.
@@ -50,6 +50,8 @@ pub struct Integration {
     pub timeout: Duration,
     /// Why it is not there, where that is known before: it is listed, and not connected.
     pub absent: Option<Fault>,
+    /// Why its server has ended, once it has: of a server that this process runs itself. Nobody starts it again.
+    pub ended: Arc<OnceLock<Fault>>,
     /// How long after it was opened its server may still be starting: until then it is connecting, and not down.
     pub warm_up: Duration,
 }
@@ -241,10 +243,11 @@ impl Default for Breaker {
 }
 
 impl ChannelPattern {
-    /// The tenant in a channel's name, if the pattern matches and says where it stands.
+    /// The tenant in a channel's name, with its kind before it or without, if the pattern matches and says where it stands.
     pub fn tenant_of<'a>(&self, channel: &'a str) -> Option<&'a str> {
         let TenantExtraction::TopicSuffix = self.tenant?;
-        self.star(channel).filter(|tenant| !tenant.is_empty())
+        let tenant = self.star(channel).or_else(|| self.star(split_kind(channel).1));
+        tenant.filter(|tenant| !tenant.is_empty())
     }
 
     /// The part of a name that the star stands for.
@@ -278,6 +281,7 @@ impl Integration {
             breaker: Breaker::default(),
             timeout: Duration::from_secs(10),
             absent: None,
+            ended: Arc::default(),
             warm_up: Duration::ZERO,
         }
     }
@@ -346,6 +350,7 @@ mod tests {
         let pattern =
             ChannelPattern { pattern: "grey.tasks.*".into(), tenant: Some(TenantExtraction::TopicSuffix), ..ChannelPattern::default() };
         assert_eq!(pattern.tenant_of("grey.tasks.tenant-123"), Some("tenant-123"));
+        assert_eq!(pattern.tenant_of("queue:grey.tasks.tenant-123"), Some("tenant-123"));
         assert_eq!(pattern.tenant_of("grey.tasks."), None);
         assert_eq!(pattern.tenant_of("grey.results.tenant-123"), None);
     }

@@ -44,6 +44,7 @@ pub(super) static NATS: Recipe = Recipe {
     get: "apt install nats-server, or brew install nats-server",
     ports: 1,
     patience: Duration::from_secs(20),
+    tenants: &[],
     settings: |_| Vec::new(),
     command: |place| {
         let [program, folder] = [place.program, place.folder].map(|path| path.display().to_string());

@@ -122,9 +122,7 @@ impl Demo {
         let mut integration = Integration::new(INTEGRATION, "kafka", self.kafka.addresses());
         let lookup = Setting { value: Secret::new("search".to_owned()), line: 0 };
         integration.settings.insert("mqdeck.time_lookup".to_owned(), lookup);
-        integration.channels = topics::TENANT_PATTERNS
-            .map(|pattern| ChannelPattern { pattern: pattern.to_owned(), tenant: Some(TenantExtraction::TopicSuffix), prefer: Vec::new() })
-            .to_vec();
+        integration.channels = tenant_channels(&topics::TENANT_PATTERNS);
         integration.groups = groups().map(Into::into).collect();
         integration.health.interval = Duration::from_secs(2);
         let mut integrations = vec![
@@ -139,9 +137,7 @@ impl Demo {
     /// The same profile as a file, for other processes.
     pub fn profile_hcl(&self) -> String {
         let addresses: Vec<String> = self.kafka.addresses().iter().map(|address| format!("\"{address}\"")).collect();
-        let channels = topics::TENANT_PATTERNS
-            .map(|pattern| format!("\n  channels {{\n    pattern           = \"{pattern}\"\n    tenant_extraction = topic_suffix\n  }}\n"))
-            .concat();
+        let channels = tenant_blocks(&topics::TENANT_PATTERNS);
         let mut text = format!(
             "# The systems of a running `mqdeck demo`. They are gone when it ends.\n\nintegration \"{INTEGRATION}\" {{\n  type = \"kafka\"\n\n  \
              endpoint {{\n    addresses = [{}]\n  }}\n\n  health_check {{\n    interval = \"2s\"\n  }}\n\n  config {{\n    \
@@ -162,6 +158,23 @@ impl Demo {
     pub fn show(&self) -> Address {
         Address::new(INTEGRATION, topics::EVENTS)
     }
+}
+
+/// Channels in whose names a tenant stands where the star is (seed 1: `topic_suffix`).
+fn tenant_channels(patterns: &[&str]) -> Vec<ChannelPattern> {
+    let channels = |pattern: &&str| ChannelPattern {
+        pattern: (*pattern).to_owned(),
+        tenant: Some(TenantExtraction::TopicSuffix),
+        ..ChannelPattern::default()
+    };
+    patterns.iter().map(channels).collect()
+}
+
+/// The same as blocks of an integration.
+fn tenant_blocks(patterns: &[&str]) -> String {
+    let block =
+        |pattern: &&str| format!("\n  channels {{\n    pattern           = \"{pattern}\"\n    tenant_extraction = topic_suffix\n  }}\n");
+    patterns.iter().map(block).collect()
 }
 
 /// Every group that consumes here.

@@ -6,16 +6,18 @@ use crate::config::profile::{Integration, Setting};
 use crate::config::secret::Secret;
 use crate::domain::fault::{Fault, Kind};
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// Ends what it started, all of its process group, when its input ends: also a server that has no group of its own yet.
+/// Ends what it started, all of its process group, when its input ends: also a server that has no group of its own yet. Says with which
+/// status the server ended, if it ends before.
 const GUARD: &str = r#"dir=$1; shift
-setsid "$@" </dev/null >"$dir/output" 2>&1 &
+setsid sh -c '"$@" >output 2>&1; echo $?' sh "$@" </dev/null &
 cat >/dev/null
 until kill -9 -$! 2>/dev/null || ! kill -0 $! 2>/dev/null; do sleep 0.02; done
 wait
@@ -26,6 +28,10 @@ const BESIDE: [&str; 2] = ["lib/rabbitmq/bin", "sbin"];
 /// Below the ports that systems hand out by themselves, so that no connection takes one before its server listens on it.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 const TRIES: u32 = 50;
+/// What a server prints goes to this file of its folder; the guard names it too.
+const OUTPUT: &str = "output";
+/// So many of the last lines of it are told when it has ended.
+const LINES: usize = 3;
 /// What a profile says of how a server is reached: it may be starting, and is looked after closely.
 const HEALTH: Duration = Duration::from_secs(2);
 const RETRY: (Duration, Duration) = (Duration::from_millis(300), Duration::from_secs(2));
@@ -42,6 +48,8 @@ pub(super) struct Recipe {
     pub(super) ports: u16,
     /// How long it may take to start, on a busy machine.
     pub(super) patience: Duration,
+    /// Names of channels in which a tenant stands where the star is.
+    pub(super) tenants: &'static [&'static str],
     /// What its `config` block says.
     pub(super) settings: fn(u16) -> Vec<(&'static str, String)>,
     /// Writes its files, and says how it is started.
@@ -69,6 +77,8 @@ struct Running {
     port: u16,
     folder: PathBuf,
     guard: Child,
+    /// Why it has ended by itself, once it has.
+    ended: Arc<OnceLock<Fault>>,
 }
 
 impl Server {
@@ -103,10 +113,14 @@ impl Server {
         let mut integration = Integration::new(self.recipe.name, self.recipe.system, self.address().into_iter().collect());
         let setting = |(name, value): (&str, String)| (name.to_owned(), Setting { value: Secret::new(value), line: 0 });
         integration.settings = self.settings().into_iter().map(setting).collect();
+        integration.channels = super::tenant_channels(self.recipe.tenants);
         integration.absent = self.state.as_ref().err().cloned();
         integration.health.interval = HEALTH;
         (integration.reconnect.delay, integration.reconnect.max_delay) = RETRY;
         integration.warm_up = self.recipe.patience;
+        if let Ok(running) = &self.state {
+            integration.ended = running.ended.clone();
+        }
         integration
     }
 
@@ -116,11 +130,12 @@ impl Server {
         let Recipe { name, system, .. } = self.recipe;
         let settings: String = self.settings().iter().map(|(name, value)| format!("    {name} = \"{value}\"\n")).collect();
         let config = if settings.is_empty() { settings } else { format!("\n  config {{\n{settings}  }}\n") };
+        let channels = super::tenant_blocks(self.recipe.tenants);
         let (seconds, (delay, most)) = (HEALTH.as_secs(), (RETRY.0.as_millis(), RETRY.1.as_secs()));
         format!(
             "\nintegration \"{name}\" {{\n  type = \"{system}\"\n\n  endpoint {{\n    address = \"{address}\"\n  }}\n\n  \
              health_check {{\n    interval = \"{seconds}s\"\n  }}\n\n  reconnect {{\n    delay     = \"{delay}ms\"\n    \
-             max_delay = \"{most}s\"\n  }}\n{config}}}\n"
+             max_delay = \"{most}s\"\n  }}\n{config}{channels}}}\n"
         )
     }
 }
@@ -132,19 +147,31 @@ impl Running {
         let command = (recipe.command)(&Place { program, folder: folder.path(), port })?;
         // From here on the guard deletes it.
         let folder = folder.keep();
-        let guard = Command::new("sh")
+        let mut guard = Command::new("sh")
             .args(["-c", GUARD, "sh"])
             .arg(&folder)
             .args(command)
             .current_dir(&folder)
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             // Ctrl-C is meant for the demo, and the guard has work to do then.
             .process_group(0)
             .spawn()
             .inspect_err(|_| _ = std::fs::remove_dir_all(&folder))?;
-        Ok(Self { port, folder, guard })
+        let ended = Arc::new(OnceLock::new());
+        if let Some(said) = guard.stdout.take() {
+            let (program, output, ended) = (recipe.program, folder.join(OUTPUT), ended.clone());
+            // It ends with the guard.
+            std::thread::spawn(move || {
+                let mut status = String::new();
+                if BufReader::new(said).read_line(&mut status).is_ok_and(|read| read > 0) {
+                    // Set once: this is the only place, and it is passed once.
+                    let _ = ended.set(end_of(program, status.trim(), &output));
+                }
+            });
+        }
+        Ok(Self { port, folder, guard, ended })
     }
 }
 
@@ -155,6 +182,17 @@ impl Drop for Running {
         // The guard has done it, unless somebody has killed it.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Why a server has ended: its status, and the end of what it printed.
+fn end_of(program: &'static str, status: &str, output: &Path) -> Fault {
+    let printed = std::fs::read(output).unwrap_or_default();
+    let printed = String::from_utf8_lossy(&printed);
+    let mut last: Vec<&str> = printed.lines().map(str::trim).filter(|line| !line.is_empty()).rev().take(LINES).collect();
+    last.reverse();
+    let said = if last.is_empty() { "it printed nothing".to_owned() } else { last.join(" · ") };
+    Fault::new(Kind::Unreachable, "run", program, format!("it ended with exit status {status}: {said}"))
+        .next(format!("all that it printed is in {} as long as the demo runs; then start the demo again", output.display()))
 }
 
 /// The path of an installed program: in one of these folders (as PATH has them), or where packages put it beside them.
@@ -184,6 +222,10 @@ fn free(count: u16) -> io::Result<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::profile::Profile;
+    use crate::domain::health::Link;
+    use crate::domain::safety::Safety;
+    use crate::gateway::Gateway;
     use std::os::unix::fs::PermissionsExt;
     use std::time::Instant;
 
@@ -194,6 +236,7 @@ mod tests {
         get: "",
         ports: 2,
         patience: Duration::ZERO,
+        tenants: &["jobs.*"],
         settings: |_| Vec::new(),
         command: |_| Ok(Vec::new()),
     };
@@ -203,6 +246,15 @@ mod tests {
         command: |place| {
             let script = format!("echo $$ >{0}/pids; (exec sleep 1000) & echo $! >>{0}/pids; wait", place.folder.display());
             Ok(vec![place.program.display().to_string(), "-c".to_owned(), script])
+        },
+        ..SLEEPER_FACTS
+    };
+    static BROKEN: Recipe = Recipe {
+        // Far longer than the test takes: what is known is said before.
+        patience: Duration::from_secs(600),
+        command: |place| {
+            let script = "echo 'loading…'; echo 'cannot open shared object file: libsystem.so.0' >&2; exit 127";
+            Ok(vec![place.program.display().to_string(), "-c".to_owned(), script.to_owned()])
         },
         ..SLEEPER_FACTS
     };
@@ -236,6 +288,30 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn one_that_ends_while_it_is_starting_is_told_soon_with_the_end_of_its_output_and_what_to_do() {
+        let server = Server::start(&BROKEN, &here());
+        let folder = server.state.as_ref().expect("it runs").folder.clone();
+        let profile = Profile { name: "demo".into(), path: None, safety: Safety::default(), integrations: vec![server.integration()] };
+        let gateway = Gateway::open(profile, false);
+        let mut link = gateway.link("sleeper").expect("the integration");
+        let told = link.wait_for(|link| matches!(link, Link::Down { .. }));
+        let told = tokio::time::timeout(Duration::from_secs(30), told).await.expect("long before its patience").expect("it is supervised");
+        let Link::Down { fault, .. } = &*told else { panic!("{told:?}") };
+        let output = folder.join(OUTPUT);
+        assert_eq!(
+            fault.to_string(),
+            format!(
+                "run sh: unreachable: it ended with exit status 127: loading… · cannot open shared object file: libsystem.so.0 (all that it \
+                 printed is in {} as long as the demo runs; then start the demo again)",
+                output.display()
+            )
+        );
+        assert!(output.is_file(), "it can be read");
+        drop(server);
+        assert!(!folder.exists());
+    }
+
     #[test]
     fn it_is_told_of_in_the_same_words_as_a_value_and_as_a_file() {
         let server = Server::start(&SLEEPER, &here());
@@ -243,6 +319,8 @@ mod tests {
         assert_eq!(integration.absent, None);
         let text = server.block();
         text.parse::<hcl_edit::structure::Body>().expect("HCL");
+        assert_eq!(integration.tenant_of("queue:jobs.acme"), Some("acme"));
+        assert!(text.contains("pattern           = \"jobs.*\""), "{text}");
         let management = integration.settings["management_url"].value.expose();
         assert!(
             text.contains(&integration.endpoint.addresses[0]) && text.contains(&format!("management_url = \"{management}\"")),

@@ -29,6 +29,7 @@ pub(super) static REDIS: Recipe = Recipe {
     get: "apt install redis-server",
     ports: 1,
     patience: Duration::from_secs(20),
+    tenants: &[],
     settings: |_| Vec::new(),
     command: |place| {
         let [program, folder] = [place.program, place.folder].map(|path| path.display().to_string());

@@ -29,6 +29,7 @@ pub(super) static RABBITMQ: Recipe = Recipe {
     // AMQP, management, and two by which nodes would find each other.
     ports: 4,
     patience: Duration::from_secs(90),
+    tenants: &["grey.tasks.*"],
     settings: |port| vec![("management_url", format!("http://127.0.0.1:{}", port + 1))],
     command,
 };

@@ -93,6 +93,7 @@ pub struct GroupDescription {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mark {
     pub channel: Arc<str>,
+    /// 0 where the channel has no partitions.
     pub partition: i32,
     pub offset: i64,
 }

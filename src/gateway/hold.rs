@@ -47,6 +47,8 @@ pub struct Held {
     pub verbs: &'static [Verb],
     /// How long the system waits for a decision; `None` if for ever, or if it does not say.
     pub patience: Option<Duration>,
+    /// What becomes of a message that was not decided on when the receiving ends: the end of a sentence about it.
+    pub left_over: &'static str,
     /// Messages that are wanted and have not come.
     left: u64,
     deliveries: mpsc::Receiver<Said>,
@@ -63,6 +65,8 @@ pub enum Taken {
         fault: Fault,
         lost: Vec<Ticket>,
     },
+    /// The connection is there again, and the receiving goes on.
+    Resumed,
 }
 
 /// What the task tells.
@@ -161,7 +165,7 @@ impl Gateway {
                 received: 0,
                 limit,
                 unsettled: BTreeSet::new(),
-                pause: Duration::ZERO,
+                interrupted: false,
             }
             .run(gone),
         );
@@ -170,7 +174,8 @@ impl Gateway {
         holds.last += 1;
         let id = HoldId(holds.last);
         holds.working.insert(id, Working { asks, task });
-        Ok(Held { id, verbs: hold.verbs(&channel), patience, left: limit, deliveries, _looked_at: looked_at })
+        let (verbs, left_over) = (hold.verbs(&channel), hold.left(&channel));
+        Ok(Held { id, verbs, patience, left_over, left: limit, deliveries, _looked_at: looked_at })
     }
 
     /// No more messages are wanted, though fewer have come than were asked for; what is held stays held.
@@ -246,8 +251,8 @@ struct Task {
     received: u64,
     limit: u64,
     unsettled: BTreeSet<Ticket>,
-    /// How long is waited before the next message is asked for.
-    pause: Duration,
+    /// Something went wrong with the connection, and it is not there again.
+    interrupted: bool,
 }
 
 impl Task {
@@ -265,7 +270,7 @@ impl Task {
                     None => break None,
                 },
                 _ = &mut gone => break None,
-                next = next(&mut *self.holding, self.out.as_ref(), self.enough, self.pause) => self.took(next).await,
+                next = next(&mut *self.holding, self.out.as_ref(), self.enough, self.interrupted) => self.took(next).await,
             }
         };
         let (address, received) = (&self.address, self.received);
@@ -279,11 +284,11 @@ impl Task {
         }
     }
 
-    async fn took(&mut self, next: Option<Result<Delivery, Fault>>) {
+    async fn took(&mut self, next: Option<Result<Came, Fault>>) {
         let Some(next) = next else { return self.out = None };
         // What does not pass by itself is the end; what does is not asked again at once.
         let lasting = matches!(&next, Err(fault) if !fault.kind.is_transient());
-        self.pause = if next.is_err() { PAUSE } else { Duration::ZERO };
+        self.interrupted = next.is_err();
         let taken = self.taken(next);
         // There is room: that was waited for.
         let _ = self.out.as_ref().map(|out| out.try_send(Said::Taken(taken)));
@@ -303,12 +308,13 @@ impl Task {
         }
     }
 
-    fn taken(&mut self, next: Result<Delivery, Fault>) -> Taken {
+    fn taken(&mut self, next: Result<Came, Fault>) -> Taken {
         match next {
-            Ok(delivery) => {
+            Ok(Came::Back) => Taken::Resumed,
+            Ok(Came::Message(delivery)) => {
                 self.received += 1;
                 self.unsettled.extend(delivery.ticket);
-                Taken::Message(Box::new(delivery))
+                Taken::Message(delivery)
             }
             Err(fault) => {
                 let lost: Vec<Ticket> = self.unsettled.iter().copied().filter(|ticket| self.holding.is_lost(*ticket)).collect();
@@ -347,19 +353,26 @@ impl Task {
     }
 }
 
+/// What a system has to say while messages are received from it.
+enum Came {
+    Message(Box<Delivery>),
+    Back,
+}
+
 /// What comes next, once there is room to hand it on; `None` when no more will come. Where nobody takes any, it waits for ever.
-async fn next(
-    holding: &mut dyn Holding,
-    out: Option<&mpsc::Sender<Said>>,
-    enough: bool,
-    pause: Duration,
-) -> Option<Result<Delivery, Fault>> {
+async fn next(holding: &mut dyn Holding, out: Option<&mpsc::Sender<Said>>, enough: bool, interrupted: bool) -> Option<Result<Came, Fault>> {
     let Some(out) = out else { return std::future::pending().await };
     if out.reserve().await.is_err() {
         return std::future::pending().await;
     }
-    tokio::time::sleep(pause).await;
-    if enough { Some(Err(holding.broken().await)) } else { holding.next().await }
+    if enough {
+        return Some(Err(holding.broken().await));
+    }
+    if interrupted {
+        tokio::time::sleep(PAUSE).await;
+        return Some(holding.resumed().await?.map(|()| Came::Back));
+    }
+    Some(holding.next().await?.map(|delivery| Came::Message(Box::new(delivery))))
 }
 
 #[cfg(test)]

@@ -207,9 +207,36 @@ fn next_of(past: Option<&Vec<Watched>>) -> Option<Vec<Mark>> {
         .iter()
         .filter_map(|watched| {
             let (offset, lag) = watched.track.next().filter(|(_, lag)| *lag > 0)?;
-            Some((lag, Mark { channel: watched.channel.clone(), partition: watched.partition?, offset }))
+            Some((lag, Mark { channel: watched.channel.clone(), partition: watched.partition.unwrap_or(0), offset }))
         })
         .collect();
     next.sort_by_key(|(lag, _)| std::cmp::Reverse(*lag));
     Some(next.into_iter().map(|(_, mark)| mark).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::figure::Amount;
+
+    #[test]
+    fn a_group_that_is_behind_in_a_channel_without_partitions_has_a_next_message_too() {
+        let standing = Standing {
+            channel: "stream:ORDERS".into(),
+            partition: None,
+            committed: Some(7),
+            start: Some(1),
+            end: Some(10),
+            held_at: None,
+            lag: Amount::Exactly(3),
+            pending: None,
+            owner: None,
+            fault: None,
+        };
+        let mut track = Track::default();
+        track.push(Timestamp(0), &standing, &Rules::default());
+        let watched = vec![Watched { channel: standing.channel.clone(), partition: None, track }];
+        let next = next_of(Some(&watched)).expect("it was seen");
+        assert_eq!(next, [Mark { channel: standing.channel, partition: 0, offset: 7 }], "nothing would mean that it waits for nothing");
+    }
 }

@@ -311,6 +311,10 @@ impl Hold for Under<dyn Hold> {
         self.inner.patience(&self.prefix.full(channel)).await
     }
 
+    fn left(&self, channel: &str) -> &'static str {
+        self.inner.left(&self.prefix.full(channel))
+    }
+
     async fn ways(&self, channel: &str) -> Result<Vec<Way>, Fault> {
         let ways = self.inner.ways(&self.prefix.full(channel)).await?;
         Ok(ways.into_iter().map(|way| Way { channel: self.prefix.shown(&way.channel), ..way }).collect())
@@ -327,6 +331,10 @@ impl Holding for Inside<dyn Holding> {
     async fn next(&mut self) -> Option<Result<Delivery, Fault>> {
         let delivery = self.inner.next().await?;
         Some(delivery.map(|delivery| self.prefix.delivery(delivery)))
+    }
+
+    async fn resumed(&mut self) -> Option<Result<(), Fault>> {
+        self.inner.resumed().await
     }
 
     async fn enough(&mut self) -> Result<(), Fault> {

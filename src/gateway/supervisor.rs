@@ -145,6 +145,7 @@ impl Supervisor {
         let session = loop {
             match (adapter.connect)((*self.integration).clone(), self.log.clone()).await {
                 Ok(session) => break session,
+                Err(_) if self.has_ended() => return,
                 Err(fault) if fault.kind.is_transient() && began.elapsed() < self.integration.warm_up => {
                     tracing::debug!(integration = %self.integration.name, %fault, "starting");
                     tokio::time::sleep(WARMING).await;
@@ -194,6 +195,7 @@ impl Supervisor {
                     }
                     self.integration.health.interval
                 }
+                Err(_) if self.has_ended() => return,
                 Err(fault) => {
                     let Some(wait) = failures.next(&self.integration.reconnect) else {
                         return self.give_up(&fault, &failures);
@@ -206,6 +208,14 @@ impl Supervisor {
             };
             self.pause(wait).await;
         }
+    }
+
+    /// Whether its server is known to have ended: then it is said why, and not tried again.
+    fn has_ended(&self) -> bool {
+        let Some(fault) = self.integration.ended.get() else { return false };
+        self.down(fault, now(), 1, Duration::MAX);
+        self.session.send_replace(None);
+        true
     }
 
     /// The end: it is not tried again, and nobody is given the session any more.

@@ -64,9 +64,12 @@ impl Progress {
             bytes: self.update.bytes,
             ..HistoryUpdate::default()
         };
-        HistoryUpdate { said: Some(said.into()), ..std::mem::replace(&mut self.update, next) }
+        HistoryUpdate { said: (self.channels > 0).then(|| said.into()), ..std::mem::replace(&mut self.update, next) }
     }
 }
+
+/// Channels that are begun to be watched at a time, where each is watched by itself.
+const AT_ONCE: usize = 8;
 
 type Watching = futures::future::BoxFuture<'static, ()>;
 
@@ -98,6 +101,11 @@ async fn search(
         .map(|seen| MessageView::clone(seen));
     progress.update.views.extend(seen);
     progress.update.matched = progress.update.views.len() as u64;
+    if message.position.is_lasting() {
+        // It is found again in its channel's history, and shown once.
+        progress.update.views.push(view.clone());
+    }
+    lanes.live(Event::History { task, update: progress.take() }).await;
     while let Some(step) = steps.next().await {
         match step {
             Step::Begins { channels, live, kept, stored } => {
@@ -136,11 +144,6 @@ async fn search(
     Ok(watching)
 }
 
-/// `not looked at: a/b, a/c and 3 more: why`.
-fn unseen(places: &[SafeText], why: &str) -> SafeText {
-    format!("not looked at: {}", remark(places, why)).into()
-}
-
 /// Tails what comes from now on, each integration by itself: `live` has no history, `kept` has some.
 async fn watch(
     gateway: &Gateway,
@@ -151,40 +154,57 @@ async fn watch(
     kept: Vec<Address>,
     progress: &mut Progress,
 ) -> Vec<Watching> {
-    let mut integrations: BTreeMap<Arc<str>, (Vec<Address>, Vec<Address>)> = BTreeMap::new();
-    for address in live {
-        integrations.entry(address.integration.clone()).or_default().0.push(address);
+    let only = live.len();
+    let mut integrations: BTreeMap<Arc<str>, Vec<(Address, bool)>> = BTreeMap::new();
+    for (at, address) in live.into_iter().chain(kept).enumerate() {
+        integrations.entry(address.integration.clone()).or_default().push((address, at < only));
     }
-    for address in kept {
-        integrations.entry(address.integration.clone()).or_default().1.push(address);
-    }
-    let mut watching: Vec<Watching> = Vec::new();
-    for (live, kept) in integrations.into_values() {
+    let begin = |addresses: Vec<Address>| {
         let wrap = move |update: Update| {
             let Update { views, counts, matched, filter_errors, notes } = update;
             let notes = notes.into_iter().map(note).collect();
             Arrival::Event(Event::Tail { task, update: TailUpdate { views, counts, matched, filter_errors, notes } })
         };
-        let all: Vec<Address> = live.iter().chain(&kept).take(WATCHED).cloned().collect();
-        let mut tail = live::tail(gateway, &all, filter.clone(), lanes.live.clone(), wrap).await.map(FutureExt::boxed);
-        if tail.is_err() && !live.is_empty() && !kept.is_empty() {
-            // Better these alone than none.
-            tail = live::tail(gateway, &live, filter.clone(), lanes.live.clone(), wrap).await.map(FutureExt::boxed);
+        let (filter, lane) = (filter.clone(), lanes.live.clone());
+        async move { live::tail(gateway, &addresses, filter, lane, wrap).await.map(FutureExt::boxed) }
+    };
+    let mut watching: Vec<Watching> = Vec::new();
+    // At once, not when history was searched: what comes meanwhile must not be missed.
+    let mut run = |tail: Watching| watching.push(Box::pin(Running(tokio::spawn(tail))));
+    let (mut only_live, mut unwatched) = (Vec::new(), Remarks::default());
+    for mut channels in integrations.into_values() {
+        for (address, _) in channels.split_off(channels.len().min(WATCHED)) {
+            unwatched.add(address.to_string(), "more cannot be watched at a time");
         }
-        let names: Vec<SafeText> = live.iter().map(|address| address.to_string().into()).collect();
-        match tail {
-            Ok(tail) => {
-                // At once, not when history was searched: what comes meanwhile must not be missed.
-                watching.push(Box::pin(Running(tokio::spawn(tail))));
-                if !names.is_empty() {
-                    progress.update.notes.push(remark(&names, "no history is kept there: only what comes from now on"));
+        let mut failed = BTreeMap::new();
+        match begin(channels.iter().map(|(address, _)| address.clone()).collect()).await {
+            Ok(tail) => run(tail),
+            Err(fault) if channels.len() == 1 => _ = failed.insert(channels[0].0.clone(), fault),
+            // One of them cannot be watched: the others can, each by itself.
+            Err(_) => {
+                let mut each = Vec::new();
+                for (address, _) in &channels {
+                    let (address, tail) = (address.clone(), begin(vec![address.clone()]));
+                    each.push(async move { (address, tail.await) });
+                }
+                for (address, tail) in futures::stream::iter(each).buffered(AT_ONCE).collect::<Vec<_>>().await {
+                    match tail {
+                        Ok(tail) => run(tail),
+                        Err(fault) => _ = failed.insert(address, fault),
+                    }
                 }
             }
-            // What was searched there is shown all the same.
-            Err(_) if names.is_empty() => {}
-            Err(fault) => progress.update.notes.push(unseen(&names, &fault.to_string())),
+        }
+        let well = channels.iter().filter(|(address, only)| *only && !failed.contains_key(address));
+        only_live.extend(well.map(|(address, _)| SafeText::from(address.to_string())));
+        for (address, fault) in failed {
+            unwatched.add(address.to_string(), fault.to_string());
         }
     }
+    if !only_live.is_empty() {
+        progress.update.notes.push(remark(&only_live, "no history is kept there: only what comes from now on"));
+    }
+    progress.update.notes.extend(unwatched.take().map(|line| format!("not watched: {line}").into()));
     watching
 }
 

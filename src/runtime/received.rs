@@ -24,7 +24,7 @@ pub(super) async fn hold(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, addr
         Ok(begun) => begun,
         Err(fault) => return lanes.result(Event::HoldStarted { task, result: Err(fault) }).await,
     };
-    let start = HoldStart { id: held.id, verbs: held.verbs, patience: held.patience };
+    let start = HoldStart { id: held.id, verbs: held.verbs, patience: held.patience, left_over: held.left_over };
     lanes.result(Event::HoldStarted { task, result: Ok(start) }).await;
     while let Some(taken) = held.next().await {
         lanes.result(Event::Arrived { task, arrived: arrived(&ingest, taken) }).await;
@@ -41,6 +41,7 @@ fn arrived(ingest: &Ingest, taken: Taken) -> Arrived {
     match taken {
         Taken::Message(delivery) => Arrived { deliveries: vec![view(ingest, *delivery)], ..Arrived::default() },
         Taken::Interrupted { fault, lost } => Arrived { interrupted: Some(fault), lost, ..Arrived::default() },
+        Taken::Resumed => Arrived { resumed: true, ..Arrived::default() },
     }
 }
 

@@ -1,12 +1,13 @@
 //! Known envelopes in the detail pane, templates in the publish form, and ids that are followed.
 
 use super::stage::{Stage, view};
-use crate::app::event::{HistoryUpdate, TailUpdate};
+use crate::app::event::{HistoryUpdate, TailNote, TailUpdate};
 use crate::app::{Effect, Event};
 use crate::domain::address::Address;
 use crate::domain::envelope::{Id, IdKind};
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::operation::Plan;
+use crate::domain::operation::{Field, Input, Plan, PublishSpec};
+use crate::domain::position::Position;
 use crate::domain::value::Value;
 use crate::domain::view::Decoded;
 
@@ -57,6 +58,49 @@ fn envelopes_and_templates_look_as_they_were_looked_at() {
     });
     shot("publish-templates", |s| _ = s.keys("2 j x p ^t").text("created"));
     shot("publish-template", |s| _ = s.keys("2 j x p ^t").text("created").keys("Enter"));
+}
+
+const fn option(id: &'static str, title: &'static str) -> Field {
+    Field { id, title, help: "as these tests have it", input: Input::Text }
+}
+
+/// More fields than a small screen has rows for.
+const MANY: PublishSpec = PublishSpec {
+    key: true,
+    headers: true,
+    tombstone: false,
+    timestamp: true,
+    fields: &[
+        option("priority", "Priority"),
+        option("expires", "Expires after"),
+        option("id", "Message id"),
+        option("correlation", "Correlation id"),
+        option("reply", "Reply to"),
+        option("type", "Type"),
+        option("content", "Content type"),
+        option("encoding", "Content encoding"),
+        option("application", "Application"),
+        option("user", "User"),
+        option("mandatory", "Mandatory"),
+        option("persistent", "Persistent"),
+        option("last", "The last of them"),
+    ],
+};
+
+#[test]
+fn a_form_with_many_fields_leaves_room_for_the_value_and_goes_on_to_what_does_not_fit() {
+    for (width, height) in [(80, 24), (160, 45)] {
+        let mut stage = Stage::new(width, height, false);
+        stage.loaded().event(Event::Publishes { integration: "events".into(), spec: Some(&MANY) });
+        stage.keys("2 j x p").text("{\"id\": 1}");
+        let begun = stage.screen();
+        stage.keys("Tab Tab Tab Tab Tab Tab Tab Tab Tab Tab Tab Tab Tab");
+        assert!(stage.screen().contains("▸ The last of them"), "{}", stage.screen());
+        insta::with_settings!({ snapshot_path => "../../snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
+            insta::assert_snapshot!(format!("publish-many-{width}x{height}"), begun);
+            insta::assert_snapshot!(format!("publish-many-last-{width}x{height}"), stage.screen());
+        });
+    }
 }
 
 fn value(stage: &Stage) -> String {
@@ -172,6 +216,48 @@ fn a_trail_is_one_timeline_and_is_left_to_where_it_began() {
     assert!(stage.effects.contains(&Effect::StopTask(task)), "the search ends at once");
     assert!(stage.model.traffic.is_live() && stage.model.jobs.is_empty());
     assert_eq!(stage.model.traffic.addresses, [Address::new("events", "orders.created")]);
+}
+
+#[test]
+fn messages_that_have_no_place_of_their_own_leave_no_empty_column() {
+    let mut stage = Stage::new(120, 40, false);
+    stage.loaded();
+    let mut loose = view(1, "orders.created", None, Some(b"{}"));
+    loose.message.position = Position::Arrival(1);
+    stage.live(vec![loose.clone()]);
+    assert!(!stage.screen().contains("position"), "{}", stage.screen());
+    let screen = stage.keys("j Enter").screen();
+    assert!(screen.contains("events/orders.created") && !screen.contains("orders.created#"), "{screen}");
+    let mut stage = Stage::new(120, 40, false);
+    stage.loaded().live(vec![loose, view(2, "orders.created", None, Some(b"{}"))]);
+    assert!(stage.screen().contains("position"), "{}", stage.screen());
+}
+
+#[test]
+fn a_description_stays_with_the_channel_that_a_filter_leaves_selected() {
+    let mut stage = Stage::new(160, 45, false);
+    stage.loaded().keys("2 d").text("/payments").keys("Enter");
+    let asked =
+        stage.effects.iter().rev().find_map(|e| if let Effect::Describe { address, .. } = e { Some(address.clone()) } else { None });
+    assert_eq!(asked, Some(Address::new("events", "payments")));
+}
+
+#[test]
+fn watching_on_says_what_interrupts_it_and_that_it_goes_on() {
+    let mut stage = Stage::new(120, 40, false);
+    stage.loaded();
+    let task = following(&mut stage);
+    found(&mut stage, task, true);
+    assert!(stage.screen().contains("watching"), "{}", stage.screen());
+    let fault = Fault::new(Kind::Unreachable, "tail", "sensors", "nothing listens there");
+    let notes = vec![TailNote::Interrupted { integration: "sensors".into(), fault }];
+    stage.event(Event::Tail { task, update: TailUpdate { notes, ..TailUpdate::default() } });
+    let screen = stage.screen();
+    assert!(screen.contains("interrupted") && screen.contains("No messages from sensors for"), "{screen}");
+    let notes = vec![TailNote::Resumed { integration: "sensors".into(), lost: None }];
+    stage.event(Event::Tail { task, update: TailUpdate { notes, ..TailUpdate::default() } });
+    let screen = stage.screen();
+    assert!(screen.contains("watching") && screen.contains("it is unknown whether messages were missed"), "{screen}");
 }
 
 #[test]

@@ -78,7 +78,12 @@ fn arrived(stage: &mut Stage, deliveries: Vec<DeliveryView>) {
 fn holding(stage: &mut Stage) -> &mut Stage {
     stage.keys("x r Enter");
     let task = stage.task();
-    let start = HoldStart { id: HoldId(1), verbs: &VERBS, patience: Some(Duration::from_secs(90)) };
+    let start = HoldStart {
+        id: HoldId(1),
+        verbs: &VERBS,
+        patience: Some(Duration::from_secs(90)),
+        left_over: "goes back to the queue, and counts as redelivered",
+    };
     stage.event(Event::HoldStarted { task, result: Ok(start) });
     let payload = |id: u64| format!(r#"{{"task":{id},"kind":"resize","image":"https://img.example/{id}.png"}}"#);
     arrived(stage, (1..=5).map(|id| delivery(id, true, payload(id).as_bytes())).collect());
@@ -154,7 +159,8 @@ fn messages_at_hand_look_as_they_were_looked_at() {
     shot("empty", |s| {
         s.keys("x r Enter");
         let task = s.task();
-        let start = HoldStart { id: HoldId(1), verbs: &VERBS, patience: None };
+        let start =
+            HoldStart { id: HoldId(1), verbs: &VERBS, patience: None, left_over: "goes back to the queue, and counts as redelivered" };
         s.event(Event::HoldStarted { task, result: Ok(start) }).after(4_000);
     });
     shot("failed", |s| {
@@ -167,7 +173,8 @@ fn messages_at_hand_look_as_they_were_looked_at() {
     shot("peek-asks", |s| {
         s.keys("x l Enter");
         let (task, address) = (s.task(), Address::new("events", "tasks"));
-        s.event(Event::PeekMarks { task, address, marks: "redelivered is set, and a delivery of each is spent".into() });
+        let marks = "for a moment no consumer gets the messages, then they are marked as redelivered, and a delivery of each is spent";
+        s.event(Event::PeekMarks { task, address, marks: marks.into() });
     });
     shot("peeked", |s| {
         s.keys("x l Enter");
@@ -182,6 +189,24 @@ fn messages_at_hand_look_as_they_were_looked_at() {
         arrived(s, vec![delivery(1, false, br#"{"sku":"A-1","price":12.90}"#)]);
         s.keys("Enter").event(Event::Decoded { id: 1, result: Ok(decoded()) });
     });
+}
+
+#[test]
+fn an_interruption_is_over_when_the_receiving_goes_on_and_no_message_has_to_come_for_that() {
+    let mut stage = stage(120, 40);
+    holding(&mut stage);
+    let task = stage.task();
+    let fault = Fault::new(Kind::Unreachable, "receive from", "queue:tasks", "nothing listens there");
+    let lost = (1..=5).map(ticket).collect();
+    stage.event(Event::Arrived { task, arrived: Arrived { interrupted: Some(fault), lost, ..Arrived::default() } });
+    let screen = stage.screen();
+    assert!(screen.contains("interrupted") && screen.contains("receive from queue:tasks: unreachable"), "{screen}");
+    arrived(&mut stage, Vec::new());
+    assert!(stage.screen().contains("interrupted"), "nothing has said that it goes on");
+    stage.event(Event::Arrived { task, arrived: Arrived { resumed: true, ..Arrived::default() } });
+    let screen = stage.screen();
+    assert!(!screen.contains("interrupted") && !screen.contains("receive from queue:tasks: unreachable"), "{screen}");
+    assert!(screen.contains("receiving") && screen.contains("0 unsettled of 5"), "{screen}");
 }
 
 #[test]
@@ -226,7 +251,15 @@ fn a_stream_is_received_from_as_the_group_that_was_chosen() {
     assert_eq!(held(&stage), ["events/stream:thumbnails/archive"]);
     assert_eq!(stage.model.screen, Screen::Received);
     let task = stage.task();
-    stage.event(Event::HoldStarted { task, result: Ok(HoldStart { id: HoldId(1), verbs: &VERBS, patience: None }) });
+    stage.event(Event::HoldStarted {
+        task,
+        result: Ok(HoldStart {
+            id: HoldId(1),
+            verbs: &VERBS,
+            patience: None,
+            left_over: "goes back to the queue, and counts as redelivered",
+        }),
+    });
     stage.keys("2 x r");
     assert_eq!((held(&stage).len(), stage.model.screen), (1, Screen::Received), "it is come back to from its stream");
 }
@@ -246,6 +279,21 @@ fn enter_before_the_groups_are_known_begins_where_there_is_nothing_to_choose() {
     let mut stage = stage(120, 40);
     stage.keys("x r Enter");
     assert_eq!(held(&stage), ["events/tasks"], "a queue has no groups, and nobody is asked");
+}
+
+#[test]
+fn a_channel_without_messages_to_read_is_described_and_groups_are_looked_for_only_where_there_are_some() {
+    let mut stage = stage(120, 40);
+    // A queue that cannot be tapped.
+    stage.keys("Enter");
+    let described = |stage: &Stage| stage.effects.iter().any(|e| matches!(e, Effect::Describe { .. }));
+    assert!(described(&stage) && stage.model.screen == Screen::Channels);
+    assert!(!stage.effects.iter().any(|e| matches!(e, Effect::StartTail { .. })), "nothing that fails is begun");
+    stage.keys("Esc c");
+    assert_eq!(stage.model.screen, Screen::Groups);
+    stage.keys("Esc 2").event(Event::Groups { integration: "events".into(), result: Ok(None) });
+    let screen = stage.keys("c").screen();
+    assert!(stage.model.screen == Screen::Channels && screen.contains("this system has no groups: d tells"), "{screen}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn a_person_decides_on_each_and_what_is_left_goes_back_when_that_was_confirmed()
     terminal.wait_for("1 requeued", SOON);
     terminal.wait_for("1 unsettled", SOON);
     terminal.press("q\r");
-    terminal.wait_for("1 message goes back to jobs/tasks. Leave? [y/N]", SOON);
+    terminal.wait_for("1 not decided on: what is held goes back to the head of the queue", SOON);
     terminal.press("n\r");
     terminal.wait_until("the question again", SOON, |screen| screen.matches("1 unsettled").count() == 2);
     terminal.press("leave\r");

@@ -52,7 +52,9 @@ async fn what_was_not_acknowledged_comes_again_if_the_session_is_kept() {
         let ticket = |number: &str| got.iter().find(|delivery| payload(&delivery.message) == number).expect(number).ticket;
         assert!(got.iter().all(|delivery| !delivery.redelivered));
         assert_eq!(ticket("loose"), None, "QoS 0 cannot be held");
-        for number in ["two", "one"] {
+        let early = held.settle(ticket("three").expect("a ticket"), &ack()).await.expect_err("one came before it");
+        assert!(early.kind == Kind::Rejected && early.cause.as_str().contains("2 before it"), "{early}");
+        for number in ["one", "two"] {
             held.settle(ticket(number).expect("a ticket"), &ack()).await.expect("acknowledged");
         }
         let again = held.settle(ticket("one").expect("a ticket"), &ack()).await.expect_err("acknowledged already");

@@ -118,6 +118,8 @@ async fn a_broker_that_is_killed_is_told_at_once_and_everything_goes_on_when_it_
     broker.restart();
     tail.until("going on", SOON, |tail| tail.said.len() == 2).await;
     assert_eq!(tail.said[1], TailEvent::Resumed { lost: None }, "nobody knows what was missed");
+    let back = timeout(SOON, held.resumed()).await.expect("in time").expect("goes on");
+    back.unwrap_or_else(|fault| panic!("no message has to come for that: {fault}"));
     let next = tokio::spawn(async move {
         let delivery = timeout(SOON, held.next()).await.expect("in time").expect("goes on").expect("a delivery");
         (held, delivery)

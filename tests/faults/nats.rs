@@ -93,6 +93,37 @@ async fn last_word(gateway: &Gateway, channel: &str, until: impl Future<Output =
 }
 
 #[tokio::test]
+async fn a_receiving_goes_on_after_a_kill_and_says_so_before_another_message_comes() {
+    let Some(mut nats) = nats::own(&[]) else { return };
+    let session = connect(nats.integration()).await.expect("connected");
+    manage(&session, "nats/stream:KEPT", "stream.create", &[]).await;
+    manage(&session, "nats/stream:KEPT", "consumer.create", &[("name", "worker")]).await;
+    for channel in ["consumer:KEPT/worker", "queue:live/workers"] {
+        let hold = session.hold.as_ref().expect("NATS holds");
+        let mut holding = hold.hold(channel, 5).await.unwrap_or_else(|fault| panic!("{channel}: {fault}"));
+        let waiting = async {
+            let killed = async {
+                // It is asked for messages meanwhile.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                nats.kill(1);
+            };
+            tokio::join!(holding.next(), killed).0
+        };
+        let fault = tokio::time::timeout(SOON, waiting).await.expect("in time").expect("it goes on").expect_err("the server is gone");
+        assert!(fault.kind.is_transient(), "{channel}: {fault}");
+        let second = Duration::from_secs(1);
+        assert!(tokio::time::timeout(second, holding.resumed()).await.is_err(), "{channel}: nothing is there yet");
+        nats.restart();
+        let back = tokio::time::timeout(SOON, holding.resumed()).await.expect("in time");
+        back.expect("it goes on").unwrap_or_else(|fault| panic!("{channel}: {fault}"));
+        insist(&session, if channel.starts_with("queue:") { "live" } else { "stream:KEPT" }, "next").await;
+        let next = tokio::time::timeout(SOON, holding.next()).await.expect("in time").expect("it goes on");
+        let delivery = next.unwrap_or_else(|fault| panic!("{channel}: {fault}"));
+        assert_eq!(delivery.message.payload.as_deref(), Some(&b"next"[..]), "{channel}");
+    }
+}
+
+#[tokio::test]
 async fn a_lost_connection_is_tried_again_only_as_often_as_the_profile_says() {
     let soon = Reconnect { delay: Duration::from_millis(100), max_delay: Duration::from_millis(200), ..Reconnect::default() };
     for (reconnect, reason) in [

@@ -127,6 +127,7 @@ async fn a_killed_server_is_seen_within_two_seconds_and_a_tap_goes_on_when_it_is
     assert!(holding.is_lost(held.ticket.expect("it is held")));
 
     rabbit.restart();
+    tokio::time::timeout(SOON, holding.resumed()).await.expect("in time").expect("it goes on").expect("the connection is there");
     let again = tokio::time::timeout(SOON, holding.next()).await.expect("in time").expect("it goes on").expect("a delivery");
     assert!(again.redelivered && again.message.payload == held.message.payload, "the unsettled one comes again: {again:?}");
     assert!(!holding.is_lost(again.ticket.expect("it is held")) && holding.is_lost(held.ticket.expect("it was held")));

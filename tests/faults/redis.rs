@@ -2,7 +2,7 @@
 
 use crate::contract::redis::integration;
 use crate::support::server::Server;
-use crate::support::subjects::{Listener, connect};
+use crate::support::subjects::{Listener, connect, manage};
 use crate::support::unique;
 use futures::StreamExt;
 use mqdeck::adapters::session::{Session, TailEvent};
@@ -13,6 +13,7 @@ use mqdeck::domain::receipt::Receipt;
 use mqdeck::domain::view::Side;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(15);
 /// Sentinels vote, and vote again if a busy machine let them be late.
@@ -59,14 +60,23 @@ async fn a_killed_server_is_seen_within_two_seconds_and_the_tails_go_on() {
     for tail in [&mut entries, &mut news] {
         tail.until("the first", SOON, |tail| has(tail, "one")).await;
     }
+    manage(&session, "redis/stream:jobs", "group.create", &[("group", "workers"), ("to", "latest")]).await;
+    let mut holding = session.hold.as_ref().expect("Redis holds").hold("stream:jobs/workers", 5).await.expect("received");
     // What is on the disk survives a crash.
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     server.kill("n1");
     for tail in [&mut entries, &mut news] {
         tail.until("the interruption", Duration::from_secs(2), interrupted).await;
     }
+    let fault = timeout(SOON, holding.next()).await.expect("in time").expect("it goes on").expect_err("the server is gone");
+    assert!(fault.kind.is_transient(), "{fault}");
+    assert!(timeout(Duration::from_secs(1), holding.resumed()).await.is_err(), "nothing is there yet");
     server.restart();
+    let back = timeout(SOON, holding.resumed()).await.expect("in time").expect("it goes on");
+    back.unwrap_or_else(|fault| panic!("no entry has to come for that: {fault}"));
     publish_in_time(&session, &stream, "two").await;
+    let delivery = timeout(SOON, holding.next()).await.expect("in time").expect("it goes on").expect("an entry");
+    assert_eq!(delivery.message.payload.as_deref(), Some(&b"two"[..]));
     entries.until("the next entry", SOON, |tail| has(tail, "two")).await;
     assert_eq!(resumed(&entries), [Some(0)], "a stream keeps what comes meanwhile");
     news.until("it goes on", SOON, |tail| !resumed(tail).is_empty()).await;

@@ -67,8 +67,11 @@ enum Seen {
 async fn look(source: &Source, partition: &Partition, from: i64, until: i64, millis: i64) -> Result<Seen, Fault> {
     let cursor = Cursor::new(partition.clone(), from, LEAST_BYTES);
     let part = source.fetch(cursor.want()).await?;
-    if part.verdict() != Verdict::Good {
-        return Err(part.refusal("look up a time in"));
+    match part.verdict() {
+        Verdict::Good => {}
+        // Deleted since the ends were asked for: what is left is later.
+        Verdict::OutOfRange => return Ok(Seen::Earlier { behind: from + 1 }),
+        _ => return Err(part.refusal("look up a time in")),
     }
     let mut walk = cursor.walk(part, until);
     let mut any = false;

@@ -226,6 +226,10 @@ impl Hold for Memory {
         Ok(self.state().patience)
     }
 
+    fn left(&self, _channel: &str) -> &'static str {
+        "goes back to the head of the queue, and counts as redelivered"
+    }
+
     async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
         self.pass("receive from", channel).await?;
         self.state().known_queue("receive from", channel)?;
@@ -319,6 +323,18 @@ impl Holding for Receiving {
             };
             // Whatever ends the wait: it is looked again.
             let _ = tokio::time::timeout(wait, changes.changed()).await;
+        }
+    }
+
+    async fn resumed(&mut self) -> Option<Result<(), Fault>> {
+        let mut changes = self.memory.changes.subscribe();
+        loop {
+            changes.mark_unchanged();
+            if self.memory.pass("receive from", &self.channel).await.is_ok() {
+                self.told = false;
+                return Some(Ok(()));
+            }
+            let _ = changes.changed().await;
         }
     }
 

@@ -25,7 +25,12 @@ const LOOSE: usize = 1_000;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-static VERBS: &[Verb] = &[Verb { effect: Effect::Ack, word: "ack", help: "tells the broker that the message has arrived", fields: &[] }];
+static VERBS: &[Verb] = &[Verb {
+    effect: Effect::Ack,
+    word: "ack",
+    help: "tells the broker that it has arrived; in the order in which they came",
+    fields: &[],
+}];
 
 #[async_trait]
 impl Hold for Mqtt {
@@ -47,6 +52,14 @@ impl Hold for Mqtt {
 
     async fn patience(&self, _channel: &str) -> Result<Option<Duration>, Fault> {
         Ok(None)
+    }
+
+    fn left(&self, _channel: &str) -> &'static str {
+        if self.dialler.settings.clean {
+            "is forgotten by the broker: our session is a clean one"
+        } else {
+            "is kept by the broker for the next time by this client id"
+        }
     }
 
     async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
@@ -147,20 +160,8 @@ impl Held {
 #[async_trait]
 impl Holding for Held {
     async fn next(&mut self) -> Option<Result<Delivery, Fault>> {
-        let mut wait = FIRST_WAIT;
-        while self.connection.is_none() {
-            if self.ended {
-                return None;
-            }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(LONGEST_WAIT);
-            // A broker that does not let us in any more is no reason to try again.
-            if let Err(fault) = self.connect().await
-                && !fault.kind.is_transient()
-            {
-                self.ended = true;
-                return Some(Err(fault));
-            }
+        if let Err(fault) = self.resumed().await? {
+            return Some(Err(fault));
         }
         let connection = self.connection.as_ref()?;
         // MQTT 5 holds back by itself; 3.1.1 cannot be told to.
@@ -176,6 +177,25 @@ impl Holding for Held {
         }
         let fault = connection.gone().await;
         Some(Err(self.lose(fault)))
+    }
+
+    async fn resumed(&mut self) -> Option<Result<(), Fault>> {
+        let mut wait = FIRST_WAIT;
+        while self.connection.is_none() {
+            if self.ended {
+                return None;
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+            // A broker that does not let us in any more is no reason to try again.
+            if let Err(fault) = self.connect().await
+                && !fault.kind.is_transient()
+            {
+                self.ended = true;
+                return Some(Err(fault));
+            }
+        }
+        Some(Ok(()))
     }
 
     /// A session that is kept keeps its subscription: it is to collect what is published while nobody receives.
@@ -206,7 +226,14 @@ impl Holding for Held {
             lost("the connection that the message came by is gone, and the ticket with it")
                 .next("it comes again if the broker keeps the session (clean_session = false)")
         })?;
-        let (id, qos) = self.open.remove(&ticket.id).ok_or_else(|| lost("it was acknowledged already"))?;
+        let (id, qos) = *self.open.get(&ticket.id).ok_or_else(|| lost("it was acknowledged already"))?;
+        // MQTT-4.6.0-2: in the order in which they came. A broker may end the connection of who does otherwise, and all that it held.
+        let before = self.open.iter().filter(|(other, (_, level))| **other < ticket.id && *level == qos).count();
+        if before > 0 {
+            let cause = format!("messages are acknowledged in the order in which they came, and {before} before it are not");
+            return Err(Fault::new(Kind::Rejected, SETTLE, self.filter.as_str(), cause).next("acknowledge those first, or all together"));
+        }
+        self.open.remove(&ticket.id);
         connection.ack(SETTLE, id, qos).await
     }
 

@@ -129,6 +129,13 @@ impl Hold for NatsHold {
         }
     }
 
+    fn left(&self, channel: &str) -> &'static str {
+        match Name::of(OP, channel) {
+            Ok(Name::Queue { .. }) => "is gone for the group's other members: it cannot be given back",
+            _ => "is given back (nak) for whoever asks next, and its deliveries are counted",
+        }
+    }
+
     async fn ways(&self, channel: &str) -> Result<Vec<Way>, Fault> {
         let Name::Stream(stream) = Name::of(OP, channel)? else { return Ok(Vec::new()) };
         let usable = self.usable(stream).await?;
@@ -344,6 +351,14 @@ impl Holding for NatsHolding {
         Ok(())
     }
 
+    async fn resumed(&mut self) -> Option<Result<(), Fault>> {
+        let back = async {
+            self.api.link.until_back().await?;
+            self.api.link.ping(OP).await
+        };
+        Some(back.await)
+    }
+
     async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {
         let lost = |cause: String| Fault::new(Kind::Lost, SETTLE, self.target.as_str(), cause);
         let held = self.held.get(&ticket.id).ok_or_else(|| lost("this message is settled already, or was never held".to_owned()))?;
@@ -384,11 +399,17 @@ impl Holding for NatsHolding {
         }
         let words = match (open.len(), over.len()) {
             (0, 0) => "nothing was left unsettled".to_owned(),
+            (0, over) => format!("the time of {} was over: the server gives them again by itself", messages(over)),
+            (1, 0) => "1 unsettled message was given back (nak)".to_owned(),
             (open, 0) => format!("{open} unsettled messages were given back (nak)"),
-            (open, over) => format!("{open} unsettled messages were given back (nak); the time of {over} was over before"),
+            (open, over) => format!("{} given back (nak); the time of {over} was over before", messages(open)),
         };
         Ok(words)
     }
+}
+
+fn messages(count: usize) -> String {
+    if count == 1 { "1 message".to_owned() } else { format!("{count} messages") }
 }
 
 /// The bytes of a decision (ADR-1: `+ACK`, `-NAK`, `+TERM`, `+WPI`).

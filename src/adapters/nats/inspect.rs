@@ -162,12 +162,18 @@ impl NatsInspect {
         let kept: Result<Value, Fault> = self.shared.api.call(DESCRIBE, subject, "STREAM.NAMES", &json!({ "subject": subject })).await;
         let names = kept.as_ref().ok().and_then(|answer| answer.get("streams")).and_then(Value::as_array);
         let rows = names.into_iter().flatten().filter_map(Value::as_str).map(|name| vec![SafeText::from(format!("stream:{name}"))]);
-        let kept_by = Table { title: "kept by", columns: vec!["stream"], rows: rows.collect() };
+        let rows: Vec<_> = rows.collect();
+        let is_kept = !rows.is_empty();
+        let kept_by = match &kept {
+            Err(fault) => Table::remark("kept by", format!("not known: {}", fault.cause)),
+            Ok(_) if is_kept => Table { title: "kept by", columns: vec!["stream"], rows },
+            Ok(_) => Table::remark("kept by", "no stream: who does not listen when it is published misses it"),
+        };
         let seen = self.shared.seen.all().into_iter().find(|(name, _)| &**name == subject);
         let attributes = seen.map(|(_, count)| attribute("seen", figure::count(count))).into_iter().collect();
         let mut channel = self.subject(subject, attributes);
         // Who serves a subject is not known; a stream that keeps it would answer in a service's place.
-        channel.can.call = kept_by.rows.is_empty();
+        channel.can.call = !is_kept;
         Ok(Description { channel, tables: vec![kept_by] })
     }
 }
@@ -313,7 +319,7 @@ fn consumers_table(consumers: &Result<Vec<ConsumerInfo>, Fault>) -> Table {
         ];
         cells.map(SafeText::from).into()
     };
-    let columns = vec!["consumer", "kind", "pending", "unacknowledged", "redelivered", "waiting", "delivered", "ack floor"];
+    let columns = vec!["consumer", "kind", "pending", "unacked", "again", "waiting", "delivered", "ack floor"];
     let rows = match consumers {
         Ok(consumers) => consumers.iter().map(row).collect(),
         Err(fault) => {

@@ -64,6 +64,18 @@ impl Holding for Taking {
         }))
     }
 
+    async fn resumed(&mut self) -> Option<Result<(), Fault>> {
+        loop {
+            match self.subscription.next().await? {
+                Said::Messages(batch) => self.waiting.extend(batch),
+                Said::Down(fault) => return Some(Err(fault)),
+                Said::Dropped(_) => continue,
+                Said::Up => {}
+            }
+            return Some(Ok(()));
+        }
+    }
+
     async fn settle(&mut self, _ticket: Ticket, _settlement: &Settlement) -> Result<(), Fault> {
         Err(Fault::new(Kind::Usage, "settle", self.target.as_str(), "what a queue group gives is not acknowledged"))
     }

@@ -81,11 +81,9 @@ impl Map {
                 losses.push("at-least-once needs x-overflow = reject-publish: without it the strategy is at-most-once");
             }
             (Some("quorum"), false, _) => {
-                losses.push(
-                    "at-most-once: a dead letter is lost if the target fails at that moment (x-dead-letter-strategy = at-least-once)",
-                );
+                losses.push("at-most-once: lost if the target fails then; x-dead-letter-strategy");
             }
-            _ => losses.push("at-most-once: a dead letter is lost if the target fails at that moment (only quorum queues can do better)"),
+            _ => losses.push("at-most-once: lost if the target fails; only quorum queues do better"),
         }
         Some(Path { exchange, key, queues, losses })
     }

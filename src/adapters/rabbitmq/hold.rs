@@ -43,6 +43,10 @@ impl Hold for Rabbit {
         Ok(paths.iter().find_map(|path| management::number(&said, path)).map(Duration::from_millis))
     }
 
+    fn left(&self, _channel: &str) -> &'static str {
+        "goes back to the queue, for anybody to be given, marked as redelivered"
+    }
+
     async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
         let queue = match self.resolve(OP, channel).await? {
             Name::Queue(queue) => queue,
@@ -132,6 +136,14 @@ impl Holding for Held {
             },
         };
         Some(Err(self.lose(fault)))
+    }
+
+    async fn resumed(&mut self) -> Option<Result<(), Fault>> {
+        if self.ended {
+            return None;
+        }
+        let back = self.consumer().await.map(drop);
+        Some(back.map_err(|fault| self.lose(fault)))
     }
 
     async fn enough(&mut self) -> Result<(), Fault> {

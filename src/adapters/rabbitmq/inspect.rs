@@ -64,8 +64,16 @@ impl Inspect for Rabbit {
 }
 
 impl Rabbit {
+    /// The tenant in a name: as the profile's channels have it, else as its queues have it (seed 1: `grey.tasks.{tenant}`).
+    fn tenant_of<'n>(&self, name: &'n Name) -> Option<&'n str> {
+        self.integration.tenant_of(name.bare()).or_else(|| match name {
+            Name::Queue(queue) | Name::Stream(queue) => self.settings.topology.find(queue)?.1,
+            Name::Exchange(_) => None,
+        })
+    }
+
     pub(super) fn row(&self, name: &Name, can: Caps) -> Channel {
-        let tenant = self.integration.tenant_of(name.bare()).map(SafeText::new);
+        let tenant = self.tenant_of(name).map(SafeText::new);
         Channel { tenant, can, ..Channel::named(name.text(), name.kind()) }
     }
 

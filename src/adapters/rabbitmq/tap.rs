@@ -165,13 +165,10 @@ impl Rabbit {
 
     /// The binding that the profile's topology gives to a queue of that name.
     fn said_binding(&self, queue: &str) -> Option<Binding> {
-        let known = self.settings.topology.queues.iter().find_map(|known| {
-            let (before, after) = known.name.split_once("{tenant}").unwrap_or((&known.name, ""));
-            let tenant = queue.strip_prefix(before)?.strip_suffix(after)?;
-            let (exchange, key) = known.binding.as_ref()?;
-            Some((exchange.clone(), key.replace("{tenant}", tenant)))
-        });
-        known.map(|(exchange, key)| Binding { exchange, key, arguments: FieldTable::default() })
+        let (known, tenant) = self.settings.topology.find(queue)?;
+        let (exchange, key) = known.binding.clone()?;
+        let key = tenant.map_or_else(|| key.clone(), |tenant| key.replace("{tenant}", tenant));
+        Some(Binding { exchange, key, arguments: FieldTable::default() })
     }
 }
 

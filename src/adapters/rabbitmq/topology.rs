@@ -140,6 +140,17 @@ impl Topology {
         Self { exchanges, queues }
     }
 
+    /// What is said of a queue of this name, and whose it is, where a tenant is part of its name.
+    pub(super) fn find<'q>(&self, queue: &'q str) -> Option<(&Queue, Option<&'q str>)> {
+        self.queues.iter().find_map(|known| match known.name.split_once("{tenant}") {
+            None => (known.name == queue).then_some((known, None)),
+            Some((before, after)) => {
+                let tenant = queue.strip_prefix(before)?.strip_suffix(after)?;
+                (!tenant.is_empty()).then_some((known, Some(tenant)))
+            }
+        })
+    }
+
     /// The queue whose name has the tenant in it, for the plan's summary.
     pub(super) fn is_for_tenants(&self) -> bool {
         self.queues.iter().any(|queue| queue.name.contains("{tenant}"))
@@ -234,7 +245,12 @@ mod tests {
             assert!(Topology::knows(name), "{name}");
             integration.settings.insert(name.to_owned(), Setting { value: Secret::new(value.to_owned()), line: 1 });
         }
-        let own = Topology::of(&integration).expect("a topology").for_tenant("a");
+        let own = Topology::of(&integration).expect("a topology");
+        assert_eq!(own.find("acme-work").map(|(queue, tenant)| (queue.name.as_str(), tenant)), Some(("{tenant}-work", Some("acme"))));
+        assert!(own.find("-work").is_none() && own.find("acme-work-2").is_none());
+        let own = own.for_tenant("a");
+        assert_eq!(own.find("a-work").map(|(_, tenant)| tenant), Some(None), "this one is nobody's but itself");
+        assert!(own.find("a-work-2").is_none());
         assert_eq!((own.queues[0].name.as_str(), own.queues[0].kind.as_deref()), ("a-work", Some("quorum")));
         assert_eq!(own.queues[0].binding, Some(("work".to_owned(), "a".to_owned())));
         assert_eq!(own.queues.len(), 1, "nothing dies here");

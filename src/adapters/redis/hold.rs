@@ -41,6 +41,10 @@ impl Hold for Redis {
         Ok(None)
     }
 
+    fn left(&self, _channel: &str) -> &'static str {
+        "stays pending with our consumer of the group until somebody claims it"
+    }
+
     async fn ways(&self, channel: &str) -> Result<Vec<Way>, Fault> {
         match self.received(channel).await? {
             Received::In { .. } => Ok(Vec::new()),
@@ -80,9 +84,16 @@ impl At {
     }
 }
 
+/// What the reader says.
+enum Read {
+    Entry(Id, Box<Delivery>),
+    /// The connection is there again.
+    Back,
+}
+
 struct Held {
     at: At,
-    delivered: mpsc::Receiver<Result<(Id, Delivery), Fault>>,
+    delivered: mpsc::Receiver<Result<Read, Fault>>,
     /// Says that there is room for one more.
     settled: mpsc::Sender<()>,
     unsettled: HashMap<u64, Id>,
@@ -93,12 +104,21 @@ struct Held {
 #[async_trait]
 impl Holding for Held {
     async fn next(&mut self) -> Option<Result<Delivery, Fault>> {
-        let delivery = self.delivered.recv().await?;
-        Some(delivery.map(|(id, delivery)| {
-            self.next += 1;
-            self.unsettled.insert(self.next, id);
-            Delivery { ticket: Some(Ticket { epoch: 0, id: self.next }), ..delivery }
-        }))
+        let (id, delivery) = loop {
+            match self.delivered.recv().await? {
+                Ok(Read::Entry(id, delivery)) => break (id, delivery),
+                Ok(Read::Back) => {}
+                Err(fault) => return Some(Err(fault)),
+            }
+        };
+        self.next += 1;
+        self.unsettled.insert(self.next, id);
+        Some(Ok(Delivery { ticket: Some(Ticket { epoch: 0, id: self.next }), ..*delivery }))
+    }
+
+    /// The reader says that it is back before it reads again.
+    async fn resumed(&mut self) -> Option<Result<(), Fault>> {
+        Some(self.delivered.recv().await?.map(drop))
     }
 
     /// Without a reader nobody is given entries that nobody will look at.
@@ -151,14 +171,14 @@ impl Holding for Held {
         }
         let more = if left == 1_000 { " or more" } else { "" };
         let entries = if left == 1 { "1 entry stays".to_owned() } else { format!("{left}{more} entries stay") };
-        Ok(format!("{entries} pending with the consumer {consumer} of {group} until somebody claims what is idle"))
+        Ok(format!("{entries} pending in {group} until claimed, with {consumer}"))
     }
 }
 
 /// Reads into a queue of one, as long as there is room for more unsettled entries.
 struct Reader {
     at: At,
-    deliver: mpsc::Sender<Result<(Id, Delivery), Fault>>,
+    deliver: mpsc::Sender<Result<Read, Fault>>,
     room: mpsc::Receiver<()>,
     free: u32,
 }
@@ -190,6 +210,9 @@ impl Reader {
                             Err(_) => {}
                         }
                     }
+                    if self.deliver.send(Ok(Read::Back)).await.is_err() {
+                        return;
+                    }
                 }
             }
         }
@@ -207,7 +230,7 @@ impl Reader {
                 self.free = self.free.saturating_sub(1);
                 // An entry that was never delivered before: this is the first time.
                 let delivery = Delivery { ticket: None, message, deliveries: Some(1), redelivered: false };
-                if self.deliver.send(Ok((id, delivery))).await.is_err() {
+                if self.deliver.send(Ok(Read::Entry(id, Box::new(delivery)))).await.is_err() {
                     return Ok(false);
                 }
             }

@@ -12,6 +12,6 @@ pub enum Confirm {
     Discard,
     /// Look at a queue although that leaves marks?
     Peek { address: Address, most: u32, marks: SafeText },
-    /// Give back what was not decided on?
-    Release { address: Address, unsettled: usize },
+    /// Leave what was not decided on? What becomes of each is the end of a sentence about it.
+    Release { address: Address, unsettled: usize, left_over: &'static str },
 }

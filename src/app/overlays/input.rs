@@ -106,7 +106,7 @@ impl Ask {
             Self::Url => "kafka://host:9092",
             Self::Range => "earliest · end-500 · 3h ago · yesterday 14:00 · @12345 · 3@1042, then perhaps: until now",
             Self::Arm => "type the profile's name, as it stands in the first row",
-            Self::Receive => "nobody else gets them meanwhile; those given back may count as redelivered",
+            Self::Receive => "each is held until you decide on it (x), or leave",
             Self::Peek => "the first of the queue; they stay there",
             Self::Export | Self::ExportFirst => "one message a line, as `mqdeck tail --json` writes them",
         }

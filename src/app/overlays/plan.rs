@@ -97,16 +97,21 @@ pub fn rows<'a>(model: &Model, plan: &'a Plan, width: u16) -> Vec<Row<'a>> {
         Plan::Settle { address, tickets, settlement, .. } => {
             let mut rows = Vec::new();
             let many = if tickets.len() == 1 { "" } else { "s" };
-            text(&mut rows, &format!("{} {} message{many} of {address}", settlement.effect.word(), tickets.len()), width, Tone::Strong);
+            // In the words of the system that they came from.
+            let verbs = model.received.hold.as_ref().map_or(&[][..], |start| start.verbs);
+            let verb = verbs.iter().find(|verb| verb.effect == settlement.effect);
+            let word = verb.map_or(settlement.effect.word(), |verb| verb.word);
+            text(&mut rows, &format!("{word} {} message{many} of {address}", tickets.len()), width, Tone::Strong);
             rows.extend(settlement.arguments.iter().map(|(id, value)| Row::Text(format!("{id} = {value}"), Tone::Plain)));
             rows.push(Row::Blank);
-            match settlement.effect {
-                Effect::Ack => fact(&mut rows, "undo", "none: what is acked is gone from its queue", width, Tone::Watch),
-                Effect::Reject => {
-                    fact(&mut rows, "undo", "none: it leaves its queue, for the dead letters where there are any", width, Tone::Watch);
-                }
-                Effect::Requeue => fact(&mut rows, "then", "others may be given it at once; no more is received here", width, Tone::Plain),
-                Effect::Extend => fact(&mut rows, "then", "the system's time to decide begins anew", width, Tone::Plain),
+            if let Some(verb) = verb {
+                fact(&mut rows, "then", verb.help, width, Tone::Plain);
+            }
+            if settlement.effect == Effect::Requeue {
+                fact(&mut rows, "", "no more is received here", width, Tone::Plain);
+            }
+            if matches!(settlement.effect, Effect::Ack | Effect::Reject) {
+                fact(&mut rows, "undo", "none", width, Tone::Watch);
             }
             rows
         }

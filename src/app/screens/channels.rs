@@ -48,6 +48,8 @@ pub struct Known {
     pub bytes: bool,
     pub retention: bool,
     pub dead_letters: bool,
+    /// Cells of the longest name that is shown.
+    pub widest: u16,
 }
 
 impl Known {
@@ -91,6 +93,10 @@ impl Channels {
     }
 }
 
+/// Cells that names have at least; without the column of integrations what they need, as long as rates have room beside them on a
+/// narrow screen.
+const NAME: (u16, u16) = (24, 31);
+
 /// The columns of the list: what nothing is known of is left out.
 pub fn columns(model: &Model) -> (Vec<Cell>, Vec<Column>) {
     let state = &model.channels;
@@ -100,7 +106,8 @@ pub fn columns(model: &Model) -> (Vec<Cell>, Vec<Column>) {
         let widest = model.integrations().iter().map(|i| i.label.as_str().width() as u16).max().unwrap_or(0);
         columns.push((Cell::Integration, Column::left("integration", widest.clamp(11, 16), 16, 3).grow(0)));
     }
-    columns.push((Cell::Name, Column::left("channel", 24, 64, 0).grow(8)));
+    let name = if several { NAME.0 } else { state.known.widest.clamp(NAME.0, NAME.1) };
+    columns.push((Cell::Name, Column::left("channel", name, 64, 0).grow(8)));
     if !state.tenants.is_empty() {
         columns.push((Cell::Tenant, Column::left("tenant", 8, 20, 4)));
     }
@@ -113,7 +120,8 @@ pub fn columns(model: &Model) -> (Vec<Cell>, Vec<Column>) {
     }
     columns.push((Cell::Rate, Column::right("in/s", 7, 1)));
     columns.push((Cell::Spark, Column::left("", 8, 8, 3)));
-    if model.integrations().iter().any(|i| i.groups.listed_at.is_some()) {
+    let shown = |i: &Integration| state.only.as_ref().is_none_or(|only| *only == i.name);
+    if model.integrations().iter().any(|i| shown(i) && i.groups.listed_at.is_some()) {
         columns.push((Cell::Groups, Column::right("groups", 8, 4)));
     }
     if state.known.retention {
@@ -158,6 +166,7 @@ pub(crate) fn rebuild(model: &mut Model) {
                 continue;
             }
             if let Some(score) = pattern.score(integration.shown[c].label.as_str()) {
+                state.known.widest = state.known.widest.max(integration.shown[c].label.as_str().width() as u16);
                 scores.push((channel.fault.is_none(), u32::MAX - score, i, c));
             }
         }
@@ -270,7 +279,7 @@ pub(crate) fn describe_rows(pane: &Describe) -> usize {
     match &pane.result {
         Some(Ok(description)) => {
             let channel = &description.channel;
-            let told = [channel.fault.is_some(), channel.consumers.is_some(), channel.rate_out.is_some()];
+            let told = [channel.fault.is_some(), channel.tenant.is_some(), channel.consumers.is_some(), channel.rate_out.is_some()];
             let facts = 4 + told.into_iter().filter(|told| *told).count() + channel.attributes.len();
             facts + description.tables.iter().map(|table| table.rows.len() + 2 + usize::from(table.as_remark().is_none())).sum::<usize>()
         }

@@ -80,7 +80,7 @@ pub struct Received {
     pub wanted: u32,
     pub hold: Option<HoldStart>,
     pub rows: Vec<Row>,
-    /// The connection broke, and nothing has come since.
+    /// The connection broke, and is not there again.
     pub interrupted: Option<Fault>,
     pub list: List<u64>,
     pub detail: Option<Detail>,
@@ -121,7 +121,9 @@ pub fn columns(model: &Model) -> Vec<Column> {
     } else {
         columns.push(Column::left("state", 10, 14, 1));
     }
-    columns.push(Column::right("given", 5, 2));
+    if model.received.rows.is_empty() || model.received.counts() {
+        columns.push(Column::right("given", 5, 2));
+    }
     columns.push(Column::left("key", 9, 24, 4).grow(2));
     columns.push(Column::left("value", 16, 4000, 0).grow(12));
     columns
@@ -130,6 +132,11 @@ pub fn columns(model: &Model) -> Vec<Column> {
 impl Received {
     pub fn key_at(&self, row: usize) -> u64 {
         self.rows.get(row).map_or(0, |row| row.view.id)
+    }
+
+    /// Whether the system tells of any message that somebody had it before.
+    pub fn counts(&self) -> bool {
+        self.rows.iter().any(|row| row.deliveries.is_some() || row.redelivered)
     }
 
     pub fn selected(&self) -> Option<&Row> {
@@ -274,7 +281,7 @@ pub(in crate::app) fn arrived(model: &mut Model, task: TaskId, arrived: Arrived)
     if received.phase != Phase::Ended {
         received.phase = Phase::Running;
     }
-    if !arrived.deliveries.is_empty() {
+    if arrived.resumed {
         received.interrupted = None;
     }
     let row = |delivery: crate::domain::view::DeliveryView| Row {
@@ -291,6 +298,10 @@ pub(in crate::app) fn arrived(model: &mut Model, task: TaskId, arrived: Arrived)
             row.state = State::Lost;
         }
     }
+    let why = arrived.interrupted.as_ref().map_or_else(SafeText::default, |fault| match fault.next.as_str() {
+        "" => format!(": {}", fault.cause).into(),
+        next => format!(": {}; {next}", fault.cause).into(),
+    });
     if let Some(fault) = arrived.interrupted {
         received.interrupted = Some(fault);
     }
@@ -305,7 +316,7 @@ pub(in crate::app) fn arrived(model: &mut Model, task: TaskId, arrived: Arrived)
     }
     let lost = arrived.lost.len();
     if lost > 0 {
-        say(model, Level::Warning, &format!("{lost} held messages were lost with the connection and went back."));
+        say(model, Level::Warning, &format!("{lost} of those held were lost with the connection{why}"));
     }
     retitle(model);
     model.touch();
@@ -422,9 +433,9 @@ pub(in crate::app) fn leave(model: &mut Model) -> bool {
 /// Asks before what is held goes back; at once where nothing is.
 pub(in crate::app) fn ask_release(model: &mut Model) {
     let received = &model.received;
-    match (&received.address, received.unsettled(model.now)) {
-        (Some(address), unsettled @ 1..) => {
-            model.overlay = Some(Overlay::Confirm(Confirm::Release { address: address.clone(), unsettled }));
+    match (&received.address, &received.hold, received.unsettled(model.now)) {
+        (Some(address), Some(HoldStart { left_over, .. }), unsettled @ 1..) => {
+            model.overlay = Some(Overlay::Confirm(Confirm::Release { address: address.clone(), unsettled, left_over }));
         }
         _ => release(model),
     }

@@ -93,7 +93,7 @@ fn sum_up(group: &Group, partitions: &[PartitionLag]) -> GroupLag {
 fn mark(partition: &PartitionLag) -> Option<Mark> {
     let standing = &partition.standing;
     let offset = standing.committed?.max(standing.start.unwrap_or(0));
-    Some(Mark { channel: standing.channel.clone(), partition: standing.partition?, offset })
+    Some(Mark { channel: standing.channel.clone(), partition: standing.partition.unwrap_or(0), offset })
 }
 
 impl PartitionLag {

@@ -1,6 +1,7 @@
 //! What holding, peeking and calling promise, on the system in memory.
 
 use super::*;
+use crate::adapters::memory::{Memory, Trouble};
 use crate::config::profile::{Integration, Profile, Setting};
 use crate::config::secret::Secret;
 use crate::domain::delivery::Effect;
@@ -157,4 +158,34 @@ async fn a_call_gives_its_replies_or_says_that_nobody_answered() {
     assert_eq!(gateway.execute(plan).await.expect("called").replies.len(), 2);
     let missing = gateway.call(&Address::new("jobs", "log"), request("1"), wait).await.err().expect("no service");
     assert_eq!(missing.kind, Kind::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_receiving_was_interrupted_and_goes_on_is_said_before_another_message_comes() {
+    let memory = Memory::new();
+    memory.queue("tasks");
+    let holding = memory.session().hold.expect("hold").hold("tasks", 5).await.expect("received");
+    let ((_asks, asked), (out, mut said), (_looked_at, gone)) = (mpsc::channel(1), mpsc::channel(1), oneshot::channel());
+    let task = Task {
+        address: Address::new("jobs", "tasks"),
+        holding,
+        asked,
+        out: Some(out),
+        enough: false,
+        received: 0,
+        limit: 5,
+        unsettled: BTreeSet::new(),
+        interrupted: false,
+    };
+    tokio::spawn(task.run(gone));
+    let message = || Outgoing { payload: Some("a".into()), ..Outgoing::default() };
+    memory.publish_now("tasks", message());
+    assert!(matches!(said.recv().await, Some(Said::Taken(Taken::Message(_)))));
+    memory.fault(Trouble::Cut);
+    let Some(Said::Taken(told)) = said.recv().await else { panic!("nothing is told") };
+    assert!(matches!(&told, Taken::Interrupted { fault, lost } if fault.kind.is_transient() && lost.len() == 1), "{told:?}");
+    assert!(tokio::time::timeout(Duration::from_secs(60), said.recv()).await.is_err(), "it is still cut");
+    memory.heal();
+    assert!(matches!(said.recv().await, Some(Said::Taken(Taken::Resumed))));
+    assert!(matches!(said.recv().await, Some(Said::Taken(Taken::Message(_)))), "what was lost comes again");
 }

@@ -93,24 +93,25 @@ fn cell<'a>(integration: &'a Integration, channel: &'a Channel, at: usize, kind:
         Kind::Size => unknown_or(channel.bytes.number().map(|_| channel.bytes.show(figure::bytes))),
         Kind::Rate => unknown_or(channel.rate_in.map(figure::rate)),
         Kind::Spark => Cell::new(spark.to_owned()).role(Role::Dim),
-        Kind::Groups => readers(integration, &channel.name),
+        Kind::Groups => readers(integration, channel),
         Kind::Retention => retention(channel).map_or_else(Cell::unknown, |text| Cell::new(text.as_str())),
         Kind::DeadLetters => channel.dead_letters_to.as_ref().map_or_else(Cell::unknown, |to| Cell::name(to.as_str())),
     }
 }
 
 /// How many groups have a position or a member in a channel: at least so many where some could not be listed or asked.
-fn readers<'a>(integration: &Integration, channel: &str) -> Cell<'a> {
+fn readers<'a>(integration: &Integration, channel: &Channel) -> Cell<'a> {
     let groups = &integration.groups;
     if groups.listed_at.is_none() {
         return Cell::unknown();
     }
-    let count = groups.readers.get(channel).copied().unwrap_or(0);
+    let count = groups.readers.get(&channel.name).copied().unwrap_or(0);
     let all = groups.gaps.is_empty() && groups.groups.iter().all(|group| group.group.fault.is_none());
     match (all, count) {
-        (true, count) => Cell::new(count.to_string()),
-        // At least none says nothing.
+        // Groups have positions in what is kept. At least none says nothing.
+        (true, 0) if !channel.can.history => Cell::unknown(),
         (false, 0) => Cell::unknown(),
+        (true, count) => Cell::new(count.to_string()),
         (false, count) => Cell::new(format!("≥ {count}")),
     }
 }
@@ -180,6 +181,9 @@ fn rows<'a>(pane: &Describe, description: &'a Description) -> Vec<Row<'a>> {
     let mut rows = vec![Row::Title(pane.address.to_string())];
     if let Some(fault) = &channel.fault {
         rows.push(Row::Fact("fault", fault.to_string(), Role::Bad));
+    }
+    if let Some(tenant) = &channel.tenant {
+        rows.push(Row::Fact("tenant", tenant.as_str().to_owned(), Role::Text));
     }
     rows.push(Row::Fact("messages", channel.depth.show(figure::grouped), Role::Text));
     rows.push(Row::Fact("size", channel.bytes.show(figure::bytes), Role::Text));

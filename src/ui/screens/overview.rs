@@ -3,6 +3,7 @@
 use crate::app::integration::Integration;
 use crate::app::model::Model;
 use crate::app::screens::overview::COLUMNS;
+use crate::app::wrap::words;
 use crate::domain::figure;
 use crate::domain::health::Link;
 use crate::ui::theme::{Glyphs, Role};
@@ -61,10 +62,10 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
         }
         let used = canvas.put(area.x + 4, y, 28, integration.label.as_str(), Role::Strong) + 2;
         let room = area.width.saturating_sub(6 + used);
-        canvas.put(area.x + 4 + used, y, room, &text, Role::Text);
-        y += 1;
-        if !next.is_empty() && y < area.bottom() {
-            canvas.put(area.x + 4 + used, y, room, &format!("→ {next}"), Role::Dim);
+        let next = if next.is_empty() { Vec::new() } else { words(&format!("→ {next}"), room.into()) };
+        let rows = words(&text, room.into()).into_iter().map(|row| (row, Role::Text)).chain(next.into_iter().map(|row| (row, Role::Dim)));
+        for (row, role) in rows.take(usize::from(area.bottom() - y)) {
+            canvas.put(area.x + 4 + used, y, room, &row, role);
             y += 1;
         }
     }

@@ -5,12 +5,14 @@ use crate::app::screens::publish::{Body, Form, Part};
 use crate::domain::figure;
 use crate::ui::theme::Role;
 use crate::ui::widgets::chrome::Crumbs;
-use crate::ui::widgets::text::{Canvas, Cut};
+use crate::ui::widgets::text::{Canvas, Cut, width};
 use crate::ui::widgets::{field, input};
 use ratatui::layout::{Position, Rect};
 
-/// Where labels end.
-const LABEL: u16 = 14;
+/// Cells of a label, at least and at most.
+const LABEL: (u16, u16) = (12, 18);
+/// Rows that the value has, however many fields there are.
+const VALUE: u16 = 5;
 
 pub fn crumbs<'a>(model: &'a Model, address: &'a str) -> Crumbs<'a> {
     let Some(form) = &model.form else { return Crumbs { path: vec!["Publish"], filter: "", right: Vec::new() } };
@@ -31,21 +33,31 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) -> Option<Position> 
     let lines = form.fields.len() as u16 + u16::from(form.spec.key) + u16::from(form.spec.timestamp);
     let headers = if form.spec.headers { 1 + (form.headers.lines().len() as u16).clamp(1, (area.height / 4).max(1)) } else { 0 };
     let error = if form.error.is_some() { 2 } else { 0 };
-    let value = area.height.saturating_sub(lines + headers + error + 3).max(1);
-    let mut y = area.y + 1;
-    let mut cursor = None;
-    for part in parts {
-        let height = match part {
-            Part::Headers => headers,
-            Part::Value => value,
-            _ => 1,
-        };
-        let row = Rect { y, height: height.min(area.bottom().saturating_sub(y)), ..area };
-        if row.height == 0 {
+    let value = area.height.saturating_sub(lines + headers + error + 3).max(VALUE);
+    let height = |part: &Part| match part {
+        Part::Headers => headers,
+        Part::Value => value,
+        _ => 1,
+    };
+    let heights: Vec<u16> = parts.iter().map(height).collect();
+    let room = area.height.saturating_sub(1 + error);
+    let first = first(&heights, parts.iter().position(|part| *part == form.focus).unwrap_or(0), room);
+    let label = parts.iter().map(|part| width(title(form, *part))).max().unwrap_or(0).clamp(LABEL.0, LABEL.1);
+    let (mut y, end) = (area.y + 1, area.y + 1 + room);
+    let (mut cursor, mut shown) = (None, first);
+    for (part, height) in parts.iter().zip(&heights).skip(first) {
+        let left = end.saturating_sub(y);
+        // What does not fit is told in the last row.
+        if left == 0 || (left <= *height && shown + 1 < parts.len() && *part != form.focus) {
             break;
         }
-        cursor = draw_part(canvas, form, part, row).or(cursor);
-        y += height;
+        cursor = draw_part(canvas, form, *part, label, Rect { y, height: (*height).min(left), ..area }).or(cursor);
+        y += (*height).min(left);
+        shown += 1;
+    }
+    if shown < parts.len() && y < end {
+        let more = parts.len() - shown;
+        canvas.put(area.x + 2, y, area.width.saturating_sub(3), &format!("and {more} more: Tab goes on to them"), Role::Dim);
     }
     if let Some((_, error)) = &form.error {
         let y = area.bottom() - 1;
@@ -56,20 +68,30 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) -> Option<Position> 
     cursor
 }
 
-fn draw_part(canvas: &mut Canvas, form: &Form, part: Part, row: Rect) -> Option<Position> {
-    let focused = form.focus == part && form.sending.is_none();
-    let label = match part {
+/// The first part that is drawn, so that the one with the cursor and the one behind it have room.
+fn first(heights: &[u16], focus: usize, room: u16) -> usize {
+    let until = (focus + 2).min(heights.len());
+    let fits = |from: usize| heights[from..until].iter().sum::<u16>() <= room;
+    (0..focus).find(|from| fits(*from)).unwrap_or(focus)
+}
+
+fn title(form: &Form, part: Part) -> &'static str {
+    match part {
         Part::Key => "key",
         Part::Headers => "headers",
         Part::Value => "value",
         Part::Timestamp => "timestamp",
         Part::Field(i) => form.spec.fields[i].title,
-    };
+    }
+}
+
+fn draw_part(canvas: &mut Canvas, form: &Form, part: Part, label: u16, row: Rect) -> Option<Position> {
+    let focused = form.focus == part && form.sending.is_none();
     if focused {
         canvas.put(row.x, row.y, 1, canvas.glyphs().pointer, Role::Strong);
     }
-    canvas.put_cut(row.x + 2, row.y, LABEL - 2, label, if focused { Role::Strong } else { Role::Dim }, Cut::Middle);
-    let inside = Rect { x: row.x + LABEL + 2, width: row.width.saturating_sub(LABEL + 3), ..row };
+    canvas.put_cut(row.x + 2, row.y, label, title(form, part), if focused { Role::Strong } else { Role::Dim }, Cut::Middle);
+    let inside = Rect { x: row.x + label + 4, width: row.width.saturating_sub(label + 5), ..row };
     match part {
         Part::Key => match &form.key {
             None => missing(canvas, inside, "– no key; type one, or ^N for an empty one"),

@@ -44,6 +44,8 @@ fn status(canvas: &Canvas, received: &Received, now: Timestamp) -> Vec<(String, 
     }
     let (glyph, role, word) = match &received.phase {
         Phase::Failed(_) => (glyphs.bad, Role::Bad, "failed"),
+        // What was held is lost, and no more was wanted: nothing goes on.
+        Phase::Ended if received.interrupted.is_some() => (glyphs.bad, Role::Bad, "connection lost"),
         _ if received.interrupted.is_some() => (glyphs.watch, Role::Watch, "interrupted"),
         Phase::Starting => (glyphs.connecting, Role::Connecting, "starting"),
         Phase::Running if received.kind == Kind::Held && received.rows.len() < received.wanted as usize => {
@@ -100,7 +102,7 @@ fn list(canvas: &mut Canvas, model: &Model, area: Rect) {
     if received.rows.is_empty() {
         return nothing(canvas, model, area);
     }
-    let columns = columns(model);
+    let (columns, counts) = (columns(model), received.counts());
     let table = Table::new(area, &columns);
     table.heading(canvas);
     let first = received.list.offset();
@@ -108,7 +110,7 @@ fn list(canvas: &mut Canvas, model: &Model, area: Rect) {
         let row = &received.rows[first + at];
         let selected = received.list.row() == Some(first + at);
         let gutter = Gutter { selected, marked: received.list.marks.contains(&row.view.id), state: glyph(canvas, model, row) };
-        table.row(canvas, at, gutter, |column| match column {
+        table.row(canvas, at, gutter, |column| match if column < 2 || counts { column } else { column + 1 } {
             0 => row.view.message.timestamp.map_or_else(Cell::unknown, |time| Cell::new(time.clock(&model.zone)).role(Role::Dim)),
             1 if received.kind == Kind::Replies => Cell::name(&*row.view.address.channel),
             1 => state(model, row),

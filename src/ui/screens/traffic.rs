@@ -4,7 +4,7 @@ use crate::app::clock::PATIENCE;
 use crate::app::layout::Areas;
 use crate::app::model::Model;
 use crate::app::screens::traffic::detail::{Detail, Part, Row};
-use crate::app::screens::traffic::{Focus, HISTORY_LIMIT, Phase, Source, Traffic, columns};
+use crate::app::screens::traffic::{Focus, HISTORY_LIMIT, Phase, Source, Traffic, columns, has_history};
 use crate::app::wrap::words;
 use crate::domain::figure;
 use crate::domain::text::SafeText;
@@ -65,11 +65,12 @@ fn status(canvas: &Canvas, model: &Model) -> Vec<(String, Role)> {
     let (glyph, role, word) = match (&traffic.source, &traffic.phase) {
         (_, Phase::Failed(_)) => (glyphs.bad, Role::Bad, "failed".to_owned()),
         (_, Phase::Cancelled) => (glyphs.paused, Role::Paused, "cancelled".to_owned()),
+        (Source::Followed { .. }, _) if !traffic.interrupted.is_empty() => (glyphs.watch, Role::Watch, "interrupted".to_owned()),
         (_, Phase::Starting) => (glyphs.connecting, Role::Connecting, "starting".to_owned()),
         (Source::History { text, .. }, Phase::Ended) => (glyphs.ok, Role::Ok, format!("history from {text}")),
         (Source::History { text, .. }, _) => (glyphs.connecting, Role::Connecting, format!("reading from {text}")),
-        (Source::Followed { .. }, Phase::Ended) => (glyphs.ok, Role::Ok, "searched".to_owned()),
-        (Source::Followed { .. }, _) => (glyphs.connecting, Role::Connecting, "following".to_owned()),
+        (Source::Followed { .. }, Phase::Ended) => (glyphs.ok, Role::Ok, "watching".to_owned()),
+        (Source::Followed { .. }, _) => (glyphs.connecting, Role::Connecting, "searching".to_owned()),
         _ if !traffic.interrupted.is_empty() => (glyphs.watch, Role::Watch, "interrupted".to_owned()),
         _ if traffic.hold => (glyphs.paused, Role::Paused, format!("held, {} new", figure::count(traffic.held.len() as u64))),
         _ => (glyphs.ok, Role::Ok, "live".to_owned()),
@@ -87,7 +88,9 @@ fn status(canvas: &Canvas, model: &Model) -> Vec<(String, Role)> {
     let filtered =
         if traffic.filter.is_empty() || !wide { String::new() } else { format!(" {dot} matched {}", figure::count(traffic.matched)) };
     let dropped = if traffic.is_live() { format!(" {dot} dropped {}", figure::count(traffic.dropped())) } else { String::new() };
-    pieces.push((format!("   shown {shown}{filtered} {dot} {verb} {seen}{dropped}"), Role::Dim));
+    // The row below tells how much was searched for ids.
+    let read = if traffic.is_followed() && !wide { String::new() } else { format!("{filtered} {dot} {verb} {seen}{dropped}") };
+    pieces.push((format!("   shown {shown}{read}"), Role::Dim));
     if traffic.filter_errors > 0 {
         pieces.push((format!(" {dot} {} could not be decoded", figure::count(traffic.filter_errors)), Role::Watch));
     }
@@ -147,7 +150,7 @@ pub fn banner(canvas: &mut Canvas, model: &Model, area: Rect, cursor: Option<Pos
 /// Whether the messages come from more than one integration.
 fn several(model: &Model) -> bool {
     let addresses = &model.traffic.addresses;
-    addresses.iter().any(|address| address.integration != addresses[0].integration)
+    model.traffic.is_followed() || addresses.iter().any(|address| address.integration != addresses[0].integration)
 }
 
 pub fn draw(canvas: &mut Canvas, model: &Model, areas: &Areas) {
@@ -169,7 +172,7 @@ fn list(canvas: &mut Canvas, model: &Model, area: Rect) {
         return nothing(canvas, model, area);
     }
     let columns = columns(model);
-    let several = traffic.several();
+    let (several, places) = (traffic.several(), traffic.has_places());
     let table = Table::new(Rect { x: area.x, ..area }, &columns);
     table.heading(canvas);
     let first = traffic.list.offset();
@@ -177,8 +180,12 @@ fn list(canvas: &mut Canvas, model: &Model, area: Rect) {
         let Some(view) = traffic.view(first + at) else { break };
         let selected = traffic.list.row() == Some(first + at);
         let gutter = Gutter { selected, marked: traffic.list.marks.contains(&view.id), state: None };
-        // Without the channel column the others stand one to the left.
-        table.row(canvas, at, gutter, |column| match if several || column == 0 { column } else { column + 1 } {
+        // Without the columns of channel and place the others stand further left.
+        let place = |column: usize| {
+            let column = if several || column == 0 { column } else { column + 1 };
+            if places || column < 2 { column } else { column + 1 }
+        };
+        table.row(canvas, at, gutter, |column| match place(column) {
             1 if traffic.is_followed() => Cell::name(view.address.to_string()),
             column => cell(view, column, &model.zone),
         });
@@ -194,11 +201,12 @@ fn notes(canvas: &mut Canvas, traffic: &Traffic, area: Rect) {
     let mut lines: Vec<(String, Role)> = Vec::new();
     match &traffic.phase {
         Phase::Failed(fault) => lines.push((fault.to_string(), Role::Bad)),
+        Phase::Ended if traffic.is_followed() => {
+            let said = "Searched an hour before and after the message; what comes from now on appears here.   Esc back";
+            lines.push((said.to_owned(), Role::Dim));
+        }
         Phase::Ended if traffic.matched >= HISTORY_LIMIT => {
             lines.push((format!("The first {} are shown; H reads on from another place.", figure::count(HISTORY_LIMIT)), Role::Dim));
-        }
-        Phase::Ended if traffic.is_followed() => {
-            lines.push(("Searched an hour before and after the message.   Esc back".to_owned(), Role::Dim));
         }
         Phase::Ended => lines.push(("The end of what was asked for.   L live   H history".to_owned(), Role::Dim)),
         _ => {}
@@ -266,8 +274,9 @@ fn nothing(canvas: &mut Canvas, model: &Model, area: Rect) {
                 ("New messages appear here as they arrive.", Role::Dim),
                 ("H reads what is there already, for example from end-500.", Role::Dim),
             ];
+            let lines = if has_history(model) { &lines[..] } else { &lines[..1] };
             let glyph = (canvas.glyphs().ok, Role::Ok);
-            message::say(canvas, area, Some(glyph), "Live: nothing has arrived yet.", &lines);
+            message::say(canvas, area, Some(glyph), "Live: nothing has arrived yet.", lines);
         }
     }
 }
@@ -279,7 +288,7 @@ fn nothing_followed(canvas: &mut Canvas, model: &Model, area: Rect) {
         Phase::Failed(fault) => message::fault(canvas, area, "This cannot be followed.", fault, "Esc back"),
         Phase::Ended => {
             let mut lines: Vec<(&str, Role)> = traffic.notes.iter().map(|note| (note.as_str(), Role::Watch)).collect();
-            lines.push(("Esc back", Role::Dim));
+            lines.push(("What comes from now on appears here.   Esc back", Role::Dim));
             message::say(canvas, area, None, "No history has a message with one of these ids.", &lines);
         }
         _ => message::waiting(canvas, area, "Looking through every integration…", model.now.since(traffic.started)),

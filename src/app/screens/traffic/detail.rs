@@ -150,7 +150,9 @@ pub(crate) fn rows(detail: &Detail, width: u16, zone: &TimeZone) -> Vec<Row> {
 
 impl Build<'_> {
     fn head(&mut self, view: &MessageView, zone: &TimeZone) {
-        self.push(Part::Heading, 0, "", 0, &format!("{}#{}", view.address, view.message.position));
+        let place = view.message.position;
+        let place = if place.is_lasting() { format!("#{place}") } else { String::new() };
+        self.push(Part::Heading, 0, "", 0, &format!("{}{place}", view.address));
         let when = view.message.timestamp.map_or_else(
             || "no time".to_owned(),
             |t| t.zoned(zone).map_or_else(|| t.to_string(), |z| z.strftime("%Y-%m-%d %H:%M:%S%.3f %Z").to_string()),

@@ -57,11 +57,14 @@ pub(in crate::app) fn ids(model: &mut Model, task: TaskId, found: Vec<Id>) {
     }
 }
 
-/// Something came where there is no history.
+/// Something came from now on, or something is said of the watching.
 pub(in crate::app) fn seen(model: &mut Model, update: TailUpdate) {
     let traffic = &mut model.traffic;
     traffic.window.extend(update.views);
     traffic.window.sort();
+    for note in update.notes {
+        super::told(model, note);
+    }
     model.touch();
 }
 

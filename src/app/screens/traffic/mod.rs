@@ -5,6 +5,7 @@ pub mod follow;
 pub mod open;
 pub mod window;
 
+use crate::app::available;
 use crate::app::columns::Column;
 use crate::app::effect::{Effect, TaskId};
 use crate::app::event::{HistoryUpdate, Level, TailNote, TailUpdate};
@@ -118,14 +119,22 @@ const SECOND: Duration = Duration::from_secs(1);
 pub fn columns(model: &Model) -> Vec<Column> {
     let traffic = &model.traffic;
     let mut columns = vec![Column::left("time", 12, 12, 2)];
-    if traffic.several() {
+    if traffic.is_followed() {
+        // With its integration: where a message came by matters more than its place there.
+        columns.push(Column::left("channel", 24, 48, 1).grow(4));
+    } else if traffic.several() {
         columns.push(Column::left("channel", 14, 36, 1).grow(3));
     }
-    columns.push(Column::left("position", 9, 13, 3));
+    if traffic.has_places() {
+        columns.push(Column::left("position", 9, 16, 3));
+    }
     columns.push(Column::left("key", 9, 24, 1).grow(2));
     columns.push(Column::left("value", 16, 4000, 0).grow(12));
     columns
 }
+
+/// Messages that are looked at to know whether any has a place of its own.
+const LOOKED_AT: usize = 64;
 
 impl Traffic {
     /// The message in a row: live traffic has the newest on top, history reads downwards.
@@ -142,6 +151,12 @@ impl Traffic {
 
     pub fn selected(&self) -> Option<&Arc<MessageView>> {
         self.view(self.list.row()?)
+    }
+
+    /// Whether messages have places that they can be named by. Where the system gives none, nothing is said of them.
+    pub fn has_places(&self) -> bool {
+        let mut views = (0..LOOKED_AT).map_while(|row| self.window.from_newest(row));
+        self.window.is_empty() || views.any(|view| view.message.position.is_lasting())
     }
 
     /// Whether ids are followed through every integration.
@@ -221,6 +236,11 @@ impl Traffic {
     }
 }
 
+/// Whether what is shown can be read from history as well.
+pub fn has_history(model: &Model) -> bool {
+    available::history(model).is_ok()
+}
+
 /// Time passed: the rate falls to nothing when nothing comes.
 pub(crate) fn tick(model: &mut Model) {
     let now = model.now;
@@ -248,34 +268,41 @@ pub(crate) fn tail(model: &mut Model, task: TaskId, update: TailUpdate) {
     target.extend(update.views);
     traffic.measure(now);
     for note in update.notes {
-        match note {
-            TailNote::Interrupted { integration, fault } => {
-                let since = traffic.interrupted.get(&integration).map_or(now, |(_, since)| *since);
-                traffic.interrupted.insert(integration, (fault, since));
-            }
-            TailNote::Waits { integration, why: Some(why) } => {
-                traffic.waits.insert(integration, why);
-            }
-            TailNote::Waits { integration, why: None } => {
-                traffic.waits.remove(&integration);
-            }
-            TailNote::Skipped { integration, count, side } => {
-                model.notices.say(Level::Warning, format!("{integration}: {}", side.skipped(count)), now);
-            }
-            TailNote::Resumed { integration, lost } => {
-                let (level, text) = match lost {
-                    Some(0) => (Level::Info, "Reading goes on, nothing was missed.".to_owned()),
-                    Some(n) => {
-                        (Level::Warning, format!("Reading goes on; {} messages were deleted before they could be read.", figure::count(n)))
-                    }
-                    None => (Level::Warning, "Reading goes on; it is unknown whether messages were missed.".to_owned()),
-                };
-                traffic.interrupted.remove(&integration);
-                model.notices.say(level, text, now);
-            }
-        }
+        told(model, note);
     }
     model.touch();
+}
+
+/// Takes in what a tail says of its reading.
+fn told(model: &mut Model, note: TailNote) {
+    let now = model.now;
+    let traffic = &mut model.traffic;
+    match note {
+        TailNote::Interrupted { integration, fault } => {
+            let since = traffic.interrupted.get(&integration).map_or(now, |(_, since)| *since);
+            traffic.interrupted.insert(integration, (fault, since));
+        }
+        TailNote::Waits { integration, why: Some(why) } => {
+            traffic.waits.insert(integration, why);
+        }
+        TailNote::Waits { integration, why: None } => {
+            traffic.waits.remove(&integration);
+        }
+        TailNote::Skipped { integration, count, side } => {
+            model.notices.say(Level::Warning, format!("{integration}: {}", side.skipped(count)), now);
+        }
+        TailNote::Resumed { integration, lost } => {
+            let (level, text) = match lost {
+                Some(0) => (Level::Info, "Reading goes on, nothing was missed.".to_owned()),
+                Some(n) => {
+                    (Level::Warning, format!("Reading goes on; {} messages were deleted before they could be read.", figure::count(n)))
+                }
+                None => (Level::Warning, "Reading goes on; it is unknown whether messages were missed.".to_owned()),
+            };
+            traffic.interrupted.remove(&integration);
+            model.notices.say(level, text, now);
+        }
+    }
 }
 
 /// Takes in what came in a reading of history.
