@@ -112,10 +112,11 @@ pub enum Event {
         task: TaskId,
         result: Result<Receipt, Fault>,
     },
-    /// The ways in which messages of a channel are received; none where it names all that is needed.
+    /// The ways in which messages of a channel are received; none where it names all that is needed. And what receiving takes from others.
     Ways {
         task: TaskId,
         result: Result<Vec<Way>, Fault>,
+        warning: Option<&'static str>,
     },
     /// The receiving of `Hold` has begun, or why it could not.
     HoldStarted {

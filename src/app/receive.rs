@@ -14,18 +14,19 @@ use crate::domain::fault::Fault;
 pub(super) fn ask(model: &mut Model, address: Option<Address>) {
     let Some(address) = address else { return };
     let mut prompt = Prompt::new(Ask::Receive, "10");
-    if available::caps(model, &address).is_some_and(|can| can.ways) {
-        let task = model.task();
-        prompt.ways = Some(Ways::new(task));
-        model.effect(Effect::Ways { task, address });
-    }
+    let task = model.task();
+    // Where the channel names all that is needed, nothing has to be waited for.
+    let known = !available::caps(model, &address).is_some_and(|can| can.ways);
+    prompt.ways = Some(Ways::new(task, known.then(Vec::new)));
+    model.effect(Effect::Ways { task, address });
     model.overlay = Some(Overlay::Prompt(prompt));
 }
 
-/// The ways in which messages can be received are known, or why they are not.
-pub(super) fn ways(model: &mut Model, task: TaskId, result: Result<Vec<Way>, Fault>) {
+/// The ways in which messages can be received are known, or why they are not, and what receiving takes from others.
+pub(super) fn ways(model: &mut Model, task: TaskId, result: Result<Vec<Way>, Fault>, warning: Option<&'static str>) {
     let Some(Overlay::Prompt(prompt)) = &mut model.overlay else { return };
     let Some(ways) = prompt.ways.as_mut().filter(|ways| ways.task == task) else { return };
+    prompt.warning = warning;
     match result {
         Ok(known) => {
             // With one there was nothing to choose.

@@ -111,7 +111,7 @@ impl Model {
                 self.revision += u64::from(found);
             }
             Event::Fetched { task, result } => fetched(self, task, result),
-            Event::Ways { task, result } => receive::ways(self, task, result),
+            Event::Ways { task, result, warning } => receive::ways(self, task, result, warning),
             Event::HoldStarted { task, result } => received::started(self, task, result),
             Event::PeekMarks { task, address, marks } => received::cost(self, task, address, marks),
             Event::Arrived { task, arrived } => received::arrived(self, task, arrived),

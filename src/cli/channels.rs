@@ -76,11 +76,11 @@ impl Channels {
             for table in &description.tables {
                 if let Some(remark) = table.as_remark() {
                     object["remarks"][table.title] = remark.as_str().into();
-                    object[table.title] = serde_json::Value::Null;
+                    object["tables"][table.title] = serde_json::Value::Null;
                     continue;
                 }
                 let row = |row: &Vec<SafeText>| table.columns.iter().zip(row).map(|(c, v)| ((*c).to_owned(), v.as_str().into())).collect();
-                object[table.title] = table.rows.iter().map(row).collect::<Vec<serde_json::Map<_, _>>>().into();
+                object["tables"][table.title] = table.rows.iter().map(row).collect::<Vec<serde_json::Map<_, _>>>().into();
             }
             return Ok(out.json(&object)?);
         }

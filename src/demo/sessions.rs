@@ -6,11 +6,14 @@ use super::users::{User, keep_on, work};
 use crate::adapters::session::Publish;
 use crate::config::profile::Integration;
 use crate::domain::delivery::Effect;
-use crate::domain::fault::Fault;
+use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Header, Outgoing};
 use fastrand::Rng;
 use serde_json::json;
+use std::io;
 use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -19,6 +22,8 @@ const INVALIDATIONS: &str = "channel:policy.invalidate";
 const TICK: Duration = Duration::from_millis(400);
 /// Jobs that are kept.
 const KEPT: &str = "5000";
+/// Policies that there are, and one more.
+const POLICIES: u32 = 40;
 /// Every how many ticks the slow group takes one.
 const SLOW: u64 = 5;
 
@@ -46,6 +51,7 @@ pub(super) fn start(integration: Integration, rng: Rng, tasks: &mut JoinSet<()>)
 
 async fn run(integration: Integration, mut rng: Rng) -> Result<(), Fault> {
     let user = User::connect(&integration).await?;
+    let mut cache = Cache::connect(integration.endpoint.addresses.first().map_or("", String::as_str)).await?;
     let mut number = 0;
     job(&*user.publish, &mut rng, number).await?;
     for group in ["mailer", "archive"] {
@@ -59,8 +65,13 @@ async fn run(integration: Integration, mut rng: Rng) -> Result<(), Fault> {
         ticks.tick().await;
         number += 1;
         job(&*user.publish, &mut rng, number).await?;
+        // A policy that somebody asked for is kept for a while.
+        let policy = format!("policy:{}", rng.u32(1..POLICIES));
+        let said = json!({ "allow": ["incident:read"], "version": number }).to_string();
+        cache.ask(&["SET", &policy, &said, "EX", &rng.u32(10..90).to_string()]).await?;
         if rng.u32(..4) == 0 {
-            let policy = format!("policy:{}", rng.u32(1..40));
+            let policy = format!("policy:{}", rng.u32(1..POLICIES));
+            cache.ask(&["DEL", &policy]).await?;
             let said = json!({ "key": policy, "reason": "updated", "version": number });
             user.publish.publish(INVALIDATIONS, Outgoing { payload: Some(said.to_string().into()), ..Outgoing::default() }).await?;
         }
@@ -70,6 +81,35 @@ async fn run(integration: Integration, mut rng: Rng) -> Result<(), Fault> {
             work(&mut *archive, Some(Effect::Ack)).await?;
         }
     }
+}
+
+/// An application's own connection to its cache: mqdeck itself watches keys and writes none. In RESP2.
+struct Cache(BufStream<TcpStream>);
+
+impl Cache {
+    async fn connect(address: &str) -> Result<Self, Fault> {
+        TcpStream::connect(address).await.map(|stream| Self(BufStream::new(stream))).map_err(|error| lost(&error))
+    }
+
+    /// A command whose answer is one line.
+    async fn ask(&mut self, words: &[&str]) -> Result<(), Fault> {
+        let mut text = format!("*{}\r\n", words.len());
+        text.extend(words.iter().map(|word| format!("${}\r\n{word}\r\n", word.len())));
+        let answered = async {
+            self.0.write_all(text.as_bytes()).await?;
+            self.0.flush().await?;
+            let mut answer = String::new();
+            match self.0.read_line(&mut answer).await? {
+                0 => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+                _ => Ok(()),
+            }
+        };
+        answered.await.map_err(|error| lost(&error))
+    }
+}
+
+fn lost(error: &io::Error) -> Fault {
+    Fault::new(Kind::Unreachable, "write to", "the cache", error.to_string())
 }
 
 async fn job(publish: &dyn Publish, rng: &mut Rng, number: u64) -> Result<(), Fault> {

@@ -158,7 +158,8 @@ impl Performer {
             }
             Effect::Ways { task, address } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
                 let result = gateway.ways(&address).await;
-                lanes.result(Event::Ways { task, result }).await;
+                let warning = gateway.warning(&address).await.ok().flatten();
+                lanes.result(Event::Ways { task, result, warning }).await;
             }),
             Effect::Hold { task, address, most } => {
                 self.on_gateway(task, move |gateway, lanes| received::hold(gateway, lanes, task, address, most));

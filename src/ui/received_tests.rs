@@ -217,12 +217,19 @@ fn the_choice_of_a_group_looks_as_it_was_looked_at() {
         ways(s, &["workers", "archive", HOSTILE]);
         s.keys("Down");
     });
+    shot("ways-warning", |s| {
+        s.keys("x r");
+        let task = s.task();
+        let warning = "what is received here the group's other members do not get; what is not acknowledged is lost to them, unless the \
+                       broker gives it to another one when we leave, which Mosquitto does not";
+        s.event(Event::Ways { task, result: Ok(Vec::new()), warning: Some(warning) });
+    });
     shot("ways-none", |s| {
         s.keys("j x r");
         let task = s.task();
         let fault = Fault::new(Kind::NotFound, "receive from", "thumbnails", "the stream has no group")
             .next("make one first: operation group.create");
-        s.event(Event::Ways { task, result: Err(fault) });
+        s.event(Event::Ways { task, result: Err(fault), warning: None });
     });
 }
 
@@ -235,7 +242,7 @@ fn ways(stage: &mut Stage, names: &[&str]) {
         channel: format!("stream:thumbnails/{name}").into(),
         about: "4,711 behind, 3 pending, 2 consumers".into(),
     };
-    stage.event(Event::Ways { task, result: Ok(names.iter().map(way).collect()) });
+    stage.event(Event::Ways { task, result: Ok(names.iter().map(way).collect()), warning: None });
 }
 
 fn held(stage: &Stage) -> Vec<String> {
@@ -273,7 +280,7 @@ fn enter_before_the_groups_are_known_begins_where_there_is_nothing_to_choose() {
         let task = stage.task();
         let way =
             |name: &&str| Way { name: (*name).into(), channel: format!("stream:thumbnails/{name}").into(), about: SafeText::default() };
-        stage.event(Event::Ways { task, result: Ok(names.iter().map(way).collect()) });
+        stage.event(Event::Ways { task, result: Ok(names.iter().map(way).collect()), warning: None });
         assert_eq!(held(&stage), begun);
     }
     let mut stage = stage(120, 40);

@@ -139,6 +139,8 @@ async fn status_and_channels_have_their_documented_fields() {
         "a topic does not tell who reads it: `mqdeck lag` does"
     );
     assert_eq!(row["can"], serde_json::json!(["tail", "history", "publish"]));
+    let told = shell.objects(&["channels", &shell.address(&topic), "--json"]).remove(0);
+    assert_eq!((&told["partitions"], told["tables"]["partitions"].as_array().map(Vec::len)), (&3.into(), Some(3)), "{told}");
     let table = shell.command(&["channels"]).assert().success().get_output().stdout.clone();
     assert!(String::from_utf8_lossy(&table).lines().any(|line| line.contains(&topic)));
 }

@@ -204,6 +204,8 @@ fn the_servers_have_traffic_of_every_kind() {
     let listed = |integration: &str| place.ask(&profile, &["channels", integration]);
     let has = |integration: &str, address: &str| listed(integration).iter().any(|channel| channel["address"] == address);
     until("a stream with a group in Redis", SOON * 2, || has("cache", "cache/stream:jobs.email"));
+    let changes = place.ask(&profile, &["tail", "cache/key:policy:*", "--limit", "3"]);
+    assert!(changes.len() == 3 && changes.iter().any(|change| change["value"] == "set"), "{changes:?}");
     for address in ["incidents/stream:INCIDENTS", "incidents/consumer:INCIDENTS/archive", "incidents/service:oncall"] {
         until(address, SOON * 2, || has("incidents", address));
     }

@@ -50,6 +50,8 @@ pub struct Prompt {
     pub behind: Option<Box<Overlay>>,
     /// For `Receive`: the ways in which the channel's messages are received, where one has to be chosen.
     pub ways: Option<Ways>,
+    /// What it does that cannot be taken back.
+    pub warning: Option<&'static str>,
 }
 
 /// The ways of a channel, of which one is chosen.
@@ -66,8 +68,8 @@ pub struct Ways {
 pub const LISTED: usize = 8;
 
 impl Ways {
-    pub(crate) fn new(task: TaskId) -> Self {
-        Self { task, known: None, chosen: 0, begin: false }
+    pub(crate) fn new(task: TaskId, known: Option<Vec<Way>>) -> Self {
+        Self { task, known, chosen: 0, begin: false }
     }
 
     /// Chooses another one; false if there is none.
@@ -84,7 +86,7 @@ impl Ways {
 
 impl Prompt {
     pub(crate) fn new(ask: Ask, text: &str) -> Self {
-        Self { ask, editor: Editor::line(text), error: None, behind: None, ways: None }
+        Self { ask, editor: Editor::line(text), error: None, behind: None, ways: None, warning: None }
     }
 }
 

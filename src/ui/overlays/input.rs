@@ -1,24 +1,38 @@
 //! Questions that are answered by typing, drawn.
 
 use super::enter;
+use crate::app::layout;
 use crate::app::list::window;
 use crate::app::overlays::input::{LISTED, Prompt, Ways};
+use crate::app::wrap::words;
 use crate::domain::text::SafeText;
 use crate::ui::theme::Role;
 use crate::ui::widgets::text::{Canvas, Cut, width};
 use crate::ui::widgets::{input, panel};
 use ratatui::layout::{Position, Rect};
 
+/// Cells of a panel with a question.
+const WIDTH: u16 = 92;
+
 pub(super) fn draw(canvas: &mut Canvas, prompt: &Prompt) -> Position {
     let several = prompt.ways.as_ref().and_then(|ways| ways.known.as_ref()).is_some_and(|known| known.len() > 1);
     let choose = if several { format!("{} choose   ", if canvas.glyphs().ascii { "Up Down" } else { "↑ ↓" }) } else { String::new() };
     let hint = format!("{choose}{} do it   Esc close", enter(canvas));
     let listed = prompt.ways.as_ref().map_or(0, rows);
-    let inside = panel::open(canvas, 92, 3 + listed, prompt.ask.title(), &hint);
-    if let Some(ways) = &prompt.ways {
-        draw_ways(canvas, ways, Rect { y: inside.y + 2, height: inside.height.saturating_sub(4), ..inside });
-    }
+    let room = layout::panel(canvas.area().width, canvas.area().height, WIDTH, 0).1.width.saturating_sub(2);
+    let warning = prompt.warning.map_or_else(Vec::new, |warning| words(warning, room.into()));
+    let inside = panel::open(canvas, WIDTH, 3 + listed + warning.len() as u16, prompt.ask.title(), &hint);
     let foot = inside.bottom().saturating_sub(1);
+    let above = foot.saturating_sub(warning.len() as u16);
+    for (y, row) in (above..foot).zip(&warning) {
+        if y == above {
+            canvas.put(inside.x, y, 1, canvas.glyphs().watch, Role::Watch);
+        }
+        canvas.put(inside.x + 2, y, inside.width.saturating_sub(2), row, Role::Text);
+    }
+    if let Some(ways) = &prompt.ways {
+        draw_ways(canvas, ways, Rect { y: inside.y + 2, height: above.saturating_sub(inside.y + 3), ..inside });
+    }
     match &prompt.error {
         Some(error) => {
             let glyph = canvas.glyphs().bad;
