@@ -4,6 +4,7 @@
 //! cannot hold is dropped here, where it is counted.
 
 use super::session::TailEvent;
+use crate::domain::fault::Fault;
 use crate::domain::message::Message;
 use crate::domain::view::Side;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -44,6 +45,8 @@ struct Waiting {
     skipped: u64,
     /// Bytes of everything.
     total: usize,
+    /// It was said that reading is interrupted.
+    interrupted: bool,
     over: bool,
 }
 
@@ -69,6 +72,31 @@ impl Drop for End {
 impl Waiting {
     fn is_empty(&self) -> bool {
         self.said.is_empty() && self.messages.is_empty() && self.skipped == 0
+    }
+
+    /// Nobody keeps what was sent while the connection was away.
+    fn resume(&mut self) {
+        if std::mem::take(&mut self.interrupted) {
+            self.say(TailEvent::Resumed { lost: None });
+        }
+    }
+
+    fn say(&mut self, event: TailEvent) {
+        while let Some(unsaid) = self.unsaid() {
+            self.said.push_back(unsaid);
+        }
+        // Of too many the newest count.
+        while self.said.len() >= EVENTS
+            && let Some((event, bytes)) = self.said.pop_back()
+        {
+            self.total -= bytes;
+            self.skipped += match event {
+                TailEvent::Messages(messages) => messages.len() as u64,
+                TailEvent::Skipped { count, .. } => count.unwrap_or(0),
+                _ => 0,
+            };
+        }
+        self.said.push_back((event, 0));
     }
 
     fn push(&mut self, message: Message) {
@@ -99,30 +127,32 @@ impl Waiting {
 }
 
 impl Feed {
-    /// Adds messages that came in this order.
+    /// Adds messages that came in this order. That some come shows that an interruption is over.
     pub(super) fn extend(&self, messages: impl IntoIterator<Item = Message>) {
-        self.add(|waiting| messages.into_iter().for_each(|message| waiting.push(message)));
+        self.add(|waiting| {
+            waiting.resume();
+            messages.into_iter().for_each(|message| waiting.push(message));
+        });
     }
 
-    /// Says something else of the reading, behind what came before it.
-    pub(super) fn say(&self, event: TailEvent) {
+    /// The connection is gone. What is said of it again before it is back is not told.
+    pub(super) fn interrupted(&self, fault: Fault) {
         self.add(|waiting| {
-            while let Some(unsaid) = waiting.unsaid() {
-                waiting.said.push_back(unsaid);
+            if !std::mem::replace(&mut waiting.interrupted, true) {
+                waiting.say(TailEvent::Interrupted(fault));
             }
-            // Of too many the newest count.
-            while waiting.said.len() >= EVENTS
-                && let Some((event, bytes)) = waiting.said.pop_back()
-            {
-                waiting.total -= bytes;
-                waiting.skipped += match event {
-                    TailEvent::Messages(messages) => messages.len() as u64,
-                    TailEvent::Skipped { count, .. } => count.unwrap_or(0),
-                    _ => 0,
-                };
-            }
-            waiting.said.push_back((event, 0));
         });
+    }
+
+    /// The connection is back.
+    pub(super) fn resumed(&self) {
+        self.add(Waiting::resume);
+    }
+
+    /// So many messages did not come, though the connection is there; `None` where nobody counted them.
+    #[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
+    pub(super) fn skipped(&self, count: Option<u64>, side: Side) {
+        self.add(|waiting| waiting.say(TailEvent::Skipped { count, side }));
     }
 
     fn add(&self, change: impl FnOnce(&mut Waiting)) {
@@ -139,11 +169,6 @@ impl Feed {
 }
 
 impl Backlog {
-    /// What waits first, if anything does.
-    pub(super) fn take(&self) -> Option<TailEvent> {
-        self.0.waiting().take()
-    }
-
     /// What waits first; waits until something does. `None` at its end. May be given up at any moment.
     pub(super) async fn next(&self) -> Option<TailEvent> {
         loop {
@@ -167,9 +192,10 @@ impl Backlog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::fault::{Fault, Kind};
+    use crate::domain::fault::Kind;
     use crate::domain::message::Stamp;
     use crate::domain::position::Position;
+    use futures::FutureExt;
 
     fn message(number: u64, size: usize) -> Message {
         Message {
@@ -183,8 +209,12 @@ mod tests {
         }
     }
 
-    fn interrupted() -> TailEvent {
-        TailEvent::Interrupted(Fault::new(Kind::Unreachable, "tail", "t", "gone"))
+    fn gone() -> Fault {
+        Fault::new(Kind::Unreachable, "tail", "t", "gone")
+    }
+
+    fn next(backlog: &Backlog) -> Option<TailEvent> {
+        backlog.next().now_or_never().flatten()
     }
 
     /// One word for each event.
@@ -197,7 +227,7 @@ mod tests {
             TailEvent::Interrupted(_) => "interrupted".to_owned(),
             other => format!("{other:?}"),
         };
-        std::iter::from_fn(|| backlog.take().map(word)).collect()
+        std::iter::from_fn(|| next(backlog).map(word)).collect()
     }
 
     #[test]
@@ -205,22 +235,22 @@ mod tests {
         let (feed, backlog) = backlog();
         feed.extend([message(1, 1)]);
         feed.extend([message(2, 1), message(3, 1)]);
-        feed.say(interrupted());
-        feed.say(TailEvent::Resumed { lost: None });
+        feed.interrupted(gone());
+        feed.resumed();
         feed.extend([message(4, 1)]);
         assert_eq!(told(&backlog), ["1,2,3", "interrupted", "Resumed { lost: None }", "4"]);
-        assert!(backlog.take().is_none());
+        assert!(next(&backlog).is_none());
     }
 
     #[test]
     fn what_finds_no_room_is_counted_where_it_is_missing_and_room_comes_with_reading() {
         let (feed, backlog) = backlog();
         feed.extend((1..=4).map(|number| message(number, BYTES / 2)));
-        feed.say(interrupted());
+        feed.interrupted(gone());
         feed.extend([message(5, 1)]);
-        assert_eq!(told(&backlog), ["1,2", "skipped 2", "interrupted", "skipped 1"]);
+        assert_eq!(told(&backlog), ["1,2", "skipped 2", "interrupted", "Resumed { lost: None }", "skipped 1"]);
         feed.extend((6..=8).map(|number| message(number, BYTES)));
-        assert!(matches!(backlog.take(), Some(TailEvent::Messages(messages)) if messages.len() == 1));
+        assert!(matches!(next(&backlog), Some(TailEvent::Messages(messages)) if messages.len() == 1));
         // The hole is told before what came behind it.
         feed.extend([message(9, 1)]);
         assert_eq!(told(&backlog), ["skipped 3"]);
@@ -229,10 +259,23 @@ mod tests {
     }
 
     #[test]
+    fn an_interruption_is_told_once_and_is_over_with_the_first_message() {
+        let (feed, backlog) = backlog();
+        feed.resumed();
+        for _ in 0..3 {
+            feed.interrupted(gone());
+        }
+        feed.extend([message(1, 1)]);
+        feed.resumed();
+        feed.skipped(Some(4), Side::Ours);
+        assert_eq!(told(&backlog), ["interrupted", "Resumed { lost: None }", "1", "skipped 4"]);
+    }
+
+    #[test]
     fn small_messages_are_bounded_by_what_they_take_themselves() {
         let (feed, backlog) = backlog();
         feed.extend((0..200_000).map(|number| message(number, 0)));
-        let Some(TailEvent::Messages(messages)) = backlog.take() else { panic!("there are some") };
+        let Some(TailEvent::Messages(messages)) = next(&backlog) else { panic!("there are some") };
         assert!((50_000..120_000).contains(&messages.len()), "{}", messages.len());
     }
 
@@ -241,7 +284,7 @@ mod tests {
         let (feed, backlog) = backlog();
         for number in 0..10_000 {
             feed.extend([message(number, 1)]);
-            feed.say(interrupted());
+            feed.interrupted(gone());
         }
         let told = told(&backlog);
         assert!(told.len() <= EVENTS + 1, "{}", told.len());

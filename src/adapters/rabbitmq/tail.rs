@@ -80,12 +80,13 @@ impl Way {
     async fn say(&self, event: TailEvent) -> bool {
         match (self, event) {
             (Self::Stored(events), event) => events.send(event).await.is_ok(),
-            (Self::Tapped(feed), TailEvent::Messages(messages)) => {
-                feed.extend(messages);
-                true
-            }
             (Self::Tapped(feed), event) => {
-                feed.say(event);
+                match event {
+                    TailEvent::Messages(messages) => feed.extend(messages),
+                    TailEvent::Interrupted(fault) => feed.interrupted(fault),
+                    TailEvent::Skipped { count, side } => feed.skipped(count, side),
+                    TailEvent::Resumed { .. } | TailEvent::Waits(_) => feed.resumed(),
+                }
                 true
             }
         }

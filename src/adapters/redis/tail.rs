@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use redis::{AsyncConnectionConfig, PushInfo, PushKind, Value, cmd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::task::AbortOnDropHandle;
@@ -223,6 +223,7 @@ struct Pushed {
     redis: Redis,
     subscriptions: Vec<Subscription>,
     maker: Arc<Mutex<Maker>>,
+    feed: Feed,
 }
 
 /// The connections of one attempt.
@@ -238,8 +239,6 @@ struct Maker {
     /// What is pushed may be changes of keys.
     keys: bool,
     seen: u64,
-    /// It was said that reading has stopped.
-    down: bool,
     /// Of the message before: most come by the same topic.
     last: Option<Topic>,
 }
@@ -255,8 +254,8 @@ struct Topic {
 
 impl Pushed {
     fn new(redis: Redis, subscriptions: Vec<Subscription>, feed: Feed) -> Self {
-        let maker = Maker { feed, keys: subscriptions.iter().any(|s| s.keys), seen: 0, down: false, last: None };
-        Self { redis, subscriptions, maker: Arc::new(Mutex::new(maker)) }
+        let maker = Maker { feed: feed.clone(), keys: subscriptions.iter().any(|s| s.keys), seen: 0, last: None };
+        Self { redis, subscriptions, maker: Arc::new(Mutex::new(maker)), feed }
     }
 
     /// Opens a connection and subscribes. What happens to keys is told by each server of a cluster for itself alone.
@@ -276,7 +275,7 @@ impl Pushed {
             if info.kind == PushKind::Disconnection {
                 gone.notify_one();
             } else {
-                made(&maker).take(info);
+                maker.lock().unwrap_or_else(PoisonError::into_inner).take(info);
             }
         });
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.redis.integration.timeout)).set_push_sender(push);
@@ -295,7 +294,7 @@ impl Pushed {
             drop(open);
             let mut wait = FIRST_WAIT;
             open = loop {
-                made(&self.maker).went(fault);
+                self.feed.interrupted(fault);
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
                 match self.subscribe().await {
@@ -303,7 +302,7 @@ impl Pushed {
                     Err(again) => fault = again,
                 }
             };
-            made(&self.maker).came_back();
+            self.feed.resumed();
         }
     }
 }
@@ -324,28 +323,9 @@ impl Open {
     }
 }
 
-fn made(maker: &Mutex<Maker>) -> MutexGuard<'_, Maker> {
-    maker.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Maker {
-    fn went(&mut self, fault: Fault) {
-        if !std::mem::replace(&mut self.down, true) {
-            self.feed.say(TailEvent::Interrupted(fault));
-        }
-    }
-
-    /// Nobody keeps what was published while we were away.
-    fn came_back(&mut self) {
-        if std::mem::take(&mut self.down) {
-            self.feed.say(TailEvent::Resumed { lost: None });
-        }
-    }
-
     fn take(&mut self, info: PushInfo) {
         if let Some(message) = self.message(info) {
-            // It may be here before the answer to the subscription is.
-            self.came_back();
             self.feed.extend([message]);
         }
     }

@@ -383,8 +383,8 @@ pub(in crate::app) fn settled(model: &mut Model, task: TaskId, result: Result<Do
         Ok(done) => done.parts.into_iter().map(|(_, result)| result.map(drop)).collect(),
         Err(fault) => vec![Err(fault); tickets.len()],
     };
-    for (ticket, result) in tickets.into_iter().zip(parts) {
-        let Some(row) = received.of_ticket(ticket) else { continue };
+    for (ticket, result) in tickets.iter().zip(parts) {
+        let Some(row) = received.of_ticket(*ticket) else { continue };
         row.state = match &result {
             Ok(()) if effect.keeps() => State::Held,
             Ok(()) => State::Settled(effect),
@@ -406,8 +406,20 @@ pub(in crate::app) fn settled(model: &mut Model, task: TaskId, result: Result<Do
     if let Some(fault) = faults.first() {
         fault_said(model, fault);
     }
+    go_on(model, &tickets);
     retitle(model);
     model.touch();
+}
+
+/// From a message that was just decided on to the next that is not: below it, else above it.
+fn go_on(model: &mut Model, decided: &[Ticket]) {
+    let rows = &model.received.rows;
+    let is_decided = |row: &Row| matches!(row.state, State::Settled(_)) && row.ticket.is_some_and(|ticket| decided.contains(&ticket));
+    let Some(at) = model.received.list.row().filter(|at| rows.get(*at).is_some_and(is_decided)) else { return };
+    let mut others = (at + 1..rows.len()).chain((0..at).rev());
+    if let Some(next) = others.find(|row| rows[*row].state == State::Held) {
+        select(model, Step::To(next));
+    }
 }
 
 /// Esc, `q` and `^C`: out of the detail; then, where messages are held, it is asked. False if there was nothing to leave.
@@ -514,15 +526,20 @@ pub(in crate::app) fn step(model: &mut Model, step: Step) {
             detail.step(step, page);
         }
     } else {
-        let (page, len) = (model.page(), model.received.rows.len());
-        let mut list = std::mem::take(&mut model.received.list);
-        list.step(step, len, page, |row| model.received.key_at(row));
-        model.received.list = list;
-        if layout::is_wide(model) || model.received.detail.is_some() {
-            show(model);
-        }
+        select(model, step);
     }
     model.touch();
+}
+
+/// Moves in the list; the detail shows what is selected then.
+fn select(model: &mut Model, step: Step) {
+    let (page, len) = (model.page(), model.received.rows.len());
+    let mut list = std::mem::take(&mut model.received.list);
+    list.step(step, len, page, |row| model.received.key_at(row));
+    model.received.list = list;
+    if layout::is_wide(model) || model.received.detail.is_some() {
+        show(model);
+    }
 }
 
 /// Enter: the message, then its parts.
