@@ -45,8 +45,8 @@ struct Waiting {
     skipped: u64,
     /// Bytes of everything.
     total: usize,
-    /// It was said that reading is interrupted.
-    interrupted: bool,
+    /// Why reading is interrupted, as it was said.
+    interrupted: Option<Fault>,
     over: bool,
 }
 
@@ -76,9 +76,14 @@ impl Waiting {
 
     /// Nobody keeps what was sent while the connection was away.
     fn resume(&mut self) {
-        if std::mem::take(&mut self.interrupted) {
+        if self.interrupted.take().is_some() {
             self.say(TailEvent::Resumed { lost: None });
         }
+    }
+
+    fn interrupt(&mut self, fault: Fault) {
+        self.interrupted = Some(fault.clone());
+        self.say(TailEvent::Interrupted(fault));
     }
 
     fn say(&mut self, event: TailEvent) {
@@ -138,8 +143,18 @@ impl Feed {
     /// The connection is gone. What is said of it again before it is back is not told.
     pub(super) fn interrupted(&self, fault: Fault) {
         self.add(|waiting| {
-            if !std::mem::replace(&mut waiting.interrupted, true) {
-                waiting.say(TailEvent::Interrupted(fault));
+            if waiting.interrupted.is_none() {
+                waiting.interrupt(fault);
+            }
+        });
+    }
+
+    /// The connection will not be back, and why: the last word of the reading.
+    #[cfg(feature = "nats")]
+    pub(super) fn ended(&self, fault: Fault) {
+        self.add(|waiting| {
+            if waiting.interrupted.as_ref() != Some(&fault) {
+                waiting.interrupt(fault);
             }
         });
     }

@@ -118,13 +118,23 @@ struct Subjects {
 
 impl Subjects {
     async fn run(mut self, mut subscription: Subscription) {
+        let mut down = None;
         while let Some(said) = subscription.next().await {
             match said {
                 Said::Messages(batch) => self.take(batch),
                 Said::Dropped(lost) => self.feed.skipped(Some(lost), Side::Ours),
-                Said::Down(fault) => self.feed.interrupted(fault),
-                Said::Up => self.feed.resumed(),
+                Said::Down(fault) => {
+                    down = Some(fault.clone());
+                    self.feed.interrupted(fault);
+                }
+                Said::Up => {
+                    down = None;
+                    self.feed.resumed();
+                }
             }
+        }
+        if let Some(fault) = down {
+            self.feed.ended(fault);
         }
     }
 
