@@ -103,8 +103,10 @@ async fn gather<E: Send>(events: Events, mut window: Window, updates: mpsc::Send
     let mut ready = false;
     let mut rested = pin!(tokio::time::sleep(Duration::ZERO));
     loop {
+        // Looked at once: were it over between two looks, nothing would wait for either.
+        let resting = !rested.is_elapsed();
         tokio::select! {
-            came = events.next(), if rested.is_elapsed() => match came {
+            came = events.next(), if !resting => match came {
                 Some(came) => {
                     for (source, event) in came {
                         window.take(source, event);
@@ -125,7 +127,7 @@ async fn gather<E: Send>(events: Events, mut window: Window, updates: mpsc::Send
                 permit.send(wrap(window.update()));
                 ready = false;
             }
-            () = rested.as_mut(), if !rested.is_elapsed() => {}
+            () = rested.as_mut(), if resting => {}
             () = updates.closed() => return,
         }
     }
