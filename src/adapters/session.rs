@@ -1,21 +1,20 @@
 //! `Session`: a connected integration as a record of optional handles. What a system cannot do is not there.
 
+pub use crate::domain::channel::Cost;
 use crate::domain::channel::{Channel, Description};
 use crate::domain::delivery::{Delivery, Settlement, Ticket, Verb, Way};
 use crate::domain::fault::Fault;
+pub use crate::domain::group::Source;
 use crate::domain::group::{GroupDescription, Listing, Mark, Stamped, Standing};
-use crate::domain::message::{Message, Outgoing, RawMessage};
+use crate::domain::message::{Message, Outgoing};
 use crate::domain::operation::{Change, Done, OperationSpec, PublishSpec, Request};
-use crate::domain::position::{Position, Range};
+use crate::domain::position::Range;
 use crate::domain::receipt::Receipt;
-use crate::domain::text::SafeText;
-use crate::domain::time::Timestamp;
-use crate::domain::view::Side;
+pub use crate::domain::search::{Glance, Judgement, Kept, Path, Scope, Sieve, Sifted, Tally, Verdict};
+pub use crate::domain::tail::TailEvent;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,17 +57,6 @@ impl Session {
     }
 }
 
-/// What looking does to the system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cost {
-    /// Nothing that anybody could notice.
-    Nothing,
-    /// Objects of our own, removed afterwards: what they are (`an exclusive queue bound to the exchange`).
-    Temporary(&'static str),
-    /// The messages looked at keep a mark: which (`redelivered is set, a delivery is spent`). Asked for each time.
-    Marks(&'static str),
-}
-
 /// Health, and what is there.
 #[async_trait]
 pub trait Inspect: Send + Sync {
@@ -93,22 +81,6 @@ pub trait Tail: Send + Sync {
     async fn tail(&self, channels: &[Arc<str>]) -> Result<BoxStream<'static, TailEvent>, Fault>;
 }
 
-/// What a tail says.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TailEvent {
-    /// Messages, in order within each partition.
-    Messages(Vec<Message>),
-    /// Reading stopped (of the whole or of some partitions); the tail keeps trying.
-    Interrupted(Fault),
-    /// Reading goes on; `lost` messages could not be read, being deleted or damaged (0 if none, `None` if unknown).
-    Resumed { lost: Option<u64> },
-    /// Reading went on all the time, and so many messages are missing from it (`None`: at least one).
-    Skipped { count: Option<u64>, side: Side },
-    /// Nothing is wrong with the reading, but something in the system holds back what is written already: what, and what ends it.
-    /// `None` when nothing is held back any more.
-    Waits(Option<SafeText>),
-}
-
 /// A log read between positions or times.
 #[async_trait]
 pub trait History: Send + Sync {
@@ -127,104 +99,6 @@ pub trait History: Send + Sync {
     }
 }
 
-/// What of a channel a search has to look at. Nothing outside of it is wanted.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Scope {
-    pub range: Range,
-    /// Both ends belong to it, in each partition.
-    pub offsets: RangeInclusive<i64>,
-    /// Both ends belong to it. Timestamps need not rise with offsets.
-    pub times: RangeInclusive<i64>,
-    /// `None` means all of them.
-    pub partitions: Option<BTreeSet<i32>>,
-    /// No lane needs to keep more messages than this: it may end with the last of them.
-    pub limit: u64,
-}
-
-impl Scope {
-    /// All of a range.
-    pub fn of(range: Range) -> Self {
-        Self { range, offsets: i64::MIN..=i64::MAX, times: i64::MIN..=i64::MAX, partitions: None, limit: u64::MAX }
-    }
-
-    pub fn holds(&self, partition: i32) -> bool {
-        self.partitions.as_ref().is_none_or(|wanted| wanted.contains(&partition))
-    }
-}
-
-/// What a search wants, asked where the bytes are. Called by many at once, and never waits.
-pub trait Sieve: Send + Sync {
-    /// Looks at the bytes in which several messages lie as they are, keys, headers and payloads whole: what they lack, all of them lack.
-    fn glance(&self, bytes: &[u8]) -> Glance;
-
-    /// Decides on one message; `glance` is what was seen of the bytes that it lies in.
-    fn judge(&self, message: &RawMessage<'_>, glance: Glance) -> Judgement;
-}
-
-/// What a look at the bytes of several messages showed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Glance {
-    /// The number of a thing that every match has, and that none of them has.
-    pub lacks: Option<u16>,
-}
-
-/// What became of one message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Judgement {
-    pub verdict: Verdict,
-    pub path: Path,
-    /// Whether the message is to be handed on.
-    pub keep: bool,
-}
-
-/// What a query says of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Passes,
-    Fails,
-    /// The payload could not be decoded, and the answer depends on it: counted, never silently skipped.
-    Undecodable,
-    /// The query itself failed on it, as jq programs do.
-    Failed,
-}
-
-/// What it took to decide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Path {
-    /// A look at the raw bytes.
-    Literal,
-    /// JSON read up to the places asked for.
-    Lazy,
-    /// The whole payload decoded.
-    Decoded,
-    /// A jq program run.
-    Jq,
-}
-
-impl Path {
-    pub const ALL: [Self; 4] = [Self::Literal, Self::Lazy, Self::Decoded, Self::Jq];
-
-    /// What is said of it in a report.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Literal => "by raw bytes",
-            Self::Lazy => "by JSON path",
-            Self::Decoded => "decoded",
-            Self::Jq => "by jq",
-        }
-    }
-
-    /// Its name in JSON.
-    pub fn id(self) -> &'static str {
-        match self {
-            Self::Literal => "literal",
-            Self::Lazy => "lazy",
-            Self::Decoded => "decoded",
-            Self::Jq => "jq",
-        }
-    }
-}
-
 /// A search that was resolved.
 pub struct Sifting {
     pub lanes: Vec<SiftedLane>,
@@ -237,85 +111,6 @@ pub struct SiftedLane {
     /// Upper bound of the messages to look at.
     pub at_most: u64,
     pub batches: BoxStream<'static, Result<Sifted, Fault>>,
-}
-
-/// What was looked at since the last item, and what was kept of it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Sifted {
-    /// In the order of the log, in memory of their own.
-    pub kept: Vec<Kept>,
-    pub counts: Tally,
-    /// The latest timestamp of the lane up to here: what comes behind belongs after every message of another lane up to this time.
-    pub reached: Option<Timestamp>,
-    /// The last place that was looked at, where places last, with its channel as messages name it: what a live tail tells up to there was
-    /// looked at as well.
-    pub last: Option<(Arc<str>, Position)>,
-    /// Why reading waits just now, if it does: it goes on by itself, or the lane ends with an error.
-    pub waits: Option<Fault>,
-}
-
-/// A message that was kept.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Kept {
-    pub message: Message,
-    pub verdict: Verdict,
-    /// The latest timestamp of the lane up to this message: its place among the messages of all lanes.
-    pub reached: Option<Timestamp>,
-}
-
-/// Messages counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    pub scanned: u64,
-    pub matched: u64,
-    pub undecodable: u64,
-    pub failed: u64,
-    /// Of keys, headers and payloads.
-    pub bytes: u64,
-    /// Places of the log that were passed, messages or not, up to the lane's `at_most`.
-    pub passed: u64,
-    /// By what it took to decide, in the order of [`Path::ALL`].
-    pub paths: [u64; 4],
-}
-
-impl Tally {
-    /// Counts one message of that size.
-    pub fn count(&mut self, judgement: Judgement, size: usize) {
-        self.scanned += 1;
-        self.bytes += size as u64;
-        self.paths[judgement.path as usize] += 1;
-        match judgement.verdict {
-            Verdict::Passes => self.matched += 1,
-            Verdict::Fails => {}
-            Verdict::Undecodable => self.undecodable += 1,
-            Verdict::Failed => self.failed += 1,
-        }
-    }
-
-    /// Adds what another one counted.
-    pub fn add(&mut self, other: &Self) {
-        self.scanned += other.scanned;
-        self.matched += other.matched;
-        self.undecodable += other.undecodable;
-        self.failed += other.failed;
-        self.bytes += other.bytes;
-        self.passed += other.passed;
-        for (sum, more) in self.paths.iter_mut().zip(other.paths) {
-            *sum += more;
-        }
-    }
-}
-
-impl Sifted {
-    /// Has a sieve decide on one message; `detach` makes it a message of its own where it is kept.
-    pub fn take(&mut self, sieve: &dyn Sieve, glance: Glance, raw: &RawMessage<'_>, detach: impl FnOnce() -> Message) {
-        let judgement = sieve.judge(raw, glance);
-        self.counts.count(judgement, raw.size());
-        self.reached = self.reached.max(raw.timestamp);
-        if judgement.keep {
-            self.kept.push(Kept { message: detach(), verdict: judgement.verdict, reached: self.reached });
-        }
-    }
 }
 
 impl SiftedLane {
@@ -403,14 +198,6 @@ pub trait Transact: Send + Sync {
     /// aborted. With a source it joins the source's group; the name is also that of the member, so that a program that was killed
     /// takes its place again without a rebalance.
     async fn begin(&self, name: &str, source: Option<Source>) -> Result<Box<dyn Transaction>, Fault>;
-}
-
-/// What a session of transactions consumes, as a member of a group. The positions are the group's: they move when a transaction is
-/// committed, and at no other time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
-    pub group: Arc<str>,
-    pub channels: Vec<Arc<str>>,
 }
 
 /// One transaction after another: what was taken, published and consumed since the last end takes effect together, or not at all.

@@ -1,5 +1,6 @@
 //! `WireLog`: the last requests and answers that went over the wire, a line each, for the wire log screen (`@`).
 
+pub use crate::domain::exchange::Exchange;
 use crate::domain::text::SafeText;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,20 +8,6 @@ use std::time::Duration;
 
 /// Lines kept; older ones are dropped.
 const KEPT: usize = 500;
-
-/// One exchange with a system. Never holds payloads or credentials: names, sizes and codes alone.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Exchange {
-    /// Counts up from 1 in one log, so that a reader sees what is new.
-    pub number: u64,
-    /// With whom: `127.0.0.1:9092`.
-    pub peer: SafeText,
-    /// What was asked: `Metadata v12 3 topics`.
-    pub request: SafeText,
-    /// What came back: `87 topics, 14.2 kB`, or the fault.
-    pub outcome: SafeText,
-    pub took: Duration,
-}
 
 /// A bounded log shared by an integration's connections. Cloning shares it.
 #[derive(Clone, Default)]

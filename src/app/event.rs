@@ -5,6 +5,7 @@ use crate::domain::address::Address;
 use crate::domain::channel::{Channel, Description};
 use crate::domain::delivery::{HoldId, Ticket, Verb, Way};
 use crate::domain::envelope::Id;
+use crate::domain::exchange::Exchange;
 use crate::domain::fault::Fault;
 use crate::domain::health::Link;
 use crate::domain::lag::{Behind, Board, GroupView};
@@ -164,7 +165,7 @@ pub enum Event {
     /// New lines of the wire log that is watched.
     Wire {
         integration: Arc<str>,
-        lines: Vec<WireLine>,
+        lines: Vec<Exchange>,
     },
     /// Something was copied: what it was, in a few words (`value, 214 B`).
     Copied(Result<SafeText, Fault>),
@@ -302,16 +303,6 @@ pub struct JobUpdate {
     pub total: Option<u64>,
     /// It has ended; what there is to say about it.
     pub end: Option<Result<SafeText, Fault>>,
-}
-
-/// One exchange of the wire log.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WireLine {
-    pub number: u64,
-    pub peer: SafeText,
-    pub request: SafeText,
-    pub outcome: SafeText,
-    pub took: Duration,
 }
 
 /// A file that was written.

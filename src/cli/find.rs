@@ -2,10 +2,10 @@
 
 use super::Connection;
 use super::output::{self, Messages};
-use crate::adapters::session::Path;
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
 use crate::domain::position::Bound;
+use crate::domain::search::Path;
 use crate::gateway::filter::{Filter, Wanted};
 use crate::gateway::find::{Finding, Report, Search};
 use clap::Args;

@@ -2,13 +2,13 @@
 
 use super::output::{self, Messages};
 use super::{Connection, duration, usage};
-use crate::adapters::session::TailEvent;
 use crate::domain::address::{Address, parse_message_address};
 use crate::domain::envelope::{self, Id, IdKind};
 use crate::domain::fault::Fault;
 use crate::domain::message::Message;
 use crate::domain::position::{Bound, Position, Range};
 use crate::domain::remarks::{Remarks, remark};
+use crate::domain::tail::TailEvent;
 use crate::domain::text::SafeText;
 use crate::domain::time::{Timestamp, parse_moment};
 use crate::gateway::Gateway;

@@ -1,11 +1,11 @@
 //! What commands write: lines and tables on stdout, notes and progress on stderr. Nothing foreign goes out unescaped.
 
-use crate::adapters::session::TailEvent;
 use crate::domain::address::Address;
 use crate::domain::delivery::Delivery;
 use crate::domain::fault::Fault;
 use crate::domain::format::Format;
 use crate::domain::message::Message;
+use crate::domain::tail::TailEvent;
 use crate::domain::text::{SafeText, escape_json};
 use crate::domain::view::Preview;
 use crate::gateway::Gateway;

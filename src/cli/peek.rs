@@ -2,8 +2,8 @@
 
 use super::output::{self, Messages};
 use super::{Connection, usage};
-use crate::adapters::session::Cost;
 use crate::domain::address::Address;
+use crate::domain::channel::Cost;
 use clap::Args;
 use std::process::ExitCode;
 

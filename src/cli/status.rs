@@ -48,10 +48,7 @@ impl Status {
 }
 
 async fn look(gateway: &Gateway, name: &str, system: &'static str) -> Row {
-    let answer = match gateway.session(name).await {
-        Ok(session) => session.inspect.ping().await,
-        Err(fault) => Err(fault),
-    };
+    let answer = gateway.check(name).await;
     Row { integration: name.to_owned(), system, answer }
 }
 

@@ -2,20 +2,18 @@
 
 use super::Connection;
 use super::output::{self, Messages};
-use crate::adapters::session::TailEvent;
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
 use crate::domain::message::Message;
 use crate::domain::position::{Bound, Range};
 use crate::domain::query::Query;
+use crate::domain::tail::TailEvent;
 use crate::gateway::Gateway;
 use crate::gateway::filter::{Filter, Verdict};
 use crate::gateway::find::{Report, Search};
 use clap::Args;
 use futures::StreamExt;
-use futures::stream::{BoxStream, select_all};
 use jiff::Zoned;
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -74,7 +72,7 @@ impl Tail {
 
     async fn read(&self, gateway: &Gateway, reach: Reach, printer: &mut Printer<'_>) -> anyhow::Result<()> {
         // The live tail starts first, so that nothing falls between it and the end of history.
-        let mut live = if reach.live { Some(self.live(gateway).await?) } else { None };
+        let mut live = if reach.live { Some(gateway.tail(&self.addresses).await?) } else { None };
         if let Some(range) = reach.history {
             self.history(gateway, range, printer).await?;
         }
@@ -93,19 +91,6 @@ impl Tail {
             printer.messages.out.flush()?;
         }
         Ok(())
-    }
-
-    async fn live(&self, gateway: &Gateway) -> Result<BoxStream<'static, (Arc<str>, TailEvent)>, Fault> {
-        let mut channels: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();
-        for address in &self.addresses {
-            channels.entry(address.integration.clone()).or_default().push(gateway.named(address)?);
-        }
-        let mut streams = Vec::new();
-        for (integration, channels) in channels {
-            let stream = gateway.tail(&integration).await?.tail(&channels).await?;
-            streams.push(stream.map(move |event| (integration.clone(), event)).boxed());
-        }
-        Ok(select_all(streams).boxed())
     }
 
     /// History goes the way of a search, so that a filter is asked where the bytes are.

@@ -1,18 +1,16 @@
 //! The demo's plant: machines that report over MQTT, say retained how they are, raise alarms, and answer commands.
 
 use super::now;
-use crate::adapters::find;
-use crate::adapters::session::{Publish, Session, TailEvent};
-use crate::adapters::wirelog::WireLog;
+use super::users::User;
 use crate::config::profile::{Integration, Setting};
 use crate::config::secret::Secret;
-use crate::domain::fault::{Fault, Kind};
+use crate::domain::fault::Fault;
 use crate::domain::message::{Header, Message, Outgoing};
+use crate::domain::tail::TailEvent;
 use bytes::Bytes;
 use fastrand::Rng;
 use futures::StreamExt;
 use serde_json::json;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -60,24 +58,21 @@ pub(super) fn start(address: String, rng: Rng, tasks: &mut JoinSet<()>) {
 }
 
 async fn run(address: &str, mut rng: Rng) -> Result<(), Fault> {
-    let session = connect(address).await?;
-    let missing = || Fault::new(Kind::Usage, "start", "demo", "the adapter has no such handle");
-    let publish = session.publish.ok_or_else(missing)?;
-    let tail = session.tail.ok_or_else(missing)?;
+    let user = User::connect(&integration(address.to_owned())).await?;
     // The commands of each machine, and `+` for the hall.
-    let mut commands = tail.tail(&[Arc::from("plant/+/+/cmd")]).await?;
+    let mut commands = user.gateway().tail(&[user.address("plant/+/+/cmd")]).await?;
     for machine in MACHINES {
-        state(&*publish, machine, "running").await?;
+        state(&user, machine, "running").await?;
     }
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
-            _ = ticks.tick() => tick(&*publish, &mut rng).await?,
+            _ = ticks.tick() => tick(&user, &mut rng).await?,
             event = commands.next() => match event {
-                Some(TailEvent::Messages(messages)) => {
+                Some((_, TailEvent::Messages(messages))) => {
                     for message in messages {
-                        answer(&*publish, &mut rng, message).await?;
+                        answer(&user, &mut rng, message).await?;
                     }
                 }
                 Some(_) => {}
@@ -87,13 +82,8 @@ async fn run(address: &str, mut rng: Rng) -> Result<(), Fault> {
     }
 }
 
-async fn connect(address: &str) -> Result<Session, Fault> {
-    let adapter = find("mqtt").ok_or_else(|| Fault::new(Kind::Usage, "start", "demo", "this build does not speak MQTT"))?;
-    (adapter.connect)(integration(address.to_owned()), WireLog::default()).await
-}
-
 /// What the machines say in a quarter of a second.
-async fn tick(publish: &dyn Publish, rng: &mut Rng) -> Result<(), Fault> {
+async fn tick(user: &User, rng: &mut Rng) -> Result<(), Fault> {
     for _ in 0..rng.usize(2..6) {
         let (hall, machine) = MACHINES[rng.usize(..MACHINES.len())];
         let (what, unit, value) = match rng.u8(..3) {
@@ -102,11 +92,11 @@ async fn tick(publish: &dyn Publish, rng: &mut Rng) -> Result<(), Fault> {
             _ => ("power", "kW", f64::from(rng.u32(..40_000)) / 1_000.0),
         };
         let body = json!({"machine": machine, what: value, "unit": unit, "at": now().0});
-        send(publish, &format!("plant/{hall}/{machine}/{what}"), body.to_string().into(), &[("mqtt-qos", "0")]).await?;
+        send(user, &format!("plant/{hall}/{machine}/{what}"), body.to_string().into(), &[("mqtt-qos", "0")]).await?;
     }
     if rng.u8(..12) == 0 {
         let machine = MACHINES[rng.usize(..MACHINES.len())];
-        state(publish, machine, STATES[rng.usize(..STATES.len())]).await?;
+        state(user, machine, STATES[rng.usize(..STATES.len())]).await?;
     }
     if rng.u8(..16) == 0 {
         let (hall, machine) = MACHINES[rng.usize(..MACHINES.len())];
@@ -115,31 +105,31 @@ async fn tick(publish: &dyn Publish, rng: &mut Rng) -> Result<(), Fault> {
         let trace = format!("00-{:032x}-{:016x}-01", rng.u128(1..), rng.u64(1..));
         let headers =
             [("mqtt-qos", "1"), ("mqtt-content-type", "application/json"), ("severity", severity), ("traceparent", trace.as_str())];
-        send(publish, &format!("plant/{hall}/alarms"), body.to_string().into(), &headers).await?;
+        send(user, &format!("plant/{hall}/alarms"), body.to_string().into(), &headers).await?;
     }
     Ok(())
 }
 
 /// How a machine is, for whoever comes later.
-async fn state(publish: &dyn Publish, (hall, machine): (&str, &str), state: &str) -> Result<(), Fault> {
+async fn state(user: &User, (hall, machine): (&str, &str), state: &str) -> Result<(), Fault> {
     let body = json!({"machine": machine, "state": state, "since": now().0});
-    send(publish, &format!("plant/{hall}/{machine}/state"), body.to_string().into(), &[("mqtt-qos", "1"), ("mqtt-retain", "true")]).await
+    send(user, &format!("plant/{hall}/{machine}/state"), body.to_string().into(), &[("mqtt-qos", "1"), ("mqtt-retain", "true")]).await
 }
 
 /// Answers a command where it says, repeating what it wants to be repeated.
-async fn answer(publish: &dyn Publish, rng: &mut Rng, command: Message) -> Result<(), Fault> {
+async fn answer(user: &User, rng: &mut Rng, command: Message) -> Result<(), Fault> {
     let said = |name: &str| command.headers.iter().find(|header| header.name == name.as_bytes()).and_then(|header| header.value.clone());
     let Some(topic) = said("mqtt-response-topic") else { return Ok(()) };
     let body =
         json!({"ok": true, "command": String::from_utf8_lossy(command.payload.as_deref().unwrap_or_default()), "queue": rng.u8(..5)});
     let correlation = said("mqtt-correlation-data").map(|data| Header { name: "mqtt-correlation-data".into(), value: Some(data) });
     let message = Outgoing { headers: correlation.into_iter().collect(), payload: Some(body.to_string().into()), ..Outgoing::default() };
-    publish.publish(&String::from_utf8_lossy(&topic), message).await.map(drop)
+    user.publish(&String::from_utf8_lossy(&topic), message).await
 }
 
-async fn send(publish: &dyn Publish, topic: &str, payload: Bytes, headers: &[(&'static str, &str)]) -> Result<(), Fault> {
+async fn send(user: &User, topic: &str, payload: Bytes, headers: &[(&'static str, &str)]) -> Result<(), Fault> {
     let headers =
         headers.iter().map(|(name, value)| Header { name: (*name).into(), value: Some(Bytes::copy_from_slice(value.as_bytes())) });
     let message = Outgoing { headers: headers.collect(), payload: Some(payload), ..Outgoing::default() };
-    publish.publish(topic, message).await.map(drop)
+    user.publish(topic, message).await
 }

@@ -3,9 +3,8 @@
 
 use super::incidents;
 use super::servers::Recipe;
-use super::users::{User, keep_on, work};
+use super::users::{User, keep_on};
 use crate::adapters::nats::responder::{self, Service};
-use crate::adapters::session::Publish;
 use crate::config::profile::Integration;
 use crate::domain::delivery::Effect;
 use crate::domain::fault::Fault;
@@ -74,27 +73,27 @@ async fn run(integration: Integration, mut rng: Rng) -> Result<(), Fault> {
     loop {
         ticks.tick().await;
         number += 1;
-        tick(&*user.publish, &mut rng).await?;
+        tick(&user, &mut rng).await?;
         // One incident in forty is nobody's: it is given again.
-        work(&mut *notifier, Some(if rng.u32(..40) > 0 { Effect::Ack } else { Effect::Requeue })).await?;
+        notifier.work(Some(if rng.u32(..40) > 0 { Effect::Ack } else { Effect::Requeue })).await?;
         if number.is_multiple_of(SLOW) {
-            work(&mut *archive, Some(Effect::Ack)).await?;
+            archive.work(Some(Effect::Ack)).await?;
         }
     }
 }
 
 /// What happens in a quarter of a second: a node says that it is alive, an incident happens, and now and then an alert is raised.
-async fn tick(publish: &dyn Publish, rng: &mut Rng) -> Result<(), Fault> {
+async fn tick(user: &User, rng: &mut Rng) -> Result<(), Fault> {
     let (site, node) = (SITES[rng.usize(..SITES.len())], rng.u8(1..9));
     let beat = json!({ "node": format!("{site}-{node:02}"), "load": f64::from(rng.u32(..1_000)) / 1_000.0 });
-    send(publish, &format!("heartbeat.{site}.{node:02}"), beat.to_string().into()).await?;
+    send(user, &format!("heartbeat.{site}.{node:02}"), beat.to_string().into()).await?;
     let (topic, incident) = incidents::any(rng, super::now());
     let name = if topic == super::topics::CRITICAL { "alerts.critical" } else { "incidents.events" };
     let header = Header { name: "tenant-id".into(), value: Some((*rng.choice(super::topics::TENANTS.iter()).unwrap_or(&"acme")).into()) };
     let message = Outgoing { payload: incident.payload, headers: vec![header], ..Outgoing::default() };
-    publish.publish(name, message).await.map(drop)
+    user.publish(name, message).await
 }
 
-async fn send(publish: &dyn Publish, subject: &str, payload: bytes::Bytes) -> Result<(), Fault> {
-    publish.publish(subject, Outgoing { payload: Some(payload), ..Outgoing::default() }).await.map(drop)
+async fn send(user: &User, subject: &str, payload: bytes::Bytes) -> Result<(), Fault> {
+    user.publish(subject, Outgoing { payload: Some(payload), ..Outgoing::default() }).await
 }

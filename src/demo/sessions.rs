@@ -2,8 +2,7 @@
 //! one group works off and another one falls behind with.
 
 use super::servers::Recipe;
-use super::users::{User, keep_on, work};
-use crate::adapters::session::Publish;
+use super::users::{User, keep_on};
 use crate::config::profile::Integration;
 use crate::domain::delivery::Effect;
 use crate::domain::fault::{Fault, Kind};
@@ -53,7 +52,7 @@ async fn run(integration: Integration, mut rng: Rng) -> Result<(), Fault> {
     let user = User::connect(&integration).await?;
     let mut cache = Cache::connect(integration.endpoint.addresses.first().map_or("", String::as_str)).await?;
     let mut number = 0;
-    job(&*user.publish, &mut rng, number).await?;
+    job(&user, &mut rng, number).await?;
     for group in ["mailer", "archive"] {
         user.make("group.create", JOBS, &[("group", group), ("to", "earliest")]).await?;
     }
@@ -64,7 +63,7 @@ async fn run(integration: Integration, mut rng: Rng) -> Result<(), Fault> {
     loop {
         ticks.tick().await;
         number += 1;
-        job(&*user.publish, &mut rng, number).await?;
+        job(&user, &mut rng, number).await?;
         // A policy that somebody asked for is kept for a while.
         let policy = format!("policy:{}", rng.u32(1..POLICIES));
         let said = json!({ "allow": ["incident:read"], "version": number }).to_string();
@@ -73,12 +72,12 @@ async fn run(integration: Integration, mut rng: Rng) -> Result<(), Fault> {
             let policy = format!("policy:{}", rng.u32(1..POLICIES));
             cache.ask(&["DEL", &policy]).await?;
             let said = json!({ "key": policy, "reason": "updated", "version": number });
-            user.publish.publish(INVALIDATIONS, Outgoing { payload: Some(said.to_string().into()), ..Outgoing::default() }).await?;
+            user.publish(INVALIDATIONS, Outgoing { payload: Some(said.to_string().into()), ..Outgoing::default() }).await?;
         }
         // One mail in fifty is left pending: its server did not answer.
-        work(&mut *mailer, (rng.u32(..50) > 0).then_some(Effect::Ack)).await?;
+        mailer.work((rng.u32(..50) > 0).then_some(Effect::Ack)).await?;
         if number % SLOW == 0 {
-            work(&mut *archive, Some(Effect::Ack)).await?;
+            archive.work(Some(Effect::Ack)).await?;
         }
     }
 }
@@ -112,10 +111,10 @@ fn lost(error: &io::Error) -> Fault {
     Fault::new(Kind::Unreachable, "write to", "the cache", error.to_string())
 }
 
-async fn job(publish: &dyn Publish, rng: &mut Rng, number: u64) -> Result<(), Fault> {
+async fn job(user: &User, rng: &mut Rng, number: u64) -> Result<(), Fault> {
     let tenant = *rng.choice(["acme", "globex", "initech"].iter()).unwrap_or(&"acme");
     let said = json!({ "job": format!("mail-{number}"), "template": "incident-opened", "to": format!("oncall@{tenant}.example") });
     let headers = vec![Header { name: "tenant_id".into(), value: Some(tenant.into()) }];
     let options = vec![("maxlen", KEPT.to_owned())];
-    publish.publish(JOBS, Outgoing { headers, payload: Some(said.to_string().into()), options, ..Outgoing::default() }).await.map(drop)
+    user.publish(JOBS, Outgoing { headers, payload: Some(said.to_string().into()), options, ..Outgoing::default() }).await
 }

@@ -1,14 +1,15 @@
 //! What the users of the demo's servers have in common: they connect as soon as their server is there, make what they need, and take
 //! what waits for them.
 
-use crate::adapters::find;
-use crate::adapters::session::{Hold, Holding, Publish, Session};
-use crate::adapters::wirelog::WireLog;
-use crate::config::profile::Integration;
+use crate::config::profile::{Integration, Profile};
 use crate::domain::address::Address;
 use crate::domain::delivery::{Delivery, Effect, Settlement};
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::operation::Request;
+use crate::domain::message::Outgoing;
+use crate::domain::operation::{Plan, Request};
+use crate::domain::safety::{Mode, Safety};
+use crate::gateway::Gateway;
+use crate::gateway::hold::{Held, Taken};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -34,64 +35,94 @@ pub(super) fn keep_on(tasks: &mut JoinSet<()>, what: &'static str, run: impl Fn(
     });
 }
 
-/// A user's connection, with what users need.
+/// The profile of a user, which nobody sees.
+const PROFILE: &str = "demo-user";
+/// Messages that a user holds at a time.
+const HELD: u32 = 10;
+
+/// A user's own gateway to its server.
 pub(super) struct User {
+    gateway: Arc<Gateway>,
     integration: Arc<str>,
-    session: Session,
-    pub(super) publish: Arc<dyn Publish>,
-    hold: Arc<dyn Hold>,
 }
 
 impl User {
+    /// Connects; fails where the server does not answer yet.
     pub(super) async fn connect(integration: &Integration) -> Result<Self, Fault> {
-        let adapter = find(&integration.system).ok_or_else(missing)?;
-        let session = (adapter.connect)(integration.clone(), WireLog::default()).await?;
-        let (publish, hold) = (session.publish.clone().ok_or_else(missing)?, session.hold.clone().ok_or_else(missing)?);
-        Ok(Self { integration: integration.name.clone(), session, publish, hold })
+        let safety = Safety { mode: Mode::Open, ..Safety::default() };
+        let profile = Profile { name: PROFILE.into(), path: None, safety, integrations: vec![integration.clone()] };
+        let gateway = Gateway::open(profile, false);
+        // What it rejects may be gone for good: it is meant to be.
+        gateway.arm(PROFILE, None)?;
+        gateway.check(&integration.name).await?;
+        Ok(Self { gateway: Arc::new(gateway), integration: integration.name.clone() })
+    }
+
+    pub(super) fn address(&self, channel: &str) -> Address {
+        Address::new(&self.integration, channel)
+    }
+
+    pub(super) fn gateway(&self) -> &Gateway {
+        &self.gateway
     }
 
     /// Makes something; what is there already is what was wanted.
     pub(super) async fn make(&self, operation: &str, channel: &str, arguments: &[(&str, &str)]) -> Result<(), Fault> {
-        let manage = self.session.manage.as_ref().ok_or_else(missing)?;
-        let spec = manage.operations().iter().find(|spec| spec.id == operation).ok_or_else(missing)?;
+        let address = self.address(channel);
+        let spec = self.gateway.operation(&address, operation).await?;
         let arguments = arguments.iter().map(|(id, value)| ((*id).to_owned(), (*value).to_owned())).collect();
-        let change = match manage.plan(Request { spec, address: Address::new(&self.integration, channel), arguments }).await {
-            Err(fault) if fault.kind == Kind::Rejected => return Ok(()),
-            planned => planned?,
+        let made = match self.gateway.plan(Request { spec, address, arguments }).await {
+            Ok(change) => self.gateway.execute(Plan::Change(Arc::new(change))).await,
+            Err(fault) => Err(fault),
         };
-        match &change.refused {
-            Some(fault) if fault.kind == Kind::Rejected => return Ok(()),
-            Some(fault) => return Err(fault.clone()),
-            None => {}
+        match made {
+            Err(fault) if fault.kind == Kind::Rejected => Ok(()),
+            made => made?.done.unwrap_or_default().parts.into_iter().try_for_each(|(_, part)| part.map(drop)),
         }
-        for (_, part) in manage.carry_out(&change).await?.parts {
-            part?;
+    }
+
+    /// Publishes one message.
+    pub(super) async fn publish(&self, channel: &str, message: Outgoing) -> Result<(), Fault> {
+        let plan = Plan::Publish { address: self.address(channel), messages: vec![message] };
+        self.gateway.execute(plan).await?.single().map(drop)
+    }
+
+    /// Begins to receive.
+    pub(super) async fn hold(&self, channel: &str) -> Result<Worker, Fault> {
+        let address = self.address(channel);
+        let held = self.gateway.hold(&address, HELD, u64::MAX).await?;
+        Ok(Worker { gateway: self.gateway.clone(), address, held })
+    }
+}
+
+/// Who takes messages of one channel, and decides on them.
+pub(super) struct Worker {
+    gateway: Arc<Gateway>,
+    address: Address,
+    held: Held,
+}
+
+impl Worker {
+    /// The next message, if one waits.
+    async fn take(&mut self) -> Result<Option<Delivery>, Fault> {
+        match timeout(WAIT, self.held.next()).await {
+            Err(_) | Ok(Some(Taken::Resumed)) => Ok(None),
+            Ok(Some(Taken::Message(delivery))) => Ok(Some(*delivery)),
+            Ok(Some(Taken::Interrupted { fault, .. })) => Err(fault),
+            // It gave a message back, which ends the taking; another time it may be given it again.
+            Ok(None) => {
+                self.held = self.gateway.hold(&self.address, HELD, u64::MAX).await?;
+                Ok(None)
+            }
         }
-        Ok(())
     }
 
-    /// Begins to receive, ten messages at a time.
-    pub(super) async fn hold(&self, channel: &str) -> Result<Box<dyn Holding>, Fault> {
-        self.hold.hold(channel, 10).await
+    /// Takes the next message, if one waits, and does this with it; nothing leaves it as it is.
+    pub(super) async fn work(&mut self, effect: Option<Effect>) -> Result<(), Fault> {
+        let (Some(ticket), Some(effect)) = (self.take().await?.and_then(|delivery| delivery.ticket), effect) else { return Ok(()) };
+        let settlement = Settlement { effect, arguments: Vec::new() };
+        let plan = Plan::Settle { address: self.address.clone(), hold: self.held.id, tickets: vec![ticket], settlement };
+        let done = self.gateway.execute(plan).await?.done.unwrap_or_default();
+        done.parts.into_iter().try_for_each(|(_, part)| part.map(drop))
     }
-}
-
-/// The next message, if one waits.
-pub(super) async fn take(holding: &mut dyn Holding) -> Result<Option<Delivery>, Fault> {
-    let Ok(next) = timeout(WAIT, holding.next()).await else { return Ok(None) };
-    let ended = || Fault::new(Kind::Unreachable, "receive", "demo", "the receiving has ended");
-    next.ok_or_else(ended)?.map(Some)
-}
-
-/// Takes the next message, if one waits, and does this with it; nothing leaves it as it is.
-pub(super) async fn work(holding: &mut dyn Holding, effect: Option<Effect>) -> Result<(), Fault> {
-    let delivery = take(holding).await?;
-    match (delivery.and_then(|delivery| delivery.ticket), effect) {
-        (Some(ticket), Some(effect)) => holding.settle(ticket, &Settlement { effect, arguments: Vec::new() }).await,
-        _ => Ok(()),
-    }
-}
-
-fn missing() -> Fault {
-    Fault::new(Kind::Usage, "start", "demo", "the adapter does not offer what the demo needs")
 }

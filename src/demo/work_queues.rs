@@ -3,7 +3,7 @@
 
 use super::servers::{Place, Recipe};
 use super::tasks::Task;
-use super::users::{User, keep_on, work};
+use super::users::{User, keep_on};
 use super::{now, topics};
 use crate::config::profile::Integration;
 use crate::domain::delivery::Effect;
@@ -100,14 +100,14 @@ async fn run(integration: Integration, mut rng: Rng) -> Result<(), Fault> {
             options: vec![("priority", rng.u8(1..=10).to_string()), ("message_id", task.id.clone()), ("type", "TaskPayload".to_owned())],
             ..task.payload(&mut rng, now())
         };
-        user.publish.publish("exchange:grey.tasks", asked).await?;
+        user.publish("exchange:grey.tasks", asked).await?;
         for (tenant, worker) in &mut workers {
             let dies = rng.u32(..DEADLY) == 0;
-            work(&mut **worker, Some(if dies { Effect::Reject } else { Effect::Ack })).await?;
+            worker.work(Some(if dies { Effect::Reject } else { Effect::Ack })).await?;
             if *tenant == task.tenant_name() {
                 let result = task.result(&mut rng, now(), None);
                 let result = Outgoing { key: Some(format!("results.{tenant}").into()), ..result };
-                user.publish.publish("exchange:grey.results", result).await?;
+                user.publish("exchange:grey.results", result).await?;
             }
         }
     }

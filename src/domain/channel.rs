@@ -135,3 +135,14 @@ impl Table {
         self.rows.first().and_then(|row| row.first()).filter(|_| self.columns.is_empty())
     }
 }
+
+/// What looking does to the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// Nothing that anybody could notice.
+    Nothing,
+    /// Objects of our own, removed afterwards: what they are (`an exclusive queue bound to the exchange`).
+    Temporary(&'static str),
+    /// The messages looked at keep a mark: which (`redelivered is set, a delivery is spent`). Asked for each time.
+    Marks(&'static str),
+}

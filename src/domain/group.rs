@@ -126,6 +126,14 @@ impl State {
     }
 }
 
+/// What a session of transactions consumes, as a member of a group. The positions are the group's: they move when a transaction is
+/// committed, and at no other time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub group: Arc<str>,
+    pub channels: Vec<Arc<str>>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,4 +1,5 @@
-//! What can be done to the world: operations as data, their forms, and the plan that every one of them starts with.
+//! What can be done to the world: operations as data, their forms, and the plan that every one of them starts with. The operations that
+//! every system has are in [`super::operations`]; those of one system come from its adapter.
 
 use super::address::Address;
 use super::channel::Table;
@@ -6,6 +7,7 @@ use super::delivery::{Effect, HoldId, Settlement, Ticket};
 use super::fault::{Fault, Kind};
 use super::figure::Amount;
 use super::message::Outgoing;
+pub use super::operations::{CALL, PUBLISH, RECEIVE, SETTLE};
 use super::text::SafeText;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -61,50 +63,6 @@ pub struct OperationSpec {
     pub on: Target,
     pub fields: &'static [Field],
 }
-
-/// Publishing one or more messages.
-pub const PUBLISH: OperationSpec = OperationSpec {
-    id: "publish",
-    title: "Publish",
-    help: "sends messages to a channel",
-    risk: Risk::Reversible,
-    permission: "messages:publish",
-    on: Target::Channel(&[]),
-    fields: &[],
-};
-
-/// Taking messages of a queue without settling them: they are nobody else's until then.
-pub const RECEIVE: OperationSpec = OperationSpec {
-    id: "receive",
-    title: "Receive",
-    help: "takes messages of a queue, unsettled until it is decided on them",
-    risk: Risk::Reversible,
-    permission: "messages:receive",
-    on: Target::Channel(&[]),
-    fields: &[],
-};
-
-/// Deciding on messages that are held.
-pub const SETTLE: OperationSpec = OperationSpec {
-    id: "settle",
-    title: "Settle",
-    help: "acks, requeues, rejects or extends messages that are held",
-    risk: Risk::Reversible,
-    permission: "messages:settle",
-    on: Target::Channel(&[]),
-    fields: &[],
-};
-
-/// Asking somebody who answers.
-pub const CALL: OperationSpec = OperationSpec {
-    id: "call",
-    title: "Call",
-    help: "sends a request and waits for the replies",
-    risk: Risk::Reversible,
-    permission: "rpc:call",
-    on: Target::Channel(&[]),
-    fields: &[],
-};
 
 /// What a system's publish form asks beside key, headers and payload.
 #[derive(Debug, PartialEq, Eq)]

@@ -24,7 +24,7 @@ impl Gateway {
         wait: Duration,
     ) -> Result<BoxStream<'static, Result<Message, Fault>>, Fault> {
         self.permit(CALL.risk, address)?;
-        let session = self.whole_session(&address.integration).await?;
+        let session = self.changing(&address.integration).await?;
         let (call, channel) = (session.call.ok_or_else(|| cannot("call", &address.integration, "calls"))?, self.named(address)?);
         let bytes = request.payload.as_ref().map_or(0, bytes::Bytes::len);
         tracing::info!(target: "audit", operation = CALL.id, %address, bytes, wait = wait.as_secs(), "intent");

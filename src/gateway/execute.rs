@@ -1,6 +1,6 @@
 //! `execute`: the one way to change anything. Checks, writes down the intent, runs, writes down the outcome.
 
-use super::fanout::{Fanout, Outcomes, overall};
+use super::fanout::{self, Fanout, Outcomes, overall};
 use super::{Gateway, cannot};
 use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
@@ -51,7 +51,11 @@ impl Gateway {
 
     /// What can be published through an integration, whether or not it is armed; `None` if it cannot publish.
     pub async fn publish_offer(&self, integration: &str) -> Result<Option<&'static PublishSpec>, Fault> {
-        Ok(self.whole_session(integration).await?.publish.map(|publish| publish.spec()))
+        let session = self.reading(integration).await?;
+        if self.fanouts.contains_key(integration) {
+            return Ok((!self.read_only).then_some(&fanout::SPEC));
+        }
+        Ok(session.publish.map(|publish| publish.spec()))
     }
 
     /// Carries out a plan. What the profile's safety does not let pass is refused here, whoever asks. The fault is for what kept it
@@ -120,7 +124,7 @@ impl Gateway {
     /// against the operation's fields first.
     pub async fn plan(&self, request: Request) -> Result<Change, Fault> {
         request.check()?;
-        let session = self.whole_session(&request.address.integration).await?;
+        let session = self.reading(&request.address.integration).await?;
         let manage = session.manage.ok_or_else(|| self.no_manage(&request.address))?;
         manage.plan(request).await
     }
@@ -129,7 +133,7 @@ impl Gateway {
         if let Some(refused) = &change.refused {
             return Err(refused.clone());
         }
-        let session = self.whole_session(&change.request.address.integration).await?;
+        let session = self.changing(&change.request.address.integration).await?;
         let manage = session.manage.ok_or_else(|| self.no_manage(&change.request.address))?;
         manage.carry_out(change).await
     }
@@ -157,10 +161,10 @@ impl Gateway {
     }
 
     /// One message after another, each to all targets at once; no more after one that did not reach all of them.
-    async fn fan_out(&self, fanout: &Fanout, address: &Address, messages: Vec<Outgoing>) -> Outcome {
+    async fn fan_out(&self, fanout: &Fanout, address: &Address, messages: Vec<Outgoing>) -> Result<Outcome, Fault> {
         let mut outcome = Outcome::default();
         for message in messages {
-            let outcomes = fanout.deliver(&address.within(), &message).await;
+            let outcomes = self.deliver(fanout, &address.within(), &message).await?;
             for (target, result) in &outcomes {
                 match result {
                     Ok(receipt) => tracing::info!(target: "audit", operation = PUBLISH.id, %address, %target, %receipt, "outcome"),
@@ -175,14 +179,14 @@ impl Gateway {
                 break;
             }
         }
-        outcome
+        Ok(outcome)
     }
 
     async fn publish(&self, address: &Address, messages: Vec<Outgoing>) -> Result<Outcome, Fault> {
         if let Some(fanout) = self.fanouts.get(&address.integration) {
-            return Ok(self.fan_out(fanout, address, messages).await);
+            return self.fan_out(fanout, address, messages).await;
         }
-        let session = self.whole_session(&address.integration).await?;
+        let session = self.changing(&address.integration).await?;
         let publish = session.publish.ok_or_else(|| cannot("publish", &address.integration, "publishing"))?;
         let channel = self.named(address)?;
         let mut waiting = messages.into_iter();

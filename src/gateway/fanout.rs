@@ -1,16 +1,20 @@
 //! `fanout` (seed 4): one integration that publishes to several others of its profile and reports each outcome. It reads what the first
 //! of them reads. It is part of the gateway because it is made of other connections, which an adapter knows nothing of.
 
+use super::names::Names;
 use super::supervisor::Supervised;
-use crate::adapters::session::{Publish, Session};
+use super::{Gateway, cannot};
+use crate::adapters::session::Session;
 use crate::config::profile::Integration;
+use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::health::Link;
 use crate::domain::message::Outgoing;
-use crate::domain::operation::PublishSpec;
+use crate::domain::operation::{PUBLISH, PublishSpec};
 use crate::domain::receipt::Receipt;
-use async_trait::async_trait;
+use futures::StreamExt;
 use futures::future::join_all;
+use futures::stream::{self, BoxStream};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -18,82 +22,66 @@ use tokio::sync::watch;
 pub const TYPE: &str = "fanout";
 
 /// What is asked of a message that goes to several systems: what each can take in its own way.
-static SPEC: PublishSpec = PublishSpec { key: true, headers: true, tombstone: false, timestamp: false, fields: &[] };
+pub(super) static SPEC: PublishSpec = PublishSpec { key: true, headers: true, tombstone: false, timestamp: false, fields: &[] };
 
 /// What became of a message at each of the targets, in the profile's order.
 pub type Outcomes = Vec<(Arc<str>, Result<Receipt, Fault>)>;
 
-/// Publishes to several.
+/// An integration over several others.
 pub(super) struct Fanout {
     name: Arc<str>,
-    targets: Vec<Target>,
-}
-
-struct Target {
-    name: Arc<str>,
-    session: watch::Receiver<Option<Session>>,
-    link: watch::Receiver<Link>,
+    targets: Vec<Arc<Supervised>>,
 }
 
 impl Fanout {
     /// Over those of the connections that the integration names; the profile was checked.
     pub(super) fn new(integration: &Integration, supervised: &[Arc<Supervised>]) -> Self {
-        let target = |name: &Arc<str>| {
-            let of = supervised.iter().find(|other| other.integration.name == *name)?;
-            Some(Target { name: name.clone(), session: of.sessions(), link: of.link() })
-        };
+        let target = |name: &Arc<str>| supervised.iter().find(|other| other.integration.name == *name).cloned();
         Self { name: integration.name.clone(), targets: integration.targets.iter().filter_map(target).collect() }
     }
 
-    /// Publishes one message to every target at once, and waits for all of them.
-    pub(super) async fn deliver(&self, channel: &str, message: &Outgoing) -> Outcomes {
-        let one = |target: &Target| {
-            let (name, session, message) = (target.name.clone(), target.session.borrow().clone(), message.clone());
-            let link = target.link.borrow().clone();
-            async move {
-                let missing = || match link {
-                    Link::Down { fault, .. } => fault,
-                    _ => Fault::new(Kind::Unreachable, "publish to", &*name, "it is not connected"),
-                };
-                let result = match session.map(|session| session.publish) {
-                    None => Err(missing()),
-                    Some(None) => Err(Fault::new(Kind::Usage, "publish to", &*name, "this system has no publishing")),
-                    Some(Some(publish)) => publish.publish(channel, message).await,
-                };
-                (name, result)
-            }
-        };
-        join_all(self.targets.iter().map(one)).await
+    /// How its channels are named: as those of the target that it reads.
+    pub(super) fn names(&self) -> Arc<Names> {
+        self.targets.first().map(|first| first.names.clone()).unwrap_or_default()
     }
 
-    /// Keeps the fanout's own connection as its targets are: up while all of them are.
-    pub(super) async fn follow(self: Arc<Self>, link: watch::Sender<Link>, session: watch::Sender<Option<Session>>, read_only: bool) {
-        let mut links: Vec<watch::Receiver<Link>> = self.targets.iter().map(|target| target.link.clone()).collect();
-        let Some(first) = self.targets.first() else { return };
-        let mut sessions = first.session.clone();
+    /// Keeps the fanout's own connection as its targets are: up while all of them are. Ends when none of them can change any more.
+    pub(super) async fn follow(self: Arc<Self>, link: watch::Sender<Link>, session: watch::Sender<Option<Session>>) {
+        let mut states: Vec<Link> = self.targets.iter().map(|target| target.link().borrow().clone()).collect();
+        let mut changes: BoxStream<'static, Change> = stream::select_all(self.changes()).boxed();
         loop {
-            let states: Vec<Link> = links.iter_mut().map(|link| link.borrow_and_update().clone()).collect();
-            if session.borrow().is_none()
-                && let Some(read) = sessions.borrow_and_update().clone()
-            {
-                let publish: Option<Arc<dyn Publish>> = (!read_only).then(|| self.clone() as Arc<dyn Publish>);
-                let own = Session { tail: read.tail, history: read.history, publish, ..Session::new(read.inspect) };
-                session.send_replace(Some(own));
-            }
-            link.send_replace(self.together(&states));
-            let changes = links.iter_mut().map(|link| Box::pin(link.changed()));
-            tokio::select! {
-                _ = futures::future::select_all(changes) => {}
-                Ok(()) = sessions.changed() => {}
+            link.send_if_modified(|link| {
+                let now = self.together(&states);
+                let changed = *link != now;
+                *link = now;
+                changed
+            });
+            match changes.next().await {
+                Some(Change::Link(target, state)) => states[target] = state,
+                // Only reading: what is published goes to the targets one by one, each through its own guard.
+                Some(Change::Session(read)) => {
+                    let own = read.map(|read| Session { tail: read.tail, history: read.history, ..Session::new(read.inspect) });
+                    session.send_replace(own);
+                }
+                // Every target was given up, and none will say anything again.
+                None => return,
             }
         }
+    }
+
+    /// What its targets say of themselves. A target that was given up says nothing more, and its stream ends.
+    fn changes(&self) -> Vec<BoxStream<'static, Change>> {
+        let links =
+            self.targets.iter().enumerate().map(|(number, target)| changes_of(target.link(), move |link| Change::Link(number, link)));
+        let first = self.targets.first().map(|first| changes_of(first.sessions(), Change::Session));
+        links.chain(first).collect()
     }
 
     fn together(&self, states: &[Link]) -> Link {
         let named = self.targets.iter().zip(states);
         let down = named.filter_map(|(target, state)| {
             if let Link::Down { fault, since, attempts, retry_at } = state {
-                let cause = format!("{}: {}", target.name, fault.cause);
+                let cause = format!("{}: {}", target.integration.name, fault.cause);
                 let fault = Fault::new(fault.kind, fault.op, &*self.name, cause).next(fault.next.clone());
                 Some(Link::Down { fault, since: *since, attempts: *attempts, retry_at: *retry_at })
             } else {
@@ -107,14 +95,50 @@ impl Fanout {
     }
 }
 
-#[async_trait]
-impl Publish for Fanout {
-    fn spec(&self) -> &'static PublishSpec {
-        &SPEC
-    }
+/// What a target says.
+enum Change {
+    Link(usize, Link),
+    Session(Option<Session>),
+}
 
-    async fn publish(&self, channel: &str, message: Outgoing) -> Result<Receipt, Fault> {
-        overall(&format!("{}/{channel}", self.name), &self.deliver(channel, &message).await)
+/// The values of a watch channel, the one that it has now first. Ends when its sender is gone.
+fn changes_of<T: Clone + Send + Sync + 'static>(
+    watched: watch::Receiver<T>,
+    change: impl Fn(T) -> Change + Send + 'static,
+) -> BoxStream<'static, Change> {
+    let mut watched = watched;
+    watched.mark_changed();
+    stream::unfold((watched, change), |(mut watched, change)| async move {
+        watched.changed().await.ok()?;
+        let value = watched.borrow_and_update().clone();
+        let changed = change(value);
+        Some((changed, (watched, change)))
+    })
+    .boxed()
+}
+
+impl Gateway {
+    /// Publishes one message to every target of a fanout at once, and waits for all of them.
+    ///
+    /// # Errors
+    /// It may not be published to one of them: then nobody has it.
+    pub(super) async fn deliver(&self, fanout: &Fanout, channel: &str, message: &Outgoing) -> Result<Outcomes, Fault> {
+        for target in &fanout.targets {
+            self.caller.permits(&PUBLISH, &Address::new(&target.integration.name, channel))?;
+        }
+        let one = |target: &Arc<Supervised>| {
+            let (name, message) = (target.integration.name.clone(), message.clone());
+            async move {
+                let publish = self.changing(&name).await.map(|session| session.publish);
+                let result = match publish {
+                    Ok(Some(publish)) => publish.publish(channel, message).await,
+                    Ok(None) => Err(cannot("publish to", &name, "publishing")),
+                    Err(fault) => Err(fault),
+                };
+                (name, result)
+            }
+        };
+        Ok(join_all(fanout.targets.iter().map(one)).await)
     }
 }
 
@@ -178,7 +202,7 @@ mod tests {
 
     async fn publish(gateway: &Gateway) -> Result<super::super::execute::Outcome, Fault> {
         for name in ["a", "b"] {
-            gateway.session(name).await.expect("connected");
+            gateway.check(name).await.expect("connected");
         }
         let message = Outgoing { payload: Some("x".into()), ..Outgoing::default() };
         gateway.execute(Plan::Publish { address: Address::new("both", "alerts"), messages: vec![message] }).await
@@ -213,6 +237,6 @@ mod tests {
     async fn what_may_not_be_published_to_one_may_not_be_to_several() {
         let gateway = gateway("prod.alerts", Safety { mode: Mode::ReadOnly, ..Safety::default() });
         assert_eq!(publish(&gateway).await.expect_err("refused").kind, Kind::Forbidden);
-        assert!(gateway.session("both").await.expect("a session").publish.is_none());
+        assert!(gateway.publish_offer("both").await.expect("an answer").is_none());
     }
 }

@@ -1,12 +1,12 @@
 //! `Filter`: a query's condition at work on messages, where they are whole and where they still lie in a system's bytes.
 
 pub use crate::adapters::session::Verdict;
-use crate::adapters::session::{Glance, Judgement, Path, Sieve};
 use crate::config::profile::Integration;
 use crate::domain::fault::Fault;
 use crate::domain::format::Format;
 use crate::domain::message::{Message, RawMessage};
 use crate::domain::query::{Needle, Place, Query, Record, Undecided};
+use crate::domain::search::{Glance, Judgement, Path, Sieve};
 use crate::wire::record::{Looked, MessageRecord};
 use crate::wire::text;
 use jiff::Zoned;

@@ -1,15 +1,16 @@
 //! `find`: a search through history. Every partition is looked through at once, matches come in the order in which a reading of all
 //! messages would give them, and at every moment it is known what was looked at so far.
 
-use super::Gateway;
 use super::filter::{Filter, Prefilter, Wanted};
-use crate::adapters::session::{Kept, Path, Scope, Sifted, Sifting, Tally};
+use super::{Gateway, cannot};
+use crate::adapters::session::Sifting;
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
 use crate::domain::figure;
 use crate::domain::message::Message;
 use crate::domain::position::{Bound, Position, Range};
 use crate::domain::query::Query;
+use crate::domain::search::{Kept, Path, Scope, Sifted, Tally};
 use crate::domain::time::Timestamp;
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, FuturesUnordered};
@@ -63,7 +64,8 @@ impl Gateway {
         let mut siftings = Vec::with_capacity(search.addresses.len());
         for address in search.addresses {
             let channel = self.named(&address)?;
-            let history = self.history(&address.integration).await?;
+            let session = self.reading(&address.integration).await?;
+            let history = session.history.ok_or_else(|| cannot("read", &address.integration, "history"))?;
             let own = Arc::new(sieve.of(&self.supervised(&address.integration)?.integration));
             let sifting = history.sift(&channel, &scope, own).await?;
             siftings.push((address.integration, sifting));
@@ -289,5 +291,72 @@ impl fmt::Display for Report {
         let ways = Path::ALL.into_iter().zip(paths).filter(|(_, count)| *count > 0);
         let ways: Vec<_> = ways.map(|(path, count)| format!("{} {}", path.words(), figure::grouped(count))).collect();
         if ways.is_empty() { Ok(()) } else { write!(f, "; {}", ways.join(", ")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::session::SiftedLane;
+    use crate::domain::fault::Kind;
+    use crate::domain::message::Stamp;
+    use crate::domain::search::Verdict;
+    use futures::stream;
+
+    fn lane(partition: i32, batches: Vec<Result<Vec<i64>, Fault>>) -> SiftedLane {
+        let (mut offset, mut reached) = (0, None);
+        let mut kept = move |time| {
+            offset += 1;
+            reached = reached.max(Some(Timestamp(time)));
+            let message = Message {
+                channel: "orders".into(),
+                position: Position::Offset { partition, offset },
+                timestamp: Some(Timestamp(time)),
+                stamp: Stamp::Created,
+                key: None,
+                headers: Vec::new(),
+                payload: None,
+            };
+            Kept { message, verdict: Verdict::Passes, reached }
+        };
+        let batches: Vec<_> = batches
+            .into_iter()
+            .map(|batch| {
+                batch.map(|times| {
+                    let kept: Vec<Kept> = times.into_iter().map(&mut kept).collect();
+                    Sifted { reached: kept.last().and_then(|kept| kept.reached), kept, ..Sifted::default() }
+                })
+            })
+            .collect();
+        SiftedLane { partition: Some(partition), at_most: 0, batches: stream::iter(batches).boxed() }
+    }
+
+    async fn found(lanes: Vec<SiftedLane>) -> (Vec<i64>, Vec<Fault>) {
+        let sieve = Arc::new(Prefilter::new(Filter::parse("").expect("a query"), Wanted::Matches));
+        let mut finding = Finding::new(vec![("events".into(), Sifting { lanes, notes: Vec::new() })], sieve, None);
+        let (mut times, mut faults) = (Vec::new(), Vec::new());
+        while let Some(found) = finding.next().await {
+            times.extend(found.messages.iter().filter_map(|(_, message)| message.timestamp).map(|time| time.0));
+            faults.extend(found.faults);
+        }
+        (times, faults)
+    }
+
+    #[tokio::test]
+    async fn partitions_are_merged_by_time_across_batches() {
+        let lanes = vec![lane(0, vec![Ok(vec![1, 4]), Ok(vec![9])]), lane(1, vec![Ok(vec![2, 3, 5, 6, 7, 8])]), lane(2, vec![])];
+        assert_eq!(found(lanes).await, ((1..=9).collect(), vec![]));
+    }
+
+    #[tokio::test]
+    async fn times_that_run_backwards_keep_their_partitions_order() {
+        assert_eq!(found(vec![lane(0, vec![Ok(vec![5, 1, 6])]), lane(1, vec![Ok(vec![2, 7])])]).await.0, vec![2, 5, 1, 6, 7]);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_named_and_reading_goes_on_behind_it() {
+        let fault = Fault::new(Kind::Protocol, "read", "orders partition 0", "corrupt batch");
+        let lanes = vec![lane(0, vec![Ok(vec![1]), Err(fault.clone()), Ok(vec![4])]), lane(1, vec![Ok(vec![2, 3, 5])])];
+        assert_eq!(found(lanes).await, (vec![1, 2, 3, 4, 5], vec![fault]));
     }
 }

@@ -4,12 +4,12 @@
 use super::Gateway;
 use super::filter::{Filter, Verdict, Wanted};
 use super::find::{Report, Search};
-use crate::adapters::session::TailEvent;
 use crate::domain::address::Address;
 use crate::domain::envelope::{self, Id};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Message;
 use crate::domain::position::{Bound, Range};
+use crate::domain::tail::TailEvent;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use futures::StreamExt;
@@ -137,12 +137,12 @@ impl Gateway {
             let much = || Fault::new(Kind::Rejected, "watch", &*integration, "more cannot be watched at a time");
             unseen.extend(beyond.drain(..).map(|address| (address, much())));
             // All by one connection; where one of them cannot be watched, each by its own.
-            let together = match self.tail_of(&integration, &addresses).await {
+            let together = match self.tail(&addresses).await {
                 Ok(events) => Ok(vec![events]),
                 Err(fault) if addresses.len() == 1 => Err(fault),
                 Err(_) => {
                     let each = stream::iter(addresses.clone()).map(|address| async move {
-                        let events = self.tail_of(&address.integration, std::slice::from_ref(&address)).await;
+                        let events = self.tail(std::slice::from_ref(&address)).await;
                         events.map_err(|fault| (address, fault))
                     });
                     let mut events = Vec::new();
@@ -173,13 +173,6 @@ impl Gateway {
         Ok(Watch { events: stream::select_all(streams).filter_map(wanted).boxed(), unseen })
     }
 
-    async fn tail_of(&self, integration: &Arc<str>, addresses: &[Address]) -> Result<BoxStream<'static, (Arc<str>, TailEvent)>, Fault> {
-        let names = addresses.iter().map(|address| self.named(address)).collect::<Result<Vec<_>, _>>()?;
-        let integration = integration.clone();
-        let events = self.tail(&integration).await?.tail(&names).await?;
-        Ok(events.map(move |event| (integration.clone(), event)).boxed())
-    }
-
     /// What an integration's channels can be looked at by.
     async fn places(&self, integration: Arc<str>) -> Vec<Place> {
         // A fanout reads what its first target reads.
@@ -187,7 +180,7 @@ impl Gateway {
             return Vec::new();
         }
         let nowhere = |place: String, why: &str| Place::Nowhere(place.into(), why.into());
-        let channels = match self.session(&integration).await {
+        let channels = match self.reading(&integration).await {
             Ok(session) => session.inspect.channels().await,
             Err(fault) => Err(fault),
         };

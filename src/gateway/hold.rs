@@ -108,21 +108,21 @@ impl Gateway {
     /// What can be done with messages that are received from a channel, whether or not the profile lets it be done now.
     pub async fn verbs(&self, address: &Address) -> Result<&'static [Verb], Fault> {
         let channel = self.named(address)?;
-        let hold = self.whole_session(&address.integration).await?.hold;
+        let hold = self.reading(&address.integration).await?.hold;
         Ok(hold.ok_or_else(|| self.no_hold(address))?.verbs(&channel))
     }
 
     /// What receiving from a channel takes from others that nobody can give them back.
     pub async fn warning(&self, address: &Address) -> Result<Option<&'static str>, Fault> {
         let channel = self.named(address)?;
-        let hold = self.whole_session(&address.integration).await?.hold;
+        let hold = self.reading(&address.integration).await?.hold;
         Ok(hold.ok_or_else(|| self.no_hold(address))?.warning(&channel))
     }
 
     /// In which ways messages of a channel are received, where that has to be said; empty where the channel names all that is needed.
     pub async fn ways(&self, address: &Address) -> Result<Vec<Way>, Fault> {
         let channel = self.named(address)?;
-        let hold = self.whole_session(&address.integration).await?.hold;
+        let hold = self.reading(&address.integration).await?.hold;
         hold.ok_or_else(|| self.no_hold(address))?.ways(&channel).await
     }
 
@@ -147,7 +147,7 @@ impl Gateway {
     pub async fn hold(&self, address: &Address, most: u32, limit: u64) -> Result<Held, Fault> {
         self.permit(RECEIVE.risk, address)?;
         let channel = self.named(address)?;
-        let session = self.whole_session(&address.integration).await?;
+        let session = self.changing(&address.integration).await?;
         let hold = session.hold.ok_or_else(|| self.no_hold(address))?;
         tracing::info!(target: "audit", operation = RECEIVE.id, %address, limit, "intent");
         let begun = async { Ok::<_, Fault>((hold.patience(&channel).await?, hold.hold(&channel, most).await?)) }.await;
@@ -212,13 +212,13 @@ impl Gateway {
 
     /// What looking at a queue does to it.
     pub async fn peek_cost(&self, address: &Address) -> Result<Cost, Fault> {
-        let peek = self.session(&address.integration).await?.peek.ok_or_else(|| cannot("peek at", &address.integration, "peeking"))?;
+        let peek = self.reading(&address.integration).await?.peek.ok_or_else(|| cannot("peek at", &address.integration, "peeking"))?;
         Ok(peek.cost(&self.named(address)?))
     }
 
     /// The first messages of a queue; they stay there. What it costs was said before, and agreed to where it marks the messages.
     pub async fn peek(&self, address: &Address, most: usize) -> Result<Vec<Delivery>, Fault> {
-        let session = self.session(&address.integration).await?;
+        let session = self.reading(&address.integration).await?;
         let (peek, channel) = (session.peek.ok_or_else(|| cannot("peek at", &address.integration, "peeking"))?, self.named(address)?);
         if let Cost::Marks(marks) = peek.cost(&channel) {
             tracing::info!(target: "audit", operation = "peek", %address, most, marks, "agreed");

@@ -99,7 +99,7 @@ impl Gateway {
 
     /// What knows the groups of an integration; `None` where a system has none.
     async fn groups_of(&self, integration: &str) -> Result<Option<Arc<dyn Groups>>, Fault> {
-        Ok(self.session(integration).await?.groups)
+        Ok(self.reading(integration).await?.groups)
     }
 
     /// Looks at every group of an integration; `None` where its system has no groups.

@@ -5,16 +5,16 @@
 use super::Gateway;
 use super::filter::{Filter, Verdict};
 use super::ingest::Ingest;
-use crate::adapters::session::TailEvent;
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
 use crate::domain::message::Message;
+use crate::domain::tail::TailEvent;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use crate::domain::view::{Counts, MessageView, Side};
 use futures::StreamExt;
 use futures::stream::{BoxStream, select_all};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,17 +71,13 @@ pub async fn tail<E: Send + 'static>(
     updates: mpsc::Sender<E>,
     wrap: impl Fn(Update) -> E + Send + 'static,
 ) -> Result<impl Future<Output = ()> + Send + 'static, Fault> {
-    let mut channels: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();
-    for address in addresses {
-        channels.entry(address.integration.clone()).or_default().push(gateway.named(address)?);
-    }
-    let (mut streams, mut sources) = (Vec::with_capacity(channels.len()), Vec::with_capacity(channels.len()));
-    for (integration, channels) in channels {
-        let source = Source { ingest: gateway.ingest(&integration)?, doubt: gateway.doubt(&integration)?, integration };
-        let (number, stream) = (sources.len(), gateway.tail(&source.integration).await?.tail(&channels).await?);
-        streams.push(stream.map(move |event| (number, event)).boxed());
-        sources.push(source);
-    }
+    let integrations: BTreeSet<&Arc<str>> = addresses.iter().map(|address| &address.integration).collect();
+    let source =
+        |name: &&Arc<str>| Ok(Source { integration: Arc::clone(name), ingest: gateway.ingest(name)?, doubt: gateway.doubt(name)? });
+    let sources: Vec<Source> = integrations.iter().map(source).collect::<Result<_, Fault>>()?;
+    // A stream for each integration, in the same order.
+    let numbered = gateway.tails(addresses).await?.into_iter().enumerate();
+    let streams = numbered.map(|(number, stream)| stream.map(move |(_, event)| (number, event)).boxed());
     Ok(gather(select_all(streams).boxed(), Window::new(filter, sources), updates, wrap))
 }
 

@@ -4,39 +4,46 @@
 
 mod arming;
 pub mod call;
+mod edge;
 pub mod execute;
 pub mod fanout;
 pub mod filter;
 pub mod find;
 pub mod follow;
+pub mod guard;
 pub mod history;
 pub mod hold;
 pub mod ingest;
 pub mod lag;
 pub mod live;
-mod prefix;
+mod names;
 pub mod process;
 pub mod rates;
 pub mod supervisor;
 
-use crate::adapters::session::{History, Session, Tail};
-use crate::adapters::wirelog::WireLog;
+use crate::adapters::session::Session;
 use crate::config::profile::{Integration, Profile};
 use crate::config::url;
 use crate::domain::address::Address;
 use crate::domain::channel::{Channel, Description};
+use crate::domain::exchange::Exchange;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::format::Format;
 use crate::domain::health::Link;
-use crate::domain::operation::Risk;
-use crate::domain::safety::{Gate, Safety};
+use crate::domain::safety::Safety;
+use crate::domain::tail::TailEvent;
 use arming::Arming;
+use edge::Edge;
 use fanout::Fanout;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use guard::{Caller, Count};
 use ingest::Ingest;
 use rates::Rates;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use supervisor::Supervised;
 use tokio::sync::{Notify, watch};
 
@@ -45,6 +52,7 @@ pub struct Gateway {
     pub profile: Profile,
     /// The profile's safety, read-only if that was asked for on the command line.
     pub safety: Safety,
+    caller: Caller,
     arming: Arming,
     read_only: bool,
     supervised: Vec<Arc<Supervised>>,
@@ -58,8 +66,13 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts to connect every integration of the profile, each by itself; returns at once.
+    /// Starts to connect every integration of the profile, each by itself; returns at once. For the operator at this machine.
     pub fn open(profile: Profile, read_only: bool) -> Self {
+        Self::open_for(Caller::default(), profile, read_only)
+    }
+
+    /// The same for somebody: every call is hers, is permitted to her, and ends with her.
+    pub fn open_for(caller: Caller, profile: Profile, read_only: bool) -> Self {
         let safety = if read_only { profile.safety.read_only() } else { profile.safety };
         let read_only = safety.is_read_only();
         let is_fanout = |integration: &&Integration| integration.system == fanout::TYPE;
@@ -69,13 +82,14 @@ impl Gateway {
         for integration in profile.integrations.iter().filter(is_fanout) {
             let fanout = Arc::new(Fanout::new(integration, &supervised));
             fanouts.insert(integration.name.clone(), fanout.clone());
-            supervised.push(Supervised::of(fanout, integration.clone(), read_only).into());
+            supervised.push(Supervised::of(fanout, integration.clone()).into());
         }
         let place = |one: &Arc<Supervised>| profile.integrations.iter().position(|integration| integration.name == one.integration.name);
         supervised.sort_by_key(place);
         Self {
             profile,
             safety,
+            caller,
             arming: Arming::default(),
             read_only,
             supervised,
@@ -98,16 +112,31 @@ impl Gateway {
         self.supervised(integration).map(|one| one.link())
     }
 
-    /// The connected session, without its writing handles unless something may be changed now. Waits for the first attempt to
-    /// connect; its fault is returned as it was.
-    pub async fn session(&self, integration: &str) -> Result<Session, Fault> {
-        let session = self.whole_session(integration).await?;
-        Ok(if self.gate(Risk::Reversible) == Gate::Open { session } else { session.read_only() })
+    /// Who asks through this gateway, and what ends her work.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
     }
 
-    /// The connected session with every handle that the profile leaves it: what is offered is asked of it, armed or not.
-    async fn whole_session(&self, integration: &str) -> Result<Session, Fault> {
-        self.supervised(integration)?.session().await
+    /// What passed the guard so far, by integration and operation. A stream's batches are counted as they come.
+    pub fn counts(&self, integration: &str) -> Result<BTreeMap<&'static str, Count>, Fault> {
+        self.supervised(integration).map(|one| one.counts.now())
+    }
+
+    /// The connected session for looking. Waits for the first attempt to connect; its fault is returned as it was.
+    async fn reading(&self, integration: &str) -> Result<Session, Fault> {
+        self.at_edge(integration, false).await
+    }
+
+    /// The same for an operation that [`Gateway::permit`] has let begin.
+    async fn changing(&self, integration: &str) -> Result<Session, Fault> {
+        self.at_edge(integration, true).await
+    }
+
+    async fn at_edge(&self, integration: &str, may_change: bool) -> Result<Session, Fault> {
+        let supervised = self.supervised(integration)?;
+        let (caller, counts) = (self.caller.clone(), supervised.counts.clone());
+        let edge = Edge { caller, counts, integration: supervised.integration.name.clone(), names: supervised.names.clone(), may_change };
+        Ok(edge.around(supervised.session().await?))
     }
 
     /// Notify it when an integration's connection was seen to fail: its supervisor looks at once.
@@ -125,14 +154,19 @@ impl Gateway {
         self.supervised(integration).map(|s| Ingest::new(s.integration.clone(), self.next_view.clone()))
     }
 
-    /// What went over the wire of an integration.
-    pub fn wire_log(&self, integration: &str) -> Result<WireLog, Fault> {
-        self.supervised(integration).map(|s| s.log.clone())
+    /// What went over the wire of an integration since the exchange of that number.
+    pub fn exchanges(&self, integration: &str, since: u64) -> Result<Vec<Exchange>, Fault> {
+        self.supervised(integration).map(|s| s.log.since(since))
+    }
+
+    /// Whether an integration answers, and how long that took.
+    pub async fn check(&self, integration: &str) -> Result<Duration, Fault> {
+        self.reading(integration).await?.inspect.ping().await
     }
 
     /// Every channel of an integration, with rates from the growth since the last call.
     pub async fn channels(&self, integration: &str) -> Result<Vec<Channel>, Fault> {
-        let mut channels = self.session(integration).await?.inspect.channels().await?;
+        let mut channels = self.reading(integration).await?.inspect.channels().await?;
         let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         rates.apply(integration, std::time::Instant::now(), &mut channels);
         Ok(channels)
@@ -141,7 +175,7 @@ impl Gateway {
     /// Everything known of one channel.
     pub async fn describe(&self, address: &Address) -> Result<Description, Fault> {
         let channel = self.named(address)?;
-        let description = self.session(&address.integration).await?.inspect.describe(&channel).await?;
+        let description = self.reading(&address.integration).await?.inspect.describe(&channel).await?;
         check_kind(address, description.channel.kind)?;
         Ok(description)
     }
@@ -161,14 +195,23 @@ impl Gateway {
         Ok(if adapter.kinds.len() == 1 { address.channel.clone() } else { address.within() })
     }
 
-    /// The live tail of an integration, or why there is none.
-    pub async fn tail(&self, integration: &str) -> Result<Arc<dyn Tail>, Fault> {
-        self.session(integration).await?.tail.ok_or_else(|| cannot("tail", integration, "live messages"))
+    /// Live messages of channels, of one or several integrations, from the ends that they have now. Dropping the stream ends it.
+    pub async fn tail(&self, addresses: &[Address]) -> Result<BoxStream<'static, (Arc<str>, TailEvent)>, Fault> {
+        Ok(futures::stream::select_all(self.tails(addresses).await?).boxed())
     }
 
-    /// The history of an integration, or why there is none.
-    pub async fn history(&self, integration: &str) -> Result<Arc<dyn History>, Fault> {
-        self.session(integration).await?.history.ok_or_else(|| cannot("read", integration, "history"))
+    /// The same, a stream for each integration.
+    async fn tails(&self, addresses: &[Address]) -> Result<Vec<BoxStream<'static, (Arc<str>, TailEvent)>>, Fault> {
+        let mut channels: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();
+        for address in addresses {
+            channels.entry(address.integration.clone()).or_default().push(self.named(address)?);
+        }
+        let mut streams = Vec::with_capacity(channels.len());
+        for (integration, channels) in channels {
+            let tail = self.reading(&integration).await?.tail.ok_or_else(|| cannot("tail", &integration, "live messages"))?;
+            streams.push(tail.tail(&channels).await?.map(move |event| (integration.clone(), event)).boxed());
+        }
+        Ok(streams)
     }
 
     /// Ends every connection, after what is held was given back and what is being written has been written.

@@ -111,7 +111,7 @@ impl Gateway {
 
     async fn transact(&self, integration: &str) -> Result<Arc<dyn Transact>, Fault> {
         // Begun when it was permitted, it goes on: it must not stop in the middle because a time is over.
-        self.whole_session(integration).await?.transact.ok_or_else(|| cannot("process", integration, "transactions"))
+        self.changing(integration).await?.transact.ok_or_else(|| cannot("process", integration, "transactions"))
     }
 }
 

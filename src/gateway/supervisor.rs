@@ -2,7 +2,8 @@
 //! hangs stalls nobody.
 
 use super::fanout::Fanout;
-use super::prefix;
+use super::guard::Counts;
+use super::names::Names;
 use crate::adapters::session::Session;
 use crate::adapters::wirelog::WireLog;
 use crate::adapters::{self, Adapter};
@@ -30,6 +31,9 @@ pub(super) struct Supervised {
     /// `None` if this build has no adapter for it.
     pub(super) adapter: Option<&'static Adapter>,
     pub(super) log: WireLog,
+    /// What passed the guard, whoever asked.
+    pub(super) counts: Counts,
+    pub(super) names: Arc<Names>,
     link: watch::Receiver<Link>,
     session: watch::Receiver<Option<Session>>,
     offers: Arc<OnceLock<&'static [&'static OperationSpec]>>,
@@ -53,18 +57,21 @@ impl Supervised {
             doubt: doubt.clone(),
             read_only,
         };
+        let names = Arc::new(integration.topic_prefix.as_deref().map_or_else(Names::default, Names::under));
+        let (title, counts) = (adapter.map_or("unknown", |a| a.title), Counts::default());
         let task = tokio::spawn(supervisor.run(adapter));
-        Self { title: adapter.map_or("unknown", |a| a.title), adapter, integration, log, link, session, offers, doubt, task }
+        Self { integration, title, adapter, log, counts, names, link, session, offers, doubt, task }
     }
 
     /// A fanout over other connections.
-    pub(super) fn of(fanout: Arc<Fanout>, integration: Integration, read_only: bool) -> Self {
+    pub(super) fn of(fanout: Arc<Fanout>, integration: Integration) -> Self {
         let (link_in, link) = watch::channel(Link::Connecting);
         let (session_in, session) = watch::channel(None);
-        let task = tokio::spawn(fanout.follow(link_in, session_in, read_only));
+        let (counts, names) = (Counts::default(), fanout.names());
+        let task = tokio::spawn(fanout.follow(link_in, session_in));
         let (offers, doubt) = (Arc::default(), Arc::default());
         let (integration, log) = (Arc::new(integration), WireLog::default());
-        Self { title: "Fanout", adapter: None, integration, log, link, session, offers, doubt, task }
+        Self { integration, title: "Fanout", adapter: None, log, counts, names, link, session, offers, doubt, task }
     }
 
     /// The session, as it comes.
@@ -163,10 +170,6 @@ impl Supervisor {
             // Set once: this is the only place, and it is passed once.
             let _ = self.offers.set(manage.operations());
         }
-        let session = match &self.integration.topic_prefix {
-            Some(prefix) => prefix::under(session, prefix),
-            None => session,
-        };
         let session = if self.read_only { session.read_only() } else { session };
         self.session.send_replace(Some(session.clone()));
         self.watch(&session).await;

@@ -3,9 +3,8 @@
 use super::groups::{self, GroupFocus};
 use super::lanes::{Arrival, Lanes};
 use super::{First, export, follow, open, received};
-use crate::adapters::wirelog::Exchange;
 use crate::app::effect::Copy;
-use crate::app::event::{HistoryUpdate, Level, TailNote, TailUpdate, WireLine};
+use crate::app::event::{HistoryUpdate, Level, TailNote, TailUpdate};
 use crate::app::{Effect, Event, TaskId};
 use crate::config::profile::Profile;
 use crate::demo::Demo;
@@ -366,19 +365,13 @@ async fn list_channels(gateway: &Gateway, lanes: &Lanes, integration: Arc<str>) 
 
 async fn follow_wire(gateway: Arc<Gateway>, lanes: Lanes, integration: Arc<str>, mut since: u64) {
     loop {
-        let Ok(log) = gateway.wire_log(&integration) else { return };
-        let new: Vec<WireLine> = log.since(since).into_iter().map(wire_line).collect();
+        let Ok(new) = gateway.exchanges(&integration, since) else { return };
         if let Some(last) = new.last() {
             since = last.number;
             lanes.result(Event::Wire { integration: integration.clone(), lines: new }).await;
         }
         tokio::time::sleep(WIRE_EVERY).await;
     }
-}
-
-fn wire_line(exchange: Exchange) -> WireLine {
-    let Exchange { number, peer, request, outcome, took } = exchange;
-    WireLine { number, peer, request, outcome, took }
 }
 
 async fn tail(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, addresses: Vec<Address>, filter: String) {

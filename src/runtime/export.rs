@@ -13,7 +13,8 @@ use crate::domain::position::{Bound, Range};
 use crate::domain::text::{SafeText, escape_json};
 use crate::domain::view::MessageView;
 use crate::gateway::Gateway;
-use crate::gateway::history::Merge;
+use crate::gateway::filter::Filter;
+use crate::gateway::find::Search;
 use crate::wire::lines;
 use bytes::Bytes;
 use crossterm::clipboard::CopyToClipboard;
@@ -111,25 +112,24 @@ where
     let file = tempfile::Builder::new().prefix(".mqdeck-").suffix(".part").tempfile_in(folder).map_err(failed)?;
     let mut out = BufWriter::new(File::from_std(file.reopen().map_err(failed)?));
     let everything = Range { start: Bound::Earliest, end: Bound::Latest };
-    let reading = gateway.history(&address.integration).await?.read(&address.channel, everything).await?;
-    let total = reading.lanes.iter().map(|lane| lane.at_most).sum();
-    let mut merge = Merge::new(reading);
+    let search = Search { range: everything, ..Search::new(vec![address.clone()], Filter::parse("")?) };
+    let mut finding = gateway.find(search).await?;
     let (mut messages, mut bytes, mut told) = (0, 0, Instant::now());
-    tell(0, Some(total), None).await;
-    while let Some(batch) = merge.next().await {
-        if let Some(fault) = batch.faults.into_iter().next() {
+    tell(0, Some(finding.report().at_most), None).await;
+    while let Some(found) = finding.next().await {
+        if let Some(fault) = found.faults.into_iter().next() {
             return Err(fault);
         }
-        for message in &batch.messages {
+        for (_, message) in &found.messages {
             let mut line = lines::write(address, message, &gateway.prefer(address));
             line.push('\n');
             out.write_all(line.as_bytes()).await.map_err(failed)?;
             bytes += line.len() as u64;
         }
-        messages += batch.messages.len();
+        messages += found.messages.len();
         if told.elapsed() >= TELL_EVERY {
             told = Instant::now();
-            tell(messages as u64, Some(total), None).await;
+            tell(messages as u64, Some(finding.report().at_most), None).await;
         }
     }
     out.flush().await.map_err(failed)?;

@@ -1,10 +1,10 @@
 //! Performs what concerns messages at hand: holding, looking, calling.
 
 use super::lanes::Lanes;
-use crate::adapters::session::Cost;
 use crate::app::event::{Arrived, HoldStart};
 use crate::app::{Event, TaskId};
 use crate::domain::address::Address;
+use crate::domain::channel::Cost;
 use crate::domain::delivery::Delivery;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::operation::Plan;

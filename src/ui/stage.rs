@@ -1,10 +1,11 @@
 //! Test support: a console that is driven by events alone, with a world of made-up channels and messages.
 
 use super::theme::{Depth, Theme};
-use crate::app::event::{HistoryUpdate, Opened, OpenedIntegration, ProfileEntry, TailUpdate, WireLine};
+use crate::app::event::{HistoryUpdate, Opened, OpenedIntegration, ProfileEntry, TailUpdate};
 use crate::app::{Effect, Event, Model, Start, TaskId, update};
 use crate::domain::address::Address;
 use crate::domain::channel::{Attribute, Caps, Channel, Description, Table};
+use crate::domain::exchange::Exchange;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;
 use crate::domain::health::Link;
@@ -213,7 +214,7 @@ impl Stage {
     }
 
     pub(super) fn wire(&mut self, text: &str) -> &mut Self {
-        let line = |number: u64| WireLine {
+        let line = |number: u64| Exchange {
             number,
             peer: "kafka-1.prod.example:9092".into(),
             request: SafeText::from(format!("Fetch v13 {text} 12 partitions")),

@@ -3,7 +3,7 @@
 use super::history::WHOLE;
 use crate::support::nats::{self, Nats};
 use crate::support::nats_operator::Operator;
-use crate::support::subjects::{Listener, connect, header, manage, read};
+use crate::support::subjects::{Listener, connect, header, manage, read, session};
 use crate::support::{clients, unique};
 use futures::StreamExt;
 use mqdeck::adapters::find;
@@ -349,7 +349,7 @@ async fn consumed(nats: &Nats, session: &Session, messages: u32) -> Option<Strin
 async fn what_is_given_back_is_for_others_at_once_and_does_not_come_straight_back() {
     let Some(nats) = nats::shared() else { return };
     let gateway = gateway(nats);
-    let session = gateway.session("nats").await.expect("connected");
+    let session = session(&gateway, "nats").await;
     let Some(stream) = consumed(nats, &session, 3).await else { return };
     let address: Address = format!("nats/consumer:{stream}/python").parse().expect("an address");
     let mut held = gateway.hold(&address, 10, 10).await.expect("held");
@@ -383,7 +383,7 @@ async fn what_is_given_back_is_for_others_at_once_and_does_not_come_straight_bac
 async fn a_streams_consumers_are_counted_and_what_they_are_given_is_a_rate() {
     let Some(nats) = nats::shared() else { return };
     let gateway = gateway(nats);
-    let session = gateway.session("nats").await.expect("connected");
+    let session = session(&gateway, "nats").await;
     let Some(stream) = consumed(nats, &session, 20).await else { return };
     let idle = name("idle");
     manage(&session, &format!("nats/stream:{idle}"), "stream.create", &[]).await;

@@ -2,7 +2,7 @@
 
 use crate::support::program::Home;
 use crate::support::rabbitmq::{self, Rabbit, done, letter, queue, set, until};
-use crate::support::subjects::connect;
+use crate::support::subjects::{connect, session};
 use mqdeck::config::profile::{Auth, Profile, TokenSource};
 use mqdeck::domain::address::Address;
 use mqdeck::domain::fault::Kind;
@@ -24,7 +24,7 @@ fn gateway(rabbit: &Rabbit) -> Gateway {
 async fn another_vhost_of_the_same_broker_is_said_behind_the_integrations_name() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let gateway = gateway(rabbit);
-    let there = gateway.session("rabbit@tenant-a").await.expect("the vhost is there");
+    let there = session(&gateway, "rabbit@tenant-a").await;
     let name = queue(&there, "elsewhere", "classic").await;
     let address: Address = format!("rabbit@tenant-a/queue:{name}").parse().expect("an address");
     let channel = gateway.named(&address).expect("a queue");
@@ -39,7 +39,7 @@ async fn another_vhost_of_the_same_broker_is_said_behind_the_integrations_name()
         assert!(!listed.iter().any(|channel| channel.name.ends_with(&name)), "{here}");
     }
     for (wrong, kind) in [("rabbit@nowhere", Kind::NotFound), ("rabbit@%2", Kind::Usage), ("others@tenant-a", Kind::Usage)] {
-        assert_eq!(gateway.session(wrong).await.err().expect(wrong).kind, kind, "{wrong}");
+        assert_eq!(gateway.check(wrong).await.expect_err(wrong).kind, kind, "{wrong}");
     }
     gateway.shutdown().await;
 }

@@ -4,6 +4,7 @@ use crate::console::console;
 use crate::support::clients::run;
 use crate::support::program::Home;
 use crate::support::rabbitmq::{self, Rabbit, done, letter, queue, until};
+use crate::support::subjects::session;
 use crate::support::unique;
 use mqdeck::adapters::session::{Cost, Holding, Session};
 use mqdeck::config::profile::Profile;
@@ -183,7 +184,7 @@ async fn what_is_requeued_is_for_others_and_does_not_come_straight_back() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let profile = Profile { name: "test".into(), path: None, safety: Safety::default(), integrations: vec![rabbit.integration("guest")] };
     let gateway = Gateway::open(profile, false);
-    let session = gateway.session("rabbit").await.expect("RabbitMQ is there");
+    let session = session(&gateway, "rabbit").await;
     if rabbit.other(&[]).is_none() {
         return;
     }
@@ -246,7 +247,7 @@ async fn a_connection_that_an_operator_closes_takes_what_was_held_with_it_and_th
     let Some(rabbit) = rabbitmq::own() else { return };
     let profile = Profile { name: "test".into(), path: None, safety: Safety::default(), integrations: vec![rabbit.integration("guest")] };
     let gateway = Gateway::open(profile, false);
-    let session = gateway.session("rabbit").await.expect("RabbitMQ is there");
+    let session = session(&gateway, "rabbit").await;
     let name = queue(&session, "closed", "classic").await;
     fill(&session, &name, &["a", "b", "c"]).await;
     let address = Address::new("rabbit", &name);

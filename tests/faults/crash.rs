@@ -1,6 +1,6 @@
 //! kill -9 of the only broker under a live tail, and its return.
 
-use crate::support::subjects::{Listener, outgoing, place, places};
+use crate::support::subjects::{Listener, outgoing, place, places, session};
 use crate::support::{kafka, topics};
 use mqdeck::adapters::session::{Publish, TailEvent};
 use mqdeck::config::profile::{Integration, Profile};
@@ -48,7 +48,7 @@ async fn a_broker_that_is_killed_is_told_at_once_and_its_return_loses_and_double
     let Some(mut kafka) = kafka::own(&[]) else { return };
     let topic: Arc<str> = topics::create(kafka.plain(), "crash", 3, 1, &[]).await.into();
     let gateway = gateway(kafka.plain());
-    let session = gateway.session("events").await.expect("Kafka is there");
+    let session = session(&gateway, "events").await;
     let sender = session.publish.clone().expect("Kafka takes messages");
     let mut link = gateway.link("events").expect("the integration");
     link_becomes(&mut link, "ok", TOLD).await;
@@ -113,7 +113,7 @@ async fn what_was_deleted_before_it_could_be_read_is_counted() {
     let Some(kafka) = kafka::shared() else { return };
     let topic: Arc<str> = topics::create(kafka.plain(), "gap", 1, 1, &[]).await.into();
     let gateway = gateway(kafka.plain());
-    let session = gateway.session("events").await.expect("Kafka is there");
+    let session = session(&gateway, "events").await;
     let sender = session.publish.clone().expect("Kafka takes messages");
     let mut tail = Listener::start(&session, std::slice::from_ref(&topic)).await;
     // Nobody listens while far more comes than a tail may hold in memory.

@@ -2,7 +2,7 @@
 
 use crate::support::mosquitto::{connect, own, shared};
 use crate::support::program::Home;
-use crate::support::subjects::Listener;
+use crate::support::subjects::{Listener, session};
 use crate::support::{mosquitto::Peer, unique};
 use mqdeck::adapters::session::TailEvent;
 use mqdeck::config::profile::{Auth, Integration, Profile};
@@ -78,7 +78,7 @@ async fn a_broker_that_is_killed_is_told_at_once_and_everything_goes_on_when_it_
     let integration = broker.integration("PLAIN", &[]);
     let profile = Profile { name: "test".into(), path: None, safety: Safety::default(), integrations: vec![integration] };
     let gateway = Gateway::open(profile, false);
-    let session = gateway.session("iot").await.expect("Mosquitto is there");
+    let session = session(&gateway, "iot").await;
     link_becomes(&gateway, "ok", TOLD).await;
     let (publish, hold) = (session.publish.clone().expect("publish"), session.hold.clone().expect("hold"));
     let mut tail = Listener::start(&session, &["crash/#".into()]).await;

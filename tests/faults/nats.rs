@@ -6,6 +6,7 @@ use crate::support::subjects::{Listener, connect, header, manage, read};
 use futures::StreamExt;
 use mqdeck::adapters::session::{Session, TailEvent};
 use mqdeck::config::profile::{HealthCheck, Integration, Profile, Reconnect};
+use mqdeck::domain::address::Address;
 use mqdeck::domain::fault::{Fault, Kind};
 use mqdeck::domain::health::Link;
 use mqdeck::domain::message::Outgoing;
@@ -78,11 +79,11 @@ async fn a_killed_server_is_told_within_two_seconds_and_a_stream_loses_nothing()
 
 /// What a tail says last of why it was interrupted; it has to end.
 async fn last_word(gateway: &Gateway, channel: &str, until: impl Future<Output = ()>) -> Fault {
-    let mut events = gateway.tail("nats").await.expect("a tail").tail(&[channel.into()]).await.expect("it starts");
+    let mut events = gateway.tail(&[Address::new("nats", channel)]).await.expect("it starts");
     until.await;
     let mut last = None;
     let listening = async {
-        while let Some(event) = events.next().await {
+        while let Some((_, event)) = events.next().await {
             if let TailEvent::Interrupted(fault) = event {
                 last = Some(fault);
             }
@@ -157,7 +158,7 @@ async fn a_lost_connection_is_tried_again_only_as_often_as_the_profile_says() {
         // As long as several attempts would take.
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert!(matches!(&*link.borrow(), Link::Down { .. }), "it stays failed");
-        let fault = gateway.session("nats").await.err().expect("nobody is given a session that is over");
+        let fault = gateway.check("nats").await.expect_err("a connection that is over is not used");
         assert!(fault.cause.as_str().contains(reason), "{fault}");
     }
 }

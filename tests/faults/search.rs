@@ -1,7 +1,9 @@
 //! kill -9 of the only broker in the middle of a search, and its return; and a search that is given up.
 
-use crate::support::subjects::{outgoing, place, places};
+use crate::support::subjects::{outgoing, place, places, session};
 use crate::support::{kafka, topics};
+use futures::StreamExt;
+use mqdeck::adapters::session::Reading;
 use mqdeck::config::profile::{Integration, Profile};
 use mqdeck::domain::address::Address;
 use mqdeck::domain::message::Message;
@@ -25,7 +27,7 @@ fn gateway(address: &str) -> Gateway {
 
 /// About 60 MB: more than a search fetches ahead.
 async fn fill(gateway: &Gateway, topic: &str) {
-    let publish = gateway.session("events").await.expect("Kafka is there").publish.expect("it takes messages");
+    let publish = session(gateway, "events").await.publish.expect("it takes messages");
     let filling = "x".repeat(2_000);
     for first in (0..MESSAGES).step_by(3_000) {
         let sent = (first..first + 3_000).map(|n| {
@@ -43,6 +45,22 @@ async fn fill(gateway: &Gateway, topic: &str) {
 
 fn search(topic: &str, query: &str) -> Search {
     Search::new(vec![Address::new("events", topic)], Filter::parse(query).expect("a query"))
+}
+
+/// What a reading gives, by time; a partition keeps its own order, whatever its timestamps say.
+async fn merged(reading: Reading) -> Vec<Message> {
+    let mut placed = Vec::new();
+    for lane in reading.lanes {
+        let batches: Vec<Vec<Message>> = lane.batches.map(|batch| batch.expect("messages")).collect().await;
+        let mut reached = None;
+        for message in batches.into_iter().flatten() {
+            reached = reached.max(message.timestamp);
+            placed.push((reached, lane.partition, message));
+        }
+    }
+    // A stable sort: the order within a lane stays.
+    placed.sort_by_key(|(reached, partition, _)| (*reached, *partition));
+    placed.into_iter().map(|(_, _, message)| message).collect()
 }
 
 async fn rest(finding: &mut Finding, mut messages: Vec<Message>) -> Vec<Message> {
@@ -99,7 +117,8 @@ async fn matches_come_in_the_order_of_time_and_a_limit_keeps_the_first() {
     let Some(kafka) = kafka::shared() else { return };
     let topic = topics::create(kafka.plain(), "order", PARTITIONS, 1, &[]).await;
     let gateway = gateway(kafka.plain());
-    let publish = gateway.session("events").await.expect("Kafka is there").publish.expect("it takes messages");
+    let session = session(&gateway, "events").await;
+    let publish = session.publish.as_ref().expect("it takes messages");
     // Times that jump back within a partition, and partitions of different length.
     for n in 0..90_i64 {
         let mut message = outgoing(i32::from(n % 5 == 0) + i32::from(n % 7 == 0), None, Some(&n.to_string()));
@@ -107,13 +126,8 @@ async fn matches_come_in_the_order_of_time_and_a_limit_keeps_the_first() {
         publish.publish(&topic, message).await.expect("stored");
     }
     let all = rest(&mut gateway.find(search(&topic, "")).await.expect("the search starts"), Vec::new()).await;
-    let mut merge = mqdeck::gateway::history::Merge::new(
-        gateway.history("events").await.expect("history").read(&topic, crate::contract::history::WHOLE).await.expect("a reading"),
-    );
-    let mut merged = Vec::new();
-    while let Some(batch) = merge.next().await {
-        merged.extend(batch.messages);
-    }
+    let reading = session.history.as_ref().expect("history").read(&topic, crate::contract::history::WHOLE).await.expect("a reading");
+    let merged = merged(reading).await;
     let places = |messages: &[Message]| messages.iter().map(place).collect::<Vec<_>>();
     assert_eq!(places(&all), places(&merged));
 

@@ -17,6 +17,7 @@ use mqdeck::domain::fault::Fault;
 use mqdeck::domain::message::{Header, Message, Outgoing};
 use mqdeck::domain::operation::Request;
 use mqdeck::domain::position::Range;
+use mqdeck::gateway::Gateway;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +59,17 @@ async fn memory(name: &str, partitions: i32) -> Subject {
 pub(crate) async fn connect(integration: Integration) -> Result<Session, Fault> {
     let adapter = find(&integration.system).expect("this build has the adapter");
     (adapter.connect)(integration, WireLog::default()).await
+}
+
+/// A connection beside a gateway's own, to one of its integrations (`events`) or to another part of the same broker (`rabbit@tenant-a`).
+pub(crate) async fn session(gateway: &Gateway, name: &str) -> Session {
+    let (whole, part) = name.split_once('@').map_or((name, None), |(whole, part)| (whole, Some(part)));
+    let integration = gateway.profile.integrations.iter().find(|one| *one.name == *whole).expect("the profile has it").clone();
+    let integration = match part {
+        Some(part) => mqdeck::config::url::elsewhere(&integration, part).expect("its system has parts").expect("the part can be named"),
+        None => integration,
+    };
+    connect(integration).await.unwrap_or_else(|fault| panic!("{fault}"))
 }
 
 /// A message with a key and a payload for one partition.

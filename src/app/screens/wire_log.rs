@@ -1,8 +1,8 @@
 //! The wire log: what was asked of a system and what came back, a line each.
 
 use crate::app::columns::Column;
-use crate::app::event::WireLine;
 use crate::app::list::List;
+use crate::domain::exchange::Exchange;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ const KEPT: usize = 500;
 pub struct WireLog {
     pub integration: Option<Arc<str>>,
     /// Oldest first.
-    pub lines: VecDeque<WireLine>,
+    pub lines: VecDeque<Exchange>,
     pub list: List<u64>,
     pub(crate) watching: bool,
 }
@@ -41,7 +41,7 @@ impl WireLog {
     }
 
     /// Takes in new lines; true if any was new.
-    pub(crate) fn add(&mut self, lines: Vec<WireLine>) -> bool {
+    pub(crate) fn add(&mut self, lines: Vec<Exchange>) -> bool {
         let last = self.lines.back().map_or(0, |line| line.number);
         let before = self.lines.len();
         self.lines.extend(lines.into_iter().filter(|line| line.number > last));
@@ -53,7 +53,7 @@ impl WireLog {
     }
 
     /// The line in a row: newest first.
-    pub fn line(&self, row: usize) -> &WireLine {
+    pub fn line(&self, row: usize) -> &Exchange {
         &self.lines[self.lines.len() - 1 - row]
     }
 }

@@ -3,7 +3,13 @@
 use super::*;
 use crate::adapters::memory::Memory;
 use crate::domain::position::Bound;
-use proptest::prelude::*;
+
+/// The session of a system as a caller has it who may do everything.
+fn under(session: Session, prefix: &str) -> Session {
+    let names = Arc::new(Names::under(prefix));
+    let (caller, counts) = (Caller::default(), Counts::default());
+    Edge { caller, counts, integration: "memory".into(), names, may_change: true }.around(session)
+}
 
 fn all() -> Range {
     Range { start: Bound::Earliest, end: Bound::Latest }
@@ -50,12 +56,4 @@ async fn a_change_is_planned_and_carried_out_under_the_prefix() {
     let undo = manage.plan(change.undo.expect("a way back")).await.expect("a plan");
     manage.carry_out(&undo).await.expect("carried out");
     assert_eq!(memory.session().inspect.channels().await.expect("channels").len(), 0);
-}
-
-proptest! {
-    #[test]
-    fn every_channel_has_one_name_and_every_name_one_channel(prefix in "[a-c./]{1,4}", name in "(topic:|queue:)?[a-c./]{1,8}") {
-        let prefix = Prefix::new(&prefix);
-        prop_assert_eq!(prefix.full(&prefix.shown(&name)), name);
-    }
 }

@@ -1,0 +1,186 @@
+//! A search as data: what of a channel it has to look at, how a message is decided on, and what was counted.
+
+use super::fault::Fault;
+use super::message::{Message, RawMessage};
+use super::position::{Position, Range};
+use super::time::Timestamp;
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+/// What of a channel a search has to look at. Nothing outside of it is wanted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scope {
+    pub range: Range,
+    /// Both ends belong to it, in each partition.
+    pub offsets: RangeInclusive<i64>,
+    /// Both ends belong to it. Timestamps need not rise with offsets.
+    pub times: RangeInclusive<i64>,
+    /// `None` means all of them.
+    pub partitions: Option<BTreeSet<i32>>,
+    /// No lane needs to keep more messages than this: it may end with the last of them.
+    pub limit: u64,
+}
+
+impl Scope {
+    /// All of a range.
+    pub fn of(range: Range) -> Self {
+        Self { range, offsets: i64::MIN..=i64::MAX, times: i64::MIN..=i64::MAX, partitions: None, limit: u64::MAX }
+    }
+
+    pub fn holds(&self, partition: i32) -> bool {
+        self.partitions.as_ref().is_none_or(|wanted| wanted.contains(&partition))
+    }
+}
+
+/// What a search wants, asked where the bytes are. Called by many at once, and never waits.
+pub trait Sieve: Send + Sync {
+    /// Looks at the bytes in which several messages lie as they are, keys, headers and payloads whole: what they lack, all of them lack.
+    fn glance(&self, bytes: &[u8]) -> Glance;
+
+    /// Decides on one message; `glance` is what was seen of the bytes that it lies in.
+    fn judge(&self, message: &RawMessage<'_>, glance: Glance) -> Judgement;
+}
+
+/// What a look at the bytes of several messages showed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Glance {
+    /// The number of a thing that every match has, and that none of them has.
+    pub lacks: Option<u16>,
+}
+
+/// What became of one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    pub verdict: Verdict,
+    pub path: Path,
+    /// Whether the message is to be handed on.
+    pub keep: bool,
+}
+
+/// What a query says of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Passes,
+    Fails,
+    /// The payload could not be decoded, and the answer depends on it: counted, never silently skipped.
+    Undecodable,
+    /// The query itself failed on it, as jq programs do.
+    Failed,
+}
+
+/// What it took to decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// A look at the raw bytes.
+    Literal,
+    /// JSON read up to the places asked for.
+    Lazy,
+    /// The whole payload decoded.
+    Decoded,
+    /// A jq program run.
+    Jq,
+}
+
+impl Path {
+    pub const ALL: [Self; 4] = [Self::Literal, Self::Lazy, Self::Decoded, Self::Jq];
+
+    /// What is said of it in a report.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Literal => "by raw bytes",
+            Self::Lazy => "by JSON path",
+            Self::Decoded => "decoded",
+            Self::Jq => "by jq",
+        }
+    }
+
+    /// Its name in JSON.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Literal => "literal",
+            Self::Lazy => "lazy",
+            Self::Decoded => "decoded",
+            Self::Jq => "jq",
+        }
+    }
+}
+
+/// What was looked at since the last item, and what was kept of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sifted {
+    /// In the order of the log, in memory of their own.
+    pub kept: Vec<Kept>,
+    pub counts: Tally,
+    /// The latest timestamp of the lane up to here: what comes behind belongs after every message of another lane up to this time.
+    pub reached: Option<Timestamp>,
+    /// The last place that was looked at, where places last, with its channel as messages name it: what a live tail tells up to there was
+    /// looked at as well.
+    pub last: Option<(Arc<str>, Position)>,
+    /// Why reading waits just now, if it does: it goes on by itself, or the lane ends with an error.
+    pub waits: Option<Fault>,
+}
+
+/// A message that was kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    pub message: Message,
+    pub verdict: Verdict,
+    /// The latest timestamp of the lane up to this message: its place among the messages of all lanes.
+    pub reached: Option<Timestamp>,
+}
+
+/// Messages counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub scanned: u64,
+    pub matched: u64,
+    pub undecodable: u64,
+    pub failed: u64,
+    /// Of keys, headers and payloads.
+    pub bytes: u64,
+    /// Places of the log that were passed, messages or not, up to the lane's `at_most`.
+    pub passed: u64,
+    /// By what it took to decide, in the order of [`Path::ALL`].
+    pub paths: [u64; 4],
+}
+
+impl Tally {
+    /// Counts one message of that size.
+    pub fn count(&mut self, judgement: Judgement, size: usize) {
+        self.scanned += 1;
+        self.bytes += size as u64;
+        self.paths[judgement.path as usize] += 1;
+        match judgement.verdict {
+            Verdict::Passes => self.matched += 1,
+            Verdict::Fails => {}
+            Verdict::Undecodable => self.undecodable += 1,
+            Verdict::Failed => self.failed += 1,
+        }
+    }
+
+    /// Adds what another one counted.
+    pub fn add(&mut self, other: &Self) {
+        self.scanned += other.scanned;
+        self.matched += other.matched;
+        self.undecodable += other.undecodable;
+        self.failed += other.failed;
+        self.bytes += other.bytes;
+        self.passed += other.passed;
+        for (sum, more) in self.paths.iter_mut().zip(other.paths) {
+            *sum += more;
+        }
+    }
+}
+
+impl Sifted {
+    /// Has a sieve decide on one message; `detach` makes it a message of its own where it is kept.
+    pub fn take(&mut self, sieve: &dyn Sieve, glance: Glance, raw: &RawMessage<'_>, detach: impl FnOnce() -> Message) {
+        let judgement = sieve.judge(raw, glance);
+        self.counts.count(judgement, raw.size());
+        self.reached = self.reached.max(raw.timestamp);
+        if judgement.keep {
+            self.kept.push(Kept { message: detach(), verdict: judgement.verdict, reached: self.reached });
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! `Names`: the one place where the names that we show and the names of a system are translated into each other.
+//!
+//! With `topic_prefix` (seed 4) the channels of an integration are named without the prefix that they all have. A name outside of it is
+//! written with a slash before it, so that every channel still has exactly one name and none is hidden.
+
+use crate::domain::address::split_kind;
+use crate::domain::channel::Channel;
+use crate::domain::delivery::Delivery;
+use crate::domain::group::Mark;
+use crate::domain::message::Message;
+use crate::domain::operation::{Change, Request};
+use std::sync::Arc;
+
+/// How an integration's channels are named. Without a prefix nothing is translated.
+#[derive(Debug, Default)]
+pub(super) struct Names(Option<String>);
+
+impl Names {
+    /// A prefix is joined by a point, unless it ends with a separator of its own (MQTT's slash).
+    pub(super) fn under(prefix: &str) -> Self {
+        let joined = prefix.ends_with(['.', '/', ':', '-', '_']);
+        Self(Some(if joined { prefix.to_owned() } else { format!("{prefix}.") }))
+    }
+
+    /// Whether names are the same on both sides.
+    pub(super) fn are_plain(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The system's own name of a channel that is given to us.
+    pub(super) fn full(&self, name: &str) -> Arc<str> {
+        let Some(prefix) = &self.0 else { return name.into() };
+        let (kind, bare) = split_kind(name);
+        let full = match bare.strip_prefix('/') {
+            _ if bare.is_empty() => String::new(),
+            Some(outside) => outside.to_owned(),
+            None => format!("{prefix}{bare}"),
+        };
+        with_kind(kind, full)
+    }
+
+    /// The name that we show of a channel as the system names it.
+    pub(super) fn shown(&self, name: &Arc<str>) -> Arc<str> {
+        let Some(prefix) = &self.0 else { return name.clone() };
+        let (kind, bare) = split_kind(name);
+        let inside = bare.strip_prefix(prefix.as_str()).filter(|inside| !inside.is_empty() && !inside.starts_with('/'));
+        with_kind(kind, inside.map_or_else(|| format!("/{bare}"), str::to_owned))
+    }
+
+    pub(super) fn messages(&self, mut messages: Vec<Message>) -> Vec<Message> {
+        if !self.are_plain() {
+            for message in &mut messages {
+                message.channel = self.shown(&message.channel);
+            }
+        }
+        messages
+    }
+
+    pub(super) fn channel(&self, channel: Channel) -> Channel {
+        if self.are_plain() {
+            return channel;
+        }
+        let dead_letters_to = channel.dead_letters_to.map(|name| (*self.shown(&name.as_str().into())).into());
+        let kept_by = channel.kept_by.map(|name| self.shown(&name));
+        Channel { name: self.shown(&channel.name), dead_letters_to, kept_by, ..channel }
+    }
+
+    pub(super) fn delivery(&self, mut delivery: Delivery) -> Delivery {
+        delivery.message.channel = self.shown(&delivery.message.channel);
+        delivery
+    }
+
+    pub(super) fn marks(&self, marks: &[Mark]) -> Vec<Mark> {
+        marks.iter().map(|mark| Mark { channel: self.full(&mark.channel), ..mark.clone() }).collect()
+    }
+
+    /// A request as the system names its channel.
+    pub(super) fn full_request(&self, request: &Request) -> Request {
+        renamed(request, |name| self.full(name))
+    }
+
+    /// A change as its system planned it, with the names that we show.
+    pub(super) fn shown_change(&self, change: Change) -> Change {
+        let shown = |request: &Request| renamed(request, |name| self.shown(name));
+        Change { request: shown(&change.request), undo: change.undo.as_ref().map(shown), ..change }
+    }
+
+    /// The same back.
+    pub(super) fn full_change(&self, change: &Change) -> Change {
+        Change { request: self.full_request(&change.request), ..change.clone() }
+    }
+}
+
+fn with_kind(kind: Option<&str>, name: String) -> Arc<str> {
+    kind.map_or_else(|| name.as_str().into(), |kind| format!("{kind}:{name}").into())
+}
+
+/// A request with its channel named by `name`; a group has a name of its own.
+fn renamed(request: &Request, name: impl Fn(&Arc<str>) -> Arc<str>) -> Request {
+    let mut request = request.clone();
+    if !request.address.is_group() && !request.address.channel.is_empty() {
+        request.address.channel = name(&request.address.channel);
+    }
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_channel_has_one_name_and_every_name_one_channel(prefix in "[a-c./]{1,4}", name in "(topic:|queue:)?[a-c./]{1,8}") {
+            let names = Names::under(&prefix);
+            let name: Arc<str> = name.into();
+            prop_assert_eq!(names.full(&names.shown(&name)), name);
+        }
+    }
+}
