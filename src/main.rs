@@ -2,19 +2,37 @@
 
 use clap::Parser;
 use mqdeck::cli::{self, Cli};
+use mqdeck::domain::principal::Principal;
+use mqdeck::gateway::Access;
+use mqdeck::gateway::audit::Audit;
+use mqdeck::gateway::guard::{AllowAll, Caller};
+use mqdeck::runtime::{environment, log, stop};
 use std::process::ExitCode;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
     // Before anything can speak TLS. It fails only if a provider was installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let cli = Cli::parse();
-    mqdeck::runtime::log::start();
+    let mut cli = Cli::parse();
+    log::start();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return cli::report(&error.into()),
     };
-    let result = runtime.block_on(cli::run(cli));
+    let result = runtime.block_on(async {
+        cli.connection.access = access();
+        stop::on_signals(&cli.connection.access)?;
+        cli::run(cli).await
+    });
     // Tasks that wait for a system that hangs must not keep the program.
     runtime.shutdown_background();
     result.unwrap_or_else(|error| cli::report(&error))
+}
+
+/// The operator at this machine, and the log of what she changes.
+fn access() -> Access {
+    let user = environment("USER").or_else(|| environment("LOGNAME"));
+    let caller = Caller::new(Principal::local(user.as_deref()), Arc::new(AllowAll), CancellationToken::new());
+    Access { caller, audit: Audit::within(log::folder()), read_only: false }
 }

@@ -13,7 +13,7 @@ pub(super) fn console(url: &str, channel: &str, messages: u64) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let profile = Opener { read_only: true, variables: Vec::new() }.url(url).expect("a profile");
+        let profile = Opener::default().url(url).expect("a profile");
         let address = format!("{}/{channel}", profile.integrations[0].name).parse().expect("an address");
         let gateway = Gateway::open(profile, true);
         let (sender, mut updates) = mpsc::channel(1);

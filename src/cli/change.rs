@@ -1,4 +1,4 @@
-//! Changes from the command line: the plan shown, asked for or named by its digest, carried out, and the file that takes it back.
+//! Changes from the command line: the plan shown and stored, asked for or named by its digest, carried out, and the file that undoes it.
 
 use super::output::{self, Out, known};
 use super::usage;
@@ -8,6 +8,7 @@ use crate::domain::operation::{Change, OperationSpec, Plan, Request, Risk};
 use crate::domain::safety::Rung;
 use crate::domain::text::SafeText;
 use crate::gateway::Gateway;
+use crate::gateway::plans::Plans;
 use crate::runtime::log;
 use serde_json::{Map, Value as Json, json};
 use std::fs::{self, OpenOptions};
@@ -24,8 +25,10 @@ pub(super) enum Mode {
     Show,
     /// It is printed and asked for; without a terminal nobody can be asked.
     Ask,
-    /// It is carried out if it still is the one of this digest.
+    /// The stored plan of this digest is carried out.
     Apply(String),
+    /// It is printed, and carried out if it is on one of the two lower rungs.
+    Yes,
     /// It is printed and carried out.
     Execute,
 }
@@ -35,42 +38,77 @@ const FORMAT: &str = "mqdeck-undo-1";
 
 /// Plans a request and does with the plan what the mode says.
 pub(super) async fn run(gateway: &Gateway, request: Request, mode: &Mode, as_json: bool) -> anyhow::Result<ExitCode> {
-    let change = gateway.plan(request).await?;
     let mut out = Out::new();
-    if let Mode::Apply(digest) = mode {
-        let now = change.digest();
-        if *digest != now {
-            let cause = format!("this is not the plan {digest}: planned now it is {now}");
-            let fault = Fault::new(Kind::Rejected, change.request.spec.id, change.request.address.to_string(), cause);
-            return Err(fault.next("nothing was done: something has changed since, look at it again with --plan").into());
+    let change = match mode {
+        Mode::Apply(digest) => stored(gateway, &request, digest).await?,
+        _ => {
+            let change = gateway.plan(request).await?;
+            show(&mut out, &change, as_json)?;
+            out.flush()?;
+            change
         }
-    } else {
-        show(&mut out, &change, as_json)?;
-        out.flush()?;
-    }
+    };
     if let Some(refused) = &change.refused {
         return Err(refused.clone().into());
     }
+    if matches!(mode, Mode::Show) {
+        plans()?.store(gateway, &change)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let plan = Plan::Change(Arc::new(change.clone()));
-    if !matches!(mode, Mode::Show) {
-        // Before anybody is asked: what would be refused is not worth a question.
-        gateway.passes(&plan)?;
-    }
+    // Before anybody is asked: what would be refused is not worth a question.
+    gateway.passes(&plan)?;
     match mode {
-        Mode::Show => return Ok(ExitCode::SUCCESS),
-        Mode::Ask if !gateway.safety.asks(plan.risk()) => {}
-        Mode::Ask if !std::io::stdin().is_terminal() => {
-            let fault =
-                usage(change.request.spec.id, &change.request.address.to_string(), "there is no terminal to ask on; nothing was done");
-            return Err(fault.next(format!("add --apply {} to carry out exactly this plan", change.digest())).into());
+        Mode::Ask if gateway.safety.asks(plan.risk()) => {
+            if !std::io::stdin().is_terminal() {
+                let cause = "cannot ask: not a terminal; nothing was changed";
+                let fault = usage(change.request.spec.id, &change.request.address.to_string(), cause);
+                return Err(fault.next("keep the plan with --plan, and carry it out with --apply DIGEST").into());
+            }
+            if !asked(&plan).await? {
+                output::note("nothing was changed");
+                return Ok(ExitCode::FAILURE);
+            }
         }
-        Mode::Ask if !asked(&plan).await? => {
-            output::note("nothing was done");
-            return Ok(ExitCode::FAILURE);
-        }
-        Mode::Ask | Mode::Apply(_) | Mode::Execute => {}
+        Mode::Yes => may_answer_yes(gateway, &plan)?,
+        Mode::Show | Mode::Ask | Mode::Apply(_) | Mode::Execute => {}
     }
-    carry_out(gateway, change, &mut out, as_json).await
+    let code = carry_out(gateway, change, &mut out, as_json).await?;
+    if let Mode::Apply(digest) = mode {
+        plans()?.remove(digest);
+    }
+    Ok(code)
+}
+
+/// `--yes` answers what is confirmed by `y` or by a number; what destroys is confirmed by a person, or carried out as a stored plan.
+fn may_answer_yes(gateway: &Gateway, plan: &Plan) -> Result<(), Fault> {
+    let refused = |cause: &str, next: &str| {
+        Err(Fault::new(Kind::Forbidden, plan.spec().id, plan.address().to_string(), format!("{cause}; nothing was changed")).next(next))
+    };
+    if plan.risk() == Risk::Destroy {
+        return refused("--yes does not answer for what destroys", "keep the plan with --plan, and carry it out with --apply DIGEST");
+    }
+    if gateway.safety.production && !gateway.is_armed() {
+        return refused("--yes answers on production only with --arm", "add --arm PROFILE");
+    }
+    Ok(())
+}
+
+/// The stored plan of a digest, looked at again; it must be what is asked for.
+async fn stored(gateway: &Gateway, request: &Request, digest: &str) -> Result<Change, Fault> {
+    let change = plans()?.load(gateway, digest).await?;
+    if change.request != *request {
+        let Request { spec, address, .. } = &change.request;
+        let cause = format!("plan {digest} is another one: {} {address}", spec.id);
+        return Err(usage(request.spec.id, &request.address.to_string(), cause).next("nothing was changed: give what was planned"));
+    }
+    gateway.recheck(&change).await?;
+    Ok(change)
+}
+
+fn plans() -> Result<Plans, Fault> {
+    let folder = log::folder().ok_or_else(|| usage("store", "plan", "this machine has no state directory").next("set MQDECK_STATE_DIR"))?;
+    Ok(Plans::within(&folder))
 }
 
 async fn carry_out(gateway: &Gateway, change: Change, out: &mut Out, as_json: bool) -> anyhow::Result<ExitCode> {
@@ -80,8 +118,9 @@ async fn carry_out(gateway: &Gateway, change: Change, out: &mut Out, as_json: bo
     let outcome = {
         let mut carried = pin!(gateway.execute(Plan::Change(Arc::new(change))));
         tokio::select! {
+            biased;
             outcome = &mut carried => outcome,
-            _ = super::interrupted() => {
+            () = gateway.caller().stop().cancelled() => {
                 output::note("what was begun is finished first");
                 carried.await
             }
@@ -165,7 +204,7 @@ fn object(change: &Change) -> Json {
     };
     let mut object = asked_for(&change.request);
     object["plan"] = change.digest().into();
-    object["risk"] = word(change.risk).into();
+    object["risk"] = change.risk.word().into();
     object["summary"] = change.summary.as_str().into();
     object["touches"] = known(change.touches.number());
     object["touches_bound"] = known(bound);
@@ -180,16 +219,6 @@ fn object(change: &Change) -> Json {
 fn asked_for(request: &Request) -> Json {
     let arguments: Map<_, _> = request.arguments.iter().map(|(id, value)| (id.clone(), value.as_str().into())).collect();
     json!({ "operation": request.spec.id, "address": request.address.to_string(), "arguments": arguments })
-}
-
-/// A risk's word in machine output.
-pub(super) fn word(risk: Risk) -> &'static str {
-    match risk {
-        Risk::Read => "read",
-        Risk::Reversible => "reversible",
-        Risk::Bulk => "bulk",
-        Risk::Destroy => "destroy",
-    }
 }
 
 /// Asks for what the plan's risk demands.

@@ -16,11 +16,11 @@ pub struct Demo {
 
 impl Demo {
     pub(super) async fn run(&self, connection: &Connection, look: &Look) -> anyhow::Result<ExitCode> {
-        if self.headless { headless().await } else { console::open(connection, look, First::Demo).await }
+        if self.headless { headless(connection).await } else { console::open(connection, look, First::Demo).await }
     }
 }
 
-async fn headless() -> anyhow::Result<ExitCode> {
+async fn headless(connection: &Connection) -> anyhow::Result<ExitCode> {
     let demo = demo::Demo::start().await?;
     // Removed with everything else when the demo ends.
     let folder = tempfile::Builder::new().prefix("mqdeck-").tempdir()?;
@@ -30,6 +30,6 @@ async fn headless() -> anyhow::Result<ExitCode> {
     out.line(&profile.display().to_string())?;
     out.flush()?;
     output::note("the demo runs until Ctrl-C; try `mqdeck --profile PATH status` in a second terminal");
-    super::interrupted().await?;
+    connection.stopped().await;
     Ok(ExitCode::SUCCESS)
 }

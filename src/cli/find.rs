@@ -50,16 +50,18 @@ impl Find {
         let gateway = connection.open()?;
         let mut messages = Messages::new(&gateway, std::slice::from_ref(&self.address), self.json)?;
         let mut finding = tokio::select! {
+            biased;
+            () = connection.stopped() => return Ok(ExitCode::FAILURE),
             finding = gateway.find(search) => finding?,
-            _ = super::interrupted() => return Ok(ExitCode::FAILURE),
         };
         for note in &finding.notes {
             output::note(note);
         }
         let bar = bar();
         let result = tokio::select! {
+            biased;
+            () = connection.stopped() => Ok(()),
             result = print(&mut finding, &mut messages, &bar) => result,
-            _ = super::interrupted() => Ok(()),
         };
         bar.finish_and_clear();
         let report = finding.report();

@@ -79,8 +79,9 @@ impl Follow {
             anyhow::Ok(searched.whole)
         };
         let whole = tokio::select! {
+            biased;
+            () = connection.stopped() => self.live,
             whole = searching => whole?,
-            _ = super::interrupted() => self.live,
         };
         gateway.shutdown().await;
         Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -62,8 +62,9 @@ impl Lag {
         let claim = claim.transpose()?;
         let gateway = connection.open()?;
         let result = tokio::select! {
+            biased;
+            () = connection.stopped() => Err(Fault::new(Kind::Lost, "watch", "", "interrupted before there was an answer").into()),
             result = self.watch(&gateway, claim.as_ref()) => result,
-            _ = super::interrupted() => Err(Fault::new(Kind::Lost, "watch", "", "interrupted before there was an answer").into()),
         };
         gateway.shutdown().await;
         result

@@ -1,6 +1,6 @@
 //! `mqdeck manage`: what can be done to a system itself, planned, confirmed and carried out.
 
-use super::change::{self, Mode, word};
+use super::change::{self, Mode};
 use super::output::{self, Out};
 use super::{Connection, usage};
 use crate::domain::address::Address;
@@ -26,12 +26,15 @@ pub struct Manage {
     /// The operation's fields.
     #[arg(index = 3, value_name = "FIELD=VALUE")]
     fields: Vec<String>,
-    /// Prints the plan and its digest, and changes nothing.
+    /// Prints the plan and its digest, keeps it for 24 hours, and changes nothing.
     #[arg(long)]
     plan: bool,
-    /// Carries out exactly the plan of this digest; refused if planning gives another one by now.
+    /// Carries out exactly the plan of this digest; refused if it would do something else by now.
     #[arg(long, value_name = "DIGEST", conflicts_with = "plan")]
     apply: Option<String>,
+    /// Carries the plan out without asking, unless it destroys; on production only with --arm.
+    #[arg(long, conflicts_with_all = ["plan", "apply"])]
+    yes: bool,
     /// One JSON object a line.
     #[arg(long)]
     json: bool,
@@ -60,6 +63,7 @@ impl Manage {
         let mode = match (&self.apply, self.plan) {
             (Some(digest), _) => Mode::Apply(digest.clone()),
             (None, true) => Mode::Show,
+            (None, false) if self.yes => Mode::Yes,
             (None, false) => Mode::Ask,
         };
         change::run(gateway, request, &mode, self.json).await
@@ -157,7 +161,7 @@ fn cells(integration: &str, spec: &OperationSpec) -> Vec<SafeText> {
     let fields = if fields.is_empty() { "–".to_owned() } else { fields.join(" ") };
     let kinds = kinds(spec.on);
     let on = if kinds.is_empty() { on(spec.on).to_owned() } else { kinds.join(", ") };
-    [integration, spec.id, &on, word(spec.risk), &fields, spec.help].map(SafeText::new).into()
+    [integration, spec.id, &on, spec.risk.word(), &fields, spec.help].map(SafeText::new).into()
 }
 
 fn object(integration: &str, spec: &OperationSpec) -> Json {
@@ -179,6 +183,6 @@ fn object(integration: &str, spec: &OperationSpec) -> Json {
     };
     json!({
         "integration": integration, "operation": spec.id, "title": spec.title, "help": spec.help, "on": on(spec.on), "kinds": kinds(spec.on),
-        "risk": word(spec.risk), "permission": spec.permission, "fields": spec.fields.iter().map(field).collect::<Vec<_>>(),
+        "risk": spec.risk.word(), "permission": spec.permission, "fields": spec.fields.iter().map(field).collect::<Vec<_>>(),
     })
 }

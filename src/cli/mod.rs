@@ -24,7 +24,7 @@ use crate::config::load::Context;
 use crate::config::store::Store;
 use crate::domain::fault::{self, Fault, Kind};
 use crate::domain::position::Range;
-use crate::gateway::Gateway;
+use crate::gateway::{Access, Gateway};
 use crate::runtime::{First, Opener, environment, systems};
 use clap::{Args, Parser, Subcommand};
 use std::process::ExitCode;
@@ -62,6 +62,9 @@ pub struct Connection {
     /// Value of a `${var.name}` of the profile; may be repeated.
     #[arg(long = "var", global = true, value_name = "NAME=VALUE")]
     pub variables: Vec<String>,
+    /// For whom: nothing that is typed.
+    #[arg(skip)]
+    pub access: Access,
 }
 
 /// How the console looks.
@@ -156,12 +159,21 @@ impl Connection {
         }
     }
 
+    fn access(&self) -> Access {
+        Access { read_only: self.read_only, ..self.access.clone() }
+    }
+
+    /// Waits for the end: Ctrl-C, or a request to end.
+    async fn stopped(&self) {
+        self.access.caller.stop().cancelled().await;
+    }
+
     fn opener(&self) -> Result<Opener, Fault> {
         let pair = |text: &String| match text.split_once('=') {
             Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
             _ => Err(usage("read --var", text, "it is not NAME=VALUE").next(format!("write --var {text}=…"))),
         };
-        Ok(Opener { read_only: self.read_only, variables: self.variables.iter().map(pair).collect::<Result<_, _>>()? })
+        Ok(Opener { access: self.access(), variables: self.variables.iter().map(pair).collect::<Result<_, _>>()? })
     }
 
     /// Opens what `--profile` or `--url` names.
@@ -180,7 +192,7 @@ impl Connection {
             let cause = "it has no integration: there is nothing to connect to";
             return Err(usage("open profile", &profile.name, cause).next("write integration \"NAME\" { … } into it"));
         }
-        let gateway = Gateway::open(profile, self.read_only);
+        let gateway = Gateway::open_as(self.access(), profile);
         if let Some(name) = &self.arm {
             gateway.arm(name, None)?;
         }
@@ -238,13 +250,4 @@ fn argument(op: &'static str, text: &str) -> Result<(String, String), Fault> {
 /// A mistake on the command line.
 fn usage(op: &'static str, what: &str, cause: impl Into<crate::domain::text::SafeText>) -> Fault {
     Fault::new(Kind::Usage, op, what, cause)
-}
-
-/// Waits for Ctrl-C or a request to end.
-async fn interrupted() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result,
-        _ = terminate.recv() => Ok(()),
-    }
 }

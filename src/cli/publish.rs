@@ -140,12 +140,12 @@ impl Publish {
         let (mut out, bar) = (Out::new(), progress());
         // Lines read, lines dealt with, messages stored.
         let (mut read, mut sent, mut stored) = (0, self.skip, 0);
-        let mut interrupted = pin!(super::interrupted());
+        let mut interrupted = pin!(gateway.caller().stop().cancelled());
         let failure = loop {
             // What was handed over is waited for; only the reading of more is given up.
             let (chunk, wrong, ended) = tokio::select! {
                 biased;
-                _ = &mut interrupted => break Some(sent + 1),
+                () = &mut interrupted => break Some(sent + 1),
                 chunk = self.chunk(&mut input, &mut read, options) => chunk?,
             };
             // Lines are numbered from 1; those of this chunk start here.

@@ -11,9 +11,9 @@ use crate::domain::operation::{Done, Plan};
 use crate::gateway::Gateway;
 use crate::gateway::hold::{Held, Taken};
 use clap::Args;
-use futures::FutureExt;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// Unsettled messages at a time, where they are decided on as they come.
 const AT_ONCE: u32 = 100;
@@ -126,7 +126,7 @@ impl Receive {
             let mut tickets = Vec::new();
             let most = (self.limit - tally.received).min(self.at_once(Some(settlement))) as usize;
             while tickets.len() < most {
-                match next(held, wait).await {
+                match next(held, wait, gateway.caller().stop()).await {
                     Next::Taken(Taken::Message(delivery)) => {
                         tally.received += 1;
                         messages.received(&self.address.integration, &delivery)?;
@@ -162,9 +162,9 @@ impl Receive {
         asks: bool,
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
-        let mut shown = Shown { command: self, messages, asks, unsettled: Vec::new() };
+        let mut shown = Shown { command: self, messages, asks, stop: gateway.caller().stop(), unsettled: Vec::new() };
         while tally.received < self.limit {
-            match next(held, wait).await {
+            match next(held, wait, gateway.caller().stop()).await {
                 Next::Taken(taken) => shown.take(taken, tally)?,
                 Next::Enough => break,
                 Next::Stopped => return Ok(()),
@@ -247,6 +247,7 @@ struct Shown<'a> {
     messages: &'a mut Messages,
     /// The messages have numbers, to be named by.
     asks: bool,
+    stop: &'a CancellationToken,
     unsettled: Vec<Unsettled>,
 }
 
@@ -286,17 +287,16 @@ impl Shown<'_> {
         tally: &mut Tally,
         question: impl Fn(&Held, &[Unsettled]) -> String,
     ) -> anyhow::Result<Option<String>> {
-        let mut stopped = std::pin::pin!(super::interrupted());
-        // Ctrl-C is heard before the question stands there: whoever reads it may be fast.
-        if stopped.as_mut().now_or_never().is_some() {
+        if self.stop.is_cancelled() {
             return Ok(None);
         }
+        let mut stopped = std::pin::pin!(self.stop.cancelled());
         output::question(&question(held, &self.unsettled))?;
         let mut typed = std::pin::pin!(output::typed());
         loop {
             let taken = tokio::select! {
                 typed = &mut typed => return Ok(typed?),
-                _ = &mut stopped => None,
+                () = &mut stopped => None,
                 Some(taken) = held.later() => Some(taken),
             };
             output::question("\n")?;
@@ -332,10 +332,11 @@ enum Next {
     Stopped,
 }
 
-async fn next(held: &mut Held, wait: Duration) -> Next {
+async fn next(held: &mut Held, wait: Duration, stop: &CancellationToken) -> Next {
     tokio::select! {
+        biased;
+        () = stop.cancelled() => Next::Stopped,
         next = tokio::time::timeout(wait, held.next()) => next.ok().flatten().map_or(Next::Enough, Next::Taken),
-        _ = super::interrupted() => Next::Stopped,
     }
 }
 

@@ -58,6 +58,8 @@ impl Call {
         let mut replies = gateway.call(&self.address, request, wait).await?;
         let result = loop {
             tokio::select! {
+                biased;
+                () = connection.stopped() => break Ok(()),
                 reply = replies.next() => match reply {
                     Some(Ok(message)) => {
                         messages.print(&self.address.integration, &message)?;
@@ -66,7 +68,6 @@ impl Call {
                     Some(Err(fault)) => break Err(fault),
                     None => break Ok(()),
                 },
-                _ = super::interrupted() => break Ok(()),
             }
         };
         drop(replies);

@@ -46,8 +46,9 @@ impl Tail {
         let gateway = connection.open()?;
         let mut printer = Printer::new(self, filter, &gateway)?;
         let (result, stopped) = tokio::select! {
+            biased;
+            () = connection.stopped() => (Ok(()), true),
             result = self.read(&gateway, reach, &mut printer) => (result, false),
-            _ = super::interrupted() => (Ok(()), true),
         };
         printer.messages.out.flush()?;
         if stopped {

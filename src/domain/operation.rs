@@ -26,6 +26,20 @@ pub enum Risk {
     Destroy,
 }
 
+impl Risk {
+    pub const ALL: [Self; 4] = [Self::Read, Self::Reversible, Self::Bulk, Self::Destroy];
+
+    /// Its word in machine output and files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Reversible => "reversible",
+            Self::Bulk => "bulk",
+            Self::Destroy => "destroy",
+        }
+    }
+}
+
 /// What an operation is done to; an address says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
@@ -152,6 +166,8 @@ pub struct Change {
     pub steps: Arc<str>,
     /// What takes it back, as long as nothing else has happened since.
     pub undo: Option<Request>,
+    /// The steps name the places up to which they go, so that they do no more than is planned here, whatever comes meanwhile.
+    pub bounded: bool,
 }
 
 /// What became of the parts of a change (a partition, a topic), in their order. One may fail while others were done.
@@ -214,6 +230,7 @@ impl Change {
             refused: None,
             steps: steps.into(),
             undo: None,
+            bounded: false,
         }
     }
 

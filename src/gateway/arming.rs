@@ -2,15 +2,20 @@
 //! and whoever else uses the gateway share one rule; every change of it is audited.
 
 use super::Gateway;
+use super::audit::Phase;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::operation::Risk;
 use crate::domain::safety::Gate;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
+use serde_json::json;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+
+/// What the audit log calls it.
+const ARM: &str = "arm";
 
 /// Whether a gateway is armed. Dropping it disarms.
 #[derive(Default)]
@@ -49,13 +54,12 @@ impl Gateway {
     /// when it ends. Arming what is armed starts the time anew.
     ///
     /// # Errors
-    /// A profile that is read-only cannot be armed; another name is refused.
+    /// A profile that is read-only cannot be armed; another name is refused; that it was armed could not be written down.
     pub fn arm(&self, typed: &str, time: Option<Duration>) -> Result<Option<Timestamp>, Fault> {
         let name = SafeText::new(&self.profile.name);
         let refused = |cause: String, next: String| {
-            let fault = Fault::new(Kind::Forbidden, "arm", name.clone(), cause).next(next);
-            tracing::warn!(target: "audit", operation = "arm", profile = %name, %fault, "refused");
-            fault
+            self.record(ARM, None, Phase::Refused, json!({ "cause": cause }));
+            Fault::new(Kind::Forbidden, "arm", name.clone(), cause).next(next)
         };
         if self.safety.is_read_only() {
             let next = if self.profile.safety.is_read_only() { "its safety block says so" } else { "start without --read-only" };
@@ -65,15 +69,18 @@ impl Gateway {
             return Err(refused(format!("`{}` is not this profile's name", SafeText::new(typed)), format!("its name is {name}")));
         }
         let end = time.map(End::after);
-        tracing::info!(target: "audit", operation = "arm", profile = %name, seconds = time.map(|time| time.as_secs()), "armed");
+        let armed = json!({ "state": "armed", "seconds": time.map(|time| time.as_secs()) });
+        self.audit.record(self.entry(ARM, None, Phase::Done, armed))?;
         let timer = end.map(|end| {
-            let (state, name) = (Arc::downgrade(&self.arming.state), name.clone());
+            let (state, audit) = (Arc::downgrade(&self.arming.state), self.audit.clone());
+            let over = self.entry(ARM, None, Phase::Done, json!({ "state": "disarmed", "cause": "time is up" }));
             tokio::spawn(async move {
                 tokio::time::sleep_until(end.steady).await;
                 if let Some(state) = state.upgrade()
                     && lock(&state).take().is_some()
+                    && let Err(fault) = audit.record(over)
                 {
-                    tracing::info!(target: "audit", operation = "arm", profile = %name, "disarmed: the time was over");
+                    tracing::error!(%fault, "audit");
                 }
             })
         });
@@ -84,7 +91,7 @@ impl Gateway {
     /// Disarms the profile; nothing if it was not armed.
     pub fn disarm(&self) {
         if self.arming.replace(None) {
-            tracing::info!(target: "audit", operation = "arm", profile = %self.profile.name, "disarmed");
+            self.record(ARM, None, Phase::Done, json!({ "state": "disarmed" }));
         }
     }
 
@@ -112,9 +119,7 @@ impl Arming {
 
 impl Drop for Arming {
     fn drop(&mut self) {
-        if self.replace(None) {
-            tracing::info!(target: "audit", operation = "arm", "disarmed: the profile was closed");
-        }
+        self.replace(None);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Calling: a request to whoever serves a channel, and the replies as they come.
 
+use super::audit::{Begun, Phase};
 use super::execute::Outcome;
 use super::{Gateway, cannot};
 use crate::domain::address::Address;
@@ -8,6 +9,7 @@ use crate::domain::message::{Message, Outgoing};
 use crate::domain::operation::CALL;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use serde_json::json;
 use std::time::Duration;
 
 /// How long replies are waited for where nobody says otherwise.
@@ -23,15 +25,19 @@ impl Gateway {
         request: Outgoing,
         wait: Duration,
     ) -> Result<BoxStream<'static, Result<Message, Fault>>, Fault> {
-        self.permit(CALL.risk, address)?;
+        self.permit(&CALL, CALL.risk, address)?;
         let session = self.changing(&address.integration).await?;
         let (call, channel) = (session.call.ok_or_else(|| cannot("call", &address.integration, "calls"))?, self.named(address)?);
         let bytes = request.payload.as_ref().map_or(0, bytes::Bytes::len);
-        tracing::info!(target: "audit", operation = CALL.id, %address, bytes, wait = wait.as_secs(), "intent");
-        let replies = call.call(&channel, request, wait).await.inspect_err(|fault| {
-            tracing::info!(target: "audit", operation = CALL.id, %address, %fault, "outcome");
-        })?;
-        let seen = Seen { replies: Some(replies), address: address.clone(), wait, count: 0, faults: 0 };
+        let begun = self.begin(CALL.id, address, json!({ "bytes": bytes, "wait_s": wait.as_secs() })).await?;
+        let replies = match call.call(&channel, request, wait).await {
+            Ok(replies) => replies,
+            Err(fault) => {
+                begun.end(Phase::Failed, json!({ "cause": fault.to_string() })).await;
+                return Err(fault);
+            }
+        };
+        let seen = Seen { replies: Some(replies), begun: Some(begun), address: address.clone(), wait, count: 0, faults: 0 };
         Ok(stream::unfold(seen, next).boxed())
     }
 
@@ -45,20 +51,14 @@ impl Gateway {
     }
 }
 
-/// A call under way, counted for its end.
+/// A call under way, counted for its end. One whose replies nobody waits for any more has an unknown outcome.
 struct Seen {
     replies: Option<BoxStream<'static, Result<Message, Fault>>>,
+    begun: Option<Begun>,
     address: Address,
     wait: Duration,
     count: u64,
     faults: u64,
-}
-
-impl Drop for Seen {
-    fn drop(&mut self) {
-        let (address, replies, faults) = (&self.address, self.count, self.faults);
-        tracing::info!(target: "audit", operation = CALL.id, %address, replies, faults, "outcome");
-    }
 }
 
 async fn next(mut seen: Seen) -> Option<(Result<Message, Fault>, Seen)> {
@@ -68,6 +68,10 @@ async fn next(mut seen: Seen) -> Option<(Result<Message, Fault>, Seen)> {
         return Some((reply, seen));
     }
     seen.replies = None;
+    if let Some(begun) = seen.begun.take() {
+        let phase = if seen.count > 0 && seen.faults == 0 { Phase::Done } else { Phase::Failed };
+        begun.end(phase, json!({ "replies": seen.count, "failed": seen.faults })).await;
+    }
     if seen.count + seen.faults > 0 {
         return None;
     }

@@ -403,8 +403,14 @@ impl Holding for Inside<dyn Holding> {
     }
 
     async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {
+        // Not ended with its caller: what was received is to be decided on.
         self.edge.caller.permits(&SETTLE, &self.taken.address)?;
-        self.inner.settle(ticket, settlement).await
+        let settled = self.inner.settle(ticket, settlement).await;
+        self.edge.counts.count(&SETTLE, |count| {
+            count.calls += 1;
+            count.failed += u64::from(settled.is_err());
+        });
+        settled
     }
 
     async fn release(self: Box<Self>) -> Result<String, Fault> {

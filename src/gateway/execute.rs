@@ -1,5 +1,6 @@
 //! `execute`: the one way to change anything. Checks, writes down the intent, runs, writes down the outcome.
 
+use super::audit::Phase;
 use super::fanout::{self, Fanout, Outcomes, overall};
 use super::{Gateway, cannot};
 use crate::domain::address::Address;
@@ -10,6 +11,8 @@ use crate::domain::receipt::Receipt;
 use crate::domain::safety::Gate;
 use crate::domain::suggest;
 use futures::stream::{FuturesOrdered, StreamExt};
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
 
 /// Publishes under way at once within one plan.
 const IN_FLIGHT: usize = 1_000;
@@ -45,7 +48,7 @@ impl Outcome {
 impl Gateway {
     /// What the publish form of a channel's system asks.
     pub async fn publish_spec(&self, address: &Address) -> Result<&'static PublishSpec, Fault> {
-        self.permit(PUBLISH.risk, address)?;
+        self.permit(&PUBLISH, PUBLISH.risk, address)?;
         self.publish_offer(&address.integration).await?.ok_or_else(|| cannot("publish", &address.integration, "publishing"))
     }
 
@@ -62,37 +65,24 @@ impl Gateway {
     /// from starting; what happened to each message is in the outcome. The intent is written to the audit log before anything else
     /// is asked, the outcome after, whatever it is.
     pub async fn execute(&self, plan: Plan) -> Result<Outcome, Fault> {
-        let (spec, address) = (plan.spec(), plan.address().clone());
-        self.passes(&plan)?;
-        match &plan {
-            Plan::Publish { messages, .. } => {
-                tracing::info!(target: "audit", operation = spec.id, %address, messages = messages.len(), "intent");
-            }
-            Plan::Change(change) => {
-                let digest = change.digest();
-                tracing::info!(target: "audit", operation = spec.id, %address, digest, summary = %change.summary, steps = %change.steps, "intent");
-            }
-            Plan::Settle { tickets, settlement, .. } => {
-                let (effect, arguments) = (settlement.effect.word(), &settlement.arguments);
-                tracing::info!(target: "audit", operation = spec.id, %address, effect, ?arguments, messages = tickets.len(), "intent");
-            }
-            // Has its own: replies come as they come.
-            Plan::Call { .. } => {}
+        // The end of the gateway waits for it.
+        let _working = self.working.token();
+        let (spec, address, risk) = (plan.spec(), plan.address().clone(), plan.risk());
+        self.permit(spec, risk, &address)?;
+        // A call has an entry of its own: replies come as they come.
+        if let Plan::Call { address, request, wait } = plan {
+            return self.called(&address, *request, wait).await;
         }
+        let begun = self.begin(spec.id, &address, intent(&plan)).await?;
         let done = |done: Done| Outcome { done: Some(done), ..Outcome::default() };
         let result = match plan {
             Plan::Publish { address, messages } => self.publish(&address, messages).await,
             Plan::Change(change) => self.change(&change).await.map(done),
             Plan::Settle { hold, tickets, settlement, .. } => self.settle(hold, tickets, settlement).await.map(done),
-            Plan::Call { address, request, wait } => return self.called(&address, *request, wait).await,
+            Plan::Call { .. } => Ok(Outcome::default()),
         };
-        match &result {
-            Ok(outcome) => {
-                let (done, failed) = outcome.counts();
-                tracing::info!(target: "audit", operation = spec.id, %address, done, failed, "outcome");
-            }
-            Err(fault) => tracing::info!(target: "audit", operation = spec.id, %address, %fault, "outcome"),
-        }
+        let (phase, detail) = outcome(&result);
+        begun.end(phase, detail).await;
         result
     }
 
@@ -103,7 +93,7 @@ impl Gateway {
 
     /// Whether the profile's safety lets a plan pass as it is now, armed or not; why not otherwise.
     pub fn passes(&self, plan: &Plan) -> Result<(), Fault> {
-        self.permit(plan.risk(), plan.address())
+        self.allows(plan.spec(), plan.risk(), plan.address())
     }
 
     /// The operation of that name.
@@ -140,17 +130,28 @@ impl Gateway {
 
     /// Why there is nothing to manage by: the profile forbids it, or the system has nothing.
     fn no_manage(&self, address: &Address) -> Fault {
-        self.permit(Risk::Reversible, address).err().unwrap_or_else(|| cannot("change", &address.integration, "administration"))
+        self.gate_fault(Risk::Reversible, address).unwrap_or_else(|| cannot("change", &address.integration, "administration"))
     }
 
-    pub(super) fn permit(&self, risk: Risk, address: &Address) -> Result<(), Fault> {
-        let refused = |cause: &str, next: String| {
-            tracing::warn!(target: "audit", %address, cause, "refused");
-            Err(Fault::new(Kind::Forbidden, "change", address.to_string(), cause).next(next))
-        };
+    /// Lets an operation begin, or says why not; a refusal is written down.
+    pub(super) fn permit(&self, spec: &'static OperationSpec, risk: Risk, address: &Address) -> Result<(), Fault> {
+        self.allows(spec, risk, address).inspect_err(|fault| {
+            self.record(spec.id, Some(address), Phase::Refused, json!({ "cause": fault.cause.as_str() }));
+        })
+    }
+
+    /// Whether the profile's safety and the caller's permissions let an operation begin now.
+    fn allows(&self, spec: &'static OperationSpec, risk: Risk, address: &Address) -> Result<(), Fault> {
+        self.caller.permits(spec, address)?;
+        self.gate_fault(risk, address).map_or(Ok(()), Err)
+    }
+
+    /// Why the profile's safety does not let something of that risk be done now.
+    pub(super) fn gate_fault(&self, risk: Risk, address: &Address) -> Option<Fault> {
+        let refused = |cause: &str, next: String| Some(Fault::new(Kind::Forbidden, "change", address.to_string(), cause).next(next));
         let name = &self.profile.name;
         match self.gate(risk) {
-            Gate::Open => Ok(()),
+            Gate::Open => None,
             Gate::ReadOnly if self.profile.safety.is_read_only() => {
                 refused("this profile is open for reading only", "its safety block says so".to_owned())
             }
@@ -165,12 +166,6 @@ impl Gateway {
         let mut outcome = Outcome::default();
         for message in messages {
             let outcomes = self.deliver(fanout, &address.within(), &message).await?;
-            for (target, result) in &outcomes {
-                match result {
-                    Ok(receipt) => tracing::info!(target: "audit", operation = PUBLISH.id, %address, %target, %receipt, "outcome"),
-                    Err(fault) => tracing::info!(target: "audit", operation = PUBLISH.id, %address, %target, %fault, "outcome"),
-                }
-            }
             let receipt = overall(&address.to_string(), &outcomes);
             let failed = receipt.is_err();
             outcome.receipts.push(receipt);
@@ -203,6 +198,42 @@ impl Gateway {
             outcome.receipts.push(receipt);
         }
     }
+}
+
+/// What the audit log says of a plan before it is carried out.
+fn intent(plan: &Plan) -> Json {
+    match plan {
+        Plan::Publish { messages, .. } => json!({ "messages": messages.len() }),
+        Plan::Change(change) => json!({ "digest": change.digest(), "summary": change.summary.as_str(), "steps": &*change.steps }),
+        Plan::Settle { tickets, settlement, .. } => {
+            let arguments: Vec<_> = settlement.arguments.iter().map(|(id, value)| json!({ "field": id, "value": value })).collect();
+            json!({ "messages": tickets.len(), "effect": settlement.effect.word(), "arguments": arguments })
+        }
+        Plan::Call { request, wait, .. } => {
+            json!({ "bytes": request.payload.as_ref().map_or(0, bytes::Bytes::len), "wait_s": wait.as_secs() })
+        }
+    }
+}
+
+/// What it says after: how many were done, how many failed, and why the first did. Of a fanout, at each of its targets.
+fn outcome(result: &Result<Outcome, Fault>) -> (Phase, Json) {
+    let outcome = match result {
+        Ok(outcome) => outcome,
+        Err(fault) => return (Phase::Failed, json!({ "cause": fault.to_string() })),
+    };
+    let (done, failed) = outcome.counts();
+    let parts = outcome.done.iter().flat_map(|done| &done.parts).filter_map(|(_, part)| part.as_ref().err());
+    let first = outcome.receipts.iter().filter_map(|receipt| receipt.as_ref().err()).chain(parts).next().map(ToString::to_string);
+    let mut detail = json!({ "done": done, "failed": failed, "cause": first });
+    if !outcome.targets.is_empty() {
+        let mut targets: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for (name, result) in outcome.targets.iter().flatten() {
+            let (done, failed) = targets.entry(name).or_default();
+            *(if result.is_ok() { done } else { failed }) += 1;
+        }
+        detail["targets"] = targets.into_iter().map(|(name, (done, failed))| (name, json!({ "done": done, "failed": failed }))).collect();
+    }
+    (if failed == 0 { Phase::Done } else { Phase::Failed }, detail)
 }
 
 fn how_to_arm(name: &str) -> String {

@@ -7,6 +7,7 @@ use crate::domain::operation::{OperationSpec, Risk};
 use crate::domain::principal::Principal;
 use crate::domain::text::SafeText;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +41,11 @@ impl Caller {
         Self { principal: Arc::new(principal), policy, stop }
     }
 
+    /// The same caller for a part of her work, which can be ended by itself.
+    pub(super) fn child(&self) -> Self {
+        Self { stop: self.stop.child_token(), ..self.clone() }
+    }
+
     /// What ends this caller's work.
     pub fn stop(&self) -> &CancellationToken {
         &self.stop
@@ -59,9 +65,15 @@ impl Caller {
     /// Permitted, and not at the end.
     fn begins(&self, operation: &'static OperationSpec, address: &Address) -> Result<(), Fault> {
         if self.stop.is_cancelled() {
-            return Err(ending(operation, address));
+            return Err(ending(operation.id, &address.to_string()));
         }
         self.permits(operation, address)
+    }
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Caller({})", self.principal)
     }
 }
 
@@ -94,7 +106,7 @@ where
     let began = Instant::now();
     let result = tokio::select! {
         biased;
-        () = caller.stop.cancelled(), if operation.risk == Risk::Read => Err(ending(operation, address)),
+        () = caller.stop.cancelled(), if operation.risk == Risk::Read => Err(ending(operation.id, &address.to_string())),
         result = call() => result,
     };
     counts.count(operation, |count| {
@@ -105,8 +117,9 @@ where
     result
 }
 
-fn ending(operation: &'static OperationSpec, address: &Address) -> Fault {
-    Fault::new(Kind::Lost, operation.id, address.to_string(), "the program is ending, and begins nothing new").next("start it again")
+/// Why something is not begun, or ends early, when the caller wants nothing more.
+pub(super) fn ending(op: &'static str, target: &str) -> Fault {
+    Fault::new(Kind::Lost, op, target, "it was stopped: nothing new is begun").next("start it again")
 }
 
 /// Lets what one call returned pass, batch by batch.
@@ -136,7 +149,7 @@ impl Pass {
 
     /// Why nothing more passes when the caller has ended.
     pub(super) fn ending(&self) -> Fault {
-        ending(self.operation, &self.address)
+        ending(self.operation.id, &self.address.to_string())
     }
 }
 
@@ -161,7 +174,7 @@ pub struct Count {
 pub(super) struct Counts(Arc<Mutex<BTreeMap<&'static str, Count>>>);
 
 impl Counts {
-    fn count(&self, operation: &'static OperationSpec, change: impl FnOnce(&mut Count)) {
+    pub(super) fn count(&self, operation: &'static OperationSpec, change: impl FnOnce(&mut Count)) {
         change(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(operation.id).or_default());
     }
 
@@ -169,3 +182,6 @@ impl Counts {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
+
+#[cfg(test)]
+mod tests;

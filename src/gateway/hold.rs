@@ -1,14 +1,17 @@
 //! Holding: messages taken from a queue and kept unsettled until somebody decides. Every receiving runs as a task of its own, which
 //! alone has its messages; whatever becomes of who looks at them, what was not decided on is given back.
 
+use super::audit::{Begun, Phase};
 use super::{Gateway, cannot};
 use crate::adapters::session::{Cost, Holding};
 use crate::domain::address::Address;
 use crate::domain::delivery::{Delivery, Effect, HoldId, Settlement, Ticket, Verb, Way};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::operation::{Done, RECEIVE};
+use crate::domain::operations::PEEK;
 use crate::domain::suggest;
 use crate::domain::text::SafeText;
+use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
@@ -145,19 +148,24 @@ impl Gateway {
     /// Starts to receive, `most` unsettled messages at a time and `limit` in all. Settled by [`Plan::Settle`](crate::domain::operation::Plan), ended by
     /// [`Gateway::release`]. Once a message was given back no more is taken: it is for others, and whoever still takes would be given it again.
     pub async fn hold(&self, address: &Address, most: u32, limit: u64) -> Result<Held, Fault> {
-        self.permit(RECEIVE.risk, address)?;
+        self.permit(&RECEIVE, RECEIVE.risk, address)?;
         let channel = self.named(address)?;
         let session = self.changing(&address.integration).await?;
         let hold = session.hold.ok_or_else(|| self.no_hold(address))?;
-        tracing::info!(target: "audit", operation = RECEIVE.id, %address, limit, "intent");
+        let audited = self.begin(RECEIVE.id, address, json!({ "limit": limit })).await?;
         let begun = async { Ok::<_, Fault>((hold.patience(&channel).await?, hold.hold(&channel, most).await?)) }.await;
-        let (patience, holding) = begun.inspect_err(|fault| {
-            tracing::info!(target: "audit", operation = RECEIVE.id, %address, %fault, "outcome");
-        })?;
+        let (patience, holding) = match begun {
+            Ok(begun) => begun,
+            Err(fault) => {
+                audited.end(Phase::Failed, json!({ "cause": fault.to_string() })).await;
+                return Err(fault);
+            }
+        };
         let ((asks, asked), (out, deliveries), (looked_at, gone)) = (mpsc::channel(16), mpsc::channel(WAITING), oneshot::channel());
         let task = tokio::spawn(
             Task {
                 address: address.clone(),
+                audited,
                 holding,
                 asked,
                 out: Some(out),
@@ -220,14 +228,19 @@ impl Gateway {
     pub async fn peek(&self, address: &Address, most: usize) -> Result<Vec<Delivery>, Fault> {
         let session = self.reading(&address.integration).await?;
         let (peek, channel) = (session.peek.ok_or_else(|| cannot("peek at", &address.integration, "peeking"))?, self.named(address)?);
-        if let Cost::Marks(marks) = peek.cost(&channel) {
-            tracing::info!(target: "audit", operation = "peek", %address, most, marks, "agreed");
-        }
-        peek.peek(&channel, most).await
+        let Cost::Marks(marks) = peek.cost(&channel) else { return peek.peek(&channel, most).await };
+        let begun = self.begin(PEEK.id, address, json!({ "most": most, "marks": marks })).await?;
+        let seen = peek.peek(&channel, most).await;
+        let (phase, detail) = match &seen {
+            Ok(seen) => (Phase::Done, json!({ "messages": seen.len() })),
+            Err(fault) => (Phase::Failed, json!({ "cause": fault.to_string() })),
+        };
+        begun.end(phase, detail).await;
+        seen
     }
 
     fn no_hold(&self, address: &Address) -> Fault {
-        self.permit(RECEIVE.risk, address).err().unwrap_or_else(|| cannot("receive from", &address.integration, "messages to settle"))
+        self.gate_fault(RECEIVE.risk, address).unwrap_or_else(|| cannot("receive from", &address.integration, "messages to settle"))
     }
 
     fn holds(&self) -> MutexGuard<'_, Holds> {
@@ -242,6 +255,7 @@ fn ended() -> Fault {
 /// The task that has the messages.
 struct Task {
     address: Address,
+    audited: Begun,
     holding: Box<dyn Holding>,
     asked: mpsc::Receiver<Ask>,
     /// `None` once the system has ended the receiving.
@@ -273,12 +287,12 @@ impl Task {
                 next = next(&mut *self.holding, self.out.as_ref(), self.enough, self.interrupted) => self.took(next).await,
             }
         };
-        let (address, received) = (&self.address, self.received);
         let result = self.holding.release().await;
-        match &result {
-            Ok(said) => tracing::info!(target: "audit", operation = RECEIVE.id, %address, received, %said, "outcome"),
-            Err(fault) => tracing::info!(target: "audit", operation = RECEIVE.id, %address, received, %fault, "outcome"),
-        }
+        let (phase, left) = match &result {
+            Ok(left) => (Phase::Done, left.clone()),
+            Err(fault) => (Phase::Failed, fault.to_string()),
+        };
+        self.audited.end(phase, json!({ "received": self.received, "left": left })).await;
         if let Some(answer) = answer {
             let _ = answer.send(result);
         }
@@ -342,11 +356,7 @@ impl Task {
             if result.is_ok() && !settlement.effect.keeps() {
                 self.unsettled.remove(&ticket);
             }
-            let (address, effect, number) = (&self.address, settlement.effect.word(), ticket.id);
-            match &result {
-                Ok(()) => tracing::info!(target: "audit", operation = "settle", %address, effect, ticket = number, "done"),
-                Err(fault) => tracing::info!(target: "audit", operation = "settle", %address, effect, ticket = number, %fault, "failed"),
-            }
+            let number = ticket.id;
             done.parts.push((format!("ticket {number}").into(), result.map(|()| SafeText::from(settlement.effect.done()))));
         }
         done

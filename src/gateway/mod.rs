@@ -3,6 +3,7 @@
 //! The console, the commands and other programs use the same [`Gateway`].
 
 mod arming;
+pub mod audit;
 pub mod call;
 mod edge;
 pub mod execute;
@@ -17,6 +18,7 @@ pub mod ingest;
 pub mod lag;
 pub mod live;
 mod names;
+pub mod plans;
 pub mod process;
 pub mod rates;
 pub mod supervisor;
@@ -33,6 +35,7 @@ use crate::domain::health::Link;
 use crate::domain::safety::Safety;
 use crate::domain::tail::TailEvent;
 use arming::Arming;
+use audit::{Audit, Begun, Entry, Phase};
 use edge::Edge;
 use fanout::Fanout;
 use futures::StreamExt;
@@ -40,12 +43,25 @@ use futures::stream::BoxStream;
 use guard::{Caller, Count};
 use ingest::Ingest;
 use rates::Rates;
+use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use supervisor::Supervised;
 use tokio::sync::{Notify, watch};
+use tokio_util::task::TaskTracker;
+
+/// How a profile is opened: for whom, where her changes are written down, and whether she may change anything at all.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    pub caller: Caller,
+    pub audit: Audit,
+    pub read_only: bool,
+}
+
+/// How long the end of a gateway waits for changes that are under way.
+const LONGEST_CHANGE: Duration = Duration::from_secs(60);
 
 /// One opened profile. Dropping it ends every connection.
 pub struct Gateway {
@@ -53,6 +69,9 @@ pub struct Gateway {
     /// The profile's safety, read-only if that was asked for on the command line.
     pub safety: Safety,
     caller: Caller,
+    audit: Audit,
+    /// Changes under way.
+    working: TaskTracker,
     arming: Arming,
     read_only: bool,
     supervised: Vec<Arc<Supervised>>,
@@ -66,13 +85,15 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts to connect every integration of the profile, each by itself; returns at once. For the operator at this machine.
+    /// Starts to connect every integration of the profile, each by itself; returns at once. For the operator at this machine, whose
+    /// changes are not written down: programs of their own decide by [`Gateway::open_as`].
     pub fn open(profile: Profile, read_only: bool) -> Self {
-        Self::open_for(Caller::default(), profile, read_only)
+        Self::open_as(Access { read_only, ..Access::default() }, profile)
     }
 
-    /// The same for somebody: every call is hers, is permitted to her, and ends with her.
-    pub fn open_for(caller: Caller, profile: Profile, read_only: bool) -> Self {
+    /// The same for somebody: every call is hers, is permitted to her, and ends with her or with this gateway.
+    pub fn open_as(access: Access, profile: Profile) -> Self {
+        let Access { caller, audit, read_only } = access;
         let safety = if read_only { profile.safety.read_only() } else { profile.safety };
         let read_only = safety.is_read_only();
         let is_fanout = |integration: &&Integration| integration.system == fanout::TYPE;
@@ -89,7 +110,9 @@ impl Gateway {
         Self {
             profile,
             safety,
-            caller,
+            caller: caller.child(),
+            audit,
+            working: TaskTracker::new(),
             arming: Arming::default(),
             read_only,
             supervised,
@@ -136,7 +159,12 @@ impl Gateway {
         let supervised = self.supervised(integration)?;
         let (caller, counts) = (self.caller.clone(), supervised.counts.clone());
         let edge = Edge { caller, counts, integration: supervised.integration.name.clone(), names: supervised.names.clone(), may_change };
-        Ok(edge.around(supervised.session().await?))
+        let session = tokio::select! {
+            biased;
+            () = self.caller.stop().cancelled() => return Err(guard::ending("connect", integration)),
+            session = supervised.session() => session?,
+        };
+        Ok(edge.around(session))
     }
 
     /// Notify it when an integration's connection was seen to fail: its supervisor looks at once.
@@ -214,12 +242,35 @@ impl Gateway {
         Ok(streams)
     }
 
-    /// Ends every connection, after what is held was given back and what is being written has been written.
+    /// Begins nothing new, waits for what changes something, gives back what is held, and ends every connection.
     pub async fn shutdown(&self) {
+        self.caller.stop().cancel();
+        self.working.close();
+        if tokio::time::timeout(LONGEST_CHANGE, self.working.wait()).await.is_err() {
+            tracing::error!(profile = %self.profile.name, "changes did not end in time; their outcome is unknown");
+        }
         self.release_all().await;
         let elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for supervised in self.supervised.iter().chain(&elsewhere) {
             supervised.shutdown().await;
+        }
+    }
+
+    /// What the audit log says of an operation of this gateway.
+    fn entry(&self, operation: &'static str, address: Option<&Address>, phase: Phase, detail: Json) -> Entry {
+        let (principal, profile) = (self.caller.principal.clone(), self.profile.name.clone());
+        Entry { principal, profile, operation, address: address.cloned(), phase, detail }
+    }
+
+    /// Writes the intent of a change; it must not begin where that fails.
+    async fn begin(&self, operation: &'static str, address: &Address, detail: Json) -> Result<Begun, Fault> {
+        self.audit.begin(self.entry(operation, Some(address), Phase::Intent, detail)).await
+    }
+
+    /// Writes down what stands by itself. That it cannot be written is told in the program's log: nothing was changed.
+    fn record(&self, operation: &'static str, address: Option<&Address>, phase: Phase, detail: Json) {
+        if let Err(fault) = self.audit.record(self.entry(operation, address, phase, detail)) {
+            tracing::error!(%fault, "audit");
         }
     }
 
@@ -258,4 +309,11 @@ fn check_kind(address: &Address, kind: &'static str) -> Result<(), Fault> {
 
 fn cannot(op: &'static str, integration: &str, what: &str) -> Fault {
     Fault::new(Kind::Usage, op, integration, format!("this system has no {what}"))
+}
+
+impl Drop for Gateway {
+    /// Streams that were handed out end with it.
+    fn drop(&mut self) {
+        self.caller.stop().cancel();
+    }
 }

@@ -1,12 +1,14 @@
 //! `process`: consume, process, publish, exactly once. Seed 1's transactional pattern as a loop that survives rebalances, the loss of
 //! brokers and its own death: what a transaction consumed and published takes effect together, or comes again.
 
+use super::audit::Phase;
 use super::{Gateway, cannot};
 use crate::adapters::session::{Source, Transact, Transaction};
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
 use crate::domain::message::{Message, Outgoing};
-use crate::domain::operation::PUBLISH;
+use crate::domain::operations::PROCESS;
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -62,14 +64,22 @@ impl Gateway {
         W: FnMut(Message) -> F,
         F: Future<Output = Result<Vec<(Arc<str>, Outgoing)>, Fault>>,
     {
-        for channel in &job.source.channels {
-            self.permit(PUBLISH.risk, &Address::new(&job.integration, channel))?;
+        let _working = self.working.token();
+        let sources: Vec<Address> = job.source.channels.iter().map(|channel| Address::new(&job.integration, channel)).collect();
+        for source in &sources {
+            self.permit(&PROCESS, PROCESS.risk, source)?;
         }
-        tracing::info!(target: "audit", operation = "process", integration = job.integration, name = job.name, group = %job.source.group, "intent");
+        let address = sources.into_iter().next().unwrap_or_else(|| Address::new(&job.integration, ""));
+        let channels: Vec<&str> = job.source.channels.iter().map(|channel| &**channel).collect();
+        let begun =
+            self.begin(PROCESS.id, &address, json!({ "name": job.name, "group": &*job.source.group, "channels": channels })).await?;
         let outcome = self.keep_processing(job, &mut work, &stop, progress).await;
         let done = progress.borrow().clone();
-        let failed = outcome.as_ref().err().map(ToString::to_string);
-        tracing::info!(target: "audit", operation = "process", name = job.name, done.consumed, done.published, done.commits, done.aborts, failed, "outcome");
+        let detail = json!({
+            "consumed": done.consumed, "published": done.published, "commits": done.commits, "aborts": done.aborts,
+            "cause": outcome.as_ref().err().map(ToString::to_string),
+        });
+        begun.end(if outcome.is_ok() { Phase::Done } else { Phase::Failed }, detail).await;
         outcome
     }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 /// Arrivals taken at once, at most, so that a key never waits for a long queue.
 const AT_ONCE: usize = 64;
-/// How long the end may take: what is being written then is given up, with a word in the log.
-const GOODBYE: Duration = Duration::from_secs(3);
+/// How long the end may take without a word.
+const PATIENT: Duration = Duration::from_secs(1);
 
 pub(super) struct Core {
     pub(super) model: Model,
@@ -74,9 +74,17 @@ impl Core {
         }
     }
 
+    /// Begins nothing new and waits for what is under way; a signal meanwhile ends the waiting. Says so if that takes a while.
+    #[expect(clippy::print_stderr, reason = "the terminal was given back, and somebody waits in front of it")]
     pub(super) async fn shutdown(&mut self) {
-        if tokio::time::timeout(GOODBYE, self.performer.shutdown()).await.is_err() {
-            tracing::error!("connections did not close in time; messages on their way may be lost");
+        let waits = async {
+            tokio::time::sleep(PATIENT).await;
+            eprintln!("mqdeck: waiting for changes under way; Ctrl-C ends at once, and the audit log names what is unknown then");
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = self.performer.shutdown() => {}
+            () = waits => {}
         }
     }
 

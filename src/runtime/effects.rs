@@ -230,7 +230,7 @@ impl Performer {
         if let Some(old) = self.gateway.take() {
             tokio::spawn(async move { old.shutdown().await });
         }
-        let gateway = Arc::new(Gateway::open(profile, self.opener.read_only));
+        let gateway = Arc::new(Gateway::open_as(self.opener.access.clone(), profile));
         let opened = open::describe(&gateway, demo.as_ref());
         self.known.push(Event::ProfileOpened(opened));
         self.links =

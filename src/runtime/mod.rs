@@ -11,6 +11,7 @@ pub mod log;
 mod open;
 pub mod play;
 mod received;
+pub mod stop;
 mod terminal;
 mod watchdog;
 
@@ -53,7 +54,10 @@ pub async fn console(opener: Opener, theme: Theme, first: First) -> anyhow::Resu
     console.draw()?;
     console.core.start(first);
     let result = console.run(inbox, signals).await;
-    console.core.shutdown().await;
+    // The terminal is given back before anything is waited for.
+    let Console { mut core, screen, .. } = console;
+    drop(screen);
+    core.shutdown().await;
     result.map_err(Into::into)
 }
 

@@ -9,14 +9,14 @@ use crate::config::store::{self, Store};
 use crate::demo::Demo;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
-use crate::gateway::Gateway;
+use crate::gateway::{Access, Gateway};
 use std::path::Path;
 
 /// Knows where profiles live and which values their variables have.
 #[derive(Clone, Default)]
 pub struct Opener {
-    /// `--read-only`.
-    pub read_only: bool,
+    /// For whom profiles are opened.
+    pub access: Access,
     /// `--var name=value`.
     pub variables: Vec<(String, String)>,
 }

@@ -5,7 +5,9 @@ use crate::ui::{self, theme::Theme};
 use crossterm::cursor::{Hide, MoveTo, Show};
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use crossterm::style::ResetColor;
-use crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use crossterm::terminal::{
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, is_raw_mode_enabled,
+};
 use crossterm::{execute, queue};
 use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::buffer::Buffer;
@@ -100,6 +102,13 @@ fn leave() -> io::Result<()> {
     let written = execute!(io::stdout(), DisableMouseCapture, DisableBracketedPaste, ResetColor, LeaveAlternateScreen, Show);
     // A terminal that takes no more bytes is to have its mode back all the same.
     disable_raw_mode().and(written)
+}
+
+/// Gives the terminal back if the console has it: for an end that drops nothing.
+pub(super) fn give_back() {
+    if is_raw_mode_enabled().unwrap_or(false) {
+        let _ = leave();
+    }
 }
 
 /// A panic must not leave the terminal unusable, and its message must be readable.

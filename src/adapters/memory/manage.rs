@@ -147,6 +147,7 @@ fn purge(state: &State, request: Request) -> Result<Change, Fault> {
         tables: vec![Table { title: "partitions", columns: vec!["partition", "from", "before"], rows }],
         touches: Amount::Exactly(touches),
         notes: vec!["this cannot be undone".into()],
+        bounded: true,
         ..Change::new(request, summary, written(&Steps::Purge { channel: channel.to_string(), before: steps }))
     })
 }

@@ -215,6 +215,7 @@ impl Manage for NatsManage {
             refused: outline.refused,
             steps: steps.into(),
             undo,
+            bounded: false,
             request,
         })
     }
