@@ -12,8 +12,9 @@ use super::screens::{publish, received};
 use super::update::{fault_said, say};
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
-use crate::domain::operation::{Change, Done, OperationSpec, Plan, Request, Risk};
+use crate::domain::operation::{Change, Done, OperationSpec, PartCounts, Plan, Request, Risk};
 use crate::domain::safety::Gate;
+use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,8 @@ pub struct Changes {
     pub armed_until: Option<Timestamp>,
     /// What is being carried out.
     running: Vec<(TaskId, Arc<Change>, Origin)>,
+    /// What is still being carried out on profiles that were closed meanwhile, by their names.
+    closed: Vec<(TaskId, Arc<Change>, SafeText)>,
     /// The last one that ended.
     pub last: Option<Outcome>,
     /// What takes changes back, the last one last.
@@ -56,16 +59,13 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Parts that failed, and those that did not.
-    pub fn counts(&self) -> (usize, usize) {
-        let parts = self.result.as_ref().map_or(&[][..], |done| &done.parts);
-        let failed = parts.iter().filter(|(_, part)| part.is_err()).count();
-        (failed, parts.len() - failed)
+    pub fn counts(&self) -> PartCounts {
+        PartCounts::of(self.result.iter().flat_map(|done| &done.parts).map(|(_, part)| part))
     }
 
     /// Whether there is something to take back, and a way to.
     pub fn has_undo(&self) -> bool {
-        self.change.undo.is_some() && self.result.is_ok() && (self.counts().1 > 0 || self.counts() == (0, 0))
+        self.change.undo.is_some() && self.result.is_ok() && (self.counts().done > 0 || self.counts() == PartCounts::default())
     }
 }
 
@@ -80,7 +80,14 @@ impl Changes {
 
     /// Whether this task is a change being carried out: it is never cut off.
     pub fn is_running(&self, task: TaskId) -> bool {
-        self.running.iter().any(|(running, ..)| *running == task)
+        self.running.iter().any(|(running, ..)| *running == task) || self.closed.iter().any(|(running, ..)| *running == task)
+    }
+
+    /// The changes of the next profile. What is being carried out goes on, and is told of when it ends; nothing of it is undone there.
+    pub(super) fn of_another_profile(&mut self, closing: &SafeText) -> Self {
+        let before = std::mem::take(self);
+        let running = before.running.into_iter().map(|(task, change, _)| (task, change, closing.clone()));
+        Self { closed: before.closed.into_iter().chain(running).collect(), ..Self::default() }
     }
 }
 
@@ -321,6 +328,10 @@ pub(super) fn leave_plan(model: &mut Model) {
 
 /// A change has ended, well or not.
 pub(super) fn executed(model: &mut Model, task: TaskId, result: Result<Done, Fault>) {
+    if let Some(at) = model.changes.closed.iter().position(|(running, ..)| *running == task) {
+        let (_, change, profile) = model.changes.closed.remove(at);
+        return ended_elsewhere(model, task, &change, &profile, &result);
+    }
     let Some(at) = model.changes.running.iter().position(|(running, ..)| *running == task) else { return };
     let (_, change, origin) = model.changes.running.remove(at);
     model.jobs.retain(|job| job.task != task);
@@ -328,7 +339,7 @@ pub(super) fn executed(model: &mut Model, task: TaskId, result: Result<Done, Fau
     remember(&mut model.changes, &outcome, origin);
     let title = format!("{} {}", outcome.change.request.spec.title, outcome.change.request.address);
     let undo = if outcome.has_undo() { "   z takes it back" } else { "" };
-    let (failed, well) = outcome.counts();
+    let PartCounts { done: well, failed } = outcome.counts();
     match &outcome.result {
         Err(fault) => fault_said(model, &fault.clone()),
         Ok(_) if failed > 0 => {
@@ -353,10 +364,21 @@ pub(super) fn executed(model: &mut Model, task: TaskId, result: Result<Done, Fau
     model.touch();
 }
 
+/// A change of a profile that is closed has ended.
+fn ended_elsewhere(model: &mut Model, task: TaskId, change: &Change, profile: &SafeText, result: &Result<Done, Fault>) {
+    model.jobs.retain(|job| job.task != task);
+    let title = format!("{} {} in {profile}", change.request.spec.title, change.request.address);
+    let parts = result.iter().flat_map(|done| &done.parts);
+    match (result, parts.clone().find_map(|(_, part)| part.as_ref().err())) {
+        (Err(fault), _) | (Ok(_), Some(fault)) => say(model, Level::Error, &format!("{title}: {fault}")),
+        (Ok(_), None) => say(model, Level::Info, &format!("{title}: {} parts done", parts.count())),
+    }
+}
+
 /// Keeps what takes a change back: of a new one and of one done again for `z`, of one taken back for `Z`.
 fn remember(changes: &mut Changes, outcome: &Outcome, origin: Origin) {
     // What failed may be tried again.
-    if outcome.result.is_err() || origin != Origin::New && outcome.counts().0 > 0 {
+    if outcome.result.is_err() || origin != Origin::New && outcome.counts().failed > 0 {
         return;
     }
     let done = |request: &Request| *request == outcome.change.request;

@@ -172,6 +172,7 @@ fn tick(model: &mut Model, now: crate::domain::time::Timestamp) {
 
 fn profile_opened(model: &mut Model, opened: Opened) {
     traffic::stop(model);
+    let closing = model.profile.as_ref().map(|profile| profile.opened.name.clone()).unwrap_or_default();
     let integrations = opened.integrations.iter().map(Integration::new).collect();
     let show = opened.show.clone();
     model.profile = Some(Profile { opened, integrations });
@@ -184,9 +185,14 @@ fn profile_opened(model: &mut Model, opened: Opened) {
     model.groups = groups::Groups { asked_at: Some(model.now), ..groups::Groups::default() };
     model.wire = wire_log::WireLog::default();
     model.form = None;
-    model.jobs.retain(|job| Some(job.task) != model.received.task);
     model.received = received::Received::default();
-    model.changes = changes::Changes::default();
+    model.changes = model.changes.of_another_profile(&closing);
+    // What only read was ended with its profile.
+    let (kept, ended) = std::mem::take(&mut model.jobs).into_iter().partition(|job| model.changes.is_running(job.task));
+    model.jobs = kept;
+    for job in ended {
+        say(model, Level::Warning, &format!("Ended with {closing}: {}", job.title));
+    }
     model.overlay = None;
     model.typing = None;
     model.back.clear();

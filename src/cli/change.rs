@@ -4,7 +4,7 @@ use super::output::{self, Out, known};
 use super::usage;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::{self, Amount};
-use crate::domain::operation::{Change, OperationSpec, Plan, Request, Risk};
+use crate::domain::operation::{Change, OperationSpec, PartCounts, Plan, Request, Risk};
 use crate::domain::safety::Rung;
 use crate::domain::text::SafeText;
 use crate::gateway::Gateway;
@@ -136,7 +136,7 @@ async fn carry_out(gateway: &Gateway, change: Change, out: &mut Out, as_json: bo
             return Err(fault.into());
         }
     };
-    let (done, failed) = outcome.counts();
+    let PartCounts { done, failed } = outcome.counts();
     let parts = outcome.done.unwrap_or_default().parts;
     for (part, result) in &parts {
         if as_json {

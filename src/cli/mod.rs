@@ -251,3 +251,6 @@ fn argument(op: &'static str, text: &str) -> Result<(String, String), Fault> {
 fn usage(op: &'static str, what: &str, cause: impl Into<crate::domain::text::SafeText>) -> Fault {
     Fault::new(Kind::Usage, op, what, cause)
 }
+
+#[cfg(test)]
+mod tests;

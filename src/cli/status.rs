@@ -42,8 +42,7 @@ impl Status {
         }
         out.flush()?;
         gateway.shutdown().await;
-        let all_down = !rows.is_empty() && rows.iter().all(|row| row.answer.is_err());
-        Ok(if all_down { ExitCode::from(Kind::Unreachable.exit_code()) } else { ExitCode::SUCCESS })
+        Ok(code(&rows))
     }
 }
 
@@ -52,8 +51,23 @@ async fn look(gateway: &Gateway, name: &str, system: &'static str) -> Row {
     Row { integration: name.to_owned(), system, answer }
 }
 
+/// A failure only if none of them can be used: because none answers, or because none may be asked.
+fn code(rows: &[Row]) -> ExitCode {
+    let faults: Vec<&Fault> = rows.iter().filter_map(|row| row.answer.as_ref().err()).collect();
+    match faults.as_slice() {
+        [] => ExitCode::SUCCESS,
+        some if some.len() < rows.len() => ExitCode::SUCCESS,
+        all if all.iter().all(|fault| fault.kind == Kind::Forbidden) => ExitCode::from(Kind::Forbidden.exit_code()),
+        _ => ExitCode::from(Kind::Unreachable.exit_code()),
+    }
+}
+
 fn state(row: &Row) -> &'static str {
-    if row.answer.is_ok() { "ok" } else { "down" }
+    match &row.answer {
+        Ok(_) => "ok",
+        Err(fault) if fault.kind == Kind::Forbidden => "denied",
+        Err(_) => "down",
+    }
 }
 
 fn cells(row: &Row) -> Vec<SafeText> {

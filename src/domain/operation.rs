@@ -170,6 +170,23 @@ pub struct Change {
     pub bounded: bool,
 }
 
+/// Parts of a change, or messages of a plan, by how they ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartCounts {
+    pub done: usize,
+    pub failed: usize,
+}
+
+impl PartCounts {
+    /// Of results in any order.
+    pub fn of<'a, T: 'a, E: 'a>(results: impl Iterator<Item = &'a Result<T, E>>) -> Self {
+        results.fold(Self::default(), |mut counts, result| {
+            *(if result.is_ok() { &mut counts.done } else { &mut counts.failed }) += 1;
+            counts
+        })
+    }
+}
+
 /// What became of the parts of a change (a partition, a topic), in their order. One may fail while others were done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Done {

@@ -6,7 +6,7 @@ use super::{Gateway, cannot};
 use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Message, Outgoing};
-use crate::domain::operation::{Change, Done, OperationSpec, PUBLISH, Plan, PublishSpec, Request, Risk};
+use crate::domain::operation::{Change, Done, OperationSpec, PUBLISH, PartCounts, Plan, PublishSpec, Request, Risk};
 use crate::domain::receipt::Receipt;
 use crate::domain::safety::Gate;
 use crate::domain::suggest;
@@ -32,11 +32,10 @@ pub struct Outcome {
 
 impl Outcome {
     /// Messages stored or parts done, and those that failed.
-    pub fn counts(&self) -> (usize, usize) {
-        let parts = self.done.iter().flat_map(|done| &done.parts);
-        let failed =
-            self.receipts.iter().filter(|receipt| receipt.is_err()).count() + parts.clone().filter(|(_, part)| part.is_err()).count();
-        (self.receipts.len() + parts.count() - failed, failed)
+    pub fn counts(&self) -> PartCounts {
+        let parts = PartCounts::of(self.done.iter().flat_map(|done| &done.parts).map(|(_, part)| part));
+        let messages = PartCounts::of(self.receipts.iter());
+        PartCounts { done: parts.done + messages.done, failed: parts.failed + messages.failed }
     }
 
     /// What became of a plan of one message.
@@ -221,7 +220,7 @@ fn outcome(result: &Result<Outcome, Fault>) -> (Phase, Json) {
         Ok(outcome) => outcome,
         Err(fault) => return (Phase::Failed, json!({ "cause": fault.to_string() })),
     };
-    let (done, failed) = outcome.counts();
+    let PartCounts { done, failed } = outcome.counts();
     let parts = outcome.done.iter().flat_map(|done| &done.parts).filter_map(|(_, part)| part.as_ref().err());
     let first = outcome.receipts.iter().filter_map(|receipt| receipt.as_ref().err()).chain(parts).next().map(ToString::to_string);
     let mut detail = json!({ "done": done, "failed": failed, "cause": first });

@@ -63,7 +63,8 @@ impl Core {
         let mut next = Some(first);
         for _ in 0..AT_ONCE {
             match next {
-                Some(Arrival::Event(event)) => self.event(event),
+                Some(Arrival::Event(generation, event)) if self.performer.concerns(generation, &event) => self.event(event),
+                Some(Arrival::Event(..)) => {}
                 Some(Arrival::Demo(demo)) => {
                     self.performer.demo_started(demo);
                     self.perform(Vec::new());

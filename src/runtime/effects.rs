@@ -1,7 +1,7 @@
 //! Performs effects: each becomes a task on the gateway whose answers come back as events.
 
 use super::groups::{self, GroupFocus};
-use super::lanes::{Arrival, Lanes};
+use super::lanes::{Arrival, Generation, Lanes};
 use super::{First, export, follow, open, received};
 use crate::app::effect::Copy;
 use crate::app::event::{HistoryUpdate, Level, TailNote, TailUpdate};
@@ -38,7 +38,9 @@ const WIRE_EVERY: Duration = Duration::from_millis(250);
 
 /// What is open, and the tasks that work on it.
 pub(super) struct Performer {
+    /// Those of the open profile.
     lanes: Lanes,
+    generation: Generation,
     /// Whether standard output is a terminal that shows the console.
     terminal: bool,
     pub(super) opener: open::Opener,
@@ -62,6 +64,7 @@ impl Performer {
     pub(super) fn new(lanes: Lanes, opener: open::Opener, terminal: bool) -> Self {
         Self {
             lanes,
+            generation: 0,
             terminal,
             opener,
             gateway: None,
@@ -105,7 +108,7 @@ impl Performer {
                 let result = fetch(&gateway, &address, position).await.map(Box::new);
                 lanes.result(Event::Fetched { task, result }).await;
             }),
-            Effect::Publish { task, plan } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
+            Effect::Publish { task, plan } => self.to_its_end(async move |gateway: Arc<Gateway>, lanes: Lanes| {
                 let outcome = gateway.execute(plan).await;
                 if let Some(said) = outcome.as_ref().ok().and_then(targets_said) {
                     lanes.result(Event::Notice(Level::Info, said)).await;
@@ -117,7 +120,7 @@ impl Performer {
                 let result = gateway.plan(request).await.map(Arc::new);
                 lanes.result(Event::Planned { task, result }).await;
             }),
-            Effect::Execute { task, change } => self.uncut(async move |gateway: Arc<Gateway>, lanes: Lanes| {
+            Effect::Execute { task, change } => self.to_its_end(async move |gateway: Arc<Gateway>, lanes: Lanes| {
                 let result = gateway.execute(Plan::Change(change)).await.map(|outcome| outcome.done.unwrap_or_default());
                 lanes.result(Event::Executed { task, result }).await;
             }),
@@ -167,13 +170,19 @@ impl Performer {
                 self.on_gateway(task, move |gateway, lanes| received::peek(gateway, lanes, task, address, most, agreed));
             }
             Effect::Call { task, plan } => self.on_gateway(task, move |gateway, lanes| received::call(gateway, lanes, task, plan)),
-            Effect::Settle { task, plan } => self.uncut(move |gateway, lanes| received::settle(gateway, lanes, task, plan)),
-            Effect::Release { task, hold } => self.uncut(async move |gateway: Arc<Gateway>, lanes: Lanes| {
+            Effect::Settle { task, plan } => self.to_its_end(move |gateway, lanes| received::settle(gateway, lanes, task, plan)),
+            Effect::Release { task, hold } => self.to_its_end(async move |gateway: Arc<Gateway>, lanes: Lanes| {
                 let result = gateway.release(hold).await.map(Into::into);
                 lanes.result(Event::Released { task, result }).await;
             }),
             _ => {}
         }
+    }
+
+    /// Whether an event is about the open profile. What became of changes is told whichever profile they were made on.
+    pub(super) fn concerns(&self, generation: Generation, event: &Event) -> bool {
+        let outcome = matches!(event, Event::Published { .. } | Event::Executed { .. } | Event::Settled { .. } | Event::Released { .. });
+        outcome || generation == self.generation
     }
 
     /// The answers that were known at once since the last call.
@@ -228,8 +237,11 @@ impl Performer {
     fn install(&mut self, profile: Profile, demo: Option<Demo>) {
         self.end_tasks();
         if let Some(old) = self.gateway.take() {
-            tokio::spawn(async move { old.shutdown().await });
+            // The end waits for it: what changes something ends before its connections do.
+            self.changes.spawn(async move { old.shutdown().await });
         }
+        self.generation += 1;
+        self.lanes = self.lanes.of(self.generation);
         let gateway = Arc::new(Gateway::open_as(self.opener.access.clone(), profile));
         let opened = open::describe(&gateway, demo.as_ref());
         self.known.push(Event::ProfileOpened(opened));
@@ -255,7 +267,7 @@ impl Performer {
     }
 
     /// Runs what changes something: nothing cuts it off, and it goes on when its profile is closed.
-    fn uncut<F, T>(&mut self, work: F)
+    fn to_its_end<F, T>(&mut self, work: F)
     where
         F: FnOnce(Arc<Gateway>, Lanes) -> T,
         T: Future<Output = ()> + Send + 'static,
@@ -375,13 +387,10 @@ async fn follow_wire(gateway: Arc<Gateway>, lanes: Lanes, integration: Arc<str>,
 }
 
 async fn tail(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, addresses: Vec<Address>, filter: String) {
-    let wrap = move |update: live::Update| {
-        let live::Update { views, counts, matched, filter_errors, notes } = update;
-        let notes = notes.into_iter().map(note).collect();
-        Arrival::Event(Event::Tail { task, update: TailUpdate { views, counts, matched, filter_errors, notes } })
-    };
+    let (lane, event) = lanes.live_events();
+    let wrap = move |update: live::Update| event(Event::Tail { task, update: tail_update(update) });
     let started = match Filter::parse(&filter) {
-        Ok(filter) => live::tail(&gateway, &addresses, filter, lanes.live.clone(), wrap).await,
+        Ok(filter) => live::tail(&gateway, &addresses, filter, lane, wrap).await,
         Err(fault) => Err(fault),
     };
     // The gateway must not be kept open by a tail that nobody stopped.
@@ -395,7 +404,12 @@ async fn tail(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, addresses: Vec<
     }
 }
 
-pub(super) fn note(note: Note) -> TailNote {
+pub(super) fn tail_update(update: live::Update) -> TailUpdate {
+    let live::Update { views, counts, matched, filter_errors, notes } = update;
+    TailUpdate { views, counts, matched, filter_errors, notes: notes.into_iter().map(note).collect() }
+}
+
+fn note(note: Note) -> TailNote {
     match note {
         Note::Interrupted { integration, fault } => TailNote::Interrupted { integration, fault },
         Note::Resumed { integration, lost } => TailNote::Resumed { integration, lost },

@@ -1,8 +1,8 @@
 //! Performs the following of ids: what is found in history as it is found, and what comes where there is no history.
 
-use super::effects::note;
-use super::lanes::{Arrival, Lanes};
-use crate::app::event::{HistoryUpdate, TailUpdate};
+use super::effects::tail_update;
+use super::lanes::Lanes;
+use crate::app::event::HistoryUpdate;
 use crate::app::{Event, TaskId};
 use crate::domain::address::Address;
 use crate::domain::envelope;
@@ -160,12 +160,9 @@ async fn watch(
         integrations.entry(address.integration.clone()).or_default().push((address, at < only));
     }
     let begin = |addresses: Vec<Address>| {
-        let wrap = move |update: Update| {
-            let Update { views, counts, matched, filter_errors, notes } = update;
-            let notes = notes.into_iter().map(note).collect();
-            Arrival::Event(Event::Tail { task, update: TailUpdate { views, counts, matched, filter_errors, notes } })
-        };
-        let (filter, lane) = (filter.clone(), lanes.live.clone());
+        let (lane, event) = lanes.live_events();
+        let wrap = move |update: Update| event(Event::Tail { task, update: tail_update(update) });
+        let filter = filter.clone();
         async move { live::tail(gateway, &addresses, filter, lane, wrap).await.map(FutureExt::boxed) }
     };
     let mut watching: Vec<Watching> = Vec::new();

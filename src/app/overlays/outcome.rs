@@ -2,6 +2,7 @@
 
 use super::plan::{Row, Tone, fact, text};
 use crate::app::changes::Outcome;
+use crate::domain::operation::PartCounts;
 
 /// The outcome in rows of that width: what failed comes first.
 pub fn rows(outcome: &Outcome, width: u16) -> Vec<Row<'static>> {
@@ -15,7 +16,7 @@ pub fn rows(outcome: &Outcome, width: u16) -> Vec<Row<'static>> {
             }
         }
         Ok(done) => {
-            let (failed, well) = outcome.counts();
+            let PartCounts { done: well, failed } = outcome.counts();
             fact(&mut rows, "done", &format!("{well} of {} parts", done.parts.len()), width, Tone::Plain);
             rows.push(Row::Blank);
             for (part, result) in &done.parts {
