@@ -1,12 +1,12 @@
 //! What the commands do on a real Kafka.
 
 use crate::support::program::Home;
-use crate::support::{kafka, topics};
+use crate::support::{SOON, kafka, topics};
 use assert_cmd::assert::OutputAssertExt;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A shell at a Kafka.
 struct Shell {
@@ -156,7 +156,7 @@ async fn a_live_tail_prints_each_message_as_it_comes_and_ends_at_its_limit() {
     let printed = std::thread::spawn(move || lines.next().map(|line| (line, lines)));
     let began = Instant::now();
     while !printed.is_finished() {
-        assert!(began.elapsed() < Duration::from_secs(20), "nothing was printed");
+        assert!(began.elapsed() < SOON, "nothing was printed");
         shell.command(&["publish", &address, "first"]).assert().success();
     }
     let (first, lines) = printed.join().expect("a line").expect("a line");

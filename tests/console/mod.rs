@@ -11,13 +11,10 @@ mod receive;
 #[cfg(feature = "kafka")]
 mod tape;
 
+pub(crate) use crate::support::SOON;
 use crate::support::program::Home;
 use crate::support::terminal::Terminal;
 use std::path::Path;
-use std::time::Duration;
-
-/// How long anything on the screen may take here; machines that run tests are busy.
-const SOON: Duration = Duration::from_secs(10);
 
 /// The console in a terminal of that size.
 pub(crate) fn console(home: &Home, arguments: &[&str], size: (u16, u16)) -> Terminal {

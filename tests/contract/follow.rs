@@ -3,7 +3,7 @@
 use crate::support::program::{Home, lines};
 use crate::support::server::Server;
 use crate::support::subjects::{Listener, connect, manage};
-use crate::support::{kafka, mosquitto, nats, topics};
+use crate::support::{SOON, kafka, mosquitto, nats, topics};
 use mqdeck::adapters::session::Session;
 use mqdeck::config::profile::Integration;
 use mqdeck::domain::message::{Header, Outgoing};
@@ -11,8 +11,6 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
-
-const SOON: Duration = Duration::from_secs(20);
 
 fn integration(name: &str, system: &str, address: &str) -> String {
     format!("integration \"{name}\" {{\n  type = \"{system}\"\n  endpoint {{ address = \"{address}\" }}\n}}\n")

@@ -1,7 +1,7 @@
 //! Groups: who consumes, and how far they are.
 
 #[cfg(feature = "kafka")]
-use crate::support::{commits, kafka, topics};
+use crate::support::{SOON, commits, kafka, topics};
 use crate::support::{subjects::connect, subjects::outgoing, unique};
 use mqdeck::adapters::memory::Memory;
 use mqdeck::adapters::session::{Groups, Session};
@@ -11,8 +11,6 @@ use mqdeck::domain::figure::Amount;
 use mqdeck::domain::group::{Mark, Member, Standing, State};
 use mqdeck::domain::time::Timestamp;
 use std::sync::Arc;
-#[cfg(feature = "kafka")]
-use std::time::Duration;
 
 /// 2026-02-05T10:00:00Z: the moment of offset 0; each offset is a second later, in every partition.
 const FIRST: i64 = 1_770_285_600_000;
@@ -102,7 +100,7 @@ impl World {
                 memory.join(group, Member { id: "reader-1".into(), client: "reader".into(), host: "here".into(), assignment });
             }
             #[cfg(feature = "kafka")]
-            None => self.members.push(commits::join(self.bootstrap, group, &self.topic, 3, Duration::from_secs(30))),
+            None => self.members.push(commits::join(self.bootstrap, group, &self.topic, 3, SOON)),
             #[cfg(not(feature = "kafka"))]
             None => {}
         }

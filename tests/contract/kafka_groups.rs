@@ -120,8 +120,8 @@ async fn groups_of_kip_848_show_their_members_and_what_they_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn share_groups_show_where_they_begin() {
-    let Some(kafka) = kafka::own(&[]) else { return };
-    let topic = topics::create(kafka.plain(), "share", 2, 1, &[]).await;
+    let Some(kafka) = kafka::shared() else { return };
+    let (topic, group) = (topics::create(kafka.plain(), "share", 2, 1, &[]).await, unique("share"));
     let session = connect(integration(kafka.plain())).await.expect("Kafka is there");
     let publish = session.publish.as_ref().expect("Kafka takes messages");
     for number in 0..10 {
@@ -133,12 +133,12 @@ async fn share_groups_show_where_they_begin() {
         clients::run(command)
     };
     let at = ["--bootstrap-server", kafka.plain()];
-    tool(&[&["configs"], &at[..], &["--alter", "--group", "workers", "--add-config", "share.auto.offset.reset=earliest"]].concat());
-    let read = ["--topic", &topic, "--group", "workers", "--max-messages", "6", "--timeout-ms", "30000"];
+    tool(&[&["configs"], &at[..], &["--alter", "--group", &group, "--add-config", "share.auto.offset.reset=earliest"]].concat());
+    let read = ["--topic", &topic, "--group", &group, "--max-messages", "6", "--timeout-ms", "30000"];
     tool(&[&["console-share-consumer"], &at[..], &read].concat());
-    let row = row(&session, "workers").await;
+    let row = row(&session, &group).await;
     assert_eq!((row.kind.as_str(), row.state, row.fault), ("share", State::Empty, None));
-    let rows = standings(&session, "workers").await;
+    let rows = standings(&session, &group).await;
     assert_eq!(rows.iter().map(|row| row.partition).collect::<Vec<_>>(), [Some(0), Some(1)], "{rows:?}");
     assert!(rows.iter().all(|row| row.committed.is_some() && row.end == Some(5) && row.fault.is_none()), "{rows:?}");
 }

@@ -1,5 +1,6 @@
 //! The Kafka link against a real broker: every way in, and every fault with its own kind, cause and next step.
 
+use crate::support::SOON;
 use crate::support::kafka::{self, Kafka};
 use crate::support::topics;
 use mqdeck::adapters::find;
@@ -169,20 +170,23 @@ async fn a_session_that_ends_is_renewed_on_the_same_connection() {
         let Auth::Token(TokenSource::Fixed(secret)) = token(seconds) else { unreachable!("made above") };
         std::fs::write(file.path(), secret.expose()).expect("written");
     };
-    fresh(4);
+    let began = Instant::now();
+    fresh(10);
     let mut integration = integration(address);
     integration.auth = Auth::Token(TokenSource::File(file.path().to_owned()));
     let log = WireLog::default();
     let adapter = find("kafka").expect("this build speaks Kafka");
     let session = (adapter.connect)(integration, log.clone()).await.unwrap_or_else(|fault| panic!("{fault}"));
     fresh(600);
-    for _ in 0..12 {
+    let count = |what: &str| log.since(0).iter().filter(|line| line.request.as_str().starts_with(what)).count();
+    // Beyond the end of the first token.
+    while count("SaslAuthenticate") < 2 || began.elapsed() < Duration::from_secs(11) {
         session.inspect.ping().await.unwrap_or_else(|fault| panic!("{fault}"));
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert!(began.elapsed() < SOON, "it does not log in again: {:#?}", log.since(0));
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let log = log.since(0);
-    let count = |what: &str| log.iter().filter(|line| line.request.as_str().starts_with(what)).count();
-    assert_eq!((count("connect"), count("SaslAuthenticate")), (1, 2), "{log:#?}");
+    session.inspect.ping().await.unwrap_or_else(|fault| panic!("{fault}"));
+    assert_eq!((count("connect"), count("SaslAuthenticate")), (1, 2), "{:#?}", log.since(0));
 }
 
 /// The `leader` column of a description's partitions.
@@ -201,7 +205,7 @@ async fn a_leader_that_is_killed_is_followed_to_the_next_and_back() {
 
     kafka.kill(1);
     // Bootstrap and leader at once are gone; metadata comes from another broker, and new leaders are found within the election.
-    let moved = within(Duration::from_secs(30), async || {
+    let moved = within(SOON, async || {
         let described = session.inspect.describe(&topic).await.ok()?;
         let leaders = leaders(&described);
         let known = described.channel.ends.is_some();
@@ -213,7 +217,7 @@ async fn a_leader_that_is_killed_is_followed_to_the_next_and_back() {
     assert!(listed.iter().any(|channel| *channel.name == *topic && channel.ends.is_some()));
 
     kafka.restart();
-    within(Duration::from_secs(60), async || {
+    within(2 * SOON, async || {
         let described = session.inspect.describe(&topic).await.ok()?;
         described.channel.attributes.iter().all(|attribute| attribute.name.as_str() != "under-replicated").then_some(())
     })

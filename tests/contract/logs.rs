@@ -1,14 +1,13 @@
 //! What every log without partitions must do through its handles; places are the ones that the system itself gave.
 
 use super::history::WHOLE;
+use crate::support::SOON;
 use crate::support::subjects::{Listener, Log, header, logs, read};
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::message::{Message, Outgoing, Stamp};
 use mqdeck::domain::position::{Bound, Position, Range};
 use mqdeck::domain::receipt::Receipt;
 use std::time::Duration;
-
-const SOON: Duration = Duration::from_secs(10);
 
 fn text(payload: &str) -> Outgoing {
     Outgoing { payload: Some(payload.to_owned().into()), ..Outgoing::default() }

@@ -2,7 +2,7 @@
 
 use crate::support::mosquitto::{Peer, connect, shared};
 use crate::support::subjects::{Listener, header, read};
-use crate::support::{clients, unique};
+use crate::support::{SOON, clients, unique};
 use mqdeck::adapters::session::Session;
 use mqdeck::domain::fault::{Fault, Kind};
 use mqdeck::domain::figure::Amount;
@@ -13,7 +13,6 @@ use mqdeck::domain::receipt::Receipt;
 use std::sync::Arc;
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(10);
 const WHOLE: Range = Range { start: Bound::Earliest, end: Bound::Latest };
 
 fn text(payload: &str) -> Outgoing {

@@ -4,7 +4,7 @@ use crate::support::clients::run;
 use crate::support::program::Home;
 use crate::support::rabbitmq::{self, done, letter, queue, set, until};
 use crate::support::subjects::{Listener, connect, header, read};
-use crate::support::unique;
+use crate::support::{SOON, unique};
 use mqdeck::adapters::session::{Session, TailEvent};
 use mqdeck::domain::channel::{Channel, Description};
 use mqdeck::domain::delivery::{Effect, Settlement};
@@ -17,7 +17,6 @@ use mqdeck::domain::time::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(15);
 const WHOLE: Range = Range { start: Bound::Earliest, end: Bound::Latest };
 
 fn bodies(messages: &[Message]) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! RabbitMQ: which part of the broker is spoken to, as whom, and within which limits.
 
+use crate::support::SOON;
 use crate::support::program::Home;
 use crate::support::rabbitmq::{self, Rabbit, done, letter, queue, set, until};
 use crate::support::subjects::{connect, session};
@@ -10,9 +11,7 @@ use mqdeck::domain::receipt::Receipt;
 use mqdeck::domain::safety::Safety;
 use mqdeck::domain::text::SafeText;
 use mqdeck::gateway::Gateway;
-use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(15);
 const EVERYTHING: &[&str] = &["read:*/*", "write:*/*", "configure:*/*", "tag:administrator"];
 
 fn gateway(rabbit: &Rabbit) -> Gateway {

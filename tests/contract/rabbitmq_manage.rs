@@ -2,13 +2,10 @@
 
 use crate::support::rabbitmq::{self, done, letter, plan, queue, until};
 use crate::support::subjects::connect;
-use crate::support::unique;
+use crate::support::{SOON, unique};
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::figure::Amount;
 use mqdeck::domain::operation::Risk;
-use std::time::Duration;
-
-const SOON: Duration = Duration::from_secs(15);
 
 #[tokio::test]
 async fn a_plan_changes_nothing_and_says_what_would_happen() {

@@ -5,7 +5,7 @@ use crate::support::clients::run;
 use crate::support::program::Home;
 use crate::support::rabbitmq::{self, Rabbit, done, letter, queue, until};
 use crate::support::subjects::session;
-use crate::support::unique;
+use crate::support::{SOON, unique};
 use mqdeck::adapters::session::{Cost, Holding, Session};
 use mqdeck::config::profile::Profile;
 use mqdeck::domain::address::Address;
@@ -15,9 +15,6 @@ use mqdeck::domain::operation::Plan;
 use mqdeck::domain::safety::Safety;
 use mqdeck::gateway::Gateway;
 use mqdeck::gateway::hold::{Held, Taken};
-use std::time::Duration;
-
-const SOON: Duration = Duration::from_secs(15);
 
 fn body(delivery: &Delivery) -> String {
     String::from_utf8_lossy(delivery.message.payload.as_deref().unwrap_or_default()).into_owned()

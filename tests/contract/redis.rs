@@ -5,7 +5,7 @@ use crate::support::clients;
 use crate::support::program::Home;
 use crate::support::server::Server;
 use crate::support::subjects::{Listener, connect, header, read};
-use crate::support::unique;
+use crate::support::{SOON, unique};
 use mqdeck::adapters::session::Session;
 use mqdeck::config::profile::{Auth, Integration, Setting, Tls};
 use mqdeck::config::secret::Secret;
@@ -21,12 +21,10 @@ use mqdeck::domain::time::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(10);
-
 /// A server for the tests of this file that neither stop it nor need options.
 pub(crate) async fn shared() -> Option<(Arc<Server>, Session)> {
     static SHARED: tokio::sync::OnceCell<Option<Arc<Server>>> = tokio::sync::OnceCell::const_new();
-    let server = SHARED.get_or_init(|| async { Server::shared("redis", "Redis").map(Arc::new) }).await.clone()?;
+    let server = SHARED.get_or_init(|| async { Server::shared("redis", "Redis", &[]).map(Arc::new) }).await.clone()?;
     let session = connect(integration(&server)).await.expect("Redis is there");
     Some((server, session))
 }
@@ -400,7 +398,8 @@ async fn what_is_received_is_acknowledged_or_stays_pending_and_that_is_said() {
     let mut held = hold.hold(&format!("stream:{stream}/workers"), 1).await.expect("it holds");
     let delivery = held.next().await.expect("open").expect("a delivery");
     held.settle(delivery.ticket.expect("a ticket"), &of(Effect::Ack)).await.expect("acknowledged");
-    while let Ok(Some(Ok(delivery))) = tokio::time::timeout(Duration::from_millis(500), held.next()).await {
+    for _ in 5..10 {
+        let delivery = tokio::time::timeout(SOON, held.next()).await.expect("in time").expect("open").expect("a delivery");
         held.settle(delivery.ticket.expect("a ticket"), &of(Effect::Ack)).await.expect("acknowledged");
     }
     assert_eq!(held.release().await.expect("released"), "nothing is left pending; our consumer is gone again");

@@ -4,7 +4,7 @@
 use super::redis;
 use crate::support::program::{Home, lines};
 use crate::support::subjects::{connect, manage};
-use crate::support::{kafka, nats, rabbitmq, topics, unique};
+use crate::support::{SOON, kafka, nats, rabbitmq, topics, unique};
 use futures::future::join_all;
 use mqdeck::adapters::session::Session;
 use mqdeck::config::profile::Integration;
@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(30);
 /// Messages on their way at a time.
 const TOGETHER: u64 = 10;
 /// What stands there before the tail begins, and what is to come behind the seam.

@@ -1,9 +1,8 @@
 //! Live messages: from the end on, of several channels at once, each once and in order.
 
+use crate::support::SOON;
 use crate::support::subjects::{Listener, outgoing, places, subjects};
 use std::time::Duration;
-
-const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn a_tail_sees_what_comes_and_nothing_that_was_there() {

@@ -2,15 +2,13 @@
 
 use crate::contract::history::WHOLE;
 use crate::support::subjects::{Subject, outgoing, read, subjects};
-use crate::support::unique;
+use crate::support::{SOON, unique};
 use mqdeck::adapters::session::{Source, Transact, Transaction};
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::group::Mark;
 use mqdeck::domain::message::Message;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-const SOON: Duration = Duration::from_secs(20);
 
 fn transact(subject: &Subject) -> Arc<dyn Transact> {
     subject.session.transact.clone().expect("the system has transactions")

@@ -1,7 +1,7 @@
 //! Three brokers, their leaders killed one after the other under a tail and a publisher.
 
 use crate::support::subjects::{Listener, connect, outgoing, place};
-use crate::support::{kafka, topics};
+use crate::support::{SOON, kafka, topics};
 use mqdeck::config::profile::Integration;
 use mqdeck::domain::position::Position;
 use mqdeck::domain::receipt::Receipt;
@@ -50,7 +50,7 @@ async fn leaders_that_die_one_by_one_cost_neither_a_message_nor_an_order() {
     over.store(true, Ordering::Relaxed);
     let receipts = writer.await.expect("the writer");
     let ends: u64 = session.inspect.describe(&topic).await.expect("a description").channel.ends.expect("its ends");
-    tail.until("everything that is stored", Duration::from_secs(60), |tail| tail.messages.len() as u64 >= ends).await;
+    tail.until("everything that is stored", SOON, |tail| tail.messages.len() as u64 >= ends).await;
     tail.for_a_while(Duration::from_millis(500)).await;
 
     let found: BTreeMap<(i32, i64), i32> = tail

@@ -3,16 +3,12 @@
 use crate::support::clients::{self, Talk};
 use crate::support::program::Home;
 use crate::support::subjects::{Listener, connect, outgoing};
-use crate::support::{kafka, topics};
+use crate::support::{SOON, kafka, topics};
 use mqdeck::adapters::session::TailEvent;
 use mqdeck::config::profile::Integration;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long anything may take here; machines that run tests are busy.
-const SOON: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tail_behind_an_open_transaction_says_so_and_gives_everything_when_it_is_over() {

@@ -2,7 +2,7 @@
 
 use crate::support::mosquitto::{Mosquitto, Peer, own};
 use crate::support::program::Home;
-use crate::support::unique;
+use crate::support::{SOON, unique};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,8 +12,6 @@ use std::time::{Duration, Instant};
 /// What the tail holds for a slow output, and some more.
 const BEYOND: u64 = 300_000;
 const MANY: u64 = 150_000;
-const SOON: Duration = Duration::from_secs(60);
-
 /// `mqdeck tail --json` of a topic, with everything that it prints.
 struct Tail {
     _home: Home,

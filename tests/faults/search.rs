@@ -1,7 +1,7 @@
 //! kill -9 of the only broker in the middle of a search, and its return; and a search that is given up.
 
 use crate::support::subjects::{outgoing, place, places, session};
-use crate::support::{kafka, topics};
+use crate::support::{SOON, kafka, topics};
 use futures::StreamExt;
 use mqdeck::adapters::session::Reading;
 use mqdeck::config::profile::{Integration, Profile};
@@ -12,7 +12,7 @@ use mqdeck::gateway::filter::{Filter, Wanted};
 use mqdeck::gateway::find::{Finding, Search};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const PARTITIONS: i32 = 3;
 const MESSAGES: i32 = 30_000;
@@ -94,10 +94,10 @@ async fn a_broker_that_is_killed_in_the_middle_of_a_search_costs_time_and_nothin
             }
         }
     };
-    let fault = tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it is told that the search waits");
+    let fault = tokio::time::timeout(SOON, waiting).await.expect("it is told that the search waits");
     assert!(fault.kind.is_transient(), "{fault}");
     kafka.restart();
-    let messages = tokio::time::timeout(Duration::from_secs(60), rest(&mut finding, messages)).await.expect("the search comes to its end");
+    let messages = tokio::time::timeout(SOON, rest(&mut finding, messages)).await.expect("the search comes to its end");
 
     let report = finding.report();
     assert_eq!((report.counts.scanned, report.counts.matched, report.faults), (MESSAGES as u64, MESSAGES as u64 / 100, 0), "{report}");
@@ -155,13 +155,10 @@ async fn a_search_that_is_given_up_is_over_at_once_whatever_its_program_does() {
         tokio::time::timeout(Duration::from_millis(300), finding.next()).await.is_err(),
         "the programs end by themselves: this proves nothing"
     );
-    let dropped = Instant::now();
     drop(finding);
-    assert!(dropped.elapsed() < Duration::from_secs(1), "{:?}", dropped.elapsed());
-    // The threads are free again: another search gets them.
-    let next = Instant::now();
-    let found = rest(&mut gateway.find(search(&topic, "Needle limit 1")).await.expect("the search starts"), Vec::new()).await;
+    // The threads are free again, which an endless program would never let go: another search gets them.
+    let mut next = gateway.find(search(&topic, "Needle limit 1")).await.expect("the search starts");
+    let found = tokio::time::timeout(SOON, rest(&mut next, Vec::new())).await.expect("the threads are free");
     assert_eq!(found.len(), 1);
-    assert!(next.elapsed() < Duration::from_secs(5), "{:?}", next.elapsed());
     gateway.shutdown().await;
 }

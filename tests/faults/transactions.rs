@@ -2,15 +2,12 @@
 
 use crate::support::processor::{Order, Program, be_one};
 use crate::support::subjects::{connect, outgoing};
-use crate::support::{clients, kafka, topics, unique};
+use crate::support::{SOON, clients, kafka, topics, unique};
 use mqdeck::config::profile::Integration;
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-/// Nothing here waits longer for something that is sure to come.
-const LONG: Duration = Duration::from_secs(60);
 
 /// Not a test: what the tests below start and kill.
 #[tokio::test(flavor = "multi_thread")]
@@ -36,7 +33,7 @@ fn counted(bootstrap: &str, topic: &str) -> Option<BTreeMap<String, u32>> {
 
 /// Counts until all are there, or no more can be expected.
 fn all_of(bootstrap: &str, topic: &str, count: i32) -> Option<BTreeMap<String, u32>> {
-    let until = Instant::now() + LONG;
+    let until = Instant::now() + SOON;
     loop {
         let found = counted(bootstrap, topic)?;
         if i32::try_from(found.len()).is_ok_and(|found| found >= count) || Instant::now() > until {
@@ -90,8 +87,8 @@ async fn a_program_killed_again_and_again_consumes_and_publishes_each_message_on
         name: unique("name"),
         most: 40,
         think: Duration::from_millis(2),
-        transaction_timeout: LONG,
-        session_timeout: LONG,
+        transaction_timeout: SOON,
+        session_timeout: SOON,
         input,
         output: output.clone(),
     };
@@ -100,7 +97,7 @@ async fn a_program_killed_again_and_again_consumes_and_publishes_each_message_on
     let (mut kills, mut aborted) = (0, 0);
     while aborted < 22 {
         let program = Program::start(&order);
-        program.says("progress", LONG);
+        program.says("progress", SOON);
         std::thread::sleep(Duration::from_millis(random.u64(10..250)));
         program.signal(Signal::KILL);
         drop(program);
@@ -136,22 +133,23 @@ async fn a_program_that_was_taken_for_dead_is_fenced_off_when_it_wakes_and_its_s
         most: 20,
         think: Duration::from_millis(20),
         // The broker does not end the open transaction: only the generation of the group stands between it and its commit.
-        transaction_timeout: LONG,
+        transaction_timeout: SOON,
         // As short as the broker allows.
         session_timeout: Duration::from_secs(6),
         input,
         output: output.clone(),
     };
     let first = Program::start(&order);
-    let (before, ..) = first.progress(LONG);
-    std::thread::sleep(Duration::from_millis(150));
+    let (before, ..) = first.progress(SOON);
+    // In the middle of the next transaction, which takes 20 times as long as a message.
+    first.says("works", SOON);
     first.signal(Signal::STOP);
     // Whatever the first has committed, it is not more than one transaction more than it has said.
     let left = MESSAGES as u64 - before - 20;
     let second = Program::start(&Order { name: unique("second"), think: Duration::ZERO, ..order });
-    second.consumes(left, LONG);
+    second.consumes(left, SOON);
     first.signal(Signal::CONT);
-    let (_, aborts, trouble) = first.progress(LONG);
+    let (_, aborts, trouble) = first.progress(SOON);
     assert!(aborts == 1 && trouble.contains("to others meanwhile"), "{aborts} aborts: {trouble}");
     let Some(found) = all_of(kafka.plain(), &output, MESSAGES) else { return };
     assert_exactly_once(&found, MESSAGES);
@@ -170,15 +168,15 @@ async fn of_two_programs_under_one_name_the_older_one_ends_and_says_why() {
         name: unique("name"),
         most: 20,
         think: Duration::from_millis(20),
-        transaction_timeout: LONG,
-        session_timeout: LONG,
+        transaction_timeout: SOON,
+        session_timeout: SOON,
         input,
         output: output.clone(),
     };
     let first = Program::start(&order);
-    first.progress(LONG);
+    first.progress(SOON);
     let second = Program::start(&Order { think: Duration::ZERO, ..order.clone() });
-    let over = first.says("over ", LONG);
+    let over = first.says("over ", SOON);
     assert!(over.contains(&order.name) && over.contains("fenced: another"), "{over}");
     let Some(found) = all_of(kafka.plain(), &output, MESSAGES) else { return };
     drop(second);
@@ -203,7 +201,7 @@ async fn in_sync(bootstrap: &str, topics: &[&str]) {
             if all {
                 break;
             }
-            assert!(began.elapsed() < LONG, "{topic}: not every replica has caught up");
+            assert!(began.elapsed() < SOON, "{topic}: not every replica has caught up");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
@@ -213,8 +211,8 @@ async fn in_sync(bootstrap: &str, topics: &[&str]) {
 async fn brokers_that_die_one_by_one_neither_lose_nor_double_what_is_processed() {
     /// For each broker. They take the program some seconds, so that it is at work when the broker dies.
     const ROUND: i32 = 500;
-    /// The group's coordinator and the transaction's move, and an undecided transaction may have to time out (LONG).
-    const FAILOVER: Duration = Duration::from_secs(240);
+    /// The group's coordinator and the transaction's move, and an undecided transaction may have to time out (SOON).
+    const FAILOVER: Duration = SOON.saturating_mul(4);
     let Some(mut kafka) = kafka::own(&["--brokers", "3"]) else { return };
     let safe = [("min.insync.replicas", "2")];
     let input = topics::create(kafka.plain(), "cluster.in", 3, 3, &safe).await;
@@ -226,8 +224,8 @@ async fn brokers_that_die_one_by_one_neither_lose_nor_double_what_is_processed()
         name: unique("name"),
         most: 10,
         think: Duration::from_millis(5),
-        transaction_timeout: LONG,
-        session_timeout: LONG,
+        transaction_timeout: SOON,
+        session_timeout: SOON,
         input,
         output: output.clone(),
     };

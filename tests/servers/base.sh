@@ -4,18 +4,24 @@ here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[1]}")")" && pwd)
 
 die() { echo "${0##*/}: $*" >&2; exit 1; }
 taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-free_range() { # a base port such that so many ports from it on are free; below the range that systems hand out
-  local p n try
-  for try in $(seq 50); do
-    p=$((12000 + RANDOM % 1900 * 10))
-    for n in $(seq 0 $(($1 - 1))); do ! taken $((p + n)) || continue 2; done
-    echo $p; return
+# The first of so many free ports in a row, below the range that systems hand out. Every call of this user, of whatever run, is given
+# the next ones, so that nobody is given what somebody else is about to open.
+free_range() {
+  local next=${TMPDIR:-/tmp}/mqdeck-test-port-$UID first n try
+  exec 8>>"$next"; flock 8
+  read -r first <"$next" || first=12000
+  for try in $(seq 1000); do
+    [ $((first + $1)) -le 32000 ] || first=12000
+    for n in $(seq "$first" $((first + $1 - 1))); do
+      if taken "$n"; then first=$((n + 1)); continue 2; fi
+    done
+    echo $((first + $1)) >"$next"
+    echo "$first"
+    return
   done
   die "no free range of ports was found"
 }
-free() { # a port that is free and none of $ports
-  local p; while p=$((20000 + (RANDOM * 32768 + RANDOM) % 12000)); taken "$p" || [[ " ${ports:-} " == *" $p "* ]]; do :; done; echo "$p"
-}
+free() { free_range 1; }
 
 # The guard outlives us: it ends what runs in DIR when the process $1 that wanted it is gone, however that ended.
 guard() {

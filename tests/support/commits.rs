@@ -1,6 +1,7 @@
 //! Groups by librdkafka's consumer: commits of one that assigns partitions to itself, which leave a group with positions and no
 //! member, and members that join.
 
+use super::SOON;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -28,7 +29,7 @@ pub(crate) fn commit_as(consumer: &BaseConsumer, topic: &str, positions: &[(i32,
                 RDKafkaErrorCode::CoordinatorLoadInProgress | RDKafkaErrorCode::CoordinatorNotAvailable | RDKafkaErrorCode::NotCoordinator
             )
         );
-        assert!(loading && began.elapsed() < Duration::from_secs(30), "the commit was refused: {error}");
+        assert!(loading && began.elapsed() < SOON, "the commit was refused: {error}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }

@@ -1,9 +1,8 @@
-//! A real Kafka: from `MQDECK_TEST_KAFKA`, else the compose file's, else one of our own by `tests/servers/kafka`.
+//! A real Kafka: from `MQDECK_TEST_KAFKA`, else by `tests/servers/kafka`.
 
 use super::server::Server;
-use super::{report, root, skip};
+use super::{report, skip};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 /// One Kafka cluster.
@@ -21,7 +20,7 @@ pub(crate) fn shared() -> Option<&'static Kafka> {
                 report(&format!("Kafka: {address} of MQDECK_TEST_KAFKA"));
                 return Some(Kafka(Server::at("kafka", "PLAIN", address)));
             }
-            composed().or_else(|| own(EVERY_LISTENER))
+            Server::shared("kafka", "Kafka with every listener", EVERY_LISTENER).map(Kafka)
         })
         .as_ref()
 }
@@ -29,26 +28,13 @@ pub(crate) fn shared() -> Option<&'static Kafka> {
 /// One Kafka of 2021 with its `ZooKeeper`, for all tests that ask it; `None` if there is none here (already reported).
 pub(crate) fn old() -> Option<&'static Kafka> {
     static OLD: OnceLock<Option<Kafka>> = OnceLock::new();
-    OLD.get_or_init(|| Server::own_by("kafka", "Kafka with ZooKeeper", &["2.8"], "start-2.8", &[]).map(Kafka)).as_ref()
+    OLD.get_or_init(|| Server::shared_by("kafka", "Kafka with ZooKeeper", &["2.8"], "start-2.8", &[]).map(Kafka)).as_ref()
 }
 
 /// A Kafka that the caller alone uses and may harm; `None` if none can be started here (already reported).
 pub(crate) fn own(options: &[&str]) -> Option<Kafka> {
     let title = if options.is_empty() { "Kafka".to_owned() } else { format!("Kafka {}", options.join(" ")) };
     Server::own("kafka", &title, options).map(Kafka)
-}
-
-/// The compose file's Kafka, if a container engine answers here. It is left running for the next time.
-fn composed() -> Option<Kafka> {
-    let docker = |arguments: &[&str]| {
-        let done = Command::new("docker").args(arguments).current_dir(root()).stdin(Stdio::null()).output().ok()?;
-        done.status.success().then_some(done.stdout)
-    };
-    docker(&["version", "--format", "{{.Server.Version}}"])?;
-    docker(&["compose", "up", "--detach", "--wait", "kafka"])?;
-    let address = String::from_utf8(docker(&["compose", "port", "kafka", "9092"])?).ok()?.trim().replace("0.0.0.0", "127.0.0.1");
-    report(&format!("Kafka: {address} of docker-compose.yml (left running; `docker compose down` ends it)"));
-    Some(Kafka(Server::at("kafka", "PLAIN", address)))
 }
 
 impl Kafka {

@@ -27,6 +27,19 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// How long a test waits for what is sure to come. It is no promise of the program's: every wait ends with its event, and this is how
+/// long the event may take on a machine that does something else at the same time. `MQDECK_TEST_PATIENCE=3` makes it three times as long.
+pub(crate) const SOON: Duration = Duration::from_secs(60 * PATIENCE);
+
+const PATIENCE: u64 = match option_env!("MQDECK_TEST_PATIENCE") {
+    Some(text) => match u64::from_str_radix(text, 10) {
+        Ok(factor) => factor,
+        Err(_) => panic!("MQDECK_TEST_PATIENCE is a whole number"),
+    },
+    None => 1,
+};
 
 /// The repository.
 pub(crate) fn root() -> PathBuf {

@@ -17,7 +17,7 @@ pub(crate) struct Mosquitto(Server);
 /// One broker for all tests that do not harm it; `None` if there is none here (already reported).
 pub(crate) fn shared() -> Option<&'static Mosquitto> {
     static SHARED: OnceLock<Option<Mosquitto>> = OnceLock::new();
-    SHARED.get_or_init(|| own(&[])).as_ref()
+    SHARED.get_or_init(|| Server::shared("mosquitto", "MQTT (Mosquitto)", &[]).map(Mosquitto)).as_ref()
 }
 
 /// A broker that the caller alone uses and may harm, with options of `start`; `None` if none can be started here (already reported).

@@ -12,7 +12,7 @@ pub(crate) struct Nats(Server);
 /// One server for all tests that stop none; whoever comes is `app`. `None` if there is none here (already reported).
 pub(crate) fn shared() -> Option<&'static Nats> {
     static SHARED: OnceLock<Option<Nats>> = OnceLock::new();
-    SHARED.get_or_init(|| Server::shared("nats", "NATS").map(Nats)).as_ref()
+    SHARED.get_or_init(|| Server::shared("nats", "NATS", &[]).map(Nats)).as_ref()
 }
 
 /// A server that the caller alone uses and may harm; `None` if none can be started here (already reported).

@@ -137,6 +137,7 @@ pub(crate) async fn be_one() {
     let work = |message: Message| {
         let (output, think) = (output.clone(), think);
         async move {
+            println!("works");
             tokio::time::sleep(think).await;
             Ok(vec![(output, Outgoing { key: message.key, headers: message.headers, payload: message.payload, ..Outgoing::default() })])
         }

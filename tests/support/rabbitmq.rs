@@ -20,7 +20,7 @@ pub(crate) struct Rabbit(Server);
 /// One RabbitMQ for all tests that do not stop it; `None` if there is none here (already reported).
 pub(crate) fn shared() -> Option<&'static Rabbit> {
     static SHARED: OnceLock<Option<Rabbit>> = OnceLock::new();
-    SHARED.get_or_init(own).as_ref()
+    SHARED.get_or_init(|| Server::shared("rabbitmq", "RabbitMQ", &[]).map(Rabbit)).as_ref()
 }
 
 /// A RabbitMQ that the caller alone uses and may harm; `None` if none can be started here (already reported).

@@ -1,12 +1,17 @@
-//! A real server of our own by the recipe in `tests/servers/<system>`, or one that the environment names.
+//! A real server of our own by the recipe in `tests/servers/<system>`, one that the test runner has started for all tests, or one
+//! that the environment names.
 //!
-//! It has free ports and its own data directory. Its guard process ends it when the test process is gone, however that ended;
-//! dropping the handle ends it earlier.
+//! One of our own has free ports and its own data directory. Its guard process ends it when the test process is gone, however that
+//! ended; dropping the handle ends it earlier.
 
 use super::{report, root, skip, unique};
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+
+/// Systems whose start keeps a core busy for seconds. One is started at a time: two together are ready no earlier.
+const HEAVY: &[&str] = &["kafka", "rabbitmq"];
 
 /// One server, or a cluster of them.
 pub(crate) struct Server {
@@ -14,23 +19,46 @@ pub(crate) struct Server {
     system: &'static str,
     /// What `start` wrote.
     facts: BTreeMap<String, String>,
-    /// The data directory, if it is our own.
+    /// The data directory, if it was started for these tests.
     dir: Option<PathBuf>,
+    /// It ends with this handle.
+    is_mine: bool,
 }
 
 impl Server {
-    /// The one at an address that the environment names (`MQDECK_TEST_REDIS`), else one of our own, for tests that neither stop it nor
-    /// need options; `None` if there is none here (already reported).
-    pub(crate) fn shared(system: &'static str, title: &str) -> Option<Self> {
+    /// One with these options for tests that do it no harm: at an address that the environment names (`MQDECK_TEST_REDIS`), else the
+    /// one of `tests/servers/shared`, else one of our own. `None` if there is none here (already reported).
+    pub(crate) fn shared(system: &'static str, title: &str, options: &[&str]) -> Option<Self> {
         let variable = format!("MQDECK_TEST_{}", system.to_uppercase());
-        let Ok(address) = std::env::var(&variable) else { return Self::own(system, title, &[]) };
-        report(&format!("{title}: {address} of {variable}"));
-        Some(Self::at(system, "ADDRESS", address))
+        match std::env::var(&variable) {
+            Ok(address) if options.is_empty() => {
+                report(&format!("{title}: {address} of {variable}"));
+                Some(Self::at(system, "ADDRESS", address))
+            }
+            _ => Self::shared_by(system, title, &[], "start", options),
+        }
+    }
+
+    /// The same, by another script of the recipe than `start`, and with options for `prepare` as well.
+    pub(crate) fn shared_by(system: &'static str, title: &str, prepare: &[&str], start: &str, options: &[&str]) -> Option<Self> {
+        let Some(all) = std::env::var_os("MQDECK_TEST_SERVERS") else { return Self::own_by(system, title, prepare, start, options) };
+        let dir = Path::new(&all).join(format!("{system}{}{}", start.trim_start_matches("start"), options.concat()));
+        if let Ok(why) = std::fs::read_to_string(dir.join("missing")) {
+            skip(title, why.trim());
+            return None;
+        }
+        if !dir.join("ready").exists() {
+            return Self::own_by(system, title, prepare, start, options);
+        }
+        report(&format!("{title}: {}, one for all tests", std::fs::read_to_string(dir.join("ready")).expect("its version").trim()));
+        let mut server = Self { system, facts: BTreeMap::new(), dir: Some(dir), is_mine: false };
+        server.read_facts();
+        Some(server)
     }
 
     /// One that was not started here; its address is all that is known of it, by the name that `start` has for it.
     pub(crate) fn at(system: &'static str, name: &str, address: String) -> Self {
-        Self { system, facts: BTreeMap::from([(format!("{}_{name}", system.to_uppercase()), address)]), dir: None }
+        Self { system, facts: BTreeMap::from([(format!("{}_{name}", system.to_uppercase()), address)]), dir: None, is_mine: false }
     }
 
     /// One that the caller alone uses and may harm; `None` if none can be started here (already reported).
@@ -52,14 +80,10 @@ impl Server {
         let me = std::process::id().to_string();
         let mut arguments = vec!["--dir", place, "--with", &me];
         arguments.extend(options);
-        let mut tried = recipe(system, start, &arguments);
-        // Once more on other ports: another program may have taken one of these in the meantime.
-        if tried.is_err() {
-            recipe(system, "stop", &["--dir", place, "--kill", "--purge"]).expect("stop works");
-            tried = recipe(system, start, &arguments);
-        }
-        tried.expect("the server starts");
-        let mut server = Self { system, facts: BTreeMap::new(), dir: Some(dir) };
+        let turn = HEAVY.contains(&system).then(turn);
+        recipe(system, start, &arguments).unwrap_or_else(|why| panic!("{title} does not start: {why}"));
+        drop(turn);
+        let mut server = Self { system, facts: BTreeMap::new(), dir: Some(dir), is_mine: true };
         server.read_facts();
         Some(server)
     }
@@ -96,7 +120,7 @@ impl Server {
 
     /// Starts the servers that are down, with their ports and data, and returns when they are ready.
     pub(crate) fn restart(&mut self) {
-        recipe(self.system, "start", &["--dir", self.place()]).expect("the server starts again");
+        recipe(self.system, "start", &["--dir", self.place()]).unwrap_or_else(|why| panic!("{} does not start again: {why}", self.system));
         self.read_facts();
     }
 
@@ -124,11 +148,18 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if self.dir.is_some() {
+        if self.is_mine {
             let stopped = recipe(self.system, "stop", &["--dir", self.place(), "--kill", "--purge"]);
             assert!(stopped.is_ok() || std::thread::panicking(), "{stopped:?}");
         }
     }
+}
+
+/// The turn of starting a heavy server, among all processes of this build; it ends with the file.
+fn turn() -> File {
+    let file = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("turn")).expect("a file");
+    file.lock().expect("a lock");
+    file
 }
 
 /// Runs a script of a recipe; its output, or the last line of what it complained about.

@@ -195,7 +195,7 @@ impl Terminal {
         self.shown.lock().hanging_up = true;
         // The reader holds the terminal open until something comes: a program that is told of a new size draws.
         self.resize((90, 30));
-        self.wait_for_end(Duration::from_secs(5));
+        self.wait_for_end(super::SOON);
         self.child.take().expect("an open terminal")
     }
 

@@ -1,6 +1,6 @@
 //! Topics for tests, made by rdkafka's admin client.
 
-use super::unique;
+use super::{SOON, unique};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -17,7 +17,7 @@ pub(crate) async fn create(bootstrap: &str, name: &str, partitions: i32, replica
     for (name, value) in configs {
         wanted = wanted.set(name, value);
     }
-    let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
+    let options = AdminOptions::new().operation_timeout(Some(SOON));
     let made = admin.create_topics([&wanted], &options).await.expect("the broker answers");
     assert!(made.iter().all(Result::is_ok), "{made:?}");
     // A broker learns of a topic a little after the one that made it.
@@ -33,12 +33,12 @@ async fn wait_for_leaders(address: &str, topic: &str, partitions: i32) {
     loop {
         // A new client each time: one that knows the cluster asks whichever broker it likes.
         let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", address).create().expect("a client");
-        let metadata = client.fetch_metadata(Some(topic), Duration::from_secs(10)).expect("metadata");
+        let metadata = client.fetch_metadata(Some(topic), SOON).expect("metadata");
         let all = metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
         if all.filter(|p| p.leader() >= 0 && p.error().is_none()).count() == usize::try_from(partitions).expect("a positive number") {
             return;
         }
-        assert!(began.elapsed() < Duration::from_secs(20), "{address} names no leaders for {topic}");
+        assert!(began.elapsed() < SOON, "{address} names no leaders for {topic}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

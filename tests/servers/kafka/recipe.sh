@@ -13,7 +13,7 @@ resolve() {
   [ -e "$libs/.complete" ] && return
   command -v mvn >/dev/null || die "Maven is not installed"
   mkdir -p "$cache"
-  exec 9>"$cache/.lock"; flock 9
+  exec 9>"${cache%/*}/maven.lock"; flock 9 # of all versions: Maven's own store does not bear two at a time
   if [ ! -e "$libs/.complete" ]; then
     cp "$pom" "$cache/pom.xml"
     mvn -B -q -f "$cache/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
