@@ -73,6 +73,9 @@ const IMPURE: &[(&str, &[&str])] = &[
     ("wire", &["tokio::", "std::fs", "std::net", "std::process"]),
 ];
 
+/// Handles of connected systems are named by the adapters that make them and by the gateway, which lets no call past its guard.
+const MAY_NAME_HANDLES: &[&str] = &["adapters", "gateway"];
+
 /// The longest a source file may be.
 const MAX_LINES: usize = 600;
 
@@ -441,4 +444,29 @@ fn the_reader_of_sources_sees_what_is_there() {
     assert_eq!(named("src/domain/a.rs", "use super::super::{app::Model, domain::x};"), "app domain");
     assert_eq!(named("src/domain/a.rs", "use super::app;"), "");
     assert_eq!(named("src/domain/a.rs", "fn f() {}\n#[cfg(test)]\nmod tests { use crate::ui; }"), "");
+}
+
+#[test]
+fn handles_are_named_by_adapters_and_the_gateway_and_none_leaves_it() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let code = source.code();
+        if !source.room().is_some_and(|room| MAY_NAME_HANDLES.contains(&room)) && code.contains("adapters::session") {
+            wrong.push(format!("{} names a handle", source.path));
+        }
+        if source.room() != Some("gateway") {
+            continue;
+        }
+        for (at, _) in code.match_indices("pub fn ").chain(code.match_indices("pub async fn ")) {
+            let signature = &code[at..at + code[at..].find('{').unwrap_or(0)];
+            let returned = signature.rsplit("->").next().filter(|_| signature.contains("->")).unwrap_or_default();
+            if ["Session", "dyn Tail", "dyn History", "dyn Publish", "dyn Manage", "dyn Holding", "dyn Transaction"]
+                .iter()
+                .any(|handle| names(returned, handle))
+            {
+                wrong.push(format!("{} returns a handle: {}", source.path, signature.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

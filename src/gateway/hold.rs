@@ -12,7 +12,7 @@ use crate::domain::operations::PEEK;
 use crate::domain::suggest;
 use crate::domain::text::SafeText;
 use serde_json::json;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -169,6 +169,7 @@ impl Gateway {
                 holding,
                 asked,
                 out: Some(out),
+                waiting: VecDeque::new(),
                 enough: false,
                 received: 0,
                 limit,
@@ -260,6 +261,8 @@ struct Task {
     asked: mpsc::Receiver<Ask>,
     /// `None` once the system has ended the receiving.
     out: Option<mpsc::Sender<Said>>,
+    /// What is to be handed on, in order. Nothing more is taken until there is room for it.
+    waiting: VecDeque<Said>,
     /// No more is wanted; what is held can still be lost.
     enough: bool,
     received: u64,
@@ -284,7 +287,10 @@ impl Task {
                     None => break None,
                 },
                 _ = &mut gone => break None,
-                next = next(&mut *self.holding, self.out.as_ref(), self.enough, self.interrupted) => self.took(next).await,
+                sent = hand_on(self.out.as_ref(), &mut self.waiting), if !self.waiting.is_empty() => if !sent { self.waiting.clear() },
+                next = next(&mut *self.holding, self.out.as_ref(), self.enough, self.interrupted), if self.waiting.is_empty() => {
+                    self.took(next).await;
+                }
             }
         };
         let result = self.holding.release().await;
@@ -304,9 +310,9 @@ impl Task {
         let lasting = matches!(&next, Err(fault) if !fault.kind.is_transient());
         self.interrupted = next.is_err();
         let taken = self.taken(next);
-        // There is room: that was waited for.
-        let _ = self.out.as_ref().map(|out| out.try_send(Said::Taken(taken)));
+        self.waiting.push_back(Said::Taken(taken));
         if lasting {
+            hand_on(self.out.as_ref(), &mut self.waiting).await;
             self.out = None;
         } else if self.received >= self.limit {
             self.enough().await;
@@ -347,9 +353,7 @@ impl Task {
             // Before it goes back: a system gives it to whoever takes, which is us.
             self.enough().await;
             // Messages that wait to be looked at come first, and settling does not wait for that.
-            if let Some(out) = self.out.clone() {
-                tokio::spawn(async move { out.send(Said::GaveBack).await });
-            }
+            self.waiting.push_back(Said::GaveBack);
         }
         for ticket in tickets {
             let result = self.holding.settle(ticket, settlement).await;
@@ -361,6 +365,16 @@ impl Task {
         }
         done
     }
+}
+
+/// Hands on the first of what waits, once there is room; false if nobody takes any. Dropped and called again, it loses nothing.
+async fn hand_on(out: Option<&mpsc::Sender<Said>>, waiting: &mut VecDeque<Said>) -> bool {
+    let Some(out) = out else { return false };
+    let Ok(permit) = out.reserve().await else { return false };
+    if let Some(first) = waiting.pop_front() {
+        permit.send(first);
+    }
+    true
 }
 
 /// What a system has to say while messages are received from it.

@@ -162,9 +162,16 @@ impl Gateway {
         let session = tokio::select! {
             biased;
             () = self.caller.stop().cancelled() => return Err(guard::ending("connect", integration)),
-            session = supervised.session() => session?,
+            session = supervised.session() => session.inspect_err(|fault| self.forget_elsewhere(integration, fault))?,
         };
         Ok(edge.around(session))
+    }
+
+    /// Ends the attempts to reach another part of a broker that is not there: it was mistyped, and nobody will use it.
+    fn forget_elsewhere(&self, integration: &str, fault: &Fault) {
+        if !fault.kind.is_transient() {
+            self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner).retain(|one| *one.integration.name != *integration);
+        }
     }
 
     /// Notify it when an integration's connection was seen to fail: its supervisor looks at once.

@@ -181,3 +181,6 @@ impl Gateway {
         Err(fault.next("nothing was changed: look at it again with --plan"))
     }
 }
+
+#[cfg(test)]
+mod tests;

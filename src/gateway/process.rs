@@ -101,12 +101,15 @@ impl Gateway {
             let commits = progress.borrow().commits;
             let ended = match self.transact(&job.integration).await {
                 Ok(transact) => work_on(&*transact, job, work, stop, progress).await,
-                Err(fault) => Err(fault),
+                Err(fault) => Err(Failed::System(fault)),
             };
-            let Err(fault) = ended else { return Ok(()) };
-            if !fault.kind.is_transient() {
-                return Err(fault);
-            }
+            // What `work` itself failed at is not mended by waiting, whatever kind of fault it says it is.
+            let fault = match ended {
+                Ok(()) => return Ok(()),
+                Err(Failed::Ours(fault)) => return Err(fault),
+                Err(Failed::System(fault)) if !fault.kind.is_transient() => return Err(fault),
+                Err(Failed::System(fault)) => fault,
+            };
             progress.send_modify(|done| done.trouble = Some(fault));
             if progress.borrow().commits > commits {
                 wait = reconnect.delay;
@@ -132,14 +135,14 @@ async fn work_on<W, F>(
     work: &mut W,
     stop: &CancellationToken,
     progress: &watch::Sender<Processed>,
-) -> Result<(), Fault>
+) -> Result<(), Failed>
 where
     W: FnMut(Message) -> F,
     F: Future<Output = Result<Vec<(Arc<str>, Outgoing)>, Fault>>,
 {
-    let mut session = transact.begin(&job.name, Some(job.source.clone())).await?;
+    let mut session = transact.begin(&job.name, Some(job.source.clone())).await.map_err(Failed::System)?;
     while !stop.is_cancelled() {
-        let fault = match transaction(&mut *session, job, work, stop).await {
+        let failed = match transaction(&mut *session, job, work, stop).await {
             Ok(Some((consumed, published))) => {
                 progress.send_modify(|done| {
                     done.consumed += consumed;
@@ -151,27 +154,30 @@ where
             Ok(None) => continue,
             Err(failed) => failed,
         };
-        session.abort().await?;
-        let (again, fault) = match fault {
-            Failed::Ours(fault) => (false, fault),
-            // What the group gave to others, or what a broker did not take in time, comes again.
-            Failed::System(fault) => (fault.kind.is_transient(), fault),
-        };
+        session.abort().await.map_err(Failed::System)?;
         progress.send_modify(|done| {
             done.aborts += 1;
-            done.trouble = Some(fault.clone());
+            done.trouble = Some(failed.fault().clone());
         });
-        if !again {
-            return Err(fault);
+        // What the group gave to others, or what a broker did not take in time, comes again.
+        if !matches!(&failed, Failed::System(fault) if fault.kind.is_transient()) {
+            return Err(failed);
         }
     }
-    session.end().await
+    session.end().await.map_err(Failed::System)
 }
 
 enum Failed {
     /// `work` itself, or what it wanted published.
     Ours(Fault),
     System(Fault),
+}
+
+impl Failed {
+    fn fault(&self) -> &Fault {
+        let (Self::Ours(fault) | Self::System(fault)) = self;
+        fault
+    }
 }
 
 /// One transaction; `None` if nothing came.
