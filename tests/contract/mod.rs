@@ -21,6 +21,8 @@ mod mqtt_settle;
 mod nats;
 #[cfg(feature = "nats")]
 mod nats_core;
+#[cfg(feature = "nats")]
+mod nats_foreign;
 mod prefer;
 mod publish;
 #[cfg(feature = "rabbitmq")]

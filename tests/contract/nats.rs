@@ -208,7 +208,7 @@ async fn subjects_are_tailed_by_patterns_and_become_known() {
     let subjects: Vec<&str> = tail.messages.iter().map(|m| m.channel.strip_prefix(&format!("{root}.")).expect("ours")).collect();
     assert_eq!(subjects, ["a", "b", "c.d", "last"], "each once, in order");
     let headers: Vec<_> = tail.messages[0].headers.iter().map(|h| (&h.name[..], h.value.as_deref().expect("a value"))).collect();
-    assert_eq!(headers, [(&b"a"[..], &b"2"[..]), (b"b", b"1"), (b"b", b"3")], "headers by name, duplicates in their order");
+    assert_eq!(headers, [(&b"b"[..], &b"1"[..]), (b"a", b"2"), (b"b", b"3")], "headers in their order, duplicates kept");
     let listed = session.inspect.channels().await.expect("a list");
     let row = listed.iter().find(|channel| *channel.name == *format!("{root}.c.d")).expect("a subject that was seen");
     assert_eq!((row.kind, row.can.words(), row.depth), ("subject", vec!["tail", "publish"], Amount::Unknown));

@@ -2,7 +2,7 @@
 
 use super::link::{Inbox, is_nobody};
 use super::names::{Name, is_pattern};
-use super::publish::{map, payload};
+use super::publish::{block, payload};
 use super::{Shared, headers, services};
 use crate::adapters::session::Call;
 use crate::domain::fault::{Fault, Kind};
@@ -15,8 +15,6 @@ use futures::stream::{self, BoxStream};
 use std::time::{Duration, Instant};
 
 const OP: &str = "ask";
-/// Replies that may wait to be taken.
-const WAITING: usize = 1_000;
 
 pub(super) struct NatsCall {
     shared: Shared,
@@ -69,8 +67,8 @@ impl Call for NatsCall {
             None => 1,
         };
         let until = Instant::now() + wait;
-        let (headers, payload) = (map(channel, &request.headers)?, payload(channel, &request)?);
-        let inbox = self.shared.api.link.ask(OP, &subject, headers, payload, WAITING).await?;
+        let (headers, payload) = (block(channel, &request.headers)?, payload(channel, &request)?);
+        let inbox = self.shared.api.link.ask(OP, &subject, &headers, &payload).await?;
         let mut asked = Asked { inbox, subject, until, left: if left == 0 { u64::MAX } else { left }, came: 0 };
         // That nobody is there, or that we may not ask, is known at once: with the first answer.
         let Some(first) = asked.next().await else { return Ok(stream::empty().boxed()) };
@@ -111,7 +109,7 @@ impl Asked {
             timestamp: Some(Timestamp(jiff::Timestamp::now().as_millisecond())),
             stamp: Stamp::Seen,
             key: None,
-            headers: headers::of(&reply),
+            headers: headers::of(&reply.block),
             payload: Some(reply.payload),
         }))
     }

@@ -11,7 +11,6 @@ use crate::domain::message::{Header, Outgoing};
 use crate::domain::operation::{Field, Input, PublishSpec};
 use crate::domain::position::Position;
 use crate::domain::receipt::Receipt;
-use async_nats::HeaderMap;
 use async_trait::async_trait;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -67,8 +66,8 @@ impl NatsPublish {
         if reply.is_some_and(|reply| !is_subject(reply) || is_pattern(reply)) {
             return Err(wrong("the reply subject is no subject"));
         }
-        let headers = map(subject, &message.headers)?;
-        self.shared.api.link.publish(OP, subject, reply, headers, payload(subject, message)?).await?;
+        let headers = block(subject, &message.headers)?;
+        self.shared.api.link.publish(OP, subject, reply, &headers, &payload(subject, message)?).await?;
         // The server answered behind the message: it has taken it, and refused nothing. Whether anybody listens it does not say.
         Ok(Receipt::Accepted)
     }
@@ -99,7 +98,7 @@ impl NatsPublish {
         if let Some(last) = message.option("expected").filter(|last| !last.is_empty()) {
             list.push(named("Nats-Expected-Last-Sequence", last));
         }
-        let answer = self.shared.api.link.request(OP, &subject, map(channel, &list)?, payload(channel, message)?).await;
+        let answer = self.shared.api.link.request(OP, &subject, &block(channel, &list)?, &payload(channel, message)?).await;
         let msg = answer.map_err(|fault| unanswered(fault, channel))?;
         if is_nobody(&msg) {
             return Err(self.nobody(channel, stream, &subject).await);
@@ -167,8 +166,8 @@ fn named(name: &'static str, value: &str) -> Header {
     Header { name: name.into(), value: Some(value.to_owned().into()) }
 }
 
-pub(super) fn map(target: &str, list: &[Header]) -> Result<HeaderMap, Fault> {
-    headers::map(list).map_err(|cause| Fault::new(Kind::Rejected, OP, target, cause))
+pub(super) fn block(target: &str, list: &[Header]) -> Result<Vec<u8>, Fault> {
+    headers::block(list).map_err(|cause| Fault::new(Kind::Rejected, OP, target, cause))
 }
 
 pub(super) fn payload(target: &str, message: &Outgoing) -> Result<bytes::Bytes, Fault> {
