@@ -23,6 +23,8 @@ mod nats;
 mod nats_core;
 #[cfg(feature = "nats")]
 mod nats_foreign;
+#[cfg(feature = "nats")]
+mod nats_plans;
 mod prefer;
 mod publish;
 #[cfg(feature = "rabbitmq")]

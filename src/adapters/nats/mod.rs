@@ -18,6 +18,7 @@ mod model;
 mod names;
 mod operations;
 mod publish;
+mod purge;
 mod queue;
 pub mod responder;
 mod seen;

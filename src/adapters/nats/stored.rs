@@ -98,6 +98,24 @@ impl Stored {
         self.get(op, &json!({ "seq": seq, "next_by_subj": ">" })).await
     }
 
+    /// How many messages of a subject or pattern stand at or behind `seq`, as the server counts them; `None` where it does not. A server
+    /// that copies the stream may answer, and be a little behind.
+    pub(super) async fn count(&self, op: &'static str, seq: u64, filter: &str) -> Result<Option<u64>, Fault> {
+        if !self.direct {
+            return Ok(None);
+        }
+        let link = &self.api.link;
+        let body = json!({ "seq": seq, "next_by_subj": filter, "batch": 1 }).to_string();
+        let answer = link.request(op, &format!("$JS.API.DIRECT.GET.{}", self.stream), &[], body.as_bytes()).await?;
+        let list = headers::of(&answer.block);
+        if self.direct_message(&answer).is_none() {
+            return Ok(headers::status(&answer).filter(|(code, _)| *code == 404).map(|_| 0));
+        }
+        let pending =
+            headers::at(&list, "Nats-Num-Pending").and_then(|at| std::str::from_utf8(list[at].value.as_deref()?).ok()?.parse::<u64>().ok());
+        Ok(pending.map(|pending| pending.saturating_add(1)))
+    }
+
     /// The first sequence whose message was stored at `time` or later; `end` if there is none. The server stamps, so that times
     /// grow with sequences.
     pub(super) async fn at(&self, op: &'static str, time: Timestamp, first: u64, end: u64) -> Result<u64, Fault> {
