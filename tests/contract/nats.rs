@@ -266,8 +266,8 @@ async fn only_a_message_that_was_stored_is_a_success() {
     for (message, kind, cause) in [
         (with(&[("id", "7")]), Kind::Rejected, "nothing was stored: a message with this id is there already, at 1"),
         (with(&[("expected", "9")]), Kind::Rejected, "10071"),
-        (keyed(&two, "x"), Kind::Rejected, "10060"),
-        (keyed("nobody.takes.this", "x"), Kind::NotFound, "no stream takes"),
+        (keyed(&two, "x"), Kind::Rejected, "does not take the subject"),
+        (keyed("nobody.takes.this", "x"), Kind::NotFound, "does not take the subject"),
         (text("x"), Kind::Usage, "takes many subjects"),
         (Outgoing { payload: None, ..keyed(&format!("{one}.a"), "") }, Kind::Rejected, "without a payload"),
         (Outgoing { headers: vec![header("a", None)], ..keyed(&format!("{one}.a"), "x") }, Kind::Rejected, "has no value"),

@@ -3,13 +3,14 @@
 
 use super::history::WHOLE;
 use crate::support::nats::{self, Nats};
-use crate::support::subjects::{connect, manage, read};
+use crate::support::subjects::{connect, header, manage, read};
 use futures::StreamExt;
 use mqdeck::adapters::session::Session;
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::figure::Amount;
 use mqdeck::domain::message::Outgoing;
 use mqdeck::domain::operation::{Change, Request};
+use mqdeck::domain::receipt::Receipt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -181,4 +182,43 @@ async fn what_a_stream_forbids_is_foreseen_by_the_plan() {
             assert!(fault.kind == Kind::Rejected && fault.next.as_str().contains("stream.delete"), "{fault}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_copied_message_is_stored_as_it_was_and_a_refusal_of_the_stream_is_told() {
+    let Some(nats) = nats::own(&[]) else { return };
+    let session = connect(nats.integration()).await.expect("connected");
+    let publish = session.publish.as_ref().expect("NATS takes messages");
+    for name in ["ONE", "TWO"] {
+        manage(&session, &format!("nats/stream:{name}"), "stream.create", &[("subjects", &format!("{name}.*"))]).await;
+    }
+    let message = |subject: &str, headers: Vec<_>| Outgoing {
+        key: subject.starts_with("key:").then(|| subject[4..].to_owned().into()),
+        headers,
+        payload: Some("x".into()),
+        ..Outgoing::default()
+    };
+    // As another client's conditions, and those of streams, are read from messages and published on.
+    let conditions =
+        vec![header("a", Some(b"1")), header("Nats-Expected-Stream", Some(b"ONE")), header("Nats-Expected-Last-Sequence", Some(b"77"))];
+    for channel in ["stream:TWO", "TWO.a"] {
+        let key = if channel.starts_with("stream:") { "key:TWO.a" } else { "" };
+        let receipt = publish.publish(channel, message(key, conditions.clone())).await.unwrap_or_else(|fault| panic!("{fault}"));
+        assert!(matches!(receipt, Receipt::Stored(_) | Receipt::Accepted));
+    }
+    let stored = read(&session, "stream:TWO", WHOLE).await.unwrap_or_else(|fault| panic!("{fault}"));
+    let headers: Vec<_> = stored.iter().map(|message| message.headers.clone()).collect();
+    assert_eq!(headers, vec![vec![header("a", Some(b"1"))]; 2], "nothing is added, and no condition goes on");
+    let rollup = publish.publish("stream:TWO", message("key:TWO.a", vec![header("Nats-Rollup", Some(b"all"))])).await;
+    assert_eq!(rollup.expect_err("it would delete").kind, Kind::Rejected);
+    // What a stream that keeps the subject does not take is no success, whoever else listens.
+    assert!(
+        !api(&session, "STREAM.UPDATE.TWO", r#"{"name":"TWO","subjects":["TWO.*"],"max_msgs":2,"discard":"new","allow_direct":true}"#)
+            .await
+            .contains(r#""error""#)
+    );
+    let _listener = nats.responder(&["TWO.a"], vec![b"NATS/1.0\r\n\r\n".to_vec()], "I heard").await;
+    let fault = publish.publish("TWO.a", message("", Vec::new())).await.expect_err("the stream is full");
+    assert!(fault.kind == Kind::Rejected && fault.cause.as_str().contains("10077"), "{fault}");
+    assert_eq!(publish.publish("nobody.keeps.it", message("", Vec::new())).await, Ok(Receipt::Accepted));
 }

@@ -12,6 +12,7 @@ mod headers;
 mod history;
 mod hold;
 mod inspect;
+mod known;
 mod link;
 mod manage;
 mod model;
