@@ -37,7 +37,12 @@ pub(super) struct Refusal {
 }
 
 impl Api {
-    /// Asks `$JS.API.{call}`; `target` is what the call is about, for faults.
+    /// The subject of a call: the API of another domain, or one that is imported under a name, begins otherwise.
+    pub(super) fn subject(&self, call: &str) -> String {
+        format!("{}.{call}", self.link.dial().api_prefix)
+    }
+
+    /// Makes a call; `target` is what the call is about, for faults.
     pub(super) async fn call<T: DeserializeOwned>(&self, op: &'static str, target: &str, call: &str, body: &Value) -> Result<T, Fault> {
         self.answer(op, target, call, body).await?.map_err(|refusal| refusal.fault)
     }
@@ -51,7 +56,7 @@ impl Api {
         body: &Value,
     ) -> Result<Result<T, Refusal>, Fault> {
         let payload = if body.is_null() { String::new() } else { body.to_string() };
-        let subject = format!("$JS.API.{call}");
+        let subject = self.subject(call);
         let answer = self.link.request(op, &subject, &[], payload.as_bytes()).await;
         let msg = answer.map_err(|fault| aimed(fault, target))?;
         if is_nobody(&msg) {

@@ -43,6 +43,8 @@ pub(super) struct Dial {
     pub(super) peer: SafeText,
     /// What answers are sent to; users that may not subscribe to `_INBOX.>` are given another prefix.
     pub(super) inbox_prefix: String,
+    /// What the subjects of JetStream's API begin with.
+    pub(super) api_prefix: String,
     addresses: Vec<String>,
     /// A server may demand TLS without being asked: then it is checked against the system's authorities.
     tls: Result<TlsDial, Fault>,
@@ -57,13 +59,22 @@ pub(super) struct Dial {
 impl Dial {
     pub(super) fn new(integration: &Integration, log: WireLog) -> Result<Self, Fault> {
         let setting = |name: &str| integration.settings.get(name).map(|setting| setting.value.expose());
-        let known = ["inbox_prefix", "tls_first"];
+        let known = ["inbox_prefix", "tls_first", "domain", "api_prefix"];
         if let Some((name, setting)) = integration.settings.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             let cause = format!("NATS has no setting `{name}` (line {})", setting.line);
             return Err(
                 Fault::new(Kind::Usage, "read settings of", &*integration.name, cause).next(format!("it has: {}", known.join(", ")))
             );
         }
+        let api_prefix = match (setting("api_prefix"), setting("domain")) {
+            (Some(_), Some(_)) => {
+                let cause = "`domain` and `api_prefix` are two ways to say the same";
+                return Err(Fault::new(Kind::Usage, "read settings of", &*integration.name, cause).next("leave one of them out"));
+            }
+            (Some(prefix), None) => prefix.trim_end_matches('.').to_owned(),
+            (None, Some(domain)) => format!("$JS.{domain}.API"),
+            (None, None) => "$JS.API".to_owned(),
+        };
         let tokens = match &integration.auth {
             Auth::Token(source) => Some(token_source::from_profile(source)),
             _ => None,
@@ -77,6 +88,7 @@ impl Dial {
             timeout: integration.timeout,
             log,
             inbox_prefix: setting("inbox_prefix").unwrap_or("_INBOX").trim_end_matches('.').to_owned(),
+            api_prefix,
             addresses: integration.endpoint.addresses.clone(),
             peer,
             tls,
@@ -329,6 +341,24 @@ fn expired(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::profile::Setting;
+    use crate::config::secret::Secret;
+
+    #[test]
+    fn another_domains_api_begins_otherwise() {
+        let prefix = |settings: &[(&str, &str)]| {
+            let mut integration = Integration::new("nats", "nats", vec!["127.0.0.1:4222".to_owned()]);
+            for (name, value) in settings {
+                let setting = Setting { value: Secret::new((*value).to_owned()), line: 1 };
+                integration.settings.insert((*name).to_owned(), setting);
+            }
+            Dial::new(&integration, WireLog::default()).map(|dial| dial.api_prefix)
+        };
+        assert_eq!(prefix(&[]).as_deref(), Ok("$JS.API"));
+        assert_eq!(prefix(&[("domain", "hub")]).as_deref(), Ok("$JS.hub.API"));
+        assert_eq!(prefix(&[("api_prefix", "team.js.")]).as_deref(), Ok("team.js"));
+        assert!(prefix(&[("domain", "hub"), ("api_prefix", "x")]).is_err());
+    }
 
     #[test]
     fn an_expired_user_is_told_by_its_file() {

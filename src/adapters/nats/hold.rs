@@ -166,7 +166,7 @@ impl Hold for NatsHold {
             api: Api { link },
             channel: format!("stream:{}", info.stream_name).into(),
             target: format!("consumer:{}/{}", info.stream_name, info.name),
-            next: format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", info.stream_name, info.name),
+            next: self.shared.api.subject(&format!("CONSUMER.MSG.NEXT.{}.{}", info.stream_name, info.name)),
             patience: super::groups::patience(&info),
             most: most.max(1) as usize,
             held: HashMap::new(),
@@ -208,14 +208,22 @@ struct NatsHolding {
 }
 
 impl NatsHolding {
-    /// Asks for as many as may be held beside those that are. Expired ones are somebody else's now.
+    /// Asks for as many as may be held beside those that are. Expired ones are somebody else's now. Where as many are held as may be, it
+    /// waits until the time of one is over: whoever settles one gives this up, and begins again.
     async fn ask(&mut self) -> Result<Asked, Fault> {
-        let room = self.most.saturating_sub(self.held.values().filter(|held| !self.is_over(held)).count());
-        if room == 0 {
-            return Err(
-                Fault::new(Kind::Usage, OP, self.target.as_str(), format!("{} messages are held", self.most)).next("settle some first")
-            );
-        }
+        let room = loop {
+            let room = self.most.saturating_sub(self.held.values().filter(|held| !self.is_over(held)).count());
+            if room > 0 {
+                break room;
+            }
+            let over = self
+                .patience
+                .and_then(|patience| self.held.values().map(|held| held.since + patience).filter(|over| *over > Instant::now()).min());
+            match over {
+                Some(over) => tokio::time::sleep_until(over.into()).await,
+                None => return std::future::pending().await,
+            }
+        };
         let expires = u64::try_from(EXPIRES.as_nanos()).unwrap_or(u64::MAX);
         let body = json!({ "batch": room, "expires": expires }).to_string();
         self.api.link.publish(OP, &self.next, Some(&self.inbox), &[], body.as_bytes()).await?;

@@ -106,7 +106,7 @@ impl Stored {
         }
         let link = &self.api.link;
         let body = json!({ "seq": seq, "next_by_subj": filter, "batch": 1 }).to_string();
-        let answer = link.request(op, &format!("$JS.API.DIRECT.GET.{}", self.stream), &[], body.as_bytes()).await?;
+        let answer = link.request(op, &self.api.subject(&format!("DIRECT.GET.{}", self.stream)), &[], body.as_bytes()).await?;
         let list = headers::of(&answer.block);
         if self.direct_message(&answer).is_none() {
             return Ok(headers::status(&answer).filter(|(code, _)| *code == 404).map(|_| 0));
@@ -158,7 +158,7 @@ impl Stored {
         let link: &Link = &self.api.link;
         let most = BATCH.min(end - seq);
         let body = json!({ "seq": seq, "next_by_subj": ">", "batch": most, "max_bytes": BATCH_BYTES }).to_string();
-        let subject = format!("$JS.API.DIRECT.GET.{}", self.stream);
+        let subject = self.api.subject(&format!("DIRECT.GET.{}", self.stream));
         let asked = Instant::now();
         let mut inbox = link.ask(op, &subject, &[], body.as_bytes()).await?;
         let mut messages = Vec::new();
