@@ -85,6 +85,7 @@ integration "creds-file" {
 
   config {
     inbox_prefix = "_INBOX_alice" # where answers are sent; for users that may not subscribe to _INBOX.>
+    domain       = "hub"          # JetStream of another domain; or api_prefix = "…", where its API is imported under another name
     tls_first    = true           # the server speaks TLS before its first word (handshake_first)
   }
 }

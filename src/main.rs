@@ -6,7 +6,7 @@ use mqdeck::domain::principal::Principal;
 use mqdeck::gateway::Access;
 use mqdeck::gateway::audit::Audit;
 use mqdeck::gateway::guard::{AllowAll, Caller};
-use mqdeck::runtime::{environment, log, stop};
+use mqdeck::runtime::{environment, log, panics, stop};
 use std::process::ExitCode;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut cli = Cli::parse();
     log::start();
+    panics::watch();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return cli::report(&error.into()),
@@ -27,7 +28,9 @@ fn main() -> ExitCode {
     });
     // Tasks that wait for a system that hangs must not keep the program.
     runtime.shutdown_background();
-    result.unwrap_or_else(|error| cli::report(&error))
+    let code = result.unwrap_or_else(|error| cli::report(&error));
+    // A task that failed may have been the one that the result is missing from.
+    if panics::any() && code == ExitCode::SUCCESS { ExitCode::FAILURE } else { code }
 }
 
 /// The operator at this machine, and the log of what she changes.

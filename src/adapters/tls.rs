@@ -4,7 +4,7 @@ use crate::config::profile::{Tls, TlsVersion};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
-#[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
+#[cfg(any(feature = "mqtt", feature = "rabbitmq"))]
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
@@ -17,15 +17,15 @@ use rustls::{
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-#[cfg(any(feature = "kafka", feature = "redis"))]
+#[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
 use tokio::net::TcpStream;
-#[cfg(any(feature = "kafka", feature = "redis"))]
+#[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 const OP: &str = "connect to";
 
 /// Connects to a host by TCP.
-#[cfg(any(feature = "kafka", feature = "redis"))]
+#[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
 pub(crate) async fn tcp(host: &str, port: u16, peer: &SafeText) -> Result<TcpStream, Fault> {
     let resolved: Vec<_> = tokio::net::lookup_host((host, port)).await.map_err(|error| unresolved(host, &error, peer))?.collect();
     let stream = TcpStream::connect(&*resolved).await.map_err(|error| no_connection(&error, peer))?;
@@ -52,14 +52,14 @@ pub(crate) fn no_connection(error: &io::Error, peer: &SafeText) -> Fault {
 }
 
 /// How to speak TLS with every broker of a cluster.
-#[cfg(any(feature = "kafka", feature = "redis"))]
+#[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
 pub(crate) struct TlsDial {
     connector: TlsConnector,
     /// The name to ask for and check instead of the address's host.
     name: Option<ServerName<'static>>,
 }
 
-#[cfg(any(feature = "kafka", feature = "redis"))]
+#[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
 impl TlsDial {
     /// Reads the certificates that the profile names.
     pub(crate) fn new(tls: &Tls) -> Result<Self, Fault> {
@@ -85,7 +85,7 @@ impl TlsDial {
 
 /// The settings for a client that speaks TLS itself. It asks for the address's host and cannot be told another name: the name of
 /// the tls block is what the certificate is checked for, whatever the client asks for.
-#[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
+#[cfg(any(feature = "mqtt", feature = "rabbitmq"))]
 pub(crate) fn client_config(tls: &Tls) -> Result<ClientConfig, Fault> {
     let mut config = config(tls)?;
     if let (Some(name), true) = (&tls.server_name, tls.verify_server) {
@@ -273,7 +273,7 @@ enum Check {
     /// Takes any certificate: for `verify_server = false` alone.
     Nothing,
     /// For one name instead of the one asked for.
-    #[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
+    #[cfg(any(feature = "mqtt", feature = "rabbitmq"))]
     Name(Arc<WebPkiServerVerifier>, ServerName<'static>),
 }
 
@@ -284,7 +284,7 @@ impl Verifier {
 }
 
 impl ServerCertVerifier for Verifier {
-    #[cfg_attr(not(any(feature = "mqtt", feature = "nats", feature = "rabbitmq")), expect(unused_variables, reason = "nothing is checked"))]
+    #[cfg_attr(not(any(feature = "mqtt", feature = "rabbitmq")), expect(unused_variables, reason = "nothing is checked"))]
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -295,7 +295,7 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, TlsError> {
         match &self.check {
             Check::Nothing => Ok(ServerCertVerified::assertion()),
-            #[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
+            #[cfg(any(feature = "mqtt", feature = "rabbitmq"))]
             Check::Name(inner, name) => inner.verify_server_cert(end_entity, intermediates, name, ocsp_response, now),
         }
     }

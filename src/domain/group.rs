@@ -45,6 +45,10 @@ pub enum State {
     /// No member; positions are kept. Consumers that assign partitions to themselves look like this too.
     Empty,
     Dead,
+    /// It is given nothing for a while, because somebody said so.
+    Paused,
+    /// It is given nothing until it has settled some of what it was given.
+    Full,
 }
 
 /// How far a group is in one partition.
@@ -122,6 +126,17 @@ impl State {
             Self::Rebalancing => "rebalancing",
             Self::Empty => "empty",
             Self::Dead => "dead",
+            Self::Paused => "paused",
+            Self::Full => "full",
+        }
+    }
+
+    /// Why a group gets nothing although it has members.
+    pub fn halted(self) -> Option<&'static str> {
+        match self {
+            Self::Paused => Some("paused"),
+            Self::Full => Some("as many are unacknowledged as may be"),
+            _ => None,
         }
     }
 }

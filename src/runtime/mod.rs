@@ -9,6 +9,7 @@ mod input;
 mod lanes;
 pub mod log;
 mod open;
+pub mod panics;
 pub mod play;
 mod received;
 pub mod stop;
@@ -17,6 +18,7 @@ mod watchdog;
 
 pub use open::{Opener, environment, systems};
 
+use crate::app::event::Level;
 use crate::app::{Effect, Event};
 use crate::ui::theme::Theme;
 use core::Core;
@@ -117,6 +119,7 @@ impl Console {
                 () = gone.notified() => return Ok(()),
                 () = signals.end() => return Ok(()),
                 _ = resized.recv() => { urgent = true; self.resize()?; }
+                report = panics::next() => self.core.event(Event::Notice(Level::Error, report)),
                 Some(arrival) = inbox.next() => self.core.arrive(arrival, &mut inbox),
                 () = tokio::time::sleep(self.wake_in()) => self.core.tick(),
             }

@@ -1,5 +1,6 @@
 //! The terminal: taken over and given back whole, whatever happens; frames written as the cells that changed.
 
+use super::panics;
 use crate::app::Model;
 use crate::ui::{self, theme::Theme};
 use crossterm::cursor::{Hide, MoveTo, Show};
@@ -26,7 +27,7 @@ impl Screen {
     /// Takes the terminal over. Asks it nothing: a terminal that does not answer must not delay the first frame.
     pub(super) fn enter() -> io::Result<Self> {
         let (width, height) = crossterm::terminal::size()?;
-        restore_on_panic();
+        panics::taken(true);
         // From here on, so that a failure half-way gives back what was taken.
         let mut screen = Self { shown: Buffer::empty(Rect::new(0, 0, width, height)), cursor: None, mouse: false };
         screen.resume()?;
@@ -95,6 +96,7 @@ impl Drop for Screen {
     fn drop(&mut self) {
         // Nothing is left to be done if the terminal is gone.
         let _ = leave();
+        panics::taken(false);
     }
 }
 
@@ -109,13 +111,4 @@ pub(super) fn give_back() {
     if is_raw_mode_enabled().unwrap_or(false) {
         let _ = leave();
     }
-}
-
-/// A panic must not leave the terminal unusable, and its message must be readable.
-fn restore_on_panic() {
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        let _ = leave();
-        before(info);
-    }));
 }

@@ -3,6 +3,7 @@
 #[cfg(feature = "kafka")]
 mod commands;
 mod mistakes;
+mod panics;
 mod queues;
 #[cfg(feature = "kafka")]
 mod round_trip;

@@ -21,6 +21,10 @@ mod mqtt_settle;
 mod nats;
 #[cfg(feature = "nats")]
 mod nats_core;
+#[cfg(feature = "nats")]
+mod nats_foreign;
+#[cfg(feature = "nats")]
+mod nats_plans;
 mod prefer;
 mod publish;
 #[cfg(feature = "rabbitmq")]

@@ -1,11 +1,13 @@
 //! Core NATS against a real server and another client: requests and replies, services, queue groups.
 
-use crate::support::subjects::{connect, header};
+use crate::support::program::Home;
+use crate::support::subjects::{connect, header, manage};
 use crate::support::{SOON, clients, nats, unique};
 use futures::StreamExt;
 use mqdeck::adapters::session::Session;
 use mqdeck::domain::delivery::{Effect, Settlement, Ticket};
 use mqdeck::domain::fault::{Fault, Kind};
+use mqdeck::domain::group::State;
 use mqdeck::domain::message::{Message, Outgoing};
 use mqdeck::domain::receipt::Receipt;
 use std::io::{BufRead, BufReader, Write};
@@ -88,9 +90,23 @@ async fn a_service_of_another_client_is_found_and_answers() {
     let replies = session_call.call(&format!("$SRV.PING.{name}"), all, WAIT).await.expect("asked");
     let two = tokio::time::timeout(SOON, replies.take(2).collect::<Vec<_>>()).await.expect("each instance replies");
     assert!(two.iter().all(Result::is_ok), "{two:?}");
-    // A service's own error is a reply.
-    let replies = ask(&session, &format!("{name}.fail"), text("x")).await.unwrap_or_else(|fault| panic!("{fault}"));
-    assert!(replies[0].headers.contains(&header("Nats-Service-Error-Code", Some(b"500"))), "{replies:?}");
+    // A service's own error is a reply, and no success.
+    let failing = format!("{name}.fail");
+    let replies = session_call.call(&failing, text("x"), WAIT).await.expect("asked");
+    let replies: Vec<Result<Message, Fault>> = tokio::time::timeout(SOON, replies.collect()).await.expect("the first reply ends it");
+    let [Ok(reply), Err(fault)] = &replies[..] else { panic!("{replies:?}") };
+    assert!(reply.headers.contains(&header("Nats-Service-Error-Code", Some(b"500"))), "{reply:?}");
+    assert!(fault.kind == Kind::Rejected && fault.cause.as_str().contains("500 it always fails"), "{fault}");
+    let (home, url) = (Home::new(), format!("nats://{}", nats.address()));
+    let done = home.mqdeck(&["--url", &url, "rpc", "call", &format!("nats/{failing}"), "x"]).output().expect("the program runs");
+    assert!(!done.status.success() && String::from_utf8_lossy(&done.stderr).contains("500 it always fails"), "{done:?}");
+    let both = format!("nats/$SRV.PING.{name}");
+    for (arguments, lines) in [(&["--replies", "2"][..], 2), (&["--replies", "0", "--wait", "5s"], 2), (&[], 1)] {
+        let arguments = [&["--url", &url, "rpc", "call", &both, "--json"], arguments].concat();
+        let done = home.mqdeck(&arguments).output().expect("the program runs");
+        assert!(done.status.success(), "{done:?}");
+        assert_eq!(String::from_utf8_lossy(&done.stdout).lines().count(), lines, "{arguments:?}: {done:?}");
+    }
 
     let fault = ask(&session, &format!("service:{name}"), text("x")).await.expect_err("two endpoints");
     assert!(fault.kind == Kind::Usage && fault.next.as_str().contains(&format!("{name}.echo, {name}.fail")), "{fault}");
@@ -126,4 +142,57 @@ async fn a_queue_group_gives_no_more_than_was_asked_for_and_says_that_it_is_gone
     assert!(holding.settle(Ticket { epoch: 1, id: 1 }, &settlement).await.is_err());
     assert_eq!(holding.release().await.as_deref(), Ok("3 messages were taken from the queue group, which does not get them back"));
     assert_eq!(member.end(), 197, "the others went to the other member");
+}
+
+#[tokio::test]
+async fn more_messages_are_acknowledged_than_are_held_at_a_time() {
+    let Some(nats) = nats::own(&[]) else { return };
+    let session = connect(nats.integration()).await.expect("connected");
+    manage(&session, "nats/stream:MANY", "stream.create", &[]).await;
+    manage(&session, "nats/stream:MANY", "consumer.create", &[("name", "worker")]).await;
+    let publish = session.publish.as_ref().expect("publishing");
+    let sent = (0..350).map(|n| publish.publish("stream:MANY", text(&n.to_string())));
+    for receipt in futures::future::join_all(sent).await {
+        receipt.unwrap_or_else(|fault| panic!("{fault}"));
+    }
+    let (home, url) = (Home::new(), format!("nats://{}", nats.address()));
+    let arguments = ["--url", &url, "receive", "nats/consumer:MANY/worker", "--ack", "--limit", "300"];
+    let done = home.mqdeck(&arguments).output().expect("the program runs");
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success() && said.contains("300 received, 300 settled"), "{said}");
+    assert_eq!(String::from_utf8_lossy(&done.stdout).lines().count(), 300);
+}
+
+#[tokio::test]
+async fn a_consumer_that_is_given_nothing_says_why() {
+    let Some(nats) = nats::own(&[]) else { return };
+    let session = connect(nats.integration()).await.expect("connected");
+    manage(&session, "nats/stream:WORK", "stream.create", &[]).await;
+    let config = r#"{"stream_name":"WORK","config":{"durable_name":"few","ack_policy":"explicit","max_ack_pending":2}}"#;
+    let made = ask(&session, "$JS.API.CONSUMER.DURABLE.CREATE.WORK.few", text(config)).await.unwrap_or_else(|fault| panic!("{fault}"));
+    assert!(!String::from_utf8_lossy(made[0].payload.as_deref().unwrap_or_default()).contains("error"), "{made:?}");
+    manage(&session, "nats/stream:WORK", "consumer.create", &[("name", "resting")]).await;
+    manage(&session, "nats/group:WORK/resting", "consumer.pause", &[]).await;
+    for n in 0..4 {
+        session.publish.as_ref().expect("publishing").publish("stream:WORK", text(&n.to_string())).await.expect("stored");
+    }
+    let mut holding = session.hold.as_ref().expect("receiving").hold("consumer:WORK/few", 2).await.expect("held");
+    for _ in 0..2 {
+        holding.next().await.expect("it goes on").unwrap_or_else(|fault| panic!("{fault}"));
+    }
+    let listed = session.groups.as_ref().expect("groups").groups().await.expect("a list");
+    let states: Vec<(&str, State)> = listed.groups.iter().map(|group| (&*group.name, group.state)).collect();
+    assert_eq!(states, [("WORK/few", State::Full), ("WORK/resting", State::Paused)]);
+    holding.release().await.expect("given back");
+}
+
+#[tokio::test]
+async fn a_list_that_is_empty_because_jetstream_is_off_says_so() {
+    let Some(nats) = nats::own(&["--no-jetstream"]) else { return };
+    let session = connect(nats.integration()).await.expect("connected");
+    let listed = session.inspect.channels().await.expect("a list");
+    let [row] = &listed[..] else { panic!("{listed:?}") };
+    assert!(row.fault.as_ref().is_some_and(|fault| fault.cause.as_str().contains("JetStream is not enabled")), "{row:?}");
+    // With something to list it is no fault of the list.
+    assert_eq!(session.publish.as_ref().expect("publishing").publish("a.b", text("x")).await, Ok(Receipt::Accepted));
 }

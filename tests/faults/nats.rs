@@ -1,9 +1,8 @@
-//! What NATS does to whoever reads it: servers that are killed, messages that the client cannot read, floods that nobody can.
+//! What NATS does to whoever reads it: servers that are killed, floods that nobody can read, streams that are made again.
 
-use crate::contract::history::WHOLE;
 use crate::support::SOON;
-use crate::support::nats::{self, Nats};
-use crate::support::subjects::{Listener, connect, header, manage, read};
+use crate::support::nats;
+use crate::support::subjects::{Listener, connect, manage};
 use futures::StreamExt;
 use mqdeck::adapters::session::{Session, TailEvent};
 use mqdeck::config::profile::{HealthCheck, Integration, Profile, Reconnect};
@@ -18,8 +17,6 @@ use mqdeck::domain::view::Side;
 use mqdeck::gateway::Gateway;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 /// Publishes until it is taken; where it was stored.
 async fn insist(session: &Session, channel: &str, payload: &str) -> Receipt {
@@ -193,42 +190,31 @@ async fn a_stream_whose_leader_is_killed_goes_on_without_loss() {
     session.inspect.ping().await.unwrap_or_else(|fault| panic!("{fault}"));
 }
 
-/// A client of the protocol's bare bytes, for what no client would send.
-async fn raw(nats: &Nats, bytes: &[u8]) {
-    let mut stream = TcpStream::connect(nats.address()).await.expect("connected");
-    stream.write_all(b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true}\r\n").await.expect("written");
-    stream.write_all(bytes).await.expect("written");
-    stream.write_all(b"PING\r\n").await.expect("written");
-    let mut answer = Vec::new();
-    while !answer.windows(4).any(|word| word == b"PONG") {
-        assert_ne!(stream.read_buf(&mut answer).await.expect("an answer"), 0, "{}", String::from_utf8_lossy(&answer));
-    }
-}
-
 #[tokio::test]
-async fn headers_that_are_no_text_are_read_where_they_are_stored_and_cost_a_tail_its_connection() {
+async fn a_stream_that_is_made_again_is_read_from_its_beginning_and_that_is_said() {
     let Some(nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
-    manage(&session, "nats/stream:LATIN", "stream.create", &[]).await;
-    insist(&session, "stream:LATIN", "before").await;
-    let block = b"NATS/1.0\r\nname: J\xfcrgen\r\n\r\n";
-    let message = |subject: &str| {
-        let mut bytes = format!("HPUB {subject} {} {}\r\n", block.len(), block.len() + 1).into_bytes();
-        bytes.extend_from_slice(block);
-        bytes.extend_from_slice(b"x\r\n");
-        bytes
-    };
-    raw(&nats, &message("LATIN")).await;
-    insist(&session, "stream:LATIN", "after").await;
-    let messages = read(&session, "stream:LATIN", WHOLE).await.unwrap_or_else(|fault| panic!("{fault}"));
-    assert_eq!(messages.iter().filter_map(|m| m.payload.as_deref()).collect::<Vec<_>>(), [&b"before"[..], b"x", b"after"]);
-    assert_eq!(messages[1].headers, [header("name", Some(b"J\xfcrgen"))]);
-    let mut tail = Listener::start(&session, &["live".into()]).await;
-    raw(&nats, &message("live")).await;
-    tail.until("the tail again", SOON, |tail| resumptions(tail) == [None]).await;
-    assert_eq!(tail.said.iter().filter(|event| is_interruption(event)).count(), 1);
-    insist(&session, "live", "later").await;
-    tail.until("what comes after", SOON, |tail| tail.messages.len() == 1 && tail.messages[0].payload.as_deref() == Some(b"later")).await;
+    manage(&session, "nats/stream:KEPT", "stream.create", &[]).await;
+    for n in 1..=6 {
+        insist(&session, "stream:KEPT", &n.to_string()).await;
+    }
+    let mut tail = Listener::start(&session, &["stream:KEPT".into()]).await;
+    // More and fewer messages than the old one had.
+    for (round, messages) in [12_usize, 3].into_iter().enumerate() {
+        manage(&session, "nats/stream:KEPT", "stream.delete", &[]).await;
+        manage(&session, "nats/stream:KEPT", "stream.create", &[]).await;
+        tail.messages.clear();
+        for n in 1..=messages {
+            insist(&session, "stream:KEPT", &n.to_string()).await;
+        }
+        tail.until("all of the new one", SOON, |tail| tail.messages.len() == messages).await;
+        let came: Vec<Position> = tail.messages.iter().map(|message| message.position).collect();
+        assert_eq!(came, (1..=messages as u64).map(Position::Sequence).collect::<Vec<_>>());
+        let told =
+            tail.said.iter().filter(|event| matches!(event, TailEvent::Interrupted(fault) if fault.cause.as_str().contains("made again")));
+        assert_eq!(told.count(), round + 1, "{:?}", tail.said);
+    }
+    assert!(matches!(tail.said.last(), Some(TailEvent::Resumed { lost: None })), "{:?}", tail.said);
 }
 
 #[tokio::test]
@@ -240,7 +226,7 @@ async fn a_flood_that_nobody_reads_is_bounded_and_every_message_of_it_is_account
     let payload = "x".repeat(200);
     let frames = format!("PUB flood 200\r\n{payload}\r\n").repeat(MESSAGES / 100);
     for _ in 0..100 {
-        raw(&nats, frames.as_bytes()).await;
+        nats.raw(frames.as_bytes()).await;
     }
     // Only now somebody reads.
     let (mut came, mut lost) = (0, 0);

@@ -5,6 +5,9 @@ use mqdeck::config::profile::{Auth, Integration};
 use mqdeck::config::secret::Secret;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 /// One server, or a cluster.
 pub(crate) struct Nats(Server);
@@ -59,4 +62,64 @@ impl Nats {
     pub(crate) fn restart(&mut self) {
         self.0.restart();
     }
+
+    /// Sends these bytes of the protocol as they are, which may be what no client would send.
+    pub(crate) async fn raw(&self, bytes: &[u8]) {
+        let mut stream = self.bare().await;
+        stream.write_all(bytes).await.expect("written");
+        stream.write_all(b"PING\r\n").await.expect("written");
+        let mut answer = Vec::new();
+        while !answer.windows(4).any(|word| word == b"PONG") {
+            assert_ne!(stream.read_buf(&mut answer).await.expect("an answer"), 0, "{}", String::from_utf8_lossy(&answer));
+        }
+    }
+
+    /// A connection in bare bytes.
+    async fn bare(&self) -> TcpStream {
+        let address = self.address().split(',').next().expect("an address");
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        stream.write_all(b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true}\r\n").await.expect("written");
+        stream
+    }
+
+    /// Answers every request on these subjects with these header blocks and the same payload, until the handle is aborted.
+    pub(crate) async fn responder(&self, subjects: &[&str], blocks: Vec<Vec<u8>>, payload: &'static str) -> JoinHandle<()> {
+        let mut stream = BufReader::new(self.bare().await);
+        for (sid, subject) in subjects.iter().enumerate() {
+            stream.write_all(format!("SUB {subject} {}\r\n", sid + 1).as_bytes()).await.expect("written");
+        }
+        stream.write_all(b"PING\r\n").await.expect("written");
+        let (ready, is_ready) = tokio::sync::oneshot::channel();
+        let mut ready = Some(ready);
+        let answering = tokio::spawn(async move {
+            let mut line = String::new();
+            while stream.read_line(&mut line).await.is_ok_and(|read| read > 0) {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                match words[..] {
+                    ["PONG"] => drop(ready.take().map(|ready| ready.send(()))),
+                    ["PING"] => stream.write_all(b"PONG\r\n").await.expect("written"),
+                    ["MSG" | "HMSG", _, _, reply, .., size] => {
+                        for block in &blocks {
+                            stream.write_all(&publish(reply, block, payload)).await.expect("written");
+                        }
+                        let mut body = vec![0; size.parse::<usize>().expect("a size") + 2];
+                        stream.read_exact(&mut body).await.expect("the request");
+                    }
+                    _ => {}
+                }
+                line.clear();
+            }
+        });
+        is_ready.await.expect("it subscribed");
+        answering
+    }
+}
+
+/// The bytes that publish a message with this header block.
+pub(crate) fn publish(subject: &str, block: &[u8], payload: &str) -> Vec<u8> {
+    let mut bytes = format!("HPUB {subject} {} {}\r\n", block.len(), block.len() + payload.len()).into_bytes();
+    bytes.extend_from_slice(block);
+    bytes.extend_from_slice(payload.as_bytes());
+    bytes.extend_from_slice(b"\r\n");
+    bytes
 }

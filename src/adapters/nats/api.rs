@@ -5,7 +5,6 @@
 use super::link::{Link, is_nobody};
 use super::model::{ConsumerInfo, StreamInfo};
 use crate::domain::fault::{Fault, Kind};
-use async_nats::HeaderMap;
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -31,12 +30,34 @@ struct Error {
     description: String,
 }
 
+/// What the API refused, with its code (`server/errors.json` of nats-server).
+pub(super) struct Refusal {
+    pub(super) code: u64,
+    pub(super) fault: Fault,
+}
+
 impl Api {
-    /// Asks `$JS.API.{call}`; `target` is what the call is about, for faults.
+    /// The subject of a call: the API of another domain, or one that is imported under a name, begins otherwise.
+    pub(super) fn subject(&self, call: &str) -> String {
+        format!("{}.{call}", self.link.dial().api_prefix)
+    }
+
+    /// Makes a call; `target` is what the call is about, for faults.
     pub(super) async fn call<T: DeserializeOwned>(&self, op: &'static str, target: &str, call: &str, body: &Value) -> Result<T, Fault> {
+        self.answer(op, target, call, body).await?.map_err(|refusal| refusal.fault)
+    }
+
+    /// The same, for those who go by the code of a refusal.
+    pub(super) async fn answer<T: DeserializeOwned>(
+        &self,
+        op: &'static str,
+        target: &str,
+        call: &str,
+        body: &Value,
+    ) -> Result<Result<T, Refusal>, Fault> {
         let payload = if body.is_null() { String::new() } else { body.to_string() };
-        let subject = format!("$JS.API.{call}");
-        let answer = self.link.request(op, &subject, HeaderMap::new(), payload.into()).await;
+        let subject = self.subject(call);
+        let answer = self.link.request(op, &subject, &[], payload.as_bytes()).await;
         let msg = answer.map_err(|fault| aimed(fault, target))?;
         if is_nobody(&msg) {
             return Err(no_jetstream(op, target));
@@ -44,9 +65,11 @@ impl Api {
         let answer: Value = serde_json::from_slice(&msg.payload)
             .map_err(|error| Fault::new(Kind::Protocol, op, target, format!("the answer is not JSON: {error}")))?;
         if let Some(error) = answer.get("error") {
-            return Err(refused(op, target, error));
+            let code = error.get("err_code").and_then(Value::as_u64).unwrap_or_default();
+            return Ok(Err(Refusal { code, fault: refused(op, target, error) }));
         }
         serde_json::from_value(answer)
+            .map(Ok)
             .map_err(|error| Fault::new(Kind::Protocol, op, target, format!("the answer cannot be understood: {error}")))
     }
 

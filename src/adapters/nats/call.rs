@@ -2,11 +2,11 @@
 
 use super::link::{Inbox, is_nobody};
 use super::names::{Name, is_pattern};
-use super::publish::{map, payload};
+use super::publish::{block, payload};
 use super::{Shared, headers, services};
 use crate::adapters::session::Call;
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::message::{Message, Outgoing, Stamp};
+use crate::domain::message::{Header, Message, Outgoing, Stamp};
 use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
 use async_trait::async_trait;
@@ -15,8 +15,6 @@ use futures::stream::{self, BoxStream};
 use std::time::{Duration, Instant};
 
 const OP: &str = "ask";
-/// Replies that may wait to be taken.
-const WAITING: usize = 1_000;
 
 pub(super) struct NatsCall {
     shared: Shared,
@@ -30,6 +28,8 @@ struct Asked {
     /// Replies that were asked for and have not come.
     left: u64,
     came: u64,
+    /// What a service answered instead of doing what it was asked: told behind all replies.
+    refused: Option<Fault>,
 }
 
 impl NatsCall {
@@ -69,9 +69,9 @@ impl Call for NatsCall {
             None => 1,
         };
         let until = Instant::now() + wait;
-        let (headers, payload) = (map(channel, &request.headers)?, payload(channel, &request)?);
-        let inbox = self.shared.api.link.ask(OP, &subject, headers, payload, WAITING).await?;
-        let mut asked = Asked { inbox, subject, until, left: if left == 0 { u64::MAX } else { left }, came: 0 };
+        let (headers, payload) = (block(channel, &request.headers)?, payload(channel, &request)?);
+        let inbox = self.shared.api.link.ask(OP, &subject, &headers, &payload).await?;
+        let mut asked = Asked { inbox, subject, until, left: if left == 0 { u64::MAX } else { left }, came: 0, refused: None };
         // That nobody is there, or that we may not ask, is known at once: with the first answer.
         let Some(first) = asked.next().await else { return Ok(stream::empty().boxed()) };
         let first = first?;
@@ -81,8 +81,15 @@ impl Call for NatsCall {
 }
 
 impl Asked {
-    /// The next reply; `None` when no more are waited for.
+    /// The next reply, and behind the last what a service refused; `None` when no more are waited for.
     async fn next(&mut self) -> Option<Result<Message, Fault>> {
+        match self.reply().await {
+            Some(reply) => Some(reply),
+            None => self.refused.take().map(Err),
+        }
+    }
+
+    async fn reply(&mut self) -> Option<Result<Message, Fault>> {
         if self.left == 0 {
             return None;
         }
@@ -105,14 +112,32 @@ impl Asked {
         }
         self.left -= 1;
         self.came += 1;
+        let headers = headers::of(&reply.block);
+        if self.refused.is_none() {
+            self.refused = service_error(&self.subject, &headers);
+        }
         Some(Ok(Message {
             channel: self.subject.as_str().into(),
             position: Position::Arrival(self.came),
             timestamp: Some(Timestamp(jiff::Timestamp::now().as_millisecond())),
             stamp: Stamp::Seen,
             key: None,
-            headers: headers::of(&reply),
+            headers,
             payload: Some(reply.payload),
         }))
     }
+}
+
+/// The error that a service answers with (ADR-32): a reply whose headers say so.
+fn service_error(subject: &str, headers: &[Header]) -> Option<Fault> {
+    let text = |name: &str| {
+        let at = headers::at(headers, name)?;
+        headers[at].value.as_deref().map(String::from_utf8_lossy)
+    };
+    let (code, error) = (text("Nats-Service-Error-Code"), text("Nats-Service-Error"));
+    if code.is_none() && error.is_none() {
+        return None;
+    }
+    let cause = format!("the service answered with an error: {} {}", code.unwrap_or_default(), error.unwrap_or_default());
+    Some(Fault::new(Kind::Rejected, OP, subject, cause.trim_end().to_owned()).next("its reply may say more; look at the service's log"))
 }

@@ -1,35 +1,39 @@
-//! Connecting: the client's options made of a profile, and what its failures to connect mean.
+//! Connecting to one server: TCP, TLS, the log-in that the profile says, and what their failures mean.
 
-use super::link::PULSE;
-use super::told::Told;
-use crate::adapters::tls;
+use super::wire::frame::{self, Frame, Read};
+use super::wire::hub::ServerInfo;
+use super::wire::servers::{Server, Servers};
+use crate::adapters::tls::{self, TlsDial};
 use crate::adapters::token_source::{self, TokenSource};
 use crate::adapters::wirelog::WireLog;
 use crate::config::profile::{Auth, Integration, Reconnect, Seed, Tls};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
-use async_nats::{AuthError, Client, ConnectError, ConnectErrorKind, ConnectOptions, ServerAddr};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use std::error::Error;
+use bytes::{Buf, BytesMut};
+use nkeys::KeyPair;
+use serde_json::{Value, json};
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 const OP: &str = "connect to";
-/// Messages of one subscription that may wait for its reader, which takes them at once: room for the moments in which it is not run.
-pub(super) const WAITING: usize = 128 << 10;
-/// Commands that may wait for the connection: more than any caller has under way at once, so that they are taken in the order made.
-const QUEUED: usize = 8_192;
-/// A connection that is lost is tried again after this at first, and after twice the time each time, up to the longest pause: a
-/// cluster elects a leader within seconds.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// The client tries for ever, even if nobody needs the connection any more: then it does so rarely, and stops when it has come back.
-const UNUSED_PAUSE: Duration = Duration::from_secs(60);
-/// The client has no word for trying no more that is true of the first connection as well: it waits for as long as no program runs.
-const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
+
+/// Bytes to and from a server, in the clear or not.
+pub(super) trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Bytes for T {}
+pub(super) type Stream = Box<dyn Bytes>;
+
+/// A connection that is logged in.
+pub(super) struct Opened {
+    pub(super) stream: Stream,
+    /// What came behind the log-in.
+    pub(super) buffer: BytesMut,
+    pub(super) info: ServerInfo,
+}
 
 /// How every server of a cluster is reached.
 pub(super) struct Dial {
@@ -39,8 +43,11 @@ pub(super) struct Dial {
     pub(super) peer: SafeText,
     /// What answers are sent to; users that may not subscribe to `_INBOX.>` are given another prefix.
     pub(super) inbox_prefix: String,
-    addresses: Vec<ServerAddr>,
-    tls: Option<rustls::ClientConfig>,
+    /// What the subjects of JetStream's API begin with.
+    pub(super) api_prefix: String,
+    addresses: Vec<String>,
+    /// A server may demand TLS without being asked: then it is checked against the system's authorities.
+    tls: Result<TlsDial, Fault>,
     tls_required: bool,
     /// TLS before the server's first word (`handshake_first`).
     tls_first: bool,
@@ -52,28 +59,37 @@ pub(super) struct Dial {
 impl Dial {
     pub(super) fn new(integration: &Integration, log: WireLog) -> Result<Self, Fault> {
         let setting = |name: &str| integration.settings.get(name).map(|setting| setting.value.expose());
-        let known = ["inbox_prefix", "tls_first"];
+        let known = ["inbox_prefix", "tls_first", "domain", "api_prefix"];
         if let Some((name, setting)) = integration.settings.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             let cause = format!("NATS has no setting `{name}` (line {})", setting.line);
             return Err(
                 Fault::new(Kind::Usage, "read settings of", &*integration.name, cause).next(format!("it has: {}", known.join(", ")))
             );
         }
+        let api_prefix = match (setting("api_prefix"), setting("domain")) {
+            (Some(_), Some(_)) => {
+                let cause = "`domain` and `api_prefix` are two ways to say the same";
+                return Err(Fault::new(Kind::Usage, "read settings of", &*integration.name, cause).next("leave one of them out"));
+            }
+            (Some(prefix), None) => prefix.trim_end_matches('.').to_owned(),
+            (None, Some(domain)) => format!("$JS.{domain}.API"),
+            (None, None) => "$JS.API".to_owned(),
+        };
         let tokens = match &integration.auth {
             Auth::Token(source) => Some(token_source::from_profile(source)),
             _ => None,
         };
         let tls = match &integration.endpoint.tls {
-            Some(tls) => Some(tls::client_config(tls)?),
-            // A server may demand TLS without being asked: then it is checked against the system's authorities.
-            None => tls::client_config(&Tls::default()).ok(),
+            Some(tls) => Ok(TlsDial::new(tls)?),
+            None => TlsDial::new(&Tls::default()),
         };
         let peer = SafeText::from(integration.endpoint.addresses.join(","));
         Ok(Self {
             timeout: integration.timeout,
             log,
             inbox_prefix: setting("inbox_prefix").unwrap_or("_INBOX").trim_end_matches('.').to_owned(),
-            addresses: integration.endpoint.addresses.iter().map(|address| server(address)).collect::<Result<_, _>>()?,
+            api_prefix,
+            addresses: integration.endpoint.addresses.clone(),
             peer,
             tls,
             tls_required: integration.endpoint.tls.is_some(),
@@ -84,119 +100,181 @@ impl Dial {
         })
     }
 
-    /// Connects to the first server that answers and logs in. `used` is alive as long as the connection is needed.
-    pub(super) async fn connect(&self, told: &Arc<Told>, used: Weak<()>) -> Result<Client, Fault> {
-        let asked = Instant::now();
-        let options = self.options(told, used)?;
-        let opened = options.connect(self.addresses.clone()).await.map_err(|error| self.meaning(&error, told));
-        let said = match &opened {
-            Ok(client) => {
-                let info = client.server_info();
-                format!("{} {}{}", info.server_name, info.version, if self.tls_required || info.tls_required { ", TLS" } else { "" })
+    pub(super) fn servers(&self) -> Result<Servers, Fault> {
+        Servers::new(&self.addresses)
+    }
+
+    /// Connects to a server and logs in.
+    pub(super) async fn open(&self, server: &Server) -> Result<Opened, Fault> {
+        let (asked, peer) = (Instant::now(), server.peer());
+        let opened = tokio::time::timeout(self.timeout, self.establish(server, &peer)).await.unwrap_or_else(|_| {
+            let cause = format!("no answer within {} s", self.timeout.as_secs_f32());
+            Err(Fault::new(Kind::Timeout, OP, peer.clone(), cause)
+                .next("check the address; a server that wants TLS first is silent too: tls_first = true in the config block"))
+        });
+        let outcome = match &opened {
+            Ok(opened) => {
+                let secure = if self.tls_required || opened.info.tls_required { ", TLS" } else { "" };
+                format!("{} {}{secure}", opened.info.server_name, opened.info.version)
             }
             Err(fault) => fault.cause.to_string(),
         };
-        self.log.record(&self.peer, "connect", said, asked.elapsed());
+        self.log.record(&peer, "connect", outcome, asked.elapsed());
         opened
     }
 
-    fn options(&self, told: &Arc<Told>, used: Weak<()>) -> Result<ConnectOptions, Fault> {
-        let listener = told.clone();
-        let reconnect = self.reconnect.clone();
-        // The client counts servers that it tries: an attempt goes to each that the profile names.
-        let most = reconnect.attempts().map(|attempts| attempts as usize * self.addresses.len());
-        let connected = told.clone();
-        let mut options = self
-            .login(told)?
-            .name("mqdeck")
-            .connection_timeout(self.timeout)
-            .ping_interval(PULSE)
-            .subscription_capacity(WAITING)
-            .client_capacity(QUEUED)
-            .event_callback(move |event| {
-                listener.event(event);
-                std::future::ready(())
-            })
-            .reconnect_delay_callback(move |attempts| match used.strong_count() {
-                _ if !connected.was_up() => Duration::ZERO,
-                0 => UNUSED_PAUSE,
-                _ if most.is_some_and(|most| attempts > most) => {
-                    connected.give_up();
-                    NEVER
+    async fn establish(&self, server: &Server, peer: &SafeText) -> Result<Opened, Fault> {
+        let tcp = tls::tcp(&server.host, server.port, peer).await?;
+        let tls = || self.tls.as_ref().map_err(Clone::clone);
+        let mut buffer = BytesMut::new();
+        let (stream, info) = if self.tls_first {
+            let mut stream: Stream = Box::new(tls()?.handshake(tcp, &server.tls_name, peer).await?);
+            let info = self.first(&mut stream, &mut buffer, peer).await?;
+            (stream, info)
+        } else {
+            let mut tcp = tcp;
+            let info = self.first(&mut tcp, &mut buffer, peer).await?;
+            if self.tls_required || info.tls_required {
+                // Whoever stands between could add to what is not secured yet.
+                if !buffer.is_empty() {
+                    return Err(Fault::new(Kind::Protocol, OP, peer.clone(), "the server sent more before TLS than it may"));
                 }
-                _ => pause(&reconnect, attempts),
-            });
-        if let Some(tls) = &self.tls {
-            options = options.tls_client_config(tls.clone());
-        }
-        if self.tls_first {
-            options = options.tls_first();
-        }
-        Ok(options.require_tls(self.tls_required))
+                (Box::new(tls()?.handshake(tcp, &server.tls_name, peer).await?) as Stream, info)
+            } else {
+                (Box::new(tcp) as Stream, info)
+            }
+        };
+        self.log_in(stream, buffer, info, peer).await
     }
 
-    /// Options that log in as the profile says.
-    fn login(&self, told: &Arc<Told>) -> Result<ConnectOptions, Fault> {
-        let options = ConnectOptions::new();
-        Ok(match &self.auth {
-            Auth::None => options,
+    /// The server's first word, which says who it is.
+    async fn first(&self, stream: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut, peer: &SafeText) -> Result<ServerInfo, Fault> {
+        loop {
+            match self.next(stream, buffer, peer).await? {
+                Word::Info(info) => return Ok(*info),
+                Word::Error(text) => return Err(self.refused(peer, &text)),
+                Word::Pong | Word::Other => {}
+            }
+        }
+    }
+
+    async fn log_in(&self, mut stream: Stream, mut buffer: BytesMut, mut info: ServerInfo, peer: &SafeText) -> Result<Opened, Fault> {
+        let commands = format!("CONNECT {}\r\nPING\r\n", self.login(&info.nonce).await?);
+        let sent = async {
+            stream.write_all(commands.as_bytes()).await?;
+            stream.flush().await
+        };
+        // Why it closed the connection stands in what it said before.
+        let sent = sent.await;
+        loop {
+            match self.next(&mut stream, &mut buffer, peer).await? {
+                Word::Pong => break,
+                Word::Error(text) => return Err(self.refused(peer, &text)),
+                Word::Info(newer) => info = *newer,
+                Word::Other => {}
+            }
+        }
+        sent.map_err(|error| self.broken(&error, peer))?;
+        Ok(Opened { stream, buffer, info })
+    }
+
+    async fn next(&self, stream: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut, peer: &SafeText) -> Result<Word, Fault> {
+        loop {
+            match frame::read(buffer, 0) {
+                Read::Frame(frame, end) => {
+                    let word = match frame {
+                        Frame::Info(text) => Word::Info(Box::new(serde_json::from_slice(text.bytes(buffer)).map_err(|error| {
+                            Fault::new(Kind::Protocol, OP, peer.clone(), format!("what the server says of itself cannot be read: {error}"))
+                        })?)),
+                        Frame::Error(text) => Word::Error(String::from_utf8_lossy(text.bytes(buffer)).trim().trim_matches('\'').to_owned()),
+                        Frame::Pong => Word::Pong,
+                        Frame::Ping | Frame::Ok | Frame::Message(_) => Word::Other,
+                    };
+                    buffer.advance(end);
+                    return Ok(word);
+                }
+                Read::Strange(line) => {
+                    let cause = format!("this is not NATS: it says {line}");
+                    return Err(Fault::new(Kind::Protocol, OP, peer.clone(), cause)
+                        .next("is this a NATS server's client port (4222 unless it was changed)?"));
+                }
+                Read::More(_) => match stream.read_buf(buffer).await {
+                    Ok(0) => return Err(self.hung_up(peer)),
+                    Ok(_) => {}
+                    Err(error) => return Err(self.broken(&error, peer)),
+                },
+            }
+        }
+    }
+
+    /// What `CONNECT` says: who we are, and what we understand.
+    async fn login(&self, nonce: &str) -> Result<Value, Fault> {
+        let mut login = json!({
+            "verbose": false, "pedantic": false, "tls_required": self.tls_required, "name": "mqdeck", "lang": "rust",
+            "version": env!("CARGO_PKG_VERSION"), "protocol": 1, "echo": true, "headers": true, "no_responders": true,
+        });
+        match &self.auth {
+            Auth::None => {}
             // A user without a password in a URL is a token, as in every NATS client.
-            Auth::Basic { username, password } if password.expose().is_empty() => options.token(username.clone()),
-            Auth::Basic { username, password } => options.user_and_password(username.clone(), password.expose().to_owned()),
-            Auth::Token(_) => self.tokens.clone().map_or(options, |tokens| fresh(tokens, told.clone())),
-            Auth::Nkey(Seed::Fixed(seed)) => options.nkey(seed.expose().trim().to_owned()),
-            Auth::Nkey(Seed::File(path)) => options.nkey(read(path)?.trim().to_owned()),
-            Auth::Creds(path) => options.credentials(&read(path)?).map_err(|error| {
-                Fault::new(Kind::Usage, "read", path.display().to_string(), error.to_string())
-                    .next("`nsc generate creds` writes such files")
-            })?,
+            Auth::Basic { username, password } if password.expose().is_empty() => login["auth_token"] = json!(username),
+            Auth::Basic { username, password } => {
+                login["user"] = json!(username);
+                login["pass"] = json!(password.expose());
+            }
+            // The one before may have ended.
+            Auth::Token(_) => {
+                if let Some(tokens) = &self.tokens {
+                    login["auth_token"] = json!(tokens.token().await?.secret.expose());
+                }
+            }
+            Auth::Nkey(seed) => {
+                let text = match seed {
+                    Seed::Fixed(seed) => seed.expose().to_owned(),
+                    Seed::File(path) => read(path)?,
+                };
+                let pair = KeyPair::from_seed(text.trim()).map_err(|_| {
+                    Fault::new(Kind::Usage, OP, self.peer.clone(), "the seed of the nkey cannot be read")
+                        .next("a user's seed begins with SU")
+                })?;
+                login["nkey"] = json!(pair.public_key());
+                login["sig"] = json!(self.signed(&pair, nonce)?);
+            }
+            Auth::Creds(path) => {
+                let (jwt, pair) = credentials(&read(path)?).ok_or_else(|| {
+                    Fault::new(Kind::Usage, "read", path.display().to_string(), "there is no user's JWT and seed in it")
+                        .next("`nsc generate creds` writes such files")
+                })?;
+                login["jwt"] = json!(jwt);
+                login["sig"] = json!(self.signed(&pair, nonce)?);
+            }
             Auth::Scram { .. } => {
                 return Err(Fault::new(Kind::Usage, OP, self.peer.clone(), "NATS has no SCRAM")
                     .next("auth types: password, token, nkey, creds, mtls"));
             }
-        })
+        }
+        Ok(login)
     }
 
-    /// What the client's failure to connect means.
-    fn meaning(&self, error: &ConnectError, told: &Told) -> Fault {
-        let source = error.source();
-        let said = source.map_or_else(|| error.to_string(), ToString::to_string);
-        let fault = |kind, cause: String| Fault::new(kind, OP, self.peer.clone(), cause);
+    /// The server's challenge, signed.
+    fn signed(&self, pair: &KeyPair, nonce: &str) -> Result<String, Fault> {
+        let signature = pair.sign(nonce.as_bytes());
+        let signature =
+            signature.map_err(|_| Fault::new(Kind::Usage, OP, self.peer.clone(), "the seed cannot sign: it is no private key"))?;
+        Ok(URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    fn broken(&self, error: &io::Error, peer: &SafeText) -> Fault {
+        if let Some(fault) = tls::meaning(error, peer) {
+            return fault;
+        }
         match error.kind() {
-            ConnectErrorKind::AuthorizationViolation => self.refused("Authorization Violation"),
-            // Our own side failed before anything was sent.
-            ConnectErrorKind::Authentication => told.token_fault().unwrap_or_else(|| {
-                fault(Kind::Usage, "the seed of the nkey cannot be read".to_owned()).next("a user's seed begins with SU")
-            }),
-            ConnectErrorKind::Dns => tls::unresolved(&self.hosts(), source.unwrap_or(error), &self.peer),
-            ConnectErrorKind::TimedOut => fault(Kind::Timeout, format!("no answer within {} s", self.timeout.as_secs_f32()))
-                .next("check the address; a server that wants TLS first is silent too: tls_first = true in the config block"),
-            _ => match source.and_then(|source| source.downcast_ref::<io::Error>()) {
-                Some(error) => self.broken(error),
-                None if said.contains("broken pipe") || said.contains("got nothing") => self.hung_up(),
-                // The server's own word: it takes no more connections.
-                None => self.refused(said.trim_start_matches("nats: ")),
-            },
+            io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => self.hung_up(peer),
+            _ => tls::no_connection(error, peer),
         }
     }
 
-    fn broken(&self, error: &io::Error) -> Fault {
-        let strange = |cause: String| {
-            Fault::new(Kind::Protocol, OP, self.peer.clone(), cause)
-                .next("is this a NATS server's client port (4222 unless it was changed)?")
-        };
-        match error.kind() {
-            _ if error.get_ref().is_some_and(<dyn Error + Send + Sync>::is::<rustls::Error>) => {
-                tls::meaning(error, &self.peer).unwrap_or_else(|| strange(error.to_string()))
-            }
-            io::ErrorKind::InvalidInput => strange(error.to_string()),
-            io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => self.hung_up(),
-            _ => tls::no_connection(error, &self.peer),
-        }
-    }
-
-    fn hung_up(&self) -> Fault {
-        let fault = Fault::new(Kind::Unreachable, OP, self.peer.clone(), "the server closed the connection while we logged in");
+    fn hung_up(&self, peer: &SafeText) -> Fault {
+        let fault = Fault::new(Kind::Unreachable, OP, peer.clone(), "the server closed the connection while we logged in");
         if self.tls_required {
             fault.next("with TLS that is often a client certificate that is missing or not trusted: client_cert, client_key")
         } else {
@@ -205,13 +283,13 @@ impl Dial {
     }
 
     /// What the server's refusal means. It says the same of every wrong log-in.
-    pub(super) fn refused(&self, said: &str) -> Fault {
+    fn refused(&self, peer: &SafeText, said: &str) -> Fault {
         let lower = said.to_ascii_lowercase();
         if lower.contains("maximum connections") || lower.contains("maximum account") {
-            return Fault::new(Kind::Rejected, OP, self.peer.clone(), format!("the server takes no more connections: {said}"));
+            return Fault::new(Kind::Rejected, OP, peer.clone(), format!("the server takes no more connections: {said}"));
         }
         if !lower.contains("auth") {
-            return Fault::new(Kind::Rejected, OP, self.peer.clone(), format!("the server says: {said}"));
+            return Fault::new(Kind::Rejected, OP, peer.clone(), format!("the server says: {said}"));
         }
         let next = match &self.auth {
             Auth::None => "the server wants a log-in: write an auth block of type password, token, nkey or creds".to_owned(),
@@ -221,42 +299,27 @@ impl Dial {
             Auth::Scram { .. } => String::new(),
             Auth::Creds(path) => expired(path).unwrap_or_else(|| "the user may be expired, revoked or of another operator".to_owned()),
         };
-        Fault::new(Kind::Unauthorized, OP, self.peer.clone(), format!("the server does not accept our log-in: {said}")).next(next)
-    }
-
-    fn hosts(&self) -> String {
-        self.addresses.iter().map(ServerAddr::host).collect::<Vec<_>>().join(", ")
+        Fault::new(Kind::Unauthorized, OP, peer.clone(), format!("the server does not accept our log-in: {said}")).next(next)
     }
 }
 
-fn server(address: &str) -> Result<ServerAddr, Fault> {
-    address.parse().map_err(|error: io::Error| Fault::new(Kind::Usage, OP, address, error.to_string()).next("write host:port"))
+/// One word of the server while we log in.
+enum Word {
+    Info(Box<ServerInfo>),
+    Error(String),
+    Pong,
+    Other,
 }
 
-/// How long to wait before the connection is tried again.
-fn pause(reconnect: &Reconnect, attempts: usize) -> Duration {
-    let doubled = FIRST_PAUSE.saturating_mul(1 << attempts.saturating_sub(1).min(10));
-    doubled.min(reconnect.max_delay).min(LONGEST_PAUSE)
-}
-
-/// Asks for a token each time the client connects: the one before may have ended.
-fn fresh(tokens: Arc<dyn TokenSource>, told: Arc<Told>) -> ConnectOptions {
-    ConnectOptions::with_auth_callback(move |_nonce| {
-        let (tokens, told) = (tokens.clone(), told.clone());
-        // The client wants an answer that may be looked at from several threads; a task's handle may.
-        let asked = tokio::spawn(async move { tokens.token().await });
-        async move {
-            let token = asked.await.map_err(|_| AuthError::new("the program is ending"))?;
-            let token = token.map_err(|fault| {
-                let said = AuthError::new(fault.cause.as_str());
-                told.no_token(fault);
-                said
-            })?;
-            let mut auth = async_nats::Auth::new();
-            auth.token = Some(token.secret.expose().to_owned());
-            Ok(auth)
-        }
-    })
+/// The user's JWT and key pair of a creds file.
+fn credentials(text: &str) -> Option<(String, KeyPair)> {
+    let block = |title: &str| {
+        let mut lines = text.lines().map(str::trim).skip_while(|line| !(line.starts_with("---") && line.contains(title)));
+        lines.next()?;
+        let inside: String = lines.take_while(|line| !line.starts_with("---")).collect();
+        (!inside.is_empty()).then_some(inside)
+    };
+    Some((block("USER JWT")?, KeyPair::from_seed(&block("USER NKEY SEED")?).ok()?))
 }
 
 fn read(path: &Path) -> Result<String, Fault> {
@@ -278,14 +341,23 @@ fn expired(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::profile::Setting;
+    use crate::config::secret::Secret;
 
     #[test]
-    fn pauses_grow_to_a_second_and_no_further() {
-        let reconnect = Reconnect::default();
-        let pauses: Vec<u128> = [1, 2, 3, 6, 7, 60].map(|attempts| pause(&reconnect, attempts).as_millis()).into();
-        assert_eq!(pauses, [50, 100, 200, 1_000, 1_000, 1_000]);
-        let soon = Reconnect { max_delay: Duration::from_millis(120), ..reconnect };
-        assert_eq!(pause(&soon, 9), Duration::from_millis(120));
+    fn another_domains_api_begins_otherwise() {
+        let prefix = |settings: &[(&str, &str)]| {
+            let mut integration = Integration::new("nats", "nats", vec!["127.0.0.1:4222".to_owned()]);
+            for (name, value) in settings {
+                let setting = Setting { value: Secret::new((*value).to_owned()), line: 1 };
+                integration.settings.insert((*name).to_owned(), setting);
+            }
+            Dial::new(&integration, WireLog::default()).map(|dial| dial.api_prefix)
+        };
+        assert_eq!(prefix(&[]).as_deref(), Ok("$JS.API"));
+        assert_eq!(prefix(&[("domain", "hub")]).as_deref(), Ok("$JS.hub.API"));
+        assert_eq!(prefix(&[("api_prefix", "team.js.")]).as_deref(), Ok("team.js"));
+        assert!(prefix(&[("domain", "hub"), ("api_prefix", "x")]).is_err());
     }
 
     #[test]

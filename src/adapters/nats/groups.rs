@@ -103,11 +103,17 @@ pub(super) fn kind(info: &ConsumerInfo) -> &'static str {
 }
 
 fn group(info: &ConsumerInfo) -> Group {
-    let active = info.num_waiting > 0 || info.push_bound;
+    let most = info.config.get("max_ack_pending").and_then(Value::as_u64).filter(|most| *most > 0);
+    let state = match () {
+        () if info.paused => State::Paused,
+        () if info.num_pending > 0 && most.is_some_and(|most| info.num_ack_pending >= most) => State::Full,
+        () if info.num_waiting > 0 || info.push_bound => State::Stable,
+        () => State::Empty,
+    };
     Group {
         name: format!("{}/{}", info.stream_name, info.name).into(),
         kind: kind(info).into(),
-        state: if active { State::Stable } else { State::Empty },
+        state,
         members: None,
         named: false,
         attributes: attributes(info),

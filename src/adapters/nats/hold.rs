@@ -6,21 +6,20 @@
 use super::Shared;
 use super::api::Api;
 use super::headers;
-use super::link::{Link, Said, Subscription, is_nobody};
+use super::link::{Link, Subscription, is_nobody};
 use super::model::ConsumerInfo;
 use super::names::Name;
 use super::queue::Taking;
+use super::wire::mailbox::{Event, Msg};
 use crate::adapters::session::{Hold, Holding};
 use crate::domain::delivery::{Delivery, Effect, Settlement, Ticket, Verb, Way};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
-use crate::domain::message::{Header, Message, Stamp};
+use crate::domain::message::{Message, Stamp};
 use crate::domain::operation::{Field, Input};
 use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
-use async_nats::{HeaderMap, Message as Msg};
 use async_trait::async_trait;
-use bytes::Bytes;
 use serde_json::json;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -167,7 +166,7 @@ impl Hold for NatsHold {
             api: Api { link },
             channel: format!("stream:{}", info.stream_name).into(),
             target: format!("consumer:{}/{}", info.stream_name, info.name),
-            next: format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", info.stream_name, info.name),
+            next: self.shared.api.subject(&format!("CONSUMER.MSG.NEXT.{}.{}", info.stream_name, info.name)),
             patience: super::groups::patience(&info),
             most: most.max(1) as usize,
             held: HashMap::new(),
@@ -209,17 +208,25 @@ struct NatsHolding {
 }
 
 impl NatsHolding {
-    /// Asks for as many as may be held beside those that are. Expired ones are somebody else's now.
+    /// Asks for as many as may be held beside those that are. Expired ones are somebody else's now. Where as many are held as may be, it
+    /// waits until the time of one is over: whoever settles one gives this up, and begins again.
     async fn ask(&mut self) -> Result<Asked, Fault> {
-        let room = self.most.saturating_sub(self.held.values().filter(|held| !self.is_over(held)).count());
-        if room == 0 {
-            return Err(
-                Fault::new(Kind::Usage, OP, self.target.as_str(), format!("{} messages are held", self.most)).next("settle some first")
-            );
-        }
+        let room = loop {
+            let room = self.most.saturating_sub(self.held.values().filter(|held| !self.is_over(held)).count());
+            if room > 0 {
+                break room;
+            }
+            let over = self
+                .patience
+                .and_then(|patience| self.held.values().map(|held| held.since + patience).filter(|over| *over > Instant::now()).min());
+            match over {
+                Some(over) => tokio::time::sleep_until(over.into()).await,
+                None => return std::future::pending().await,
+            }
+        };
         let expires = u64::try_from(EXPIRES.as_nanos()).unwrap_or(u64::MAX);
         let body = json!({ "batch": room, "expires": expires }).to_string();
-        self.api.link.publish(OP, &self.next, Some(&self.inbox), HeaderMap::new(), body.into()).await?;
+        self.api.link.publish(OP, &self.next, Some(&self.inbox), &[], body.as_bytes()).await?;
         // The server says when the request is over; a moment later we ask again all the same.
         Ok(Asked { left: room, until: Instant::now() + EXPIRES + Duration::from_secs(1) })
     }
@@ -234,13 +241,13 @@ impl NatsHolding {
         }
         let until = self.asked.as_ref().map_or_else(Instant::now, |asked| asked.until);
         match tokio::time::timeout_at(until.into(), self.subscription.next()).await {
-            Ok(Some(Said::Messages(batch))) => self.waiting.extend(batch),
-            Ok(Some(Said::Down(fault))) => {
+            Ok(Some(Event::Message(msg))) => return Ok(Some(msg)),
+            Ok(Some(Event::Down(fault))) => {
                 self.asked = None;
                 return Err(fault);
             }
             // Nothing that was sent to us is lost: the server gives it again.
-            Ok(Some(Said::Dropped(_) | Said::Up)) | Err(_) => self.asked = None,
+            Ok(Some(Event::Dropped(_) | Event::Up)) | Err(_) => self.asked = None,
             Ok(None) => return Err(Fault::new(Kind::Unreachable, OP, self.target.as_str(), "the connection has ended")),
         }
         Ok(self.waiting.pop_front())
@@ -248,8 +255,10 @@ impl NatsHolding {
 
     /// Takes what has come already and was not looked at.
     fn gather(&mut self) {
-        while let Some(Said::Messages(batch)) = self.subscription.ready() {
-            self.waiting.extend(batch);
+        while let Some(event) = self.subscription.ready() {
+            if let Event::Message(msg) = event {
+                self.waiting.push_back(msg);
+            }
         }
     }
 
@@ -260,20 +269,18 @@ impl NatsHolding {
     /// One message, or nothing when the request is used up. May be given up at any moment: nothing is lost by that.
     async fn step(&mut self) -> Result<Option<Delivery>, Fault> {
         let Some(msg) = self.message().await? else { return Ok(None) };
-        let Some(status) = headers::status(&msg) else {
+        let Some((status, reason)) = self.status(&msg) else {
             if let Some(asked) = &mut self.asked {
                 asked.left = asked.left.saturating_sub(1);
             }
             self.asked.take_if(|asked| asked.left == 0);
-            let list = headers::of(&msg);
-            return self.delivery(&msg, list).map(Some);
+            return self.delivery(&msg).map(Some);
         };
         // 100 is a heartbeat; everything else ends the request.
         if status == 100 {
             return Ok(None);
         }
         self.asked = None;
-        let reason = msg.description.unwrap_or_default();
         let gone = |cause: &str| Err(Fault::new(Kind::NotFound, OP, self.target.as_str(), cause.to_owned()));
         match status {
             404 | 408 => Ok(None),
@@ -284,10 +291,15 @@ impl NatsHolding {
         }
     }
 
-    fn delivery(&mut self, msg: &Msg, headers: Vec<Header>) -> Result<Delivery, Fault> {
+    /// What the server says of a request for messages: it comes under our own subject. A message comes under its own, whatever its
+    /// publisher wrote into its headers.
+    fn status(&self, msg: &Msg) -> Option<(u16, String)> {
+        if msg.subject == self.inbox.as_bytes() && msg.reply.is_empty() { headers::status(msg) } else { None }
+    }
+
+    fn delivery(&mut self, msg: &Msg) -> Result<Delivery, Fault> {
         let (reply, told) = msg
-            .reply
-            .as_deref()
+            .reply()
             .and_then(|reply| Some((reply.to_owned(), Told::of(reply)?)))
             .ok_or_else(|| Fault::new(Kind::Protocol, OP, self.target.as_str(), "a message came that cannot be acknowledged"))?;
         self.tickets += 1;
@@ -299,8 +311,8 @@ impl NatsHolding {
                 position: Position::Sequence(told.seq),
                 timestamp: told.time,
                 stamp: Stamp::Stored,
-                key: Some(Bytes::copy_from_slice(msg.subject.as_bytes())),
-                headers,
+                key: Some(msg.subject.clone()),
+                headers: headers::of(&msg.block),
                 payload: Some(msg.payload.clone()),
             },
             deliveries: Some(told.deliveries),
@@ -310,7 +322,7 @@ impl NatsHolding {
 
     /// Sends a decision and waits until the server has it.
     async fn decide(&self, reply: &str, word: &str) -> Result<(), Fault> {
-        let answer = self.api.link.request(SETTLE, reply, HeaderMap::new(), word.to_owned().into()).await?;
+        let answer = self.api.link.request(SETTLE, reply, &[], word.as_bytes()).await?;
         if is_nobody(&answer) {
             return Err(Fault::new(Kind::Lost, SETTLE, self.target.as_str(), "the consumer is gone, and the message with it"));
         }
@@ -344,7 +356,7 @@ impl Holding for NatsHolding {
         self.subscription.end(OP).await?;
         self.gather();
         while let Some(msg) = self.waiting.pop_front() {
-            if let Some(reply) = msg.reply.as_deref().filter(|_| msg.status.is_none()) {
+            if let (None, Some(reply)) = (self.status(&msg), msg.reply()) {
                 self.decide(reply, "-NAK").await?;
             }
         }
@@ -388,8 +400,8 @@ impl Holding for NatsHolding {
         // What has come and was not looked at goes back too.
         self.gather();
         while let Some(msg) = self.waiting.pop_front() {
-            if msg.status.is_none() {
-                self.delivery(&msg, Vec::new())?;
+            if self.status(&msg).is_none() {
+                self.delivery(&msg)?;
             }
         }
         let held: Vec<Held> = std::mem::take(&mut self.held).into_values().collect();

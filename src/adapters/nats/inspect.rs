@@ -98,12 +98,11 @@ impl NatsInspect {
         Channel { attributes, ..self.channel(&format!("service:{name}"), "service", Caps { call: true, ..Caps::default() }) }
     }
 
-    /// The streams; those of a user that may not ask are one row that says so, none if there is no JetStream.
+    /// The streams; or why there are none to be told: the user may not ask, or there is no JetStream.
     async fn streams(&self) -> Result<Result<Vec<StreamInfo>, Fault>, Fault> {
         match self.shared.api.streams(LIST).await {
             Ok(streams) => Ok(Ok(streams)),
-            Err(fault) if fault.kind == Kind::Rejected => Ok(Ok(Vec::new())),
-            Err(fault) if fault.kind == Kind::Forbidden => Ok(Err(fault)),
+            Err(fault) if matches!(fault.kind, Kind::Rejected | Kind::Forbidden) => Ok(Err(fault)),
             Err(fault) => Err(fault),
         }
     }
@@ -233,6 +232,8 @@ impl Inspect for NatsInspect {
                 }
                 channels.extend(consumers.iter().map(|info| self.consumer(info)));
             }
+            // Subjects work without JetStream: that it is off is worth a word where nothing else is known.
+            Err(fault) if fault.kind == Kind::Rejected && !(channels.is_empty() && subjects.is_empty()) => {}
             Err(fault) => {
                 let row = self.channel("stream:*", "stream", Caps::default());
                 channels.push(Channel { fault: Some(fault), ..row });

@@ -1,133 +1,136 @@
-//! One connection to a NATS system: publishes, subscriptions and questions over the client, each with what became of it.
+//! One connection to a NATS system: publishes, subscriptions and requests, each with what became of it.
 //!
-//! The client reconnects by itself and resubscribes. What it does not say is added here: that the server has taken a message, that
-//! it refused one, that a connection was lost while an answer was awaited, and how many messages a slow reader lost.
+//! It reconnects by itself and subscribes again. That the server has taken something is known by the answer to a `PING` that was sent
+//! behind it.
 
 use super::dial::Dial;
 use super::headers;
-use super::told::{PUBLISH, Refusal, SUBSCRIBE, Standing, Told};
+use super::wire::connection;
+use super::wire::frame::Span;
+use super::wire::hub::{ConnectionState, Hub, Sink, subscription};
+use super::wire::mailbox::{Event, Mailbox, Msg};
+use super::wire::out::{Closed, PUBLISH, SUBSCRIBE, Then, Waiting};
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::text::SafeText;
-use async_nats::{Client, HeaderMap, Message, PublishError, PublishErrorKind, ServerInfo, Subscriber};
 use bytes::Bytes;
-use futures::stream::{ReadyChunks, SelectAll};
-use futures::{FutureExt, StreamExt};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
-
-/// How often the client asks a silent server whether it is there; it gives up at the third time without an answer.
-pub(super) const PULSE: Duration = Duration::from_secs(2);
-/// Messages of one subscription that are taken at once: room for them is made each time, and a task pauses after 128 anyway.
-const CHUNK: usize = 128;
-/// How long nothing came when what was dropped is counted exactly.
-const QUIET: Duration = Duration::from_millis(50);
-
-/// What a subscription says, in order.
-#[derive(Debug)]
-pub(super) enum Said {
-    Messages(Vec<Message>),
-    /// So many messages came and were dropped, because we were too slow.
-    Dropped(u64),
-    Down(Fault),
-    Up,
-}
 
 /// A connection that reconnects by itself. Cloning shares it; the last one ends it.
 #[derive(Clone)]
 pub(super) struct Link(Arc<Inner>);
 
 struct Inner {
-    client: Client,
-    dial: Arc<Dial>,
-    told: Arc<Told>,
+    hub: Arc<Hub>,
+    answers: Answers,
     /// What answers are sent to, less their number.
     inbox: String,
-    /// Our user may not publish to its own inbox: no echo comes.
-    mute: AtomicBool,
-    _router: AbortOnDropHandle<()>,
-    _used: Arc<()>,
+    _task: AbortOnDropHandle<()>,
 }
 
-/// A subscription; dropping it ends it.
-pub(super) struct Subscription {
+/// Keeps one subscription; dropping it ends it.
+pub(super) struct Subscribed {
     link: Link,
-    messages: ReadyChunks<Subscriber>,
-    standing: watch::Receiver<Standing>,
-    /// As it was last told.
-    known: Standing,
-    /// What is told when no message waits any more.
-    owed: Vec<Said>,
+    sid: u64,
 }
 
-/// Tells once that something came to one of some subjects; dropping it ends the wait.
-pub(super) struct Bell {
-    armed: SelectAll<Subscriber>,
-    standing: watch::Receiver<Standing>,
+/// A subscription whose messages wait to be taken; dropping it ends it.
+pub(super) struct Subscription {
+    subscribed: Subscribed,
+    mailbox: Mailbox,
 }
 
-/// Where the answers to one question come; dropping it ends the wait for them.
+/// Says once that something came to one of some subjects; dropping it ends the wait.
+pub(super) struct Arrival {
+    _armed: Vec<Subscribed>,
+    came: Arc<Notify>,
+}
+
+/// Where the answers to one request come; dropping it ends the wait for them.
 pub(super) struct Inbox {
     link: Link,
     number: u64,
-    subject: String,
-    answers: mpsc::Receiver<Message>,
-    standing: watch::Receiver<Standing>,
+    mailbox: Mailbox,
+    state: watch::Receiver<ConnectionState>,
     epoch: u64,
-    refusal: Option<Refusal>,
+    refused: Option<oneshot::Receiver<Result<(), Fault>>>,
 }
 
-impl Link {
-    /// Connects to the first server that answers, and subscribes to an inbox of our own.
-    pub(super) async fn open(dial: Arc<Dial>) -> Result<Self, Fault> {
-        let told = Told::new(dial.clone());
-        let used = Arc::new(());
-        let client = dial.connect(&told, Arc::downgrade(&used)).await?;
-        // The client says that it is connected before anything else.
-        let _ = told.standing().wait_for(|standing| standing.epoch > 0).await;
-        let inbox = format!("{}.{:016x}{:016x}", dial.inbox_prefix, fastrand::u64(..), fastrand::u64(..));
-        let all = format!("{inbox}.*");
-        let mut refusal = told.refusal(SUBSCRIBE, &all);
-        let subscriber = client.subscribe(all.clone()).await.map_err(|error| broken("subscribe to", &all, &error))?;
-        let router = {
-            let told = told.clone();
-            let mut answers = subscriber.ready_chunks(CHUNK);
-            async move {
-                while let Some(messages) = answers.next().await {
-                    told.route(messages);
-                }
-            }
-        };
-        let link = Self(Arc::new(Inner {
-            client,
-            dial,
-            told,
-            inbox,
-            mute: AtomicBool::new(false),
-            _router: AbortOnDropHandle::new(tokio::spawn(router)),
-            _used: used,
-        }));
-        link.prove("subscribe to", "our inbox", &mut refusal).await.map_err(|fault| {
-            let hint = "answers cannot reach us: name a prefix that this user may subscribe to, inbox_prefix in the config block";
-            if fault.kind == Kind::Forbidden { fault.next(hint) } else { fault }
-        })?;
-        Ok(link)
-    }
+/// Who waits for answers, by the last word of the subject that they come under.
+#[derive(Clone, Default)]
+struct Answers(Arc<Mutex<HashMap<u64, Mailbox>>>);
 
-    /// What the server says of itself; the fault if it is gone.
-    pub(super) fn info(&self) -> Result<ServerInfo, Fault> {
-        match &self.0.told.standing().borrow().down {
-            None => Ok(self.0.client.server_info()),
-            Some(fault) => Err(fault.clone()),
+impl Answers {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, Mailbox>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who asked sees by the connection's state that no answer will come.
+impl Sink for Answers {
+    fn messages(&mut self, buffer: &Bytes, spans: &[Span]) {
+        let waiting = self.waiting();
+        for span in spans {
+            let number = span.subject.bytes(buffer).rsplit(|byte| *byte == b'.').next().and_then(|word| std::str::from_utf8(word).ok());
+            if let Some(mailbox) = number.and_then(|number| waiting.get(&number.parse().ok()?)) {
+                mailbox.push(buffer, span);
+            }
         }
     }
 
-    /// Waits for the connection to be there; whether it is.
-    pub(super) async fn is_back(&self, limit: Duration) -> bool {
-        let mut standing = self.0.told.standing();
-        tokio::time::timeout(limit, standing.wait_for(|standing| standing.down.is_none())).await.is_ok_and(|standing| standing.is_ok())
+    fn down(&mut self, _fault: &Fault) {}
+    fn up(&mut self) {}
+    fn over(&mut self) {}
+}
+
+/// Hears that something came, and not what.
+struct Hearing(Arc<Notify>);
+
+impl Sink for Hearing {
+    fn messages(&mut self, _buffer: &Bytes, _spans: &[Span]) {
+        self.0.notify_one();
+    }
+
+    fn down(&mut self, _fault: &Fault) {
+        self.0.notify_one();
+    }
+
+    fn up(&mut self) {}
+    fn over(&mut self) {}
+}
+
+/// What is said to whom.
+struct Command<'a> {
+    op: &'static str,
+    verb: &'static str,
+    subject: &'a str,
+}
+
+impl Link {
+    /// Connects to the first server that takes us, and subscribes to an inbox of our own.
+    pub(super) async fn open(dial: Arc<Dial>) -> Result<Self, Fault> {
+        let servers = dial.servers()?;
+        let (opened, server) = connection::connect(&dial, &servers).await?;
+        let inbox = format!("{}.{:016x}{:016x}", dial.inbox_prefix, fastrand::u64(..), fastrand::u64(..));
+        let hub = Hub::new(dial, opened.info.clone());
+        let mut state = hub.state();
+        let task = AbortOnDropHandle::new(tokio::spawn(connection::run(hub.clone(), servers, opened, server)));
+        let link = Self(Arc::new(Inner { hub, answers: Answers::default(), inbox, _task: task }));
+        let up = state.wait_for(|state| state.epoch > 0 || state.over);
+        if tokio::time::timeout(link.dial().timeout, up).await.is_err() {
+            return Err(silent("connect to", "NATS", link.dial().timeout));
+        }
+        let all = format!("{}.*", link.0.inbox);
+        let answers = Box::new(link.0.answers.clone());
+        let subscribed = link.subscribe_into("subscribe to", &all, None, answers).await.map_err(|fault| {
+            let hint = "answers cannot reach us: name a prefix that this user may subscribe to, inbox_prefix in the config block";
+            if fault.kind == Kind::Forbidden { fault.next(hint) } else { fault }
+        })?;
+        // It lasts as long as the connection.
+        subscribed.keep();
+        Ok(link)
     }
 
     /// Waits for the connection to be there.
@@ -135,21 +138,23 @@ impl Link {
     /// # Errors
     /// It is not tried again, and why.
     pub(super) async fn until_back(&self) -> Result<(), Fault> {
-        let mut standing = self.0.told.standing();
+        let mut state = self.0.hub.state();
         // The sender is ours.
-        let _ = standing.wait_for(|standing| standing.down.is_none() || standing.over).await;
-        self.info().map(drop)
+        let _ = state.wait_for(|state| state.down.is_none() || state.over).await;
+        self.check()
     }
 
     pub(super) fn dial(&self) -> &Arc<Dial> {
-        &self.0.dial
+        &self.0.hub.dial
     }
 
-    fn peer(&self) -> SafeText {
-        match self.0.client.server_info() {
-            info if info.server_name.is_empty() || info.server_name == info.server_id => self.0.dial.peer.clone(),
-            info => SafeText::new(&info.server_name),
-        }
+    /// The fault of a connection that is not there.
+    fn check(&self) -> Result<(), Fault> {
+        self.0.hub.state().borrow().down.clone().map_or(Ok(()), Err)
+    }
+
+    fn gone(&self, op: &'static str, target: &str) -> Fault {
+        self.check().err().unwrap_or_else(|| gone(op, target))
     }
 
     /// Publishes, and waits until the server has taken it. What it then does with it is not said.
@@ -158,172 +163,186 @@ impl Link {
         op: &'static str,
         subject: &str,
         reply: Option<&str>,
-        headers: HeaderMap,
-        payload: Bytes,
+        headers: &[u8],
+        payload: &[u8],
     ) -> Result<(), Fault> {
-        let mut refusal = self.0.told.refusal(PUBLISH, subject);
-        self.send(op, subject, reply, headers, payload).await?;
-        self.prove(op, subject, &mut refusal).await
+        let answer = self.send(op, subject, reply, headers, payload).await?;
+        self.answer(op, subject, answer).await
     }
 
-    /// Hands a message to the client. Calls made in order are carried out in order.
-    async fn send(&self, op: &'static str, subject: &str, reply: Option<&str>, headers: HeaderMap, payload: Bytes) -> Result<(), Fault> {
-        // What the client is given now it would send when the server is back, long after it was said to have failed.
-        self.info()?;
-        let (client, subject_) = (&self.0.client, subject.to_owned());
-        let sent = match reply {
-            Some(reply) => client.publish_with_reply_and_headers(subject_, reply.to_owned(), headers, payload).boxed(),
-            None => client.publish_with_headers(subject_, headers, payload).boxed(),
-        };
+    /// Hands a message to the connection; what tells that the server took it. Calls made in order are carried out in order.
+    async fn send(
+        &self,
+        op: &'static str,
+        subject: &str,
+        reply: Option<&str>,
+        headers: &[u8],
+        payload: &[u8],
+    ) -> Result<oneshot::Receiver<Result<(), Fault>>, Fault> {
+        let command = Command { op, verb: PUBLISH, subject };
+        for word in [Some(subject), reply].into_iter().flatten() {
+            check_word(&command, word)?;
+        }
+        let info = self.0.hub.info();
+        let size = headers.len() + payload.len();
+        if info.max_payload > 0 && size > info.max_payload {
+            let cause = format!("with its headers it is more than the server takes: {size} of {} bytes", info.max_payload);
+            return Err(Fault::new(Kind::Rejected, op, subject, cause).next("raise max_payload of the server, or send less"));
+        }
+        if !headers.is_empty() && !info.headers {
+            return Err(Fault::new(Kind::Rejected, op, subject, "the server takes no headers")
+                .next("it has them switched off, or is older than 2.2"));
+        }
+        self.check()?;
         // Tokio makes a task that has done much pause in the middle of a call; a later call must not overtake it there.
-        match tokio::time::timeout(self.0.dial.timeout, tokio::task::unconstrained(sent)).await {
-            Ok(sent) => sent.map_err(|error| self.unsent(op, subject, &error)),
-            Err(_) => Err(silent(op, subject, self.0.dial.timeout)),
+        let room = tokio::task::unconstrained(self.0.hub.out.room(size));
+        if tokio::time::timeout(self.dial().timeout, room).await.is_err() {
+            return Err(Fault::new(Kind::Timeout, op, subject, "it was not sent: what was sent before is still on its way")
+                .next("the server takes nothing now: look at its load and the network"));
         }
-    }
-
-    fn unsent(&self, op: &'static str, subject: &str, error: &PublishError) -> Fault {
-        match error.kind() {
-            PublishErrorKind::MaxPayloadExceeded => {
-                let cause = format!("with its headers it is more than the server takes: {} bytes", self.0.client.max_payload());
-                Fault::new(Kind::Rejected, op, subject, cause).next("raise max_payload of the server, or send less")
+        let reply = reply.map_or_else(String::new, |reply| format!("{reply} "));
+        self.add(&command, size, |bytes| {
+            let line = if headers.is_empty() {
+                format!("PUB {subject} {reply}{}\r\n", payload.len())
+            } else {
+                format!("HPUB {subject} {reply}{} {size}\r\n", headers.len())
+            };
+            for part in [line.as_bytes(), headers, payload, b"\r\n"] {
+                bytes.extend_from_slice(part);
             }
-            PublishErrorKind::InvalidSubject => Fault::new(Kind::Usage, op, subject, "this is no subject"),
-            PublishErrorKind::Send => broken(op, subject, error),
+        })
+    }
+
+    /// Adds a command with a `PING` behind it; what becomes of it.
+    fn add(
+        &self,
+        command: &Command<'_>,
+        room: usize,
+        commands: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<oneshot::Receiver<Result<(), Fault>>, Fault> {
+        let (then, answer) = oneshot::channel();
+        let waiting = Waiting::new(command.verb, command.subject, Then::Answer(then));
+        let added = self.0.hub.out.add(room, Some(waiting), commands);
+        added.map_err(|Closed| self.gone(command.op, command.subject))?;
+        Ok(answer)
+    }
+
+    /// Waits until the server has dealt with a command, or refused it.
+    async fn answer(&self, op: &'static str, target: &str, answer: oneshot::Receiver<Result<(), Fault>>) -> Result<(), Fault> {
+        let limit = self.dial().timeout;
+        match tokio::time::timeout(limit, answer).await {
+            Ok(Ok(outcome)) => outcome.map_err(|fault| Fault { op, ..fault }),
+            Ok(Err(_)) => Err(gone(op, target)),
+            Err(_) => Err(silent(op, target, limit)),
         }
     }
 
-    /// Waits until the server has dealt with everything that was sent before, or has refused it. It works in order, so that what we
-    /// send to ourselves comes back behind that. A refusal comes by another way than messages and may be seen a moment after the
-    /// first echo, which stands behind it; the second is a whole way to the server and back later.
-    async fn prove(&self, op: &'static str, subject: &str, refusal: &mut Refusal) -> Result<(), Fault> {
-        for _ in 0..2 {
-            self.echo(op, subject, refusal).await?;
-        }
-        refusal.has_come().map_or(Ok(()), |fault| Err(Fault { op, ..fault }))
-    }
-
-    async fn echo(&self, op: &'static str, subject: &str, refusal: &mut Refusal) -> Result<(), Fault> {
-        let mut inbox = self.inbox(1);
-        let mut denied = self.0.told.refusal(PUBLISH, &inbox.subject);
-        self.send(op, &inbox.subject, None, HeaderMap::new(), Bytes::new()).await?;
-        tokio::select! {
-            biased;
-            fault = refusal.refused() => Err(Fault { op, ..fault }),
-            // A user that may not publish to its inbox is told so in order, which proves as much.
-            _ = denied.refused() => {
-                self.0.mute.store(true, Ordering::Relaxed);
-                Ok(())
-            }
-            answer = inbox.next(op, subject, self.0.dial.timeout) => answer.map(drop),
-        }
-    }
-
-    /// Asks the server whether it is there.
+    /// Asks the server whether it is there, and has dealt with everything that was sent before.
     pub(super) async fn ping(&self, op: &'static str) -> Result<(), Fault> {
-        self.info()?;
-        if self.0.mute.load(Ordering::Relaxed) {
-            // Each echo would be a violation in the server's log. The client's own pulse tells if the server is gone.
-            let flushed = tokio::time::timeout(self.0.dial.timeout, self.0.client.flush()).await;
-            return flushed.map_err(|_| silent(op, "NATS", self.0.dial.timeout))?.map_err(|error| broken(op, "NATS", &error));
-        }
-        let mut none = self.0.told.refusal(PUBLISH, "");
-        self.echo(op, "NATS", &mut none).await
+        self.check()?;
+        let answer = self.add(&Command { op, verb: "", subject: "NATS" }, 0, |_| {})?;
+        self.answer(op, "NATS", answer).await
     }
 
     /// Subscribes, and waits until the server has taken it.
     pub(super) async fn subscribe(&self, op: &'static str, subject: &str) -> Result<Subscription, Fault> {
-        self.subscribed(op, subject, None).await
+        let mailbox = Mailbox::default();
+        Ok(Subscription { subscribed: self.subscribe_into(op, subject, None, Box::new(mailbox.clone())).await?, mailbox })
     }
 
     /// Joins a queue group, for so many messages and no more.
     pub(super) async fn subscribe_for(&self, op: &'static str, subject: &str, group: &str, most: u64) -> Result<Subscription, Fault> {
-        self.subscribed(op, subject, Some((group, most))).await
+        let mailbox = Mailbox::default();
+        let subscribed = self.subscribe_into(op, subject, Some((group, most)), Box::new(mailbox.clone())).await?;
+        Ok(Subscription { subscribed, mailbox })
     }
 
-    async fn subscribed(&self, op: &'static str, subject: &str, queue: Option<(&str, u64)>) -> Result<Subscription, Fault> {
-        self.info()?;
-        let mut standing = self.0.told.standing();
-        let known = standing.borrow_and_update().clone();
-        let mut refusal = self.0.told.refusal(SUBSCRIBE, subject);
-        let subscribed = match queue {
-            Some((group, _)) => self.0.client.queue_subscribe(subject.to_owned(), group.to_owned()).await,
-            None => self.0.client.subscribe(subject.to_owned()).await,
-        };
-        let mut subscriber = subscribed.map_err(|error| broken(op, subject, &error))?;
-        if let Some((_, most)) = queue {
-            subscriber.unsubscribe_after(most).await.map_err(|error| broken(op, subject, &error))?;
-        }
-        self.prove(op, subject, &mut refusal).await?;
-        Ok(Subscription { link: self.clone(), messages: subscriber.ready_chunks(CHUNK), standing, known, owed: Vec::new() })
-    }
-
-    /// Listens for one message of each of these subjects. Every question that is asked after this is answered later than what does not
-    /// ring. That they may be subscribed to is known.
-    pub(super) async fn bell(&self, op: &'static str, subjects: &[String]) -> Result<Bell, Fault> {
-        self.info()?;
-        let mut armed = SelectAll::new();
-        for subject in subjects {
-            let unable = |error: &dyn std::error::Error| broken(op, subject, error);
-            let mut subscriber = self.0.client.subscribe(subject.clone()).await.map_err(|error| unable(&error))?;
-            subscriber.unsubscribe_after(1).await.map_err(|error| unable(&error))?;
-            armed.push(subscriber);
-        }
-        Ok(Bell { armed, standing: self.0.told.standing() })
-    }
-
-    /// A subject of our own that questions' answers do not come by: for what is delivered under the subject it was published to.
-    pub(super) fn own_subject(&self) -> String {
-        format!("{}.own.{}", self.0.inbox, self.0.told.number())
-    }
-
-    fn inbox(&self, most: usize) -> Inbox {
-        let number = self.0.told.number();
-        let (sender, answers) = mpsc::channel(most.max(1));
-        self.0.told.open(number, sender);
-        let mut standing = self.0.told.standing();
-        let epoch = standing.borrow_and_update().epoch;
-        let subject = format!("{}.{number}", self.0.inbox);
-        Inbox { link: self.clone(), number, subject, answers, standing, epoch, refusal: None }
-    }
-
-    /// Asks; up to `most` answers may wait to be taken.
-    pub(super) async fn ask(
+    /// Gives what comes to `sink`, from the moment on that this returns.
+    pub(super) async fn subscribe_into(
         &self,
         op: &'static str,
         subject: &str,
-        headers: HeaderMap,
-        payload: Bytes,
-        most: usize,
-    ) -> Result<Inbox, Fault> {
-        let mut inbox = self.inbox(most);
-        inbox.refusal = Some(self.0.told.refusal(PUBLISH, subject));
-        self.send(op, subject, Some(&inbox.subject), headers, payload).await?;
+        queue: Option<(&str, u64)>,
+        sink: Box<dyn Sink>,
+    ) -> Result<Subscribed, Fault> {
+        let (subscribed, answer) = self.register(op, subject, queue.map(|(group, _)| group), queue.map(|(_, most)| most), sink)?;
+        self.answer(op, subject, answer).await?;
+        Ok(subscribed)
+    }
+
+    fn register(
+        &self,
+        op: &'static str,
+        subject: &str,
+        group: Option<&str>,
+        most: Option<u64>,
+        sink: Box<dyn Sink>,
+    ) -> Result<(Subscribed, oneshot::Receiver<Result<(), Fault>>), Fault> {
+        let command = Command { op, verb: SUBSCRIBE, subject };
+        for word in [Some(subject), group].into_iter().flatten() {
+            check_word(&command, word)?;
+        }
+        self.check()?;
+        let sid = self.0.hub.number();
+        self.0.hub.subscribe(sid, subject, group, most, sink);
+        let subscribed = Subscribed { link: self.clone(), sid };
+        let answer = self.add(&command, 0, |bytes| bytes.extend_from_slice(&subscription(sid, subject, group, most)))?;
+        Ok((subscribed, answer))
+    }
+
+    /// Waits for one message of each of these subjects. Every request that is made after this is answered later than what is not heard.
+    /// That they may be subscribed to is known.
+    pub(super) fn arrival(&self, op: &'static str, subjects: &[String]) -> Result<Arrival, Fault> {
+        let came = Arc::new(Notify::new());
+        let mut armed = Vec::new();
+        for subject in subjects {
+            armed.push(self.register(op, subject, None, Some(1), Box::new(Hearing(came.clone())))?.0);
+        }
+        Ok(Arrival { _armed: armed, came })
+    }
+
+    /// A subject of our own that requests' answers do not come by: for what is delivered under the subject it was published to.
+    pub(super) fn own_subject(&self) -> String {
+        format!("{}.own.{}", self.0.inbox, self.0.hub.number())
+    }
+
+    /// Makes a request; its answers wait to be taken.
+    pub(super) async fn ask(&self, op: &'static str, subject: &str, headers: &[u8], payload: &[u8]) -> Result<Inbox, Fault> {
+        let number = self.0.hub.number();
+        let mailbox = Mailbox::default();
+        self.0.answers.waiting().insert(number, mailbox.clone());
+        let mut state = self.0.hub.state();
+        let epoch = state.borrow_and_update().epoch;
+        let mut inbox = Inbox { link: self.clone(), number, mailbox, state, epoch, refused: None };
+        let reply = format!("{}.{number}", self.0.inbox);
+        inbox.refused = Some(self.send(op, subject, Some(&reply), headers, payload).await?);
         Ok(inbox)
     }
 
-    /// Asks, and waits for one answer.
-    pub(super) async fn request(&self, op: &'static str, subject: &str, headers: HeaderMap, payload: Bytes) -> Result<Message, Fault> {
-        let (asked, size) = (Instant::now(), payload.len());
+    /// Makes a request, and waits for one answer.
+    pub(super) async fn request(&self, op: &'static str, subject: &str, headers: &[u8], payload: &[u8]) -> Result<Msg, Fault> {
+        let asked = Instant::now();
         let answer = async {
-            let mut inbox = self.ask(op, subject, headers, payload, 1).await?;
-            inbox.next(op, subject, self.0.dial.timeout).await
+            let mut inbox = self.ask(op, subject, headers, payload).await?;
+            inbox.next(op, subject, self.dial().timeout).await
         };
         let answer = answer.await;
         let outcome = answer.as_ref().map_or_else(|fault| fault.cause.to_string(), |msg| format!("{} B", msg.payload.len()));
-        self.0.dial.log.record(&self.peer(), format!("{subject} {size} B"), outcome, asked.elapsed());
+        let info = self.0.hub.info();
+        let peer = if info.server_name.is_empty() || info.server_name == info.server_id {
+            self.dial().peer.clone()
+        } else {
+            info.server_name.as_str().into()
+        };
+        self.dial().log.record(&peer, format!("{subject} {} B", payload.len()), outcome, asked.elapsed());
         answer
-    }
-
-    /// How many messages the client dropped since it was last asked; `waiting` may be in its subscriptions.
-    fn dropped(&self, waiting: usize) -> u64 {
-        let came = self.0.client.statistics().in_messages.load(Ordering::Relaxed);
-        self.0.told.dropped(came, waiting as u64)
     }
 }
 
-fn broken(op: &'static str, target: &str, error: &dyn std::error::Error) -> Fault {
-    Fault::new(Kind::Unreachable, op, target, error.to_string())
+/// A blank or a line break in a word would be another command.
+fn check_word(command: &Command<'_>, word: &str) -> Result<(), Fault> {
+    let wrong = word.is_empty() || word.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control());
+    if wrong { Err(Fault::new(Kind::Usage, command.op, word, "this is no subject")) } else { Ok(()) }
 }
 
 fn gone(op: &'static str, target: &str) -> Fault {
@@ -336,103 +355,68 @@ fn silent(op: &'static str, target: &str, limit: Duration) -> Fault {
         .next("the server may be overloaded, or a cluster without a leader")
 }
 
-impl Bell {
-    /// Waits until it rings or the connection is lost. May be given up at any moment.
-    pub(super) async fn rung(&mut self) {
-        tokio::select! {
-            _ = self.armed.next() => {}
-            _ = self.standing.wait_for(|standing| standing.down.is_some()) => {}
-        }
+impl Subscribed {
+    /// Keeps it for as long as the connection, which it does not keep.
+    fn keep(mut self) {
+        self.sid = 0;
+    }
+}
+
+impl Drop for Subscribed {
+    fn drop(&mut self) {
+        // 0 is nobody's number.
+        self.link.0.hub.unsubscribe(self.sid);
+    }
+}
+
+impl Arrival {
+    /// Waits until something came or the connection is lost. May be given up at any moment.
+    pub(super) async fn came(&mut self) {
+        self.came.notified().await;
     }
 }
 
 impl Subscription {
     /// What it says next; `None` when the link has ended, or is not tried again. May be given up at any moment.
-    pub(super) async fn next(&mut self) -> Option<Said> {
-        loop {
-            match self.owed.first() {
-                None if self.known.over => return None,
-                None => {}
-                // The client says that it is connected a moment before it subscribes again: an echo stands behind that.
-                Some(Said::Up) => match self.link.ping("tail").await {
-                    // It went again before it was told.
-                    Err(fault) if self.standing.has_changed().unwrap_or(true) => {
-                        self.owed.clear();
-                        self.known.down = Some(fault);
-                    }
-                    _ => return Some(self.owed.remove(0)),
-                },
-                // What came before the connection ended comes first.
-                Some(_) => return Some(self.ready().unwrap_or_else(|| self.owed.remove(0))),
-            }
-            let slow = self.link.0.told.is_slow();
-            tokio::select! {
-                biased;
-                changed = self.standing.changed() => {
-                    changed.ok()?;
-                    self.notice();
-                }
-                messages = self.messages.next() => {
-                    let messages = messages?;
-                    self.link.0.told.take(messages.len());
-                    return Some(Said::Messages(messages));
-                }
-                () = tokio::time::sleep(QUIET), if slow => {
-                    let dropped = self.link.dropped(0);
-                    if dropped > 0 {
-                        return Some(Said::Dropped(dropped));
-                    }
-                }
-            }
-        }
+    pub(super) async fn next(&mut self) -> Option<Event> {
+        self.mailbox.next().await
     }
 
-    /// Messages that have come already.
-    pub(super) fn ready(&mut self) -> Option<Said> {
-        let messages = self.messages.next().now_or_never()??;
-        self.link.0.told.take(messages.len());
-        Some(Said::Messages(messages))
+    /// What has come already.
+    pub(super) fn ready(&mut self) -> Option<Event> {
+        self.mailbox.ready()
     }
 
     /// Nothing more is sent to us from the moment that this returns; what came before is still ready.
     pub(super) async fn end(&mut self, op: &'static str) -> Result<(), Fault> {
-        self.messages.get_mut().unsubscribe().await.map_err(|error| broken(op, "NATS", &error))?;
-        self.link.ping(op).await
-    }
-
-    fn notice(&mut self) {
-        let now = self.standing.borrow_and_update().clone();
-        let again = now.epoch > self.known.epoch;
-        match (&self.known.down, &now.down) {
-            (None, Some(fault)) => self.owed.push(Said::Down(fault.clone())),
-            (Some(_), Some(fault)) if now.over && !self.known.over => self.owed.push(Said::Down(fault.clone())),
-            (Some(_), None) if again => self.owed.push(Said::Up),
-            // It went and came so fast that only the number of connections tells.
-            (None, None) if again => {
-                let fault = Fault::new(Kind::Unreachable, "talk to", self.link.0.dial.peer.clone(), "the connection was lost");
-                self.owed.extend([Said::Down(fault), Said::Up]);
-            }
-            _ => {}
-        }
-        self.known = now;
+        self.subscribed.link.0.hub.end(self.subscribed.sid);
+        self.subscribed.link.ping(op).await
     }
 }
 
 impl Inbox {
     /// The next answer. May be given up at any moment.
-    pub(super) async fn next(&mut self, op: &'static str, target: &str, limit: Duration) -> Result<Message, Fault> {
+    pub(super) async fn next(&mut self, op: &'static str, target: &str, limit: Duration) -> Result<Msg, Fault> {
         let epoch = self.epoch;
         let refused = async {
-            match &mut self.refusal {
-                Some(refusal) => refusal.refused().await,
-                None => std::future::pending().await,
+            if let Some(refused) = &mut self.refused
+                && let Ok(Err(fault)) = refused.await
+            {
+                return fault;
             }
+            // It was taken.
+            self.refused = None;
+            std::future::pending().await
         };
         tokio::select! {
             biased;
-            answer = self.answers.recv() => answer.ok_or_else(|| gone(op, target)),
+            event = self.mailbox.next() => match event {
+                Some(Event::Message(msg)) => Ok(msg),
+                Some(Event::Dropped(count)) => Err(Fault::new(Kind::Lost, op, target, format!("{count} answers came faster than they were read"))),
+                Some(Event::Down(_) | Event::Up) | None => Err(gone(op, target)),
+            },
             fault = refused => Err(Fault { op, ..fault }),
-            _ = self.standing.wait_for(|standing| standing.down.is_some() || standing.epoch != epoch) => Err(gone(op, target)),
+            _ = self.state.wait_for(|state| state.down.is_some() || state.epoch != epoch) => Err(gone(op, target)),
             () = tokio::time::sleep(limit) => Err(silent(op, target, limit)),
         }
     }
@@ -440,11 +424,11 @@ impl Inbox {
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        self.link.0.told.close(self.number);
+        self.link.0.answers.waiting().remove(&self.number);
     }
 }
 
 /// Whether nobody was there to answer: the server says so itself.
-pub(super) fn is_nobody(answer: &Message) -> bool {
-    headers::status(answer) == Some(503)
+pub(super) fn is_nobody(answer: &Msg) -> bool {
+    answer.payload.is_empty() && headers::status(answer).is_some_and(|(code, _)| code == 503)
 }

@@ -7,6 +7,7 @@ use super::inspect::stream_channel;
 use super::model::{StreamInfo, text};
 use super::names::Name;
 use super::operations as ops;
+use super::purge::forbidden;
 use crate::adapters::session::Manage;
 use crate::domain::address::Address;
 use crate::domain::channel::Table;
@@ -30,24 +31,44 @@ pub(super) struct NatsManage {
 
 /// One request of a plan.
 #[derive(Debug, Serialize, Deserialize)]
-struct Step {
+pub(super) struct Step {
     /// What it does, for the report.
     what: String,
     /// Behind `$JS.API.`.
     call: String,
     body: Value,
+    /// What it is done to.
+    on: On,
+}
+
+/// What a step is done to: a name may be another's by the time of the deed.
+#[derive(Debug, Serialize, Deserialize)]
+enum On {
+    /// Something that is not there yet: the call that would tell of it. To make what is there already in the very same form is no error
+    /// to the server.
+    New { info: String },
+    /// The call that tells of it, and when it was made as the plan saw it.
+    Made { info: String, created: String },
 }
 
 /// What a plan says beside its steps.
 #[derive(Default)]
-struct Outline {
-    summary: String,
-    touches: Amount,
-    notes: Vec<String>,
-    rows: Vec<(&'static str, String)>,
-    refused: Option<Fault>,
+pub(super) struct Outline {
+    pub(super) summary: String,
+    pub(super) touches: Amount,
+    pub(super) notes: Vec<String>,
+    pub(super) rows: Vec<(&'static str, String)>,
+    pub(super) refused: Option<Fault>,
     /// The operation that takes it back, and what it is done to.
-    undo: Option<(&'static OperationSpec, Address)>,
+    pub(super) undo: Option<(&'static OperationSpec, Address)>,
+}
+
+impl Step {
+    /// A step on this very stream.
+    pub(super) fn on(info: &StreamInfo, what: String, call: String, body: Value) -> Self {
+        let on = On::Made { info: format!("STREAM.INFO.{}", info.name()), created: info.created.clone() };
+        Self { what, call, body, on }
+    }
 }
 
 impl NatsManage {
@@ -57,7 +78,7 @@ impl NatsManage {
 
     async fn outline(&self, request: &Request) -> Result<(Outline, Vec<Step>), Fault> {
         match request.spec.id {
-            "stream.create" => create(request),
+            "stream.create" => self.create(request).await,
             "advisories.capture" => self.capture(request).await,
             "consumer.pause" | "consumer.resume" | "consumer.delete" => self.of_consumer(request).await,
             _ => self.of_stream(request).await,
@@ -72,7 +93,7 @@ impl NatsManage {
         };
         let info = self.api.stream(id, stream).await?;
         match id {
-            "stream.purge" => purge(request, &info),
+            "stream.purge" => super::purge::plan(&self.api, request, &info).await,
             "message.delete" => delete_message(request, &info),
             "consumer.create" => self.create_consumer(request, &info).await,
             _ => Ok(delete_stream(&info)),
@@ -95,7 +116,8 @@ impl NatsManage {
             ("waiting", info.num_waiting.to_string()),
         ];
         let step = |what: &str, call: &str, body: Value| {
-            vec![Step { what: format!("{what} {stream}/{consumer}"), call: format!("CONSUMER.{call}.{stream}.{consumer}"), body }]
+            let on = On::Made { info: format!("CONSUMER.INFO.{stream}.{consumer}"), created: info.created.clone() };
+            vec![Step { what: format!("{what} {stream}/{consumer}"), call: format!("CONSUMER.{call}.{stream}.{consumer}"), body, on }]
         };
         Ok(match id {
             "consumer.pause" => {
@@ -164,8 +186,46 @@ impl NatsManage {
         let summary = format!("a consumer {stream}/{name} is made, which is given {what}");
         let undo = (&ops::DELETE_CONSUMER, Address::group(&request.address.integration, &format!("{stream}/{name}")));
         let outline = Outline { summary, touches: Amount::Exactly(0), rows, refused, undo: Some(undo), ..Outline::default() };
-        let body = json!({ "stream_name": stream, "config": config });
-        Ok((outline, vec![Step { what: format!("created {name}"), call: format!("CONSUMER.DURABLE.CREATE.{stream}.{name}"), body }]))
+        // Without the action a server of 2.10 or later would change a consumer of this name that somebody has made meanwhile.
+        let body = json!({ "stream_name": stream, "config": config, "action": "create" });
+        let (what, call) = (format!("created {name}"), format!("CONSUMER.DURABLE.CREATE.{stream}.{name}"));
+        Ok((outline, vec![Step::on(info, what, call, body)]))
+    }
+
+    async fn create(&self, request: &Request) -> Result<(Outline, Vec<Step>), Fault> {
+        let name = request.new_name()?;
+        if request.address.kind.is_some_and(|kind| kind != "stream") {
+            return Err(wrong(request, "this names no stream").next("write INTEGRATION/stream:NAME"));
+        }
+        Name::of(request.spec.id, &format!("stream:{name}"))?;
+        let subjects: Vec<&str> = argument(request, "subjects").unwrap_or(name).split([',', ' ']).filter(|s| !s.is_empty()).collect();
+        if let Some(bad) = subjects.iter().find(|subject| !super::names::is_subject(subject)) {
+            return Err(wrong(request, format!("subjects: `{bad}` is no subject")));
+        }
+        let refused = match self.api.stream(request.spec.id, name).await {
+            Ok(_) => Some(Fault::new(Kind::Rejected, request.spec.id, format!("stream:{name}"), "there is such a stream already")),
+            Err(fault) if fault.kind == Kind::NotFound => None,
+            Err(fault) => return Err(fault),
+        };
+        let number = |id: &str, default: i64| argument(request, id).and_then(|text| text.parse::<i64>().ok()).unwrap_or(default);
+        let choice = |id: &str, default: &'static str| argument(request, id).unwrap_or(default).to_owned();
+        let body = json!({
+            "name": name, "subjects": subjects, "retention": choice("retention", "limits"), "storage": choice("storage", "file"),
+            "num_replicas": number("replicas", 1), "max_msgs": number("max_messages", -1), "max_age": nanos(request, "max_age")?,
+            "discard": "old", "allow_direct": true,
+        });
+        let rows =
+            vec![("subjects", subjects.join(" ")), ("retention", choice("retention", "limits")), ("storage", choice("storage", "file"))];
+        let outline = Outline {
+            summary: format!("a stream {name} is made, which keeps what is published to {}", subjects.join(", ")),
+            touches: Amount::Exactly(0),
+            rows,
+            refused,
+            undo: Some(deletion(request, name)),
+            ..Outline::default()
+        };
+        let on = On::New { info: format!("STREAM.INFO.{name}") };
+        Ok((outline, vec![Step { what: format!("created {name}"), call: format!("STREAM.CREATE.{name}"), body, on }]))
     }
 
     async fn capture(&self, request: &Request) -> Result<(Outline, Vec<Step>), Fault> {
@@ -191,7 +251,8 @@ impl NatsManage {
             refused,
             undo: Some(deletion(request, ADVISORIES)),
         };
-        Ok((outline, vec![Step { what: format!("created {ADVISORIES}"), call: format!("STREAM.CREATE.{ADVISORIES}"), body }]))
+        let (call, on) = (format!("STREAM.CREATE.{ADVISORIES}"), On::New { info: format!("STREAM.INFO.{ADVISORIES}") });
+        Ok((outline, vec![Step { what: format!("created {ADVISORIES}"), call, body, on }]))
     }
 }
 
@@ -226,13 +287,7 @@ impl Manage for NatsManage {
             .map_err(|error| Fault::new(Kind::Usage, id, target.as_str(), format!("the steps are not ours: {error}")))?;
         let mut done = Done::default();
         for step in steps {
-            let answer: Result<Value, Fault> = self.api.call(id, &target, &step.call, &step.body).await;
-            let said = answer.map(|answer| {
-                let purged = answer.get("purged").and_then(Value::as_u64);
-                SafeText::from(
-                    purged.map_or_else(|| step.what.clone(), |purged| format!("{}: {} messages", step.what, figure::count(purged))),
-                )
-            });
+            let said = self.apply(id, &target, &step).await;
             // A server that knows no such call never answers it.
             let said = said.map_err(|fault| match fault.kind {
                 Kind::Timeout => fault.next("the server may be too old for this (pausing needs 2.11), or without a leader"),
@@ -244,11 +299,35 @@ impl Manage for NatsManage {
     }
 }
 
-fn argument<'a>(request: &'a Request, id: &str) -> Option<&'a str> {
+impl NatsManage {
+    /// Makes one request of a plan, if what it is about is still what the plan saw.
+    async fn apply(&self, id: &'static str, target: &str, step: &Step) -> Result<SafeText, Fault> {
+        let rejected = |cause: &str, next: &str| Err(Fault::new(Kind::Rejected, id, target, cause.to_owned()).next(next.to_owned()));
+        match &step.on {
+            On::New { info } => match self.api.call::<Value>(id, target, info, &Value::Null).await {
+                Ok(_) => return rejected("somebody else has made it since the plan", "nothing was done; look at it"),
+                Err(fault) if fault.kind == Kind::NotFound => {}
+                Err(fault) => return Err(fault),
+            },
+            On::Made { info, created } => {
+                let found: Value = self.api.call(id, target, info, &Value::Null).await?;
+                if text(&found, "created") != created {
+                    let cause = "it was deleted and made again since the plan: this is another one";
+                    return rejected(cause, "nothing was done; look at it, and plan again");
+                }
+            }
+        }
+        let answer: Value = self.api.call(id, target, &step.call, &step.body).await?;
+        let purged = answer.get("purged").and_then(Value::as_u64);
+        Ok(purged.map_or_else(|| step.what.clone(), |purged| format!("{}: {} messages", step.what, figure::count(purged))).into())
+    }
+}
+
+pub(super) fn argument<'a>(request: &'a Request, id: &str) -> Option<&'a str> {
     request.argument(id).map(str::trim).filter(|value| !value.is_empty())
 }
 
-fn wrong(request: &Request, cause: impl Into<SafeText>) -> Fault {
+pub(super) fn wrong(request: &Request, cause: impl Into<SafeText>) -> Fault {
     Fault::new(Kind::Usage, request.spec.id, request.address.to_string(), cause)
 }
 
@@ -267,76 +346,9 @@ fn until(request: &Request) -> Result<jiff::Timestamp, Fault> {
         .map_err(|_| wrong(request, "for: this is too long"))
 }
 
-fn create(request: &Request) -> Result<(Outline, Vec<Step>), Fault> {
-    let name = request.new_name()?;
-    if request.address.kind.is_some_and(|kind| kind != "stream") {
-        return Err(wrong(request, "this names no stream").next("write INTEGRATION/stream:NAME"));
-    }
-    Name::of(request.spec.id, &format!("stream:{name}"))?;
-    let subjects: Vec<&str> = argument(request, "subjects").unwrap_or(name).split([',', ' ']).filter(|s| !s.is_empty()).collect();
-    if let Some(bad) = subjects.iter().find(|subject| !super::names::is_subject(subject)) {
-        return Err(wrong(request, format!("subjects: `{bad}` is no subject")));
-    }
-    let number = |id: &str, default: i64| argument(request, id).and_then(|text| text.parse::<i64>().ok()).unwrap_or(default);
-    let choice = |id: &str, default: &'static str| argument(request, id).unwrap_or(default).to_owned();
-    let body = json!({
-        "name": name, "subjects": subjects, "retention": choice("retention", "limits"), "storage": choice("storage", "file"),
-        "num_replicas": number("replicas", 1), "max_msgs": number("max_messages", -1), "max_age": nanos(request, "max_age")?,
-        "discard": "old", "allow_direct": true,
-    });
-    let rows = vec![("subjects", subjects.join(" ")), ("retention", choice("retention", "limits")), ("storage", choice("storage", "file"))];
-    let outline = Outline {
-        summary: format!("a stream {name} is made, which keeps what is published to {}", subjects.join(", ")),
-        touches: Amount::Exactly(0),
-        rows,
-        undo: Some(deletion(request, name)),
-        ..Outline::default()
-    };
-    Ok((outline, vec![Step { what: format!("created {name}"), call: format!("STREAM.CREATE.{name}"), body }]))
-}
-
 /// What takes the making of a stream back; its own plan says what has come into it since.
 fn deletion(request: &Request, stream: &str) -> (&'static OperationSpec, Address) {
     (&ops::DELETE, Address::new(&request.address.integration, &stream_channel(stream)))
-}
-
-fn purge(request: &Request, info: &StreamInfo) -> Result<(Outline, Vec<Step>), Fault> {
-    let name = info.name();
-    let (subject, keep, before) = (argument(request, "subject"), argument(request, "keep"), argument(request, "before"));
-    if keep.is_some() && before.is_some() {
-        return Err(wrong(request, "`keep` and `before` are two ways to say where to stop: give one"));
-    }
-    if let Some(bad) = subject.filter(|subject| !super::names::is_subject(subject)) {
-        return Err(wrong(request, format!("subject: `{bad}` is no subject")));
-    }
-    let number = |text: &str| text.parse::<u64>().unwrap_or(0);
-    let mut body = json!({});
-    let mut touches = Amount::Exactly(info.state.messages);
-    if let Some(keep) = keep {
-        body["keep"] = json!(number(keep));
-        touches = Amount::Exactly(info.state.messages.saturating_sub(number(keep)));
-    }
-    if let Some(before) = before {
-        // Fixed by the plan: what comes later stays.
-        body["seq"] = json!(number(before));
-        touches = Amount::AtMost(number(before).saturating_sub(info.first()).min(info.state.messages));
-    }
-    if keep.is_none() && before.is_none() {
-        // What is published after the plan was looked at stays.
-        body["seq"] = json!(info.end());
-    }
-    if let Some(subject) = subject {
-        body["filter"] = json!(subject);
-        touches = touches.number().map_or(Amount::Unknown, Amount::AtMost);
-    }
-    let what = subject.map_or_else(|| "messages".to_owned(), |subject| format!("messages of {subject}"));
-    let mut notes = vec!["they are gone for good, from the stream and from its consumers".to_owned()];
-    if body.get("seq").is_some() {
-        notes.push("what is published from now on stays".to_owned());
-    }
-    let outline =
-        Outline { summary: format!("{what} of stream {name} are deleted"), touches, notes, rows: now(info), ..Outline::default() };
-    Ok((outline, vec![Step { what: format!("purged {name}"), call: format!("STREAM.PURGE.{name}"), body }]))
 }
 
 fn delete_message(request: &Request, info: &StreamInfo) -> Result<(Outline, Vec<Step>), Fault> {
@@ -346,7 +358,8 @@ fn delete_message(request: &Request, info: &StreamInfo) -> Result<(Outline, Vec<
         .ok_or_else(|| wrong(request, "which? `sequence` is missing"))?;
     let erase = argument(request, "erase") == Some("yes");
     let refused = (seq < info.first() || seq >= info.end())
-        .then(|| Fault::new(Kind::NotFound, request.spec.id, format!("stream:{name}#{seq}"), "the stream has no message of this sequence"));
+        .then(|| Fault::new(Kind::NotFound, request.spec.id, format!("stream:{name}#{seq}"), "the stream has no message of this sequence"))
+        .or_else(|| forbidden(request, info, "deny_delete", "the stream denies deleting messages (deny_delete)"));
     let outline = Outline {
         summary: format!("message {seq} of stream {name} is deleted"),
         touches: Amount::Exactly(1),
@@ -356,7 +369,7 @@ fn delete_message(request: &Request, info: &StreamInfo) -> Result<(Outline, Vec<
         undo: None,
     };
     let body = json!({ "seq": seq, "no_erase": !erase });
-    Ok((outline, vec![Step { what: format!("deleted {seq}"), call: format!("STREAM.MSG.DELETE.{name}"), body }]))
+    Ok((outline, vec![Step::on(info, format!("deleted {seq}"), format!("STREAM.MSG.DELETE.{name}"), body)]))
 }
 
 fn delete_stream(info: &StreamInfo) -> (Outline, Vec<Step>) {
@@ -371,10 +384,10 @@ fn delete_stream(info: &StreamInfo) -> (Outline, Vec<Step>) {
         rows: now(info),
         ..Outline::default()
     };
-    (outline, vec![Step { what: format!("deleted {name}"), call: format!("STREAM.DELETE.{name}"), body: Value::Null }])
+    (outline, vec![Step::on(info, format!("deleted {name}"), format!("STREAM.DELETE.{name}"), Value::Null)])
 }
 
-fn now(info: &StreamInfo) -> Vec<(&'static str, String)> {
+pub(super) fn now(info: &StreamInfo) -> Vec<(&'static str, String)> {
     vec![
         ("messages", figure::count(info.state.messages)),
         ("bytes", figure::bytes(info.state.bytes)),

@@ -1,4 +1,4 @@
-//! NATS and JetStream, over the client `async-nats`.
+//! NATS and JetStream, over a wire of our own (`wire/`).
 //!
 //! A bare channel name is a subject; streams, consumers and services are said by their kind (`names.rs`). Nothing that looks makes a
 //! consumer: streams are read by their sequences.
@@ -12,19 +12,21 @@ mod headers;
 mod history;
 mod hold;
 mod inspect;
+mod known;
 mod link;
 mod manage;
 mod model;
 mod names;
 mod operations;
 mod publish;
+mod purge;
 mod queue;
 pub mod responder;
 mod seen;
 mod services;
 mod stored;
 mod tail;
-mod told;
+mod wire;
 
 use super::Adapter;
 use super::session::Session;

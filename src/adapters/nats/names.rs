@@ -72,6 +72,11 @@ pub(super) fn is_subject(subject: &str) -> bool {
     true
 }
 
+/// A subject as it is shown: a publisher may use bytes that are no text.
+pub(super) fn shown(subject: &[u8]) -> String {
+    String::from_utf8_lossy(subject).into_owned()
+}
+
 /// Whether it names more than one subject.
 pub(super) fn is_pattern(subject: &str) -> bool {
     subject.split('.').any(|token| token == "*" || token == ">")

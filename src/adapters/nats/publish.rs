@@ -3,7 +3,9 @@
 use super::Shared;
 use super::api::refused;
 use super::headers;
-use super::link::is_nobody;
+use super::known::Known;
+use super::link::{Inbox, is_nobody};
+use super::model::{StreamInfo, text};
 use super::names::{Name, covers, is_pattern, is_subject};
 use crate::adapters::session::Publish;
 use crate::domain::fault::{Fault, Kind};
@@ -11,11 +13,9 @@ use crate::domain::message::{Header, Outgoing};
 use crate::domain::operation::{Field, Input, PublishSpec};
 use crate::domain::position::Position;
 use crate::domain::receipt::Receipt;
-use async_nats::HeaderMap;
 use async_trait::async_trait;
 use serde_json::Value;
-use std::collections::HashMap;
-use tokio::sync::Mutex;
+use std::time::Instant;
 
 const OP: &str = "publish to";
 
@@ -31,7 +31,7 @@ static SPEC: PublishSpec = PublishSpec {
         Field {
             id: "expected",
             title: "Expected last",
-            help: "stored only if the stream's last sequence is this one",
+            help: "stored only if the stream's last sequence is this one; headers Nats-Expected-… are not sent",
             input: Input::Number { min: 0, max: i64::MAX },
         },
     ],
@@ -39,13 +39,12 @@ static SPEC: PublishSpec = PublishSpec {
 
 pub(super) struct NatsPublish {
     shared: Shared,
-    /// The one subject of streams that have only one.
-    subjects: Mutex<HashMap<String, String>>,
+    known: Known,
 }
 
 impl NatsPublish {
     pub(super) fn new(shared: Shared) -> Self {
-        Self { shared, subjects: Mutex::default() }
+        Self { known: Known::new(shared.api.clone()), shared }
     }
 
     async fn core(&self, subject: &str, message: &Outgoing) -> Result<Receipt, Fault> {
@@ -67,10 +66,44 @@ impl NatsPublish {
         if reply.is_some_and(|reply| !is_subject(reply) || is_pattern(reply)) {
             return Err(wrong("the reply subject is no subject"));
         }
-        let headers = map(subject, &message.headers)?;
-        self.shared.api.link.publish(OP, subject, reply, headers, payload(subject, message)?).await?;
+        let headers = block(subject, &sent(subject, &message.headers)?)?;
+        let payload = payload(subject, message)?;
+        let link = &self.shared.api.link;
+        if reply.is_none() {
+            // In one go, so that calls keep their order.
+            let begun = tokio::task::unconstrained(async {
+                let keeper = self.known.keeper(subject).await;
+                let Some(stream) = &*keeper else { return Ok(None) };
+                let inbox = link.ask(OP, subject, &headers, &payload).await?;
+                Ok::<_, Fault>(Some((stream.clone(), inbox)))
+            });
+            if let Some((stream, inbox)) = begun.await? {
+                return self.kept(subject, &stream, inbox).await;
+            }
+        }
+        link.publish(OP, subject, reply, &headers, &payload).await?;
         // The server answered behind the message: it has taken it, and refused nothing. Whether anybody listens it does not say.
         Ok(Receipt::Accepted)
+    }
+
+    /// Waits for the word of the stream that keeps a subject. Others may answer as well: whoever listens to it.
+    async fn kept(&self, subject: &str, stream: &str, mut inbox: Inbox) -> Result<Receipt, Fault> {
+        let until = Instant::now() + self.shared.dial.timeout;
+        loop {
+            let msg = inbox
+                .next(OP, subject, until.saturating_duration_since(Instant::now()))
+                .await
+                .map_err(|fault| unanswered(fault, subject))?;
+            // The stream was deleted a moment ago: nobody keeps it.
+            if is_nobody(&msg) {
+                return Ok(Receipt::Accepted);
+            }
+            let answer: Option<Value> = serde_json::from_slice(&msg.payload).ok();
+            if answer.is_some_and(|answer| answer.get("error").is_some_and(Value::is_object) || text(&answer, "stream") == stream) {
+                // It is kept; where is told by the stream's own address.
+                return acknowledged(subject, stream, subject, &msg.payload).map(|_| Receipt::Accepted);
+            }
+        }
     }
 
     async fn stored(&self, channel: &str, stream: &str, message: &Outgoing) -> Result<Receipt, Fault> {
@@ -78,65 +111,94 @@ impl NatsPublish {
         if message.option("reply").is_some_and(|reply| !reply.is_empty()) {
             return Err(wrong("a stream's acknowledgement takes the place of a reply".to_owned()).next("publish to the subject itself"));
         }
-        let subject = match &message.key {
-            Some(key) => match std::str::from_utf8(key) {
-                Ok(subject) if is_subject(subject) && !is_pattern(subject) => subject.to_owned(),
-                _ => {
-                    return Err(
-                        wrong("the key is no subject".to_owned()).next("the key of a stream's message is its subject: orders.created")
-                    );
-                }
-            },
-            // In one go, so that calls keep their order.
-            None => tokio::task::unconstrained(self.subject_of(channel, stream)).await?,
+        let key = match message.key.as_deref().map(std::str::from_utf8) {
+            None => None,
+            Some(Ok(subject)) if is_subject(subject) && !is_pattern(subject) => Some(subject),
+            Some(_) => {
+                return Err(wrong("the key is no subject".to_owned()).next("the key of a stream's message is its subject: orders.created"));
+            }
         };
-        let mut list = message.headers.clone();
-        list.retain(|header| !header.name.eq_ignore_ascii_case(b"Nats-Expected-Stream"));
-        list.push(named("Nats-Expected-Stream", stream));
+        let mut list = sent(channel, &message.headers)?;
         if let Some(id) = message.option("id").filter(|id| !id.is_empty()) {
+            list.retain(|header| header.name != "Nats-Msg-Id");
             list.push(named("Nats-Msg-Id", id));
         }
         if let Some(last) = message.option("expected").filter(|last| !last.is_empty()) {
             list.push(named("Nats-Expected-Last-Sequence", last));
         }
-        let answer = self.shared.api.link.request(OP, &subject, map(channel, &list)?, payload(channel, message)?).await;
-        let msg = answer.map_err(|fault| unanswered(fault, channel))?;
-        if is_nobody(&msg) {
-            return Err(self.nobody(channel, stream, &subject).await);
+        let (headers, payload) = (block(channel, &list)?, payload(channel, message)?);
+        // In one go, so that calls keep their order.
+        let begun = tokio::task::unconstrained(async {
+            let known = self.known.stream(stream).await?;
+            let subject = subject_in(channel, stream, known.as_ref(), key)?;
+            let inbox = self.shared.api.link.ask(OP, &subject, &headers, &payload).await?;
+            Ok((subject, inbox))
+        });
+        let (subject, mut inbox) = match begun.await {
+            Ok(begun) => begun,
+            Err(fault) => return Err(self.taken_by(stream, fault, key).await),
+        };
+        let answer = inbox.next(OP, channel, self.shared.dial.timeout).await;
+        let stored = match answer {
+            Err(fault) => Err(unanswered(fault, channel)),
+            Ok(msg) if is_nobody(&msg) => Err(Fault::new(Kind::Unreachable, OP, channel, "no server leads the stream now")
+                .next("a leader is being elected, or the stream was deleted: try again in a few seconds")),
+            Ok(msg) => acknowledged(channel, stream, &subject, &msg.payload),
+        };
+        if stored.is_err() {
+            self.known.forget(stream);
         }
-        acknowledged(channel, stream, &subject, &msg.payload)
+        stored
     }
 
-    /// Why nobody took a message: no such stream, another subject than its own, or no server that leads it now.
-    async fn nobody(&self, channel: &str, stream: &str, subject: &str) -> Fault {
-        match self.shared.api.stream(OP, stream).await {
-            Ok(info) if info.subjects().iter().any(|own| covers(own, subject)) => {
-                Fault::new(Kind::Unreachable, OP, channel, "no server leads the stream now")
-                    .next("a leader is being elected: try again in a few seconds")
-            }
-            Ok(info) => Fault::new(Kind::NotFound, OP, channel, format!("no stream takes the subject {subject}"))
-                .next(format!("this one takes {}", info.subjects().join(", "))),
-            Err(fault) => fault,
+    /// A subject that the stream does not take: who does.
+    async fn taken_by(&self, stream: &str, fault: Fault, key: Option<&str>) -> Fault {
+        let Some(subject) = key.filter(|_| fault.kind == Kind::NotFound) else { return fault };
+        if !self.known.stream(stream).await.is_ok_and(|known| known.is_some()) {
+            return fault;
+        }
+        match self.known.keeper(subject).await.as_deref() {
+            Some(other) => Fault { kind: Kind::Rejected, ..fault }.next(format!("stream:{other} takes it")),
+            None => fault,
         }
     }
+}
 
-    /// The subject of a stream that has only one.
-    async fn subject_of(&self, channel: &str, stream: &str) -> Result<String, Fault> {
-        let mut subjects = self.subjects.lock().await;
-        if let Some(subject) = subjects.get(stream) {
-            return Ok(subject.clone());
-        }
-        let info = self.shared.api.stream(OP, stream).await?;
-        match info.subjects()[..] {
-            [only] if !is_pattern(only) => {
-                subjects.insert(stream.to_owned(), only.to_owned());
-                Ok(only.to_owned())
-            }
-            [] => Err(Fault::new(Kind::Rejected, OP, channel, "the stream takes no subjects: it mirrors or gathers other streams")),
-            ref several => Err(Fault::new(Kind::Usage, OP, channel, format!("the stream takes many subjects: {}", several.join(", ")))
-                .next("say which: the key of a stream's message is its subject")),
-        }
+/// The subject that a message of this stream is published to, which the stream must take: else another one would store it.
+fn subject_in(channel: &str, stream: &str, known: Option<&StreamInfo>, key: Option<&str>) -> Result<String, Fault> {
+    let Some(info) = known else {
+        return Err(Fault::new(Kind::NotFound, OP, channel, "there is no such stream"));
+    };
+    let subjects = info.subjects();
+    if info.flag("no_ack") {
+        return Err(Fault::new(
+            Kind::Rejected,
+            OP,
+            channel,
+            "the stream acknowledges nothing (no_ack): whether it stored would not be known",
+        )
+        .next("publish to its subject itself"));
     }
+    match (key, &subjects[..]) {
+        (_, []) => Err(Fault::new(Kind::Rejected, OP, channel, "the stream takes no subjects: it mirrors or gathers other streams")),
+        (Some(key), all) if all.iter().any(|own| covers(own, key)) => Ok(key.to_owned()),
+        (Some(key), all) => Err(Fault::new(Kind::NotFound, OP, channel, format!("stream {stream} does not take the subject {key}"))
+            .next(format!("it takes {}", all.join(", ")))),
+        (None, [only]) if !is_pattern(only) => Ok((*only).to_owned()),
+        (None, all) => Err(Fault::new(Kind::Usage, OP, channel, format!("the stream takes many subjects: {}", all.join(", ")))
+            .next("say which: the key of a stream's message is its subject")),
+    }
+}
+
+/// The headers as they are sent. Conditions of the first publishing are not those of another one; what this one is to fulfil is said by
+/// the field `expected`.
+fn sent(target: &str, headers: &[Header]) -> Result<Vec<Header>, Fault> {
+    if headers.iter().any(|header| header.name.eq_ignore_ascii_case(b"Nats-Rollup")) {
+        return Err(Fault::new(Kind::Rejected, OP, target, "the header Nats-Rollup makes a stream delete the messages before this one")
+            .next("leave it out, and purge with stream.purge if that is wanted"));
+    }
+    let condition = |header: &&Header| header.name.to_ascii_lowercase().starts_with(b"nats-expected-");
+    Ok(headers.iter().filter(|header| !condition(header)).cloned().collect())
 }
 
 #[async_trait]
@@ -167,8 +229,8 @@ fn named(name: &'static str, value: &str) -> Header {
     Header { name: name.into(), value: Some(value.to_owned().into()) }
 }
 
-pub(super) fn map(target: &str, list: &[Header]) -> Result<HeaderMap, Fault> {
-    headers::map(list).map_err(|cause| Fault::new(Kind::Rejected, OP, target, cause))
+pub(super) fn block(target: &str, list: &[Header]) -> Result<Vec<u8>, Fault> {
+    headers::block(list).map_err(|cause| Fault::new(Kind::Rejected, OP, target, cause))
 }
 
 pub(super) fn payload(target: &str, message: &Outgoing) -> Result<bytes::Bytes, Fault> {

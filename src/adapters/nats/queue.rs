@@ -1,7 +1,9 @@
 //! Taking messages as a member of a queue group of a subject. Nothing is held: what comes here is gone for the other members, and
 //! nobody can give it back. So it is never done by looking, and never for more messages than were asked for.
 
-use super::link::{Link, Said, Subscription};
+use super::link::{Link, Subscription};
+use super::names::shown;
+use super::wire::mailbox::{Event, Msg};
 use super::{Shared, headers};
 use crate::adapters::session::Holding;
 use crate::domain::delivery::{Delivery, Settlement, Ticket};
@@ -21,7 +23,7 @@ pub(super) struct Taking {
     link: Link,
     subscription: Subscription,
     target: String,
-    waiting: VecDeque<async_nats::Message>,
+    waiting: VecDeque<Msg>,
     left: u32,
     taken: u64,
 }
@@ -40,9 +42,9 @@ impl Holding for Taking {
     async fn next(&mut self) -> Option<Result<Delivery, Fault>> {
         while self.left > 0 && self.waiting.is_empty() {
             match self.subscription.next().await? {
-                Said::Messages(batch) => self.waiting.extend(batch),
-                Said::Down(fault) => return Some(Err(fault)),
-                Said::Dropped(_) | Said::Up => {}
+                Event::Message(msg) => self.waiting.push_back(msg),
+                Event::Down(fault) => return Some(Err(fault)),
+                Event::Dropped(_) | Event::Up => {}
             }
         }
         let msg = self.waiting.pop_front()?;
@@ -51,12 +53,12 @@ impl Holding for Taking {
         Some(Ok(Delivery {
             ticket: None,
             message: Message {
-                channel: msg.subject.as_str().into(),
+                channel: shown(&msg.subject).into(),
                 position: Position::Arrival(self.taken),
                 timestamp: Some(Timestamp(jiff::Timestamp::now().as_millisecond())),
                 stamp: Stamp::Seen,
                 key: None,
-                headers: headers::of(&msg),
+                headers: headers::of(&msg.block),
                 payload: Some(msg.payload),
             },
             deliveries: None,
@@ -67,10 +69,10 @@ impl Holding for Taking {
     async fn resumed(&mut self) -> Option<Result<(), Fault>> {
         loop {
             match self.subscription.next().await? {
-                Said::Messages(batch) => self.waiting.extend(batch),
-                Said::Down(fault) => return Some(Err(fault)),
-                Said::Dropped(_) => continue,
-                Said::Up => {}
+                Event::Message(msg) => self.waiting.push_back(msg),
+                Event::Down(fault) => return Some(Err(fault)),
+                Event::Dropped(_) => continue,
+                Event::Up => {}
             }
             return Some(Ok(()));
         }
@@ -82,8 +84,10 @@ impl Holding for Taking {
 
     async fn release(mut self: Box<Self>) -> Result<String, Fault> {
         // What came and was not looked at was taken from the group as well.
-        while let Some(Said::Messages(batch)) = self.subscription.ready() {
-            self.waiting.extend(batch);
+        while let Some(event) = self.subscription.ready() {
+            if let Event::Message(msg) = event {
+                self.waiting.push_back(msg);
+            }
         }
         let unseen = self.waiting.len();
         drop(self.subscription);

@@ -13,6 +13,9 @@ pub(super) struct Seen(Arc<Mutex<BTreeMap<Arc<str>, u64>>>);
 impl Seen {
     /// Counts messages of a subject. Beyond the bound a new subject is not remembered.
     pub(super) fn count(&self, subject: &Arc<str>, messages: u64) {
+        if messages == 0 {
+            return;
+        }
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = seen.get_mut(subject) {
             *count += messages;

@@ -2,14 +2,10 @@
 
 use super::link::{Link, is_nobody};
 use crate::domain::fault::{Fault, Kind};
-use async_nats::HeaderMap;
-use bytes::Bytes;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Answers that are taken; one instance of a service gives one.
-const MOST: usize = 1_000;
 /// How long instances are waited for: nobody says how many there are.
 const WAIT: Duration = Duration::from_millis(300);
 /// How long nobody has answered before we stop.
@@ -39,7 +35,7 @@ pub(super) async fn discover(link: &Link, name: Option<&str>) -> Result<BTreeMap
     const OP: &str = "discover services of";
     let subject = name.map_or_else(|| "$SRV.INFO".to_owned(), |name| format!("$SRV.INFO.{name}"));
     let asked = Instant::now();
-    let mut inbox = link.ask(OP, &subject, HeaderMap::new(), Bytes::new(), MOST).await?;
+    let mut inbox = link.ask(OP, &subject, &[], &[]).await?;
     let mut found: BTreeMap<String, Vec<Instance>> = BTreeMap::new();
     let mut limit = WAIT;
     loop {

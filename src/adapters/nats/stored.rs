@@ -4,11 +4,11 @@
 use super::api::{Api, no_jetstream};
 use super::headers;
 use super::link::{Link, is_nobody};
+use super::wire::mailbox::Msg;
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::message::{Header, Message, Stamp};
+use crate::domain::message::{Message, Stamp};
 use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
-use async_nats::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -18,19 +18,19 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Messages asked for at once by direct get (2.11 and later).
 const BATCH: u64 = 500;
 /// Bytes of one batch at most: the server's own limit for what may wait for a client is 64 MiB.
 const BATCH_BYTES: u64 = 4 << 20;
-/// How long a connection may be gone that only a message broke.
-const BACK: Duration = Duration::from_secs(1);
 /// Single messages asked for at once.
 const ABREAST: usize = 32;
-/// What the server writes behind a stored message's own headers when it gives it directly.
-const ADDED: &[&str] =
-    &["Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending", "Nats-Last-Sequence", "Nats-UpTo-Sequence"];
+/// What the server writes behind a stored message's own headers when it gives it directly (ADR-31), in this order. In a batch more
+/// stands behind that.
+const ADDED: [&str; 4] = ["Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp"];
+/// "no message found".
+const NO_MESSAGE: u64 = 10_037;
 
 /// Reads one stream.
 pub(super) struct Stored {
@@ -71,14 +71,7 @@ impl Stored {
         }
         let mut messages = Vec::new();
         if self.direct && !self.single.load(Ordering::Relaxed) {
-            match self.batch(op, seq, end).await {
-                Ok(batch) => messages = batch,
-                // Headers that are no UTF-8 make the client drop the connection. The other way they come as base64 in JSON.
-                Err(fault) if fault.kind == Kind::Unreachable && self.api.link.is_back(BACK).await => {
-                    return self.singly(op, seq, end).await;
-                }
-                Err(fault) => return Err(fault),
-            }
+            messages = self.batch(op, seq, end).await?;
         }
         if messages.is_empty() {
             // A replica may be behind, and singles know holes: the leader decides.
@@ -105,6 +98,24 @@ impl Stored {
         self.get(op, &json!({ "seq": seq, "next_by_subj": ">" })).await
     }
 
+    /// How many messages of a subject or pattern stand at or behind `seq`, as the server counts them; `None` where it does not. A server
+    /// that copies the stream may answer, and be a little behind.
+    pub(super) async fn count(&self, op: &'static str, seq: u64, filter: &str) -> Result<Option<u64>, Fault> {
+        if !self.direct {
+            return Ok(None);
+        }
+        let link = &self.api.link;
+        let body = json!({ "seq": seq, "next_by_subj": filter, "batch": 1 }).to_string();
+        let answer = link.request(op, &self.api.subject(&format!("DIRECT.GET.{}", self.stream)), &[], body.as_bytes()).await?;
+        let list = headers::of(&answer.block);
+        if self.direct_message(&answer).is_none() {
+            return Ok(headers::status(&answer).filter(|(code, _)| *code == 404).map(|_| 0));
+        }
+        let pending =
+            headers::at(&list, "Nats-Num-Pending").and_then(|at| std::str::from_utf8(list[at].value.as_deref()?).ok()?.parse::<u64>().ok());
+        Ok(pending.map(|pending| pending.saturating_add(1)))
+    }
+
     /// The first sequence whose message was stored at `time` or later; `end` if there is none. The server stamps, so that times
     /// grow with sequences.
     pub(super) async fn at(&self, op: &'static str, time: Timestamp, first: u64, end: u64) -> Result<u64, Fault> {
@@ -126,12 +137,10 @@ impl Stored {
     }
 
     async fn get(&self, op: &'static str, body: &Value) -> Result<Option<Message>, Fault> {
-        let got = self.api.call::<Got>(op, &self.channel, &format!("STREAM.MSG.GET.{}", self.stream), body).await;
-        match got {
+        match self.api.answer::<Got>(op, &self.channel, &format!("STREAM.MSG.GET.{}", self.stream), body).await? {
             Ok(got) => self.decoded(op, &got.message).map(Some),
-            // 10059 is a missing stream, and stays a fault.
-            Err(fault) if fault.kind == Kind::NotFound && !fault.cause.as_str().contains("10059") => Ok(None),
-            Err(fault) => Err(fault),
+            Err(refusal) if refusal.code == NO_MESSAGE => Ok(None),
+            Err(refusal) => Err(refusal.fault),
         }
     }
 
@@ -149,27 +158,28 @@ impl Stored {
         let link: &Link = &self.api.link;
         let most = BATCH.min(end - seq);
         let body = json!({ "seq": seq, "next_by_subj": ">", "batch": most, "max_bytes": BATCH_BYTES }).to_string();
-        let subject = format!("$JS.API.DIRECT.GET.{}", self.stream);
+        let subject = self.api.subject(&format!("DIRECT.GET.{}", self.stream));
         let asked = Instant::now();
-        let mut inbox = link.ask(op, &subject, HeaderMap::new(), body.into(), most as usize + 1).await?;
+        let mut inbox = link.ask(op, &subject, &[], body.as_bytes()).await?;
         let mut messages = Vec::new();
         loop {
             let msg = inbox.next(op, &self.channel, link.dial().timeout).await?;
-            match headers::status(&msg) {
-                Some(204 | 404 | 408 | 413 | 429) => break,
-                _ if is_nobody(&msg) => return Err(no_jetstream(op, &self.channel)),
-                Some(status) => {
-                    let reason = msg.description.unwrap_or_default();
-                    return Err(Fault::new(Kind::Rejected, op, &*self.channel, format!("the server answers {status} {reason}")));
+            if let Some((message, batched)) = self.direct_message(&msg) {
+                messages.push(message);
+                if batched {
+                    continue;
                 }
-                None => {}
-            }
-            let list = headers::of(&msg);
-            let batched = headers::get(&list, "Nats-Num-Pending").is_some();
-            messages.push(self.direct_message(op, msg.payload, list)?);
-            if !batched {
                 self.single.store(true, Ordering::Relaxed);
                 break;
+            }
+            match headers::status(&msg) {
+                Some((204 | 404 | 408 | 413 | 429, _)) => break,
+                _ if is_nobody(&msg) => return Err(no_jetstream(op, &self.channel)),
+                Some((status, reason)) => {
+                    return Err(Fault::new(Kind::Rejected, op, &*self.channel, format!("the server answers {status} {reason}")));
+                }
+                // A block so broken that what the server added cannot be told from it: the other way it comes as base64 in JSON.
+                None => return self.singly(op, seq, end).await,
             }
         }
         let outcome = format!("{} messages", messages.len());
@@ -188,32 +198,38 @@ impl Stored {
             timestamp: time(&raw.time),
             stamp: Stamp::Stored,
             key: Some(raw.subject.clone().into()),
-            headers: headers::block(&block),
+            headers: headers::of(&block),
             payload: Some(bytes(&raw.data, "payload")?),
         })
     }
 
-    fn direct_message(&self, op: &'static str, payload: Bytes, mut list: Vec<Header>) -> Result<Message, Fault> {
-        let wrong = |what: &str| Fault::new(Kind::Protocol, op, &*self.channel, format!("a direct answer without {what}"));
-        let seq = headers::get(&list, "Nats-Sequence").and_then(|seq| seq.parse().ok()).ok_or_else(|| wrong("Nats-Sequence"))?;
-        let subject = headers::get(&list, "Nats-Subject").ok_or_else(|| wrong("Nats-Subject"))?.to_owned();
-        let timestamp = headers::get(&list, "Nats-Time-Stamp").and_then(time);
-        for name in ADDED {
-            // A message may have one of these of its own (it was republished): the server's stands behind it.
-            let added = list.iter().rposition(|header| header.name.eq_ignore_ascii_case(name.as_bytes()));
-            if let Some(at) = added {
-                list.remove(at);
-            }
+    /// A message as the server gives it directly, and whether it is one of a batch; `None` if it is something else.
+    ///
+    /// What the server says of it stands behind the message's own headers, which may have the same names: a stream that is fed by
+    /// `republish` holds such messages. So the last ones count, where they stand as the server writes them, and they alone are left out.
+    fn direct_message(&self, msg: &Msg) -> Option<(Message, bool)> {
+        let mut list = headers::of(&msg.block);
+        // The server's answers that are no messages have none of these; a message may begin as such an answer.
+        let last = headers::at(&list, "Nats-Time-Stamp")?;
+        let first = (last + 1).checked_sub(ADDED.len())?;
+        let in_place = list[first..=last].iter().zip(ADDED).all(|(header, name)| header.name == name.as_bytes());
+        let value = |at: usize| std::str::from_utf8(list[at].value.as_deref()?).ok();
+        let (subject, seq) = (list[first + 1].value.clone()?, value(first + 2)?.parse().ok()?);
+        let timestamp = time(value(last)?);
+        if !in_place {
+            return None;
         }
-        Ok(Message {
+        let batched = list.split_off(first).len() > ADDED.len();
+        let message = Message {
             channel: self.channel.clone(),
             position: Position::Sequence(seq),
             timestamp,
             stamp: Stamp::Stored,
-            key: Some(subject.into()),
+            key: Some(subject),
             headers: list,
-            payload: Some(payload),
-        })
+            payload: Some(msg.payload.clone()),
+        };
+        Some((message, batched))
     }
 }
 

@@ -6,21 +6,22 @@ use super::Shared;
 use super::api::Api;
 use super::follower::Follower;
 use super::headers;
-use super::link::{Link, Said, Subscription};
-use super::names::{Name, covers};
+use super::link::Link;
+use super::names::{Name, covers, shown};
 use super::seen::Seen;
+use super::wire::frame::Span;
+use super::wire::hub::Sink;
 use crate::adapters::backlog::{Feed, backlog};
 use crate::adapters::session::{Cost, Tail, TailEvent};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Message, Stamp};
 use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
-use crate::domain::view::Side;
-use async_nats::Subject;
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
@@ -71,12 +72,9 @@ impl Tail for NatsTail {
         let mut readers = Vec::new();
         let arrivals = Arc::new(AtomicU64::new(1));
         for subject in widest(&subjects) {
-            let subscription = link.subscribe(OP, subject).await?;
-            let reader = Subjects { names: HashSet::new(), arrivals: arrivals.clone(), seen: self.shared.seen.clone(), feed: feed.clone() };
-            readers.push(AbortOnDropHandle::new(tokio::spawn(reader.run(subscription))));
+            let sink = Subjects::new(&arrivals, &self.shared.seen, &feed);
+            readers.push(link.subscribe_into(OP, subject, None, Box::new(sink)).await?);
         }
-        // What rings for a stream and what a subscription has lost are told apart by the connection.
-        let link = if subjects.is_empty() || streams.is_empty() { link } else { Link::open(self.shared.dial.clone()).await? };
         let api = Api { link };
         let (events, queue) = mpsc::channel(QUEUED);
         let mut followers = Vec::new();
@@ -104,84 +102,86 @@ pub(super) fn widest<'a>(subjects: &[&'a str]) -> Vec<&'a str> {
     kept
 }
 
-/// Reads one subscription.
+/// Takes one subscription's messages.
 ///
-/// The client's queue is emptied at once, whatever the reader of the tail does: only then is what is dropped a matter of bytes, and
-/// not of messages of any size, and only then is the order of what is told that in which it happened.
+/// They are taken at once, whatever the reader of the tail does: only then is what is dropped counted, and only then is the order of what
+/// is told that in which it happened.
 struct Subjects {
     /// Names that came before: most messages have one of few subjects.
-    names: HashSet<Arc<str>>,
+    names: HashMap<Vec<u8>, Arc<str>>,
+    last: (Vec<u8>, Arc<str>),
     arrivals: Arc<AtomicU64>,
     seen: Seen,
     feed: Feed,
+    down: Option<Fault>,
 }
 
 impl Subjects {
-    async fn run(mut self, mut subscription: Subscription) {
-        let mut down = None;
-        while let Some(said) = subscription.next().await {
-            match said {
-                Said::Messages(batch) => self.take(batch),
-                Said::Dropped(lost) => self.feed.skipped(Some(lost), Side::Ours),
-                Said::Down(fault) => {
-                    down = Some(fault.clone());
-                    self.feed.interrupted(fault);
-                }
-                Said::Up => {
-                    down = None;
-                    self.feed.resumed();
-                }
-            }
-        }
-        if let Some(fault) = down {
-            self.feed.ended(fault);
+    fn new(arrivals: &Arc<AtomicU64>, seen: &Seen, feed: &Feed) -> Self {
+        Self {
+            names: HashMap::new(),
+            last: (Vec::new(), "".into()),
+            arrivals: arrivals.clone(),
+            seen: seen.clone(),
+            feed: feed.clone(),
+            down: None,
         }
     }
 
-    fn take(&mut self, batch: Vec<async_nats::Message>) {
-        let mut number = self.arrivals.fetch_add(batch.len() as u64, Ordering::Relaxed);
+    fn name(&mut self, subject: &[u8]) -> Arc<str> {
+        if let Some(name) = self.names.get(subject) {
+            return name.clone();
+        }
+        let name: Arc<str> = shown(subject).into();
+        if self.names.len() < NAMES {
+            self.names.insert(subject.to_vec(), name.clone());
+        }
+        name
+    }
+}
+
+impl Sink for Subjects {
+    fn messages(&mut self, buffer: &Bytes, spans: &[Span]) {
+        let mut number = self.arrivals.fetch_add(spans.len() as u64, Ordering::Relaxed);
         let now = Some(Timestamp(jiff::Timestamp::now().as_millisecond()));
         let mut counted = 0;
-        let mut last: Option<Arc<str>> = None;
-        let mut messages = Vec::with_capacity(batch.len());
-        for msg in batch {
-            let channel = match &last {
-                Some(last) if **last == *msg.subject => last.clone(),
-                _ => {
-                    let name = self.name(&msg.subject);
-                    if let Some(before) = last.replace(name.clone()) {
-                        self.seen.count(&before, std::mem::take(&mut counted));
-                    }
-                    name
-                }
-            };
+        let mut messages = Vec::with_capacity(spans.len());
+        for span in spans {
+            let subject = span.subject.bytes(buffer);
+            if self.last.0 != subject {
+                self.seen.count(&self.last.1, std::mem::take(&mut counted));
+                self.last = (subject.to_vec(), self.name(subject));
+            }
             counted += 1;
-            number += 1;
             messages.push(Message {
-                channel,
-                position: Position::Arrival(number - 1),
+                channel: self.last.1.clone(),
+                position: Position::Arrival(number),
                 timestamp: now,
                 stamp: Stamp::Seen,
                 key: None,
-                headers: headers::of(&msg),
-                payload: Some(msg.payload),
+                headers: headers::of(&span.block.share(buffer)),
+                payload: Some(span.payload.share(buffer)),
             });
+            number += 1;
         }
+        self.seen.count(&self.last.1, counted);
         self.feed.extend(messages);
-        if let Some(last) = last {
-            self.seen.count(&last, counted);
-        }
     }
 
-    fn name(&mut self, subject: &Subject) -> Arc<str> {
-        if let Some(name) = self.names.get(subject.as_str()) {
-            return name.clone();
+    fn down(&mut self, fault: &Fault) {
+        self.down = Some(fault.clone());
+        self.feed.interrupted(fault.clone());
+    }
+
+    fn up(&mut self) {
+        self.down = None;
+        self.feed.resumed();
+    }
+
+    fn over(&mut self) {
+        if let Some(fault) = self.down.take() {
+            self.feed.ended(fault);
         }
-        let name: Arc<str> = subject.as_str().into();
-        if self.names.len() < NAMES {
-            self.names.insert(name.clone());
-        }
-        name
     }
 }
 

@@ -107,6 +107,12 @@ fn decide(track: &Track, standing: &Standing, facts: Facts, now: Timestamp, rule
     figures.unowned = facts.owners_known && standing.owner.is_none();
     let nobody = matches!(facts.state, State::Empty | State::Dead) || figures.unowned;
     let moving = is_moving(track, now, rules) || facts.moving && !figures.unowned;
+    if let Some(why) = facts.state.halted()
+        && !moving
+    {
+        why.clone_into(&mut figures.cause);
+        return Verdict::Stopped;
+    }
     if nobody && !moving {
         return Verdict::Stopped;
     }
@@ -206,7 +212,12 @@ pub(super) fn words(verdict: Verdict, figures: &Figures) -> String {
         }
         Verdict::Stopped => {
             let lost = if figures.lost > 0 { format!(", {} deleted unread", figure::count(figures.lost)) } else { String::new() };
-            format!("{}{}{lost}", if figures.unowned { "no member reads it" } else { "no member" }, into())
+            let why = match (figures.cause.as_str(), figures.unowned) {
+                ("", true) => "no member reads it",
+                ("", false) => "no member",
+                (cause, _) => cause,
+            };
+            format!("{why}{}{lost}", into())
         }
         Verdict::Stalled if figures.held => format!("waits for an open transaction for {}{}", figure::age(figures.still), into()),
         Verdict::Stalled => format!("no commit moved for {}{}", figure::age(figures.still), into()),

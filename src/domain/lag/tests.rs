@@ -106,6 +106,10 @@ fn what_is_not_known_yet_is_said_to_be_so() {
 fn a_group_without_members_is_stopped_unless_its_position_moves() {
     let judged = watched(State::Empty, 60, 5, steady(12, 0, 12_004, 1));
     assert_eq!((judged.verdict, judged.reason.as_str(), judged.eta), (Verdict::Stopped, "no member, in 12/s", Eta::Never));
+    for (state, why) in [(State::Paused, "paused, in 12/s"), (State::Full, "as many are unacknowledged as may be, in 12/s")] {
+        let judged = watched(state, 60, 5, steady(12, 0, 12_004, 1));
+        assert_eq!((judged.verdict, judged.reason.as_str()), (Verdict::Stopped, why));
+    }
     let judged = watched(State::Empty, 60, 5, steady(0, 0, 0, 1));
     assert_eq!(judged.verdict, Verdict::KeepsUp, "nothing waits for it");
     let judged = watched(State::Empty, 60, 5, steady(100, 300, 26_000, 1));
