@@ -339,7 +339,11 @@ pub(super) fn row<'a>(model: &'a Model, address: &Address) -> Option<&'a Channel
     let integration = model.integration(&address.integration)?;
     // The list is in the order of names.
     let find = |name: &str| integration.channels.binary_search_by(|channel| (*channel.name).cmp(name)).ok();
-    // A system of one kind lists bare names, whatever an address says.
-    let at = find(&address.within()).or_else(|| find(&address.channel))?;
-    integration.channels.get(at)
+    let within = address.within();
+    // A system of one kind lists bare names, whatever was typed.
+    let bare = || {
+        let (kind, name) = within.split_once(':')?;
+        find(name).filter(|at| integration.channels.get(*at).is_some_and(|channel| channel.kind == kind))
+    };
+    integration.channels.get(find(&within).or_else(bare)?)
 }

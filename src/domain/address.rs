@@ -1,32 +1,40 @@
-//! Addresses: `integration/channel`, with a kind where it is said: `rabbit/queue:tasks`; one message is `ADDRESS#POSITION`.
+//! Addresses: `integration/channel`, with a kind where it is needed: `rabbit/queue:tasks`; one message is `ADDRESS#POSITION`.
 //!
-//! What stands behind the slash is how handles, lists and messages name a channel: the bare name, or `kind:name` where the system
-//! has several kinds and the bare name would mean another one. So an address is always the integration, a slash and that name.
+//! What follows the slash is how handles, lists and messages name a channel: the bare name, or `kind:name` where the system has
+//! several kinds or the bare name would be read otherwise. So an address is always the integration, a slash and that name. Which
+//! prefixes are kinds is known to the system's adapter alone: an address is text until the gateway splits the kind off.
 
 use super::position::Position;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The kind of an address whose name is a group's: `events/group:payments`.
+/// The kind of an address whose name is a group's: `events/group:payments`. A kind of those systems that have groups.
 pub const GROUP: &str = "group";
-/// The kinds of channel that an address may name before a colon, and [`GROUP`].
-pub const KINDS: &[&str] = &["topic", "queue", "exchange", "stream", "subject", "consumer", "service", "channel", "key", "vhost", GROUP];
 
-/// Where a channel is. The first `/` ends the integration; the rest is the channel's own name, taken as it is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Where a channel is. The first `/` ends the integration; the rest is the channel's name. Two are equal if they are written alike.
+#[derive(Clone, Debug)]
 pub struct Address {
     pub integration: Arc<str>,
-    /// The kind, if it was said.
+    /// The kind, once it was split off.
     pub kind: Option<&'static str>,
     pub channel: Arc<str>,
 }
 
 impl Address {
-    /// The address of a channel that a handle, a list or a message names.
+    /// The address of a channel that a handle, a list or a message names. Its kind, if there is one, still begins its name.
     pub fn new(integration: &str, channel: &str) -> Self {
-        let (kind, channel) = split_kind(channel);
-        Self { integration: integration.into(), kind, channel: channel.into() }
+        Self { integration: integration.into(), kind: None, channel: channel.into() }
+    }
+
+    /// The same with its kind split off, of a system that has these.
+    #[must_use]
+    pub fn split(&self, kinds: &[&'static str]) -> Self {
+        let within = self.within();
+        let (kind, channel) = split_kind(kinds, &within);
+        Self { integration: self.integration.clone(), kind, channel: channel.into() }
     }
 
     /// The address of a group, which stands in the place of a channel.
@@ -34,21 +42,66 @@ impl Address {
         Self { integration: integration.into(), kind: Some(GROUP), channel: group.into() }
     }
 
-    /// Whether it names a group.
+    /// Whether it names a group, once its kind was split off.
     pub fn is_group(&self) -> bool {
         self.kind == Some(GROUP)
     }
 
-    /// What stands behind the slash: the channel as it is named to a system of several kinds.
+    /// What follows the slash: the channel with its kind.
     pub fn within(&self) -> Arc<str> {
         self.kind.map_or_else(|| self.channel.clone(), |kind| format!("{kind}:{}", self.channel).into())
     }
 }
 
-/// Splits a known kind off a channel's name: `stream:ORDERS` is the stream `ORDERS`.
-pub fn split_kind(channel: &str) -> (Option<&'static str>, &str) {
-    let known = channel.split_once(':').and_then(|(kind, name)| Some((*KINDS.iter().find(|k| **k == kind)?, name)));
+/// Splits one of a system's kinds off a channel's name: `stream:ORDERS` is the stream `ORDERS`.
+pub fn split_kind<'a>(kinds: &[&'static str], channel: &'a str) -> (Option<&'static str>, &'a str) {
+    let known = channel.split_once(':').and_then(|(kind, name)| Some((*kinds.iter().find(|k| **k == kind)?, name)));
     known.filter(|(_, name)| !name.is_empty()).map_or((None, channel), |(kind, name)| (Some(kind), name))
+}
+
+/// Writes the name of a channel of the kind that a bare name means, with that kind where the bare name would be read as another.
+pub fn spell(kinds: &[&'static str], kind: &'static str, name: &[u8]) -> String {
+    let text = escape_bytes(name);
+    if split_kind(kinds, &text).0.is_some() { format!("{kind}:{text}") } else { text }
+}
+
+/// The one way to write what an address names: without a kind that a bare name means anyway, and without needless escapes.
+pub fn canonical(kinds: &[&'static str], channel: &str) -> String {
+    let (kind, name) = split_kind(kinds, channel);
+    let name = escape_bytes(&unescape_bytes(name));
+    match kind {
+        Some(kind) if kinds.len() > 1 || split_kind(kinds, &name).0.is_some() => format!("{kind}:{name}"),
+        // The first letter of a kind was escaped, so that it is none.
+        None if split_kind(kinds, &name).0.is_some() => channel.to_owned(),
+        Some(_) | None => name,
+    }
+}
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Address {}
+
+impl PartialOrd for Address {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Address {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.integration.cmp(&other.integration).then_with(|| self.within().cmp(&other.within()))
+    }
+}
+
+impl Hash for Address {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.integration.hash(state);
+        self.within().hash(state);
+    }
 }
 
 impl fmt::Display for Address {
@@ -116,12 +169,13 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
     #[test]
-    fn the_first_slash_ends_the_integration_and_a_known_kind_is_read_as_one() {
+    fn the_first_slash_ends_the_integration_and_a_kind_of_the_system_is_read_as_one() {
+        const KINDS: &[&str] = &["queue", "key", GROUP];
         for (text, kind, channel) in [
             ("events/orders.created", None, "orders.created"),
             ("iot/factory/1/temperature", None, "factory/1/temperature"),
@@ -129,11 +183,14 @@ mod tests {
             ("redis/key:policy:*", Some("key"), "policy:*"),
             ("events/group:payments", Some("group"), "payments"),
             ("redis/user:17", None, "user:17"),
+            ("iot/topic:a/b", None, "topic:a/b"),
+            ("iot/queue:", None, "queue:"),
         ] {
             let address: Address = text.parse().expect(text);
-            assert_eq!((address.kind, &*address.channel), (kind, channel));
-            assert_eq!(address.to_string(), text);
-            assert_eq!(Address::new(&address.integration, &address.within()), address, "a system names it by what stands behind the slash");
+            assert_eq!((address.kind, &*address.within()), (None, text.split_once('/').expect("a slash").1));
+            let split = address.split(KINDS);
+            assert_eq!((split.kind, &*split.channel), (kind, channel));
+            assert_eq!((split.to_string(), split.split(KINDS)), (text.to_owned(), address));
         }
         for wrong in ["", "events", "events/", "/orders"] {
             assert!(wrong.parse::<Address>().is_err(), "{wrong}");
@@ -168,9 +225,12 @@ mod tests {
         assert_eq!(unescape_bytes("\\xFF\\x4\\xzz\\x"), b"\xff\\x4\\xzz\\x", "either case; without two digits it is no escape");
     }
 
-    /// Names of the pieces that an escape, a kind, a position and a pattern are made of, and of any bytes.
-    fn names() -> impl Strategy<Value = Vec<u8>> {
-        let pieces = ["\\", "x", "\\x", "4", "f", "#", "17", "3@1042", "1700-0", "+", "-", "@", "/", ":", "topic:", "*", "[", "é"];
+    /// Names of the pieces that an escape, a kind, a position, a vhost and a pattern are made of, and of any bytes.
+    pub(crate) fn names() -> impl Strategy<Value = Vec<u8>> {
+        let pieces = [
+            "\\", "x", "\\x", "4", "f", "#", "17", "3@1042", "1700-0", "+", "-", "@", "/", ":", "*", "[", ">", "é", "%2F", "topic:",
+            "queue:", "subject:", "stream:", "group:", "vhost:",
+        ];
         let piece = prop_oneof![
             prop::sample::select(pieces.to_vec()).prop_map(|piece| piece.as_bytes().to_vec()),
             prop::collection::vec(any::<u8>(), 1..4),
@@ -178,18 +238,24 @@ mod tests {
         prop::collection::vec(piece, 1..8).prop_map(|pieces| pieces.concat())
     }
 
+    /// A name of these bytes, as lists and messages spell it, is the same after it was printed, with and without a position, and typed.
+    pub(crate) fn check_that_it_reads_back(kinds: &[&'static str], spelled: &str) {
+        let printed = Address::new("it", spelled).to_string();
+        for position in [None, Some("17"), Some("3@1042"), Some("1700-0")] {
+            let text = position.map_or_else(|| printed.clone(), |position| format!("{printed}#{position}"));
+            let (read, at) = parse_message_address(&text).expect("an address");
+            assert_eq!((canonical(kinds, &read.within()).as_str(), at.map(|at| at.to_string()).as_deref()), (spelled, position), "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_name_is_read_back_to_the_same_bytes(name in names()) {
             let text = escape_bytes(&name);
             prop_assert_eq!(unescape_bytes(&text), &name[..], "{}", text);
-            let address = format!("cache/{text}");
-            let (read, position) = parse_message_address(&address).expect("an address");
-            prop_assert_eq!((read.to_string(), position), (address.clone(), None));
-            for position in ["17", "3@1042", "1700-0"] {
-                let (read, at) = parse_message_address(&format!("{address}#{position}")).expect("an address");
-                prop_assert_eq!((read.to_string(), at.map(|at| at.to_string())), (address.clone(), Some(position.to_owned())));
-            }
+            check_that_it_reads_back(&[], &text);
+            check_that_it_reads_back(&["topic"], &spell(&["topic"], "topic", &name));
+            check_that_it_reads_back(&["queue", "stream"], &format!("stream:{text}"));
         }
     }
 }

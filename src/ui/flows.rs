@@ -341,7 +341,7 @@ fn goto_opens_any_address_and_says_what_cannot_be_one() {
     let (screen, _, said) = open("evnets/plant/#");
     assert_eq!(screen, Screen::Overview);
     assert!(said.contains("evnets/plant/#: no such integration: did you mean `events`?"), "{said}");
-    let (_, addresses, said) = open("events/group:payments");
+    let (_, addresses, said) = open("billing/group:payments");
     assert!(addresses.is_empty() && said.contains("Groups screen"), "{said}");
 }
 

@@ -2,6 +2,7 @@
 //! nobody can give it back. So it is never done by looking, and never for more messages than were asked for.
 
 use super::link::{Link, Said, Subscription};
+use super::names::{plain, shown};
 use super::{Shared, headers};
 use crate::adapters::session::Holding;
 use crate::domain::delivery::{Delivery, Settlement, Ticket};
@@ -29,7 +30,7 @@ pub(super) struct Taking {
 impl Taking {
     pub(super) async fn begin(shared: &Shared, subject: &str, group: &str, most: u32) -> Result<Self, Fault> {
         let link = Link::open(shared.dial.clone()).await?;
-        let subscription = link.subscribe_for(OP, subject, group, most.max(1).into()).await?;
+        let subscription = link.subscribe_for(OP, &plain(subject), group, most.max(1).into()).await?;
         let target = format!("queue:{subject}/{group}");
         Ok(Self { link, subscription, target, waiting: VecDeque::new(), left: most.max(1), taken: 0 })
     }
@@ -51,7 +52,7 @@ impl Holding for Taking {
         Some(Ok(Delivery {
             ticket: None,
             message: Message {
-                channel: msg.subject.as_str().into(),
+                channel: shown(msg.subject.as_bytes()).into(),
                 position: Position::Arrival(self.taken),
                 timestamp: Some(Timestamp(jiff::Timestamp::now().as_millisecond())),
                 stamp: Stamp::Seen,

@@ -7,7 +7,7 @@ use super::api::Api;
 use super::follower::Follower;
 use super::headers;
 use super::link::{Link, Said, Subscription};
-use super::names::{Name, covers};
+use super::names::{Name, covers, plain, shown};
 use super::seen::Seen;
 use crate::adapters::backlog::{Feed, backlog};
 use crate::adapters::session::{Cost, Tail, TailEvent};
@@ -71,7 +71,7 @@ impl Tail for NatsTail {
         let mut readers = Vec::new();
         let arrivals = Arc::new(AtomicU64::new(1));
         for subject in widest(&subjects) {
-            let subscription = link.subscribe(OP, subject).await?;
+            let subscription = link.subscribe(OP, &plain(subject)).await?;
             let reader = Subjects { names: HashSet::new(), arrivals: arrivals.clone(), seen: self.shared.seen.clone(), feed: feed.clone() };
             readers.push(AbortOnDropHandle::new(tokio::spawn(reader.run(subscription))));
         }
@@ -177,7 +177,7 @@ impl Subjects {
         if let Some(name) = self.names.get(subject.as_str()) {
             return name.clone();
         }
-        let name: Arc<str> = subject.as_str().into();
+        let name: Arc<str> = shown(subject.as_bytes()).into();
         if self.names.len() < NAMES {
             self.names.insert(name.clone());
         }
