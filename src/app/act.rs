@@ -21,6 +21,7 @@ use super::{keymap, moving, receive};
 use crate::domain::address::Address;
 use crate::domain::delivery::Verb;
 use crate::domain::operation::OperationSpec;
+use crate::domain::query::{Comparison, Expr, Field, Literal, Predicate};
 use crate::domain::view::MessageView;
 use std::sync::Arc;
 
@@ -421,8 +422,8 @@ fn look(model: &mut Model) {
 /// Filters by the key of the selected message.
 fn same_key(model: &mut Model) {
     if let Some(key) = model.traffic.selected().and_then(|view| view.message.key.clone()) {
-        let text = String::from_utf8_lossy(&key).replace('\\', "\\\\").replace('"', "\\\"");
-        model.traffic.filter = format!("key == \"{text}\"");
+        let same = Predicate::Compare(Comparison::Equal, Literal::of_bytes(&key));
+        model.traffic.filter = Expr::Test(Field::Key(Vec::new()), same).to_string();
         let source = model.traffic.source.clone();
         traffic::start(model, source);
     }

@@ -354,3 +354,15 @@ fn waiting_is_quiet_at_first_and_says_so_later() {
     stage.after(150);
     assert!(stage.screen().contains("Opening demo…"));
 }
+
+#[test]
+fn the_same_key_is_asked_for_by_its_own_bytes() {
+    for (key, query) in
+        [(&b"c-\"1\\"[..], r#"key == "c-\"1\\""#), (b"\xff\x00id", r#"key == b"\xff\x00id""#), ("é\n".as_bytes(), r#"key == "é\n""#)]
+    {
+        let mut stage = stage();
+        stage.live(vec![view(1, "orders.created", Some(key), None)]).keys("j O");
+        assert_eq!(stage.model.traffic.filter, query);
+        crate::domain::query::Query::parse(query, &jiff::Zoned::default()).expect("a query");
+    }
+}
