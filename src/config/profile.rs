@@ -147,7 +147,12 @@ pub struct ChannelPattern {
     pub tenant: Option<TenantExtraction>,
     /// Formats that payloads are read as before anything else is tried, in this order.
     pub prefer: Vec<Format>,
+    /// How far behind the end of a range of times earlier stamps are still looked for.
+    pub slack: Option<Duration>,
 }
+
+/// The slack of channels for which the profile names none.
+const SLACK: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TenantExtraction {
@@ -304,6 +309,12 @@ impl Integration {
         said.map_or(&[], |pattern| &pattern.prefer)
     }
 
+    /// How far behind the end of a range of times earlier stamps are still looked for, by the first pattern that says it.
+    pub fn slack(&self, channel: &str) -> Duration {
+        let named = self.channels.iter().filter(|pattern| pattern.names(self.kinds, channel));
+        named.filter_map(|pattern| pattern.slack).next().unwrap_or(SLACK)
+    }
+
     /// The tenant in a channel's name, by the first pattern that finds one.
     pub fn tenant_of<'a>(&self, channel: &'a str) -> Option<&'a str> {
         self.channels.iter().find_map(|pattern| pattern.tenant_of(self.kinds, channel))
@@ -328,7 +339,11 @@ mod tests {
 
     #[test]
     fn the_first_pattern_that_names_a_channel_and_says_a_format_is_taken() {
-        let pattern = |pattern: &str, prefer: &[Format]| ChannelPattern { pattern: pattern.into(), prefer: prefer.into(), tenant: None };
+        let pattern = |pattern: &str, prefer: &[Format]| ChannelPattern {
+            pattern: pattern.into(),
+            prefer: prefer.into(),
+            ..ChannelPattern::default()
+        };
         let mut integration = Integration::new("events", "rabbitmq", Vec::new());
         integration.kinds = &["queue", "stream"];
         integration.channels = vec![

@@ -39,6 +39,7 @@ pub(crate) mod redis;
 #[cfg(all(feature = "kafka", feature = "nats", feature = "rabbitmq", feature = "redis"))]
 mod seam;
 mod tail;
+mod times;
 mod transact;
 #[cfg(all(feature = "nats", feature = "redis"))]
 mod ways;
