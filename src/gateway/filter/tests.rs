@@ -132,6 +132,7 @@ fn payload() -> impl Strategy<Value = Option<Vec<u8>>> {
         2 => message_pack().prop_map(Some),
         2 => (word(), word()).prop_map(|(a, b)| Some(format!("{a} {b}").into_bytes())),
         1 => json_text().prop_map(|text| Some(text.as_bytes()[..text.len() - 1].to_vec())),
+        1 => json_text().prop_map(|text| Some([vec![b'['; 129], text.into_bytes(), vec![b']'; 129]].concat())),
         1 => prop::collection::vec(any::<u8>(), 0..12).prop_map(Some),
         1 => prop::sample::select(vec![None, Some(Vec::new()), Some(b"\x0c".to_vec()), Some(b"\0\0\0\0\x02\x02a".to_vec())]),
     ]
