@@ -50,6 +50,8 @@ pub struct Integration {
     pub breaker: Breaker,
     /// How long one request may take.
     pub timeout: Duration,
+    /// The URL that it was made of, without the password.
+    pub url: Option<String>,
     /// Why it is not there, where that is known before: it is listed, and not connected.
     pub absent: Option<Fault>,
     /// Why its server has ended, once it has: of a server that this process runs itself. Nobody starts it again.
@@ -288,6 +290,7 @@ impl Integration {
             retry: Retry::default(),
             breaker: Breaker::default(),
             timeout: Duration::from_secs(10),
+            url: None,
             absent: None,
             ended: Arc::default(),
             warm_up: Duration::ZERO,
