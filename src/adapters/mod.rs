@@ -34,9 +34,9 @@ pub struct Adapter {
     pub title: &'static str,
     /// URL schemes with their default port.
     pub schemes: &'static [(&'static str, u16)],
-    /// The kinds of channel that it has, as addresses say them. With one kind, handles name channels by their bare names. With
-    /// several, handles are given what the address says, `stream:ORDERS` or a bare name, and the adapter decides what a bare name
-    /// means; it names a channel in only one of the two ways itself, in lists and in messages.
+    /// The kinds of channel that it has, as addresses write them; the first is what a bare name means, if that is one kind. Handles are
+    /// given what the address says, `stream:ORDERS` or a bare name. The adapter itself names a channel in one way only, in lists and
+    /// in messages: by its kind where the bare name would be read otherwise, and as `domain::address` escapes it.
     pub kinds: &'static [&'static str],
     /// What can be done to it, in the order of a menu; one server may offer less.
     pub operations: &'static [&'static OperationSpec],

@@ -140,6 +140,25 @@ pub struct Reading {
     pub notes: Vec<String>,
 }
 
+impl Reading {
+    /// Leaves out what is stamped outside of a range of times.
+    #[must_use]
+    pub fn within(mut self, range: Range) -> Self {
+        if range.is_timed() {
+            let inside = move |mut messages: Vec<Message>| {
+                messages.retain(|message| range.admits(message.timestamp));
+                messages
+            };
+            for lane in &mut self.lanes {
+                let all = std::mem::replace(&mut lane.batches, futures::stream::empty().boxed());
+                let some = all.map(move |batch| batch.map(inside));
+                lane.batches = some.filter(|batch| futures::future::ready(!batch.as_ref().is_ok_and(Vec::is_empty))).boxed();
+            }
+        }
+        self
+    }
+}
+
 /// One partition's part of a range. Batches come in order and end exactly at the range's end. An error is either something that
 /// was passed over (a damaged batch, messages deleted while they were being read) and the lane goes on behind it, or its last item.
 pub struct Lane {

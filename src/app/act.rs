@@ -1,6 +1,7 @@
 //! Actions into the Model: what each command of the table does.
 
 use super::changes::{self, Origin};
+use super::command_line;
 use super::commands::{Action, Command, Reason, Scope};
 use super::editor::Editor;
 use super::effect::{Copy, EditPurpose, Effect};
@@ -21,6 +22,7 @@ use super::{keymap, moving, receive};
 use crate::domain::address::Address;
 use crate::domain::delivery::Verb;
 use crate::domain::operation::OperationSpec;
+use crate::domain::query::{Comparison, Expr, Field, Literal, Predicate};
 use crate::domain::view::MessageView;
 use std::sync::Arc;
 
@@ -421,8 +423,8 @@ fn look(model: &mut Model) {
 /// Filters by the key of the selected message.
 fn same_key(model: &mut Model) {
     if let Some(key) = model.traffic.selected().and_then(|view| view.message.key.clone()) {
-        let text = String::from_utf8_lossy(&key).replace('\\', "\\\\").replace('"', "\\\"");
-        model.traffic.filter = format!("key == \"{text}\"");
+        let same = Predicate::Compare(Comparison::Equal, Literal::of_bytes(&key));
+        model.traffic.filter = Expr::Test(Field::Key(Vec::new()), same).to_string();
         let source = model.traffic.source.clone();
         traffic::start(model, source);
     }
@@ -444,36 +446,15 @@ fn copy(model: &mut Model, action: Action) {
         (Action::CopyJson, Some(view), _) => Copy::Json(view),
         (Action::CopyAddress, Some(view), _) => Copy::Text(format!("{}#{}", view.address, view.message.position), "address"),
         (Action::CopyAddress, None, Some(address)) => Copy::Text(address.to_string(), "address"),
-        (Action::CopyCommand, view, Some(address)) => Copy::Text(tail_command(model, &address, view.as_deref()), "command"),
+        (Action::CopyCommand, view, Some(address)) => {
+            let several = model.screen == Screen::Traffic && model.traffic.addresses.len() > 1;
+            let addresses = if several { model.traffic.addresses.clone() } else { vec![address] };
+            let Some(command) = command_line::of(model, &addresses, view.as_deref()) else { return };
+            Copy::Text(command, "command")
+        }
         _ => return,
     };
     model.effect(Effect::Copy(what));
-}
-
-/// The command that shows the same.
-fn tail_command(model: &Model, address: &Address, view: Option<&MessageView>) -> String {
-    let mut command = format!("mqdeck tail {}", quoted(&address.to_string()));
-    match (view, &model.traffic.source) {
-        (Some(view), _) => command.push_str(&format!(" --from {} --limit 1", quoted(&view.message.position.to_string()))),
-        (None, Source::History { text, .. }) => {
-            let (start, end) = text.split_once(" until ").unwrap_or((text, ""));
-            command.push_str(&format!(" --from {}", quoted(start)));
-            if !end.is_empty() {
-                command.push_str(&format!(" --until {}", quoted(end)));
-            }
-        }
-        _ => {}
-    }
-    if view.is_none() && model.screen == Screen::Traffic && !model.traffic.filter.is_empty() {
-        command.push_str(&format!(" --where {}", quoted(&model.traffic.filter)));
-    }
-    command
-}
-
-/// A word as a shell takes it.
-pub(super) fn quoted(word: &str) -> String {
-    let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-@:+=,".contains(c));
-    if plain && !word.is_empty() { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 fn confirm(model: &mut Model) {

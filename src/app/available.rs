@@ -75,7 +75,7 @@ pub(super) fn groups_listed(model: &Model) -> Available {
 
 /// What the copy menu can give as JSON.
 pub(super) fn json_there(model: &Model) -> Available {
-    if model.screen == Screen::Groups { group_selected(model) } else { message_selected(model) }
+    if model.screen == Screen::Groups { group_selected(model) } else { value_there(model) }
 }
 
 pub(super) fn channels_marked(model: &Model) -> Available {
@@ -194,6 +194,13 @@ pub(super) fn settle(model: &Model) -> Available {
     received::verbs(model).1.or_else(refused)
 }
 
+/// Whether a command in a shell could reach what is selected.
+pub(super) fn command_there(model: &Model) -> Available {
+    something_selected(model)?;
+    let demo = model.profile.as_ref().is_some_and(|profile| profile.opened.demo);
+    only_if(!demo, "the demo lives in this console alone: `mqdeck demo --headless` prints a profile that commands can open")
+}
+
 pub(super) fn something_selected(model: &Model) -> Available {
     match model.screen {
         Screen::Channels => channel_selected(model),
@@ -221,15 +228,29 @@ pub(super) fn publish(model: &Model) -> Available {
 }
 
 pub(super) fn send_again(model: &Model) -> Available {
-    message_selected(model)?;
+    value_there(model)?;
     model.message().map_or(Ok(()), |view| writable(model, &view.address))
 }
+
+/// Whether all bytes of the selected message are here, or can be fetched.
+pub(super) fn value_there(model: &Model) -> Available {
+    message_selected(model)?;
+    only_if(model.message().is_none_or(|view| view.is_within_reach()), BEYOND_REACH)
+}
+
+const BEYOND_REACH: &str = "only the beginning of this message was kept, and its system stores none that could be fetched";
 
 pub(super) fn export(model: &Model) -> Available {
     if model.screen != Screen::Traffic {
         return Err(Reason::Absent);
     }
-    only_if(!model.traffic.window.is_empty(), "there are no messages to export")
+    only_if(!model.traffic.window.is_empty(), "there are no messages to export")?;
+    let cut = model.traffic.chosen().iter().filter(|view| !view.is_within_reach()).count();
+    if cut > 0 {
+        let cause = format!("of {cut} messages only the beginning was kept, and their system stores none: mark others");
+        return Err(Reason::Refused(cause.into()));
+    }
+    Ok(())
 }
 
 /// A template fills an empty value, or takes the place of another one that nothing was typed into.
@@ -339,7 +360,11 @@ pub(super) fn row<'a>(model: &'a Model, address: &Address) -> Option<&'a Channel
     let integration = model.integration(&address.integration)?;
     // The list is in the order of names.
     let find = |name: &str| integration.channels.binary_search_by(|channel| (*channel.name).cmp(name)).ok();
-    // A system of one kind lists bare names, whatever an address says.
-    let at = find(&address.within()).or_else(|| find(&address.channel))?;
-    integration.channels.get(at)
+    let within = address.within();
+    // A system of one kind lists bare names, whatever was typed.
+    let bare = || {
+        let (kind, name) = within.split_once(':')?;
+        find(name).filter(|at| integration.channels.get(*at).is_some_and(|channel| channel.kind == kind))
+    };
+    integration.channels.get(find(&within).or_else(bare)?)
 }

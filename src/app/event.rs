@@ -199,6 +199,8 @@ pub struct ProfileEntry {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Opened {
     pub name: SafeText,
+    /// What a command has to be given to open the same: `--profile PATH`, `--url URL`. Nothing can open the demo of another process.
+    pub options: Vec<String>,
     /// Embedded systems, not somebody's real ones.
     pub demo: bool,
     /// What may be changed, and what has to be armed first.

@@ -6,7 +6,7 @@ use super::spark::Spark;
 use crate::domain::channel::Channel;
 use crate::domain::fault::Fault;
 use crate::domain::health::Link;
-use crate::domain::operation::{OperationSpec, PublishSpec};
+use crate::domain::operation::{OperationSpec, PublishSpec, Target};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use std::collections::HashMap;
@@ -51,6 +51,11 @@ pub struct Shown {
 }
 
 impl Integration {
+    /// Whether its system has groups, as far as is known.
+    pub(super) fn has_groups(&self) -> bool {
+        self.operations.is_none_or(|operations| operations.iter().any(|spec| spec.on == Target::Group))
+    }
+
     pub fn new(opened: &OpenedIntegration) -> Self {
         Self {
             name: opened.name.clone(),

@@ -11,6 +11,7 @@ mod available;
 pub mod changes;
 pub mod clock;
 pub mod columns;
+pub(crate) mod command_line;
 pub mod commands;
 pub mod editor;
 pub mod effect;

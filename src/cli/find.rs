@@ -4,7 +4,7 @@ use super::Connection;
 use super::output::{self, Messages};
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
-use crate::domain::position::Bound;
+use crate::domain::position::{Bound, Range};
 use crate::domain::search::Path;
 use crate::gateway::filter::{Filter, Wanted};
 use crate::gateway::find::{Finding, Report, Search};
@@ -33,6 +33,9 @@ pub struct Find {
     /// Searches up to here (not included); `latest` is the end at the moment the command starts.
     #[arg(long, value_name = "END")]
     until: Option<String>,
+    /// Reads on to the end of every partition, in case a message of the range stands far behind its end (see `slack` in the profile).
+    #[arg(long)]
+    exact: bool,
     /// Ends after this many messages: the first ones in the order of time.
     #[arg(long, value_name = "N", value_parser = super::count)]
     limit: Option<u64>,
@@ -77,11 +80,12 @@ impl Find {
         let now = Zoned::now();
         let bound =
             |text: &Option<String>| text.as_deref().map(|t| Bound::parse(t, &now).map_err(|e| super::usage("find", t, e))).transpose();
-        let mut search = Search::new(vec![self.address.clone()], Filter::parse(&self.query)?);
-        search.range.start = bound(&self.from)?.unwrap_or(search.range.start);
-        search.range.end = bound(&self.until)?.unwrap_or(search.range.end);
+        let filter = Filter::parse(&self.query)?;
+        let range = Range::between(bound(&self.from)?.or(filter.query.from), bound(&self.until)?.or(filter.query.until));
+        let mut search = Search { range, ..Search::new(vec![self.address.clone()], filter) };
         super::forwards("find", search.range)?;
         search.limit = self.limit.or(search.limit);
+        search.exact = self.exact;
         search.wanted = if self.undecodable { Wanted::Undecided } else { Wanted::Matches };
         Ok(search)
     }
@@ -144,6 +148,8 @@ fn object(report: &Report) -> Json {
         "messages_per_second": messages,
         "bytes_per_second": bytes,
         "paths": paths,
+        "time_bound": report.time_bound(),
+        "exact_would_read": report.timed.then(|| report.short.map_or(0, |short| short.unread)),
         "faults": report.faults,
         "complete": report.complete,
     })

@@ -89,7 +89,7 @@ impl Manage {
         let (names, of): (Vec<String>, Of) = match &self.address {
             Some(text) if text.contains('/') => {
                 let address: Address = text.parse().map_err(|e: String| usage("manage", text, e))?;
-                (vec![address.integration.to_string()], Of::address(gateway, &address).await)
+                (vec![address.integration.to_string()], Of::address(gateway, &address).await?)
             }
             Some(name) => (vec![name.clone()], Of::Everything),
             None => (gateway.integrations().map(|(name, _)| name.to_string()).collect(), Of::Everything),
@@ -122,12 +122,13 @@ enum Of {
 
 impl Of {
     /// A kind that is not said is asked for.
-    async fn address(gateway: &Gateway, address: &Address) -> Self {
-        match address.kind {
-            _ if address.is_group() => Self::Group,
+    async fn address(gateway: &Gateway, address: &Address) -> Result<Self, Fault> {
+        let resolved = gateway.resolve(address)?;
+        Ok(match resolved.kind {
+            _ if resolved.is_group() => Self::Group,
             Some(kind) => Self::Channel(Some(kind)),
             None => Self::Channel(gateway.describe(address).await.ok().map(|description| description.channel.kind)),
-        }
+        })
     }
 
     fn has(&self, on: Target) -> bool {

@@ -28,6 +28,9 @@ pub struct Tail {
     /// Ends here (not included); `latest` is the end at the moment the command starts. Without it the tail goes on live.
     #[arg(long, value_name = "END")]
     until: Option<String>,
+    /// Reads on to the end of every partition, in case a message of the range stands far behind its end (see `slack` in the profile).
+    #[arg(long)]
+    exact: bool,
     /// Only messages for which this query is true.
     #[arg(long = "where", value_name = "QUERY", default_value = "")]
     filter: String,
@@ -66,7 +69,7 @@ impl Tail {
         let bound =
             |text: &Option<String>| text.as_deref().map(|t| Bound::parse(t, &now).map_err(|e| super::usage("tail", t, e))).transpose();
         let (start, end) = (bound(&self.from)?.or(query.from), bound(&self.until)?.or(query.until));
-        let range = Range { start: start.unwrap_or(Bound::Earliest), end: end.unwrap_or(Bound::Latest) };
+        let range = Range::between(start, end);
         super::forwards("tail", range)?;
         Ok(Reach { history: (start.is_some() || end.is_some()).then_some(range), live: end.is_none() })
     }
@@ -96,7 +99,8 @@ impl Tail {
 
     /// History goes the way of a search, so that a filter is asked where the bytes are.
     async fn history(&self, gateway: &Gateway, range: Range, printer: &mut Printer<'_>) -> anyhow::Result<()> {
-        let search = Search { range, limit: Some(printer.limit), ..Search::new(self.addresses.clone(), printer.filter.clone()) };
+        let search =
+            Search { range, limit: Some(printer.limit), exact: self.exact, ..Search::new(self.addresses.clone(), printer.filter.clone()) };
         let mut finding = gateway.find(search).await?;
         for note in &finding.notes {
             output::note(note);
@@ -178,6 +182,8 @@ impl<'a> Printer<'a> {
     fn close(&self) {
         if !self.tail.filter.is_empty() && self.report.counts.scanned > 0 {
             output::note(&format!("history: {}", self.report));
+        } else if let Some(words) = self.report.short_words() {
+            output::note(&words);
         }
         if (!self.tail.filter.is_empty() && self.seen > 0) || self.filter_errors > 0 {
             let undecided = match self.filter_errors {

@@ -101,6 +101,7 @@ pub(super) fn channel(mut section: Section, rd: &mut Reading<'_>) -> Option<Chan
     let pattern = section.required(rd, "pattern", "for example pattern = \"grey.tasks.*\"");
     let tenant = section.word(rd, "tenant_extraction", &[("topic_suffix", TenantExtraction::TopicSuffix)]);
     let prefer = prefer(&mut section, rd);
+    let slack = section.duration(rd, "slack");
     section.finish(rd);
     let pattern = pattern?;
     let stars = pattern.as_str().matches('*').count();
@@ -108,7 +109,7 @@ pub(super) fn channel(mut section: Section, rd: &mut Reading<'_>) -> Option<Chan
         rd.wrong(&pattern.span, "a pattern has one `*`", "it stands for the part that tells the channels apart");
         return None;
     }
-    Some(ChannelPattern { pattern: pattern.into_string(), tenant, prefer })
+    Some(ChannelPattern { pattern: pattern.into_string(), tenant, prefer, slack })
 }
 
 /// The formats that are tried first.

@@ -36,6 +36,8 @@ pub struct Integration {
     pub settings: BTreeMap<String, Setting>,
     /// Channels named in the profile, with how a tenant is found in a name.
     pub channels: Vec<ChannelPattern>,
+    /// The kinds of channel that its system has, once its adapter is known: a name may begin with one.
+    pub kinds: &'static [&'static str],
     /// What stands before the names of all its channels, which are shown and given without it.
     pub topic_prefix: Option<String>,
     /// For a `fanout`: the integrations that a message goes to.
@@ -48,6 +50,8 @@ pub struct Integration {
     pub breaker: Breaker,
     /// How long one request may take.
     pub timeout: Duration,
+    /// The URL that it was made of, without the password.
+    pub url: Option<String>,
     /// Why it is not there, where that is known before: it is listed, and not connected.
     pub absent: Option<Fault>,
     /// Why its server has ended, once it has: of a server that this process runs itself. Nobody starts it again.
@@ -145,7 +149,12 @@ pub struct ChannelPattern {
     pub tenant: Option<TenantExtraction>,
     /// Formats that payloads are read as before anything else is tried, in this order.
     pub prefer: Vec<Format>,
+    /// How far behind the end of a range of times earlier stamps are still looked for.
+    pub slack: Option<Duration>,
 }
+
+/// The slack of channels for which the profile names none.
+const SLACK: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TenantExtraction {
@@ -244,9 +253,9 @@ impl Default for Breaker {
 
 impl ChannelPattern {
     /// The tenant in a channel's name, with its kind before it or without, if the pattern matches and says where it stands.
-    pub fn tenant_of<'a>(&self, channel: &'a str) -> Option<&'a str> {
+    fn tenant_of<'a>(&self, kinds: &[&'static str], channel: &'a str) -> Option<&'a str> {
         let TenantExtraction::TopicSuffix = self.tenant?;
-        let tenant = self.star(channel).or_else(|| self.star(split_kind(channel).1));
+        let tenant = self.star(channel).or_else(|| self.star(split_kind(kinds, channel).1));
         tenant.filter(|tenant| !tenant.is_empty())
     }
 
@@ -257,8 +266,8 @@ impl ChannelPattern {
     }
 
     /// Whether it names this channel, by its bare name or with its kind before it.
-    fn names(&self, channel: &str) -> bool {
-        [channel, split_kind(channel).1].into_iter().any(|name| self.pattern == name || self.star(name).is_some())
+    fn names(&self, kinds: &[&'static str], channel: &str) -> bool {
+        [channel, split_kind(kinds, channel).1].into_iter().any(|name| self.pattern == name || self.star(name).is_some())
     }
 }
 
@@ -272,6 +281,7 @@ impl Integration {
             auth: Auth::None,
             settings: BTreeMap::new(),
             channels: Vec::new(),
+            kinds: &[],
             topic_prefix: None,
             targets: Vec::new(),
             groups: Vec::new(),
@@ -280,6 +290,7 @@ impl Integration {
             retry: Retry::default(),
             breaker: Breaker::default(),
             timeout: Duration::from_secs(10),
+            url: None,
             absent: None,
             ended: Arc::default(),
             warm_up: Duration::ZERO,
@@ -297,13 +308,19 @@ impl Integration {
     /// The formats that a channel's payloads are read as before anything else is tried: those of the first pattern that names it and says
     /// any.
     pub fn prefer(&self, channel: &str) -> &[Format] {
-        let said = self.channels.iter().find(|pattern| !pattern.prefer.is_empty() && pattern.names(channel));
+        let said = self.channels.iter().find(|pattern| !pattern.prefer.is_empty() && pattern.names(self.kinds, channel));
         said.map_or(&[], |pattern| &pattern.prefer)
+    }
+
+    /// How far behind the end of a range of times earlier stamps are still looked for, by the first pattern that says it.
+    pub fn slack(&self, channel: &str) -> Duration {
+        let named = self.channels.iter().filter(|pattern| pattern.names(self.kinds, channel));
+        named.filter_map(|pattern| pattern.slack).next().unwrap_or(SLACK)
     }
 
     /// The tenant in a channel's name, by the first pattern that finds one.
     pub fn tenant_of<'a>(&self, channel: &'a str) -> Option<&'a str> {
-        self.channels.iter().find_map(|pattern| pattern.tenant_of(channel))
+        self.channels.iter().find_map(|pattern| pattern.tenant_of(self.kinds, channel))
     }
 }
 
@@ -325,8 +342,13 @@ mod tests {
 
     #[test]
     fn the_first_pattern_that_names_a_channel_and_says_a_format_is_taken() {
-        let pattern = |pattern: &str, prefer: &[Format]| ChannelPattern { pattern: pattern.into(), prefer: prefer.into(), tenant: None };
-        let mut integration = Integration::new("events", "kafka", Vec::new());
+        let pattern = |pattern: &str, prefer: &[Format]| ChannelPattern {
+            pattern: pattern.into(),
+            prefer: prefer.into(),
+            ..ChannelPattern::default()
+        };
+        let mut integration = Integration::new("events", "rabbitmq", Vec::new());
+        integration.kinds = &["queue", "stream"];
         integration.channels = vec![
             pattern("grey.*", &[]),
             pattern("grey.telemetry", &[Format::MessagePack, Format::Json]),
@@ -339,6 +361,7 @@ mod tests {
             ("queue:grey.events", &[Format::Text]),
             ("stream:JOBS", &[Format::Bytes]),
             ("JOBS", &[]),
+            ("topic:grey.events", &[]),
             ("other", &[]),
         ] {
             assert_eq!(integration.prefer(channel), formats, "{channel}");
@@ -349,9 +372,14 @@ mod tests {
     fn a_tenant_is_the_part_that_the_star_stands_for() {
         let pattern =
             ChannelPattern { pattern: "grey.tasks.*".into(), tenant: Some(TenantExtraction::TopicSuffix), ..ChannelPattern::default() };
-        assert_eq!(pattern.tenant_of("grey.tasks.tenant-123"), Some("tenant-123"));
-        assert_eq!(pattern.tenant_of("queue:grey.tasks.tenant-123"), Some("tenant-123"));
-        assert_eq!(pattern.tenant_of("grey.tasks."), None);
-        assert_eq!(pattern.tenant_of("grey.results.tenant-123"), None);
+        for (channel, tenant) in [
+            ("grey.tasks.tenant-123", Some("tenant-123")),
+            ("queue:grey.tasks.tenant-123", Some("tenant-123")),
+            ("topic:grey.tasks.tenant-123", None),
+            ("grey.tasks.", None),
+            ("grey.results.tenant-123", None),
+        ] {
+            assert_eq!(pattern.tenant_of(&["queue"], channel), tenant, "{channel}");
+        }
     }
 }

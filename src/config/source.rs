@@ -144,6 +144,7 @@ const PUBLIC: &[&str] = &[
     "server",
     "server_name",
     "session_timeout_ms",
+    "slack",
     "success_threshold",
     "tenant",
     "tenant_extraction",

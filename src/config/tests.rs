@@ -385,8 +385,10 @@ fn each_mistake_is_told_with_its_place_and_what_was_meant() {
 
 #[test]
 fn a_channels_payloads_are_what_the_profile_says() {
-    let integration =
-        one("  endpoint {\n    address = \"one\"\n  }\n  channels {\n    pattern = \"a.*\"\n    prefer  = [\"msgpack\", \"json\"]\n  }");
+    let integration = one(
+        "  endpoint {\n    address = \"one\"\n  }\n  channels {\n    pattern = \"a.*\"\n    prefer  = [\"msgpack\", \"json\"]\n    slack = \"1h\"\n  }",
+    );
+    assert_eq!((integration.slack("a.b").as_secs(), integration.slack("b").as_secs()), (3_600, 600));
     assert_eq!(integration.prefer("a.b"), [Format::MessagePack, Format::Json]);
     assert_eq!(integration.prefer("b"), []);
 }

@@ -90,8 +90,21 @@ fn read(url: &str, systems: &[System]) -> Result<Profile, Wrong> {
     let known = extra.map_or(&[][..], |(_, _, settings)| *settings);
     let mechanism = options(query, known, &mut integration, &mut tls, secure)?;
     integration.endpoint.tls = tls;
+    integration.url = Some(without_password(url));
     integration.auth = auth(log_in, mechanism.as_deref())?;
     Ok(Profile { name: name.as_str().into(), path: None, safety: Safety::default(), integrations: vec![integration] })
+}
+
+/// A URL that may be shown. An option that has a URL of its own may have a password in it.
+fn without_password(url: &str) -> String {
+    let (start, query) = url.split_once('?').map_or((url, None), |(start, query)| (start, Some(query)));
+    let (scheme, rest) = start.split_once("://").unwrap_or(("", start));
+    let shown = match rest.rsplit_once('@') {
+        Some((log_in, hosts)) => format!("{scheme}://{}@{hosts}", log_in.split(':').next().unwrap_or_default()),
+        None => start.to_owned(),
+    };
+    let kept: Vec<&str> = query.iter().flat_map(|query| query.split('&')).filter(|option| !option.contains(['@', '%'])).collect();
+    if kept.is_empty() { shown } else { format!("{shown}?{}", kept.join("&")) }
 }
 
 /// The host alone, as the name of the profile.
@@ -226,6 +239,14 @@ mod tests {
         assert_eq!((&*several.name, &several.path), ("one", &None));
         assert_eq!(several.integrations[0].endpoint.addresses, ["one:19092", "two:9092"]);
         assert_eq!((several.integrations[0].endpoint.tls.as_ref(), &several.integrations[0].auth), (None, &Auth::None));
+
+        for (url, shown) in [
+            ("kafka://one:19092,two", "kafka://one:19092,two"),
+            ("KAFKA://alice:p%3Aw@x@one", "KAFKA://alice@one"),
+            ("kafkas://one?sasl=plain&ca=/ca.pem&x=amqp://a:b@c", "kafkas://one?sasl=plain&ca=/ca.pem"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
 
         let basic = integration("KAFKA://al%40ice:p%3Aw@x@[::1]:9093/");
         assert_eq!((&*basic.name, basic.endpoint.addresses.as_slice()), ("kafka", &["[::1]:9093".to_owned()][..]));

@@ -319,7 +319,7 @@ mod tests {
         assert_eq!(integration.absent, None);
         let text = server.block();
         text.parse::<hcl_edit::structure::Body>().expect("HCL");
-        assert_eq!(integration.tenant_of("queue:jobs.acme"), Some("acme"));
+        assert_eq!(integration.tenant_of("jobs.acme"), Some("acme"));
         assert!(text.contains("pattern           = \"jobs.*\""), "{text}");
         let management = integration.settings["management_url"].value.expose();
         assert!(

@@ -1,7 +1,9 @@
 //! Envelopes: forms that messages are wrapped in, as a table of where each keeps what; and the ids that messages share. From seed 3
 //! (domain events), seed 4 (message envelope, incident events) and `CloudEvents` 1.0 with its bindings.
 
+use super::address::{escape_bytes, unescape_bytes};
 use super::message::Header;
+use super::query::Literal;
 use super::text::SafeText;
 use super::time::Timestamp;
 use super::value::Value;
@@ -189,7 +191,8 @@ fn short(text: &str) -> SafeText {
 
 fn header<'h>(headers: &'h [Header], names: &[&str]) -> Option<Cow<'h, str>> {
     let named = |header: &&Header| names.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(&header.name));
-    headers.iter().find(named).and_then(|header| header.value.as_deref()).map(String::from_utf8_lossy)
+    let value = headers.iter().find(named).and_then(|header| header.value.as_deref())?;
+    Some(std::str::from_utf8(value).map_or_else(|_| escape_bytes(value).into(), Cow::Borrowed))
 }
 
 /// What kind of id it is.
@@ -203,7 +206,7 @@ pub enum IdKind {
     Message,
 }
 
-/// An id that other messages may have too.
+/// An id that other messages may have too; one that is no UTF-8 is written with the escapes of addresses.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
     pub kind: IdKind,
@@ -288,16 +291,20 @@ fn trace_id(text: &str) -> Option<String> {
 pub fn query(ids: &[Id]) -> String {
     let mut tests = Vec::new();
     for id in ids {
-        let text = quoted(&id.text);
+        let bytes = unescape_bytes(&id.text);
+        let mut wanted = vec![quoted(&id.text)];
+        if std::str::from_utf8(&bytes).is_err() {
+            wanted.push(Literal::Bytes(bytes).to_string());
+        }
         for places in PLACES.iter().filter(|places| places.kind == id.kind) {
             for name in places.headers {
                 // A traceparent has the trace in its middle.
                 let is = if name.ends_with("traceparent") { "contains" } else { "==" };
-                tests.push(format!("headers.{} {is} {text}", quoted(name)));
+                tests.extend(wanted.iter().map(|id| format!("headers.{} {is} {id}", quoted(name))));
             }
             for path in places.paths {
                 let is = if path.last() == Some(&"traceparent") { "contains" } else { "==" };
-                tests.push(format!("value.{} {is} {text}", path.join(".")));
+                tests.extend(wanted.iter().map(|id| format!("value.{} {is} {id}", path.join("."))));
             }
         }
     }

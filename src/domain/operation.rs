@@ -313,6 +313,7 @@ impl Field {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::address::GROUP;
 
     const MOVE: OperationSpec = OperationSpec {
         id: "group.move",
@@ -328,7 +329,8 @@ mod tests {
 
     fn request(address: &str, arguments: &[(&str, &str)]) -> Request {
         let arguments = arguments.iter().map(|(id, value)| ((*id).to_owned(), (*value).to_owned())).collect();
-        Request { spec: &MOVE, address: address.parse().expect("an address"), arguments }
+        let address = address.parse::<Address>().expect("an address").split(&["queue", "exchange", GROUP]);
+        Request { spec: &MOVE, address, arguments }
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub enum Bound {
     Each(i64),
     /// This position in its partition; nothing of the others: `3@1042`.
     At(Position),
-    /// The first message stamped at or after this moment, in each partition.
+    /// The first message stamped at or after this moment, in each partition; in a range with an end, what is stamped so.
     Time(Timestamp),
 }
 
@@ -127,6 +127,31 @@ impl Bound {
 }
 
 impl Range {
+    /// The range between two bounds as somebody gave them; all there is without any.
+    pub fn between(start: Option<Bound>, end: Option<Bound>) -> Self {
+        let start = start.unwrap_or(Bound::Earliest);
+        // An end that was given makes times a filter, also where it is the end of the log.
+        let end = match (start, end) {
+            (Bound::Time(_), Some(Bound::Latest)) => Bound::BeforeEnd(0),
+            (_, end) => end.unwrap_or(Bound::Latest),
+        };
+        Self { start, end }
+    }
+
+    /// Whether its times tell which messages belong to it, each by its own stamp: only where it has an end. Without one a time is a
+    /// place, and nothing behind that is left out.
+    pub fn is_timed(&self) -> bool {
+        let timed = |bound| matches!(bound, Bound::Time(_));
+        timed(self.end) || (timed(self.start) && self.end != Bound::Latest)
+    }
+
+    /// Whether a message of this stamp belongs to it, as far as its times tell. What has no stamp is in no range of times.
+    pub fn admits(&self, timestamp: Option<Timestamp>) -> bool {
+        let early = |time| matches!(self.start, Bound::Time(start) if time < start);
+        let late = |time| matches!(self.end, Bound::Time(end) if time >= end);
+        !self.is_timed() || timestamp.is_some_and(|time| !early(time) && !late(time))
+    }
+
     /// Whether nothing can lie between its ends, whatever the channel holds.
     pub fn is_backwards(&self) -> bool {
         match (self.start, self.end) {
@@ -149,6 +174,8 @@ impl fmt::Display for Bound {
             Self::Latest => f.write_str("latest"),
             Self::BeforeEnd(n) => write!(f, "end-{n}"),
             Self::Each(offset) => write!(f, "@{offset}"),
+            // Digits alone would be read as a moment.
+            Self::At(Position::Sequence(sequence)) => write!(f, "@{sequence}"),
             Self::At(position) => write!(f, "{position}"),
             Self::Time(time) => write!(f, "{time}"),
         }
@@ -177,6 +204,31 @@ mod tests {
         ] {
             assert_eq!(Range { start: bound(start), end: bound(end) }.is_backwards(), backwards, "{start} to {end}");
         }
+    }
+
+    #[test]
+    fn times_are_a_filter_with_an_end_and_a_place_without_one() {
+        let (now, time) = (Zoned::now(), |millis| Some(Timestamp(millis)));
+        let bound = |text: &str| Bound::parse(text, &now).expect("a bound");
+        for (start, end, timed, taken) in [
+            ("earliest", "latest", false, [true, true, true]),
+            ("1970-01-01T00:00:10Z", "latest", false, [true, true, true]),
+            ("1970-01-01T00:00:10Z", "1970-01-01T00:00:20Z", true, [false, true, false]),
+            ("1970-01-01T00:00:10Z", "end-5", true, [false, true, true]),
+            ("@5", "1970-01-01T00:00:20Z", true, [true, true, false]),
+            ("@5", "@7", false, [true, true, true]),
+        ] {
+            let range = Range { start: bound(start), end: bound(end) };
+            assert_eq!(
+                (range.is_timed(), [9_999, 10_000, 20_000].map(|millis| range.admits(time(millis)))),
+                (timed, taken),
+                "{start} to {end}"
+            );
+            assert_eq!(range.admits(None), !timed);
+        }
+        let since = |end| Range::between(Some(Bound::Time(Timestamp(1))), end).is_timed();
+        assert!(!since(None) && since(Some(Bound::Latest)), "an end that was named is one");
+        assert_eq!(Range::between(None, None), Range { start: Bound::Earliest, end: Bound::Latest });
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::time::Timestamp;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What of a channel a search has to look at. Nothing outside of it is wanted.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,12 +21,14 @@ pub struct Scope {
     pub partitions: Option<BTreeSet<i32>>,
     /// No lane needs to keep more messages than this: it may end with the last of them.
     pub limit: u64,
+    /// A range that ends at a time is read to its last message, however far behind the end that may stand.
+    pub exact: bool,
 }
 
 impl Scope {
     /// All of a range.
     pub fn of(range: Range) -> Self {
-        Self { range, offsets: i64::MIN..=i64::MAX, times: i64::MIN..=i64::MAX, partitions: None, limit: u64::MAX }
+        Self { range, offsets: i64::MIN..=i64::MAX, times: i64::MIN..=i64::MAX, partitions: None, limit: u64::MAX, exact: false }
     }
 
     pub fn holds(&self, partition: i32) -> bool {
@@ -119,6 +122,17 @@ pub struct Sifted {
     pub last: Option<(Arc<str>, Position)>,
     /// Why reading waits just now, if it does: it goes on by itself, or the lane ends with an error.
     pub waits: Option<Fault>,
+    /// The lane ends here because what follows is taken to be later than the range's time.
+    pub short: Option<Short>,
+}
+
+/// A lane that ended so far behind the time of its range that hardly anything of it can follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Short {
+    /// How much later the stamps were.
+    pub slack: Duration,
+    /// Upper bound of the messages that were not looked at.
+    pub unread: u64,
 }
 
 /// A message that was kept.
@@ -174,6 +188,12 @@ impl Tally {
 }
 
 impl Sifted {
+    /// Counts a message that does not belong to the range.
+    pub fn pass_over(&mut self, raw: &RawMessage<'_>) {
+        self.counts.count(Judgement { verdict: Verdict::Fails, path: Path::Literal, keep: false }, raw.size());
+        self.reached = self.reached.max(raw.timestamp);
+    }
+
     /// Has a sieve decide on one message; `detach` makes it a message of its own where it is kept.
     pub fn take(&mut self, sieve: &dyn Sieve, glance: Glance, raw: &RawMessage<'_>, detach: impl FnOnce() -> Message) {
         let judgement = sieve.judge(raw, glance);

@@ -26,6 +26,13 @@ pub struct MessageView {
     pub whole: bool,
 }
 
+impl MessageView {
+    /// Whether all its bytes are here, or can be fetched from where it is stored.
+    pub fn is_within_reach(&self) -> bool {
+        self.whole || self.message.position.is_lasting()
+    }
+}
+
 /// A message of a queue as it is looked at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeliveryView {

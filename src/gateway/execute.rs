@@ -112,6 +112,7 @@ impl Gateway {
     /// Works out what a request would do, changing nothing: it need not be armed for that. Its arguments are checked
     /// against the operation's fields first.
     pub async fn plan(&self, request: Request) -> Result<Change, Fault> {
+        let request = Request { address: self.resolve(&request.address)?, ..request };
         request.check()?;
         let session = self.reading(&request.address.integration).await?;
         let manage = session.manage.ok_or_else(|| self.no_manage(&request.address))?;

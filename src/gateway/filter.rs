@@ -120,6 +120,8 @@ fn may_have(needle: &Needle, record: &MessageRecord<'_>) -> bool {
 fn is_sure(group: &[Needle], record: &MessageRecord<'_>) -> bool {
     let key = || record.key().is_none_or(text::has_no_escape);
     group.iter().all(|needle| match needle.place {
+        // Bytes are compared with what is stored, and never with what that decodes to.
+        _ if needle.pattern.is_bytes() => true,
         Place::Headers => true,
         Place::Key => key(),
         Place::Payload => record.is_plain(),

@@ -8,9 +8,9 @@ use crate::domain::address::Address;
 use crate::domain::fault::Fault;
 use crate::domain::figure;
 use crate::domain::message::Message;
-use crate::domain::position::{Bound, Position, Range};
+use crate::domain::position::{Position, Range};
 use crate::domain::query::Query;
-use crate::domain::search::{Kept, Path, Scope, Sifted, Tally};
+use crate::domain::search::{Kept, Path, Scope, Short, Sifted, Tally};
 use crate::domain::time::Timestamp;
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, FuturesUnordered};
@@ -34,14 +34,16 @@ pub struct Search {
     /// The search ends with this many messages, the first ones in the order of time.
     pub limit: Option<u64>,
     pub wanted: Wanted,
+    /// A range that ends at a time is read to its last message, however far behind the end that may stand.
+    pub exact: bool,
 }
 
 impl Search {
     /// A search of these channels as the query itself says it.
     pub fn new(addresses: Vec<Address>, filter: Filter) -> Self {
         let Query { from, until, limit, .. } = filter.query;
-        let range = Range { start: from.unwrap_or(Bound::Earliest), end: until.unwrap_or(Bound::Latest) };
-        Self { addresses, filter, range, limit, wanted: Wanted::Matches }
+        let range = Range::between(from, until);
+        Self { addresses, filter, range, limit, wanted: Wanted::Matches, exact: false }
     }
 
     fn scope(&self) -> Scope {
@@ -52,6 +54,7 @@ impl Search {
             times: reach.times,
             partitions: reach.partitions,
             limit: self.limit.unwrap_or(u64::MAX),
+            exact: self.exact,
         }
     }
 }
@@ -70,7 +73,9 @@ impl Gateway {
             let sifting = history.sift(&channel, &scope, own).await?;
             siftings.push((address.integration, sifting));
         }
-        Ok(Finding::new(siftings, sieve, search.limit))
+        let mut finding = Finding::new(siftings, sieve, search.limit);
+        finding.report.timed = search.range.is_timed();
+        Ok(finding)
     }
 }
 
@@ -127,6 +132,10 @@ pub struct Report {
     pub complete: bool,
     /// What the first failure of a jq program said.
     pub said: Option<Arc<str>>,
+    /// Whether the range's times told which messages belong to it.
+    pub timed: bool,
+    /// Reading ended so far behind the range's time that hardly anything of it can follow.
+    pub short: Option<Short>,
     /// The last place that was looked at, by integration, channel and partition.
     pub read: HashMap<(Arc<str>, Arc<str>, i32), Position>,
 }
@@ -207,6 +216,10 @@ impl Finding {
                     self.report.read.insert(place, last);
                 }
                 lane.reached = sifted.reached;
+                if let Some(Short { slack, unread }) = sifted.short {
+                    let sum = self.report.short.get_or_insert(Short { slack, unread: 0 });
+                    *sum = Short { slack: sum.slack.min(slack), unread: sum.unread + unread };
+                }
                 found.waits = sifted.waits;
                 self.held_bytes += sifted.kept.iter().map(|kept| kept.message.size()).sum::<usize>();
                 lane.held.extend(sifted.kept);
@@ -246,6 +259,11 @@ impl Finding {
 }
 
 impl Report {
+    /// How sure it is that all of a range of times was looked at: `exact`, or `slack 10m`; `None` where no times bound it.
+    pub fn time_bound(&self) -> Option<String> {
+        self.timed.then(|| self.short.map_or_else(|| "exact".to_owned(), |short| format!("slack {}", compact(short.slack))))
+    }
+
     /// How much of the range was passed, from 0 to 1; `None` if the range is empty.
     pub fn progress(&self) -> Option<f64> {
         (self.at_most > 0).then(|| (self.counts.passed as f64 / self.at_most as f64).min(1.0))
@@ -273,6 +291,23 @@ impl Report {
     }
 }
 
+impl Report {
+    /// What an exact reading would look at beyond what was read, if anything.
+    pub fn short_words(&self) -> Option<String> {
+        let Short { slack, unread } = self.short?;
+        Some(format!("time bound: slack {}; --exact would look at up to {} more messages", compact(slack), figure::grouped(unread)))
+    }
+}
+
+/// A duration as a profile writes it: `10m`.
+fn compact(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds if seconds % 3_600 == 0 && seconds > 0 => format!("{}h", seconds / 3_600),
+        seconds if seconds % 60 == 0 && seconds > 0 => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
+}
+
 /// The closing report in one sentence.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -290,7 +325,10 @@ impl fmt::Display for Report {
         write!(f, ", {} messages/s, {}/s", figure::rate(rate), figure::bytes(byte_rate as u64))?;
         let ways = Path::ALL.into_iter().zip(paths).filter(|(_, count)| *count > 0);
         let ways: Vec<_> = ways.map(|(path, count)| format!("{} {}", path.words(), figure::grouped(count))).collect();
-        if ways.is_empty() { Ok(()) } else { write!(f, "; {}", ways.join(", ")) }
+        if !ways.is_empty() {
+            write!(f, "; {}", ways.join(", "))?;
+        }
+        self.short_words().map_or(Ok(()), |words| write!(f, "; {words}"))
     }
 }
 

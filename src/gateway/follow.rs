@@ -115,7 +115,7 @@ impl Gateway {
             let filter = filter.clone();
             let search = move |address: Address| {
                 let addresses = vec![address.clone()];
-                let search = Search { addresses, filter: filter.clone(), range, limit: Some(limit), wanted: Wanted::Matches };
+                let search = Search { addresses, filter: filter.clone(), range, limit: Some(limit), wanted: Wanted::Matches, exact: false };
                 self.search(address, search)
             };
             stream::iter(std::iter::once(begins).chain(unseen)).chain(stream::iter(history).map(search).buffer_unordered(AT_ONCE))

@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Payload bytes that a window keeps of one message; more is fetched again when it is needed.
 pub const KEPT_PAYLOAD: usize = 64 * 1024;
+/// The same where nothing is stored, so that nothing can be fetched again: as much as a window holds of all its messages.
+pub const KEPT_UNSTORED: usize = 12_000_000;
 /// Bytes of a payload or key that are looked at for its one-line preview: wider than any screen.
 const PREVIEW: usize = 512;
 
@@ -36,7 +38,7 @@ impl Ingest {
     /// The view of a message. Bytes are copied out of the buffer they came in, so that one small message does not hold a
     /// whole answer of the broker in memory.
     pub fn view(&self, message: &Message) -> MessageView {
-        self.cut(message, KEPT_PAYLOAD)
+        self.cut(message, if message.position.is_lasting() { KEPT_PAYLOAD } else { KEPT_UNSTORED })
     }
 
     /// The view of a message with every byte of it, for the one that is worked on.
@@ -113,9 +115,13 @@ mod tests {
     use crate::domain::position::Position;
 
     fn view(payload: Option<&[u8]>) -> MessageView {
+        view_at(Position::Sequence(1), payload)
+    }
+
+    fn view_at(position: Position, payload: Option<&[u8]>) -> MessageView {
         let message = Message {
             channel: "orders".into(),
-            position: Position::Sequence(1),
+            position,
             timestamp: None,
             stamp: Stamp::Created,
             key: Some(Bytes::from_static(b"k\x1b[2J")),
@@ -136,6 +142,14 @@ mod tests {
             assert_eq!(view(payload).preview, shown);
         }
         assert_eq!(view(None).key.as_ref().map(SafeText::as_str), Some("k‹ESC›[2J"));
+    }
+
+    #[test]
+    fn what_nobody_stores_is_kept_whole_because_it_cannot_be_fetched_again() {
+        let long = "x".repeat(KEPT_PAYLOAD + 1);
+        assert!(view_at(Position::Arrival(1), Some(long.as_bytes())).whole);
+        let vast = vec![b'x'; KEPT_UNSTORED + 1];
+        assert!(!view_at(Position::Arrival(1), Some(&vast)).whole);
     }
 
     #[test]

@@ -26,12 +26,13 @@ pub mod supervisor;
 use crate::adapters::session::Session;
 use crate::config::profile::{Integration, Profile};
 use crate::config::url;
-use crate::domain::address::Address;
+use crate::domain::address::{Address, GROUP, canonical};
 use crate::domain::channel::{Channel, Description};
 use crate::domain::exchange::Exchange;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::format::Format;
 use crate::domain::health::Link;
+use crate::domain::operation::Target;
 use crate::domain::safety::Safety;
 use crate::domain::tail::TailEvent;
 use arming::Arming;
@@ -211,23 +212,29 @@ impl Gateway {
     pub async fn describe(&self, address: &Address) -> Result<Description, Fault> {
         let channel = self.named(address)?;
         let description = self.reading(&address.integration).await?.inspect.describe(&channel).await?;
-        check_kind(address, description.channel.kind)?;
+        check_kind(&self.resolve(address)?, description.channel.kind)?;
         Ok(description)
     }
 
     /// How the system of an address names its channel to handles and in messages.
     ///
     /// # Errors
-    /// The integration is not in the profile, or its system has no channels of the kind that the address says.
+    /// The integration is not in the profile.
     pub fn named(&self, address: &Address) -> Result<Arc<str>, Fault> {
         let supervised = self.supervised(&address.integration)?;
         // A fanout leaves it to its targets.
-        let Some((kind, adapter)) = address.kind.zip(supervised.adapter) else { return Ok(address.within()) };
-        if !adapter.kinds.contains(&kind) {
-            return Err(Fault::new(Kind::Usage, "find channel", address.to_string(), format!("{} has no {kind}", adapter.title))
-                .next(format!("its channels are of the kind: {}", adapter.kinds.join(", "))));
-        }
-        Ok(if adapter.kinds.len() == 1 { address.channel.clone() } else { address.within() })
+        Ok(supervised.adapter.map_or_else(|| address.within(), |adapter| canonical(adapter.kinds, &address.within()).into()))
+    }
+
+    /// The address with its kind split off: which prefixes are kinds is known to its system. A group is one where the system has groups.
+    ///
+    /// # Errors
+    /// The integration is not in the profile.
+    pub fn resolve(&self, address: &Address) -> Result<Address, Fault> {
+        let Some(adapter) = self.supervised(&address.integration)?.adapter else { return Ok(address.split(&[])) };
+        let has_groups = adapter.operations.iter().any(|spec| spec.on == Target::Group);
+        let kinds: Vec<_> = adapter.kinds.iter().copied().chain(has_groups.then_some(GROUP)).collect();
+        Ok(address.split(&kinds))
     }
 
     /// Live messages of channels, of one or several integrations, from the ends that they have now. Dropping the stream ends it.

@@ -3,7 +3,7 @@
 //! With `topic_prefix` (seed 4) the channels of an integration are named without the prefix that they all have. A name outside of it is
 //! written with a slash before it, so that every channel still has exactly one name and none is hidden.
 
-use crate::domain::address::split_kind;
+use crate::domain::address::{Address, split_kind};
 use crate::domain::channel::Channel;
 use crate::domain::delivery::Delivery;
 use crate::domain::group::Mark;
@@ -13,38 +13,49 @@ use std::sync::Arc;
 
 /// How an integration's channels are named. Without a prefix nothing is translated.
 #[derive(Debug, Default)]
-pub(super) struct Names(Option<String>);
+pub(super) struct Names {
+    prefix: Option<String>,
+    /// The kinds of channel that the system has.
+    kinds: &'static [&'static str],
+}
 
 impl Names {
     /// A prefix is joined by a point, unless it ends with a separator of its own (MQTT's slash).
-    pub(super) fn under(prefix: &str) -> Self {
+    pub(super) fn under(prefix: &str, kinds: &'static [&'static str]) -> Self {
         let joined = prefix.ends_with(['.', '/', ':', '-', '_']);
-        Self(Some(if joined { prefix.to_owned() } else { format!("{prefix}.") }))
+        Self { prefix: Some(if joined { prefix.to_owned() } else { format!("{prefix}.") }), kinds }
     }
 
     /// Whether names are the same on both sides.
     pub(super) fn are_plain(&self) -> bool {
-        self.0.is_none()
+        self.prefix.is_none()
     }
 
     /// The system's own name of a channel that is given to us.
     pub(super) fn full(&self, name: &str) -> Arc<str> {
-        let Some(prefix) = &self.0 else { return name.into() };
-        let (kind, bare) = split_kind(name);
+        let Some(prefix) = &self.prefix else { return name.into() };
+        let (kind, bare) = split_kind(self.kinds, name);
         let full = match bare.strip_prefix('/') {
             _ if bare.is_empty() => String::new(),
             Some(outside) => outside.to_owned(),
             None => format!("{prefix}{bare}"),
         };
-        with_kind(kind, full)
+        self.with_kind(kind, full)
     }
 
     /// The name that we show of a channel as the system names it.
     pub(super) fn shown(&self, name: &Arc<str>) -> Arc<str> {
-        let Some(prefix) = &self.0 else { return name.clone() };
-        let (kind, bare) = split_kind(name);
+        let Some(prefix) = &self.prefix else { return name.clone() };
+        let (kind, bare) = split_kind(self.kinds, name);
         let inside = bare.strip_prefix(prefix.as_str()).filter(|inside| !inside.is_empty() && !inside.starts_with('/'));
-        with_kind(kind, inside.map_or_else(|| format!("/{bare}"), str::to_owned))
+        self.with_kind(kind, inside.map_or_else(|| format!("/{bare}"), str::to_owned))
+    }
+
+    /// A name with its kind, also where it begins like one only now.
+    fn with_kind(&self, kind: Option<&'static str>, name: String) -> Arc<str> {
+        let needed = || self.kinds.first().copied().filter(|_| split_kind(self.kinds, &name).0.is_some());
+        let kind = if self.kinds.len() == 1 { needed() } else { kind.or_else(needed) };
+        kind.map_or_else(|| name.as_str().into(), |kind| format!("{kind}:{name}").into())
     }
 
     pub(super) fn messages(&self, mut messages: Vec<Message>) -> Vec<Message> {
@@ -76,12 +87,12 @@ impl Names {
 
     /// A request as the system names its channel.
     pub(super) fn full_request(&self, request: &Request) -> Request {
-        renamed(request, |name| self.full(name))
+        self.renamed(request, |name| self.full(name))
     }
 
     /// A change as its system planned it, with the names that we show.
     pub(super) fn shown_change(&self, change: Change) -> Change {
-        let shown = |request: &Request| renamed(request, |name| self.shown(name));
+        let shown = |request: &Request| self.renamed(request, |name| self.shown(name));
         Change { request: shown(&change.request), undo: change.undo.as_ref().map(shown), ..change }
     }
 
@@ -89,32 +100,37 @@ impl Names {
     pub(super) fn full_change(&self, change: &Change) -> Change {
         Change { request: self.full_request(&change.request), ..change.clone() }
     }
-}
 
-fn with_kind(kind: Option<&str>, name: String) -> Arc<str> {
-    kind.map_or_else(|| name.as_str().into(), |kind| format!("{kind}:{name}").into())
-}
-
-/// A request with its channel named by `name`; a group has a name of its own.
-fn renamed(request: &Request, name: impl Fn(&Arc<str>) -> Arc<str>) -> Request {
-    let mut request = request.clone();
-    if !request.address.is_group() && !request.address.channel.is_empty() {
-        request.address.channel = name(&request.address.channel);
+    /// A request with its channel named by `name`; a group has a name of its own.
+    fn renamed(&self, request: &Request, name: impl Fn(&Arc<str>) -> Arc<str>) -> Request {
+        let mut request = request.clone();
+        if !self.are_plain() && !request.address.is_group() && !request.address.channel.is_empty() {
+            request.address = Address::new(&request.address.integration, &name(&request.address.within())).split(self.kinds);
+        }
+        request
     }
-    request
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::address::spell;
     use proptest::prelude::*;
 
     proptest! {
         #[test]
-        fn every_channel_has_one_name_and_every_name_one_channel(prefix in "[a-c./]{1,4}", name in "(topic:|queue:)?[a-c./]{1,8}") {
-            let names = Names::under(&prefix);
-            let name: Arc<str> = name.into();
-            prop_assert_eq!(names.full(&names.shown(&name)), name);
+        fn every_channel_has_one_name_and_every_name_one_channel(
+            prefix in "[a-c./]{1,4}",
+            name in "[a-c./]{0,4}(topic:|queue:)?[a-c./]{1,8}",
+            kind in prop::sample::select(vec![None, Some("queue"), Some("stream")]),
+        ) {
+            let one = Names::under(&prefix, &["topic"]);
+            let spelled: Arc<str> = spell(one.kinds, "topic", name.as_bytes()).into();
+            prop_assert_eq!(one.full(&one.shown(&spelled)), spelled);
+            let several = Names::under(&prefix, &["queue", "stream"]);
+            let spelled: Arc<str> =
+                kind.map_or_else(|| spell(several.kinds, "queue", name.as_bytes()), |kind| format!("{kind}:{name}")).into();
+            prop_assert_eq!(several.full(&several.shown(&spelled)), spelled);
         }
     }
 }

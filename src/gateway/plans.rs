@@ -56,6 +56,7 @@ impl Asked {
 
     async fn request(self, gateway: &Gateway) -> Result<Request, Fault> {
         let address: Address = self.address.parse().map_err(|cause: String| Fault::new(Kind::Usage, "read plan", &*self.address, cause))?;
+        let address = gateway.resolve(&address)?;
         Ok(Request { spec: gateway.operation(&address, &self.operation).await?, address, arguments: self.arguments })
     }
 }

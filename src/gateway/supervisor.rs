@@ -45,9 +45,10 @@ impl Supervised {
     pub(super) fn start(integration: Integration, read_only: bool) -> Self {
         let (link_in, link) = watch::channel(Link::Connecting);
         let (session_in, session) = watch::channel(None);
+        let adapter = adapters::find(&integration.system);
+        let integration = Integration { kinds: adapter.map_or(&[], |adapter| adapter.kinds), ..integration };
         let (integration, log, doubt) = (Arc::new(integration), WireLog::default(), Arc::new(Notify::new()));
         let offers = Arc::new(OnceLock::new());
-        let adapter = adapters::find(&integration.system);
         let supervisor = Supervisor {
             integration: integration.clone(),
             log: log.clone(),
@@ -57,7 +58,8 @@ impl Supervised {
             doubt: doubt.clone(),
             read_only,
         };
-        let names = Arc::new(integration.topic_prefix.as_deref().map_or_else(Names::default, Names::under));
+        let names =
+            Arc::new(integration.topic_prefix.as_deref().map_or_else(Names::default, |prefix| Names::under(prefix, integration.kinds)));
         let (title, counts) = (adapter.map_or("unknown", |a| a.title), Counts::default());
         let task = tokio::spawn(supervisor.run(adapter));
         Self { integration, title, adapter, log, counts, names, link, session, offers, doubt, task }

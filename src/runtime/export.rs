@@ -23,6 +23,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tempfile::NamedTempFile;
 use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
@@ -64,13 +65,9 @@ fn to_clipboard(text: &str) -> io::Result<()> {
 /// Writes messages as lines of JSON, in the form of `mqdeck tail --json`, which `mqdeck publish --lines` reads back.
 pub(super) async fn write(gateway: &Gateway, path: &str, messages: &[Arc<MessageView>]) -> Result<Export, Fault> {
     let failed = |e: io::Error| Fault::new(Kind::Rejected, "export", path, e.to_string());
-    let mut options = File::options();
-    // An existing file is somebody's work: it is never overwritten.
-    let file = options.write(true).create_new(true).mode(0o600).open(path).await.map_err(|e| match e.kind() {
-        io::ErrorKind::AlreadyExists => Fault::new(Kind::Rejected, "export", path, "this file exists").next("choose another name"),
-        _ => failed(e),
-    })?;
-    let mut out = BufWriter::new(file);
+    // It gets its name when it is whole: a part must not pass for all of it.
+    let file = unnamed(path)?;
+    let mut out = BufWriter::new(File::from_std(file.reopen().map_err(failed)?));
     let mut bytes = 0;
     for view in messages {
         let mut line = lines::write(&view.address, &whole(Some(gateway), view).await?, &gateway.prefer(&view.address));
@@ -80,7 +77,23 @@ pub(super) async fn write(gateway: &Gateway, path: &str, messages: &[Arc<Message
     }
     out.flush().await.map_err(failed)?;
     out.into_inner().sync_all().await.map_err(failed)?;
+    name(file, path)?;
     Ok(Export { path: path.into(), messages: messages.len(), bytes })
+}
+
+/// A file beside the one that it is to become, readable by its owner alone; removed again unless it gets its name.
+fn unnamed(path: &str) -> Result<NamedTempFile, Fault> {
+    let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let made = tempfile::Builder::new().prefix(".mqdeck-").suffix(".part").tempfile_in(folder);
+    made.map_err(|e| Fault::new(Kind::Rejected, "export", path, e.to_string()))
+}
+
+/// An existing file is somebody's work: it is never overwritten.
+fn name(file: NamedTempFile, path: &str) -> Result<(), Fault> {
+    file.persist_noclobber(path).map(drop).map_err(|e| match e.error.kind() {
+        io::ErrorKind::AlreadyExists => Fault::new(Kind::Rejected, "export", path, "this file exists").next("choose another name"),
+        _ => Fault::new(Kind::Rejected, "export", path, e.error.to_string()),
+    })
 }
 
 /// How often the progress of a long export is told.
@@ -107,9 +120,7 @@ where
     T: Future<Output = ()>,
 {
     let failed = |e: io::Error| Fault::new(Kind::Rejected, "export", path, e.to_string());
-    let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Removed again unless it gets its name at the end.
-    let file = tempfile::Builder::new().prefix(".mqdeck-").suffix(".part").tempfile_in(folder).map_err(failed)?;
+    let file = unnamed(path)?;
     let mut out = BufWriter::new(File::from_std(file.reopen().map_err(failed)?));
     let everything = Range { start: Bound::Earliest, end: Bound::Latest };
     let search = Search { range: everything, ..Search::new(vec![address.clone()], Filter::parse("")?) };
@@ -134,10 +145,7 @@ where
     }
     out.flush().await.map_err(failed)?;
     out.into_inner().sync_all().await.map_err(failed)?;
-    file.persist_noclobber(path).map_err(|e| match e.error.kind() {
-        io::ErrorKind::AlreadyExists => Fault::new(Kind::Rejected, "export", path, "this file exists").next("choose another name"),
-        _ => failed(e.error),
-    })?;
+    name(file, path)?;
     Ok(Export { path: path.into(), messages, bytes })
 }
 

@@ -78,12 +78,21 @@ pub(super) fn describe(gateway: &Gateway, demo: Option<&Demo>) -> Opened {
     let profile = &gateway.profile;
     Opened {
         name: (&*profile.name).into(),
+        options: options(profile),
         demo: demo.is_some(),
         safety: gateway.safety,
         unverified_tls: profile.integrations.iter().any(|i| i.endpoint.tls.as_ref().is_some_and(|tls| !tls.verify_server)),
         integrations: profile.integrations.iter().map(integration).collect(),
         show: demo.map(Demo::show),
     }
+}
+
+/// What opens the same profile from a shell, as far as no secret is needed for it.
+fn options(profile: &Profile) -> Vec<String> {
+    let url = || Some(("--url", profile.integrations.first()?.url.clone()?));
+    let file =
+        profile.path.as_ref().map(|path| ("--profile", std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()));
+    file.or_else(url).map_or_else(Vec::new, |(option, value)| vec![option.to_owned(), value])
 }
 
 fn integration(integration: &Integration) -> OpenedIntegration {

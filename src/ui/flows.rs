@@ -140,8 +140,15 @@ fn no_single_key_writes() {
 fn a_read_only_profile_says_why_it_refuses() {
     let mut stage = Stage::new(120, 40, false);
     let integrations = vec![OpenedIntegration { name: "events".into(), system: "Kafka", endpoint: "k:9092".into() }];
-    let opened =
-        Opened { name: "prod".into(), demo: false, safety: Safety::default().read_only(), unverified_tls: true, integrations, show: None };
+    let opened = Opened {
+        name: "prod".into(),
+        options: Vec::new(),
+        demo: false,
+        safety: Safety::default().read_only(),
+        unverified_tls: true,
+        integrations,
+        show: None,
+    };
     stage.event(Event::ProfileOpened(opened)).listed(&["orders.created"]).live(views(3)).keys("j x s");
     assert_eq!(stage.model.screen, Screen::Traffic);
     let screen = stage.screen();
@@ -228,7 +235,13 @@ fn copies_say_what_a_shell_needs() {
     stage.keys("y c j y c");
     let copied: Vec<&str> =
         stage.effects.iter().filter_map(|e| if let Effect::Copy(Copy::Text(text, _)) = e { Some(text.as_str()) } else { None }).collect();
-    assert_eq!(copied, ["mqdeck tail events/orders.created", "mqdeck tail events/orders.created --from 3@1003 --limit 1"]);
+    assert_eq!(
+        copied,
+        [
+            "mqdeck --profile prod-eu tail events/orders.created",
+            "mqdeck --profile prod-eu tail events/orders.created --from 3@1003 --until latest --limit 1"
+        ]
+    );
     stage.keys("y k y v y j");
     let kinds = stage.effects.iter().filter(|e| matches!(e, Effect::Copy(Copy::Key(_) | Copy::Value(_) | Copy::Json(_)))).count();
     assert_eq!(kinds, 3);
@@ -341,7 +354,7 @@ fn goto_opens_any_address_and_says_what_cannot_be_one() {
     let (screen, _, said) = open("evnets/plant/#");
     assert_eq!(screen, Screen::Overview);
     assert!(said.contains("evnets/plant/#: no such integration: did you mean `events`?"), "{said}");
-    let (_, addresses, said) = open("events/group:payments");
+    let (_, addresses, said) = open("billing/group:payments");
     assert!(addresses.is_empty() && said.contains("Groups screen"), "{said}");
 }
 
@@ -353,4 +366,74 @@ fn waiting_is_quiet_at_first_and_says_so_later() {
     assert_eq!(stage.model.next_deadline().0 - NOW.0, 150);
     stage.after(150);
     assert!(stage.screen().contains("Opening demo…"));
+}
+
+#[test]
+fn the_same_key_is_asked_for_by_its_own_bytes() {
+    for (key, query) in
+        [(&b"c-\"1\\"[..], r#"key == "c-\"1\\""#), (b"\xff\x00id", r#"key == b"\xff\x00id""#), ("é\n".as_bytes(), r#"key == "é\n""#)]
+    {
+        let mut stage = stage();
+        stage.live(vec![view(1, "orders.created", Some(key), None)]).keys("j O");
+        assert_eq!(stage.model.traffic.filter, query);
+        crate::domain::query::Query::parse(query, &jiff::Zoned::default()).expect("a query");
+    }
+}
+
+#[test]
+fn a_copy_that_was_edited_says_so_and_warns_where_its_json_is_broken() {
+    let mut stage = stage();
+    stage.live(vec![view(1, "orders.created", Some(b"k"), Some(br#"{"a":1}"#))]).keys("x s");
+    assert!(stage.screen().contains("byte for byte"), "{}", stage.screen());
+    stage.text(" ");
+    assert!(!stage.screen().contains("byte for byte"), "{}", stage.screen());
+    let mut stage = self::stage();
+    stage.live(vec![view(1, "orders.created", Some(b"k"), Some(br#"{"a":1}"#))]).keys("x s").text("}");
+    assert!(stage.screen().contains("no JSON any more"), "{}", stage.screen());
+    stage.keys("^s");
+    assert!(stage.screen().contains("the value was JSON, and is not any more"), "{}", stage.screen());
+}
+
+#[test]
+fn a_copied_command_opens_the_same_profile_range_and_channel() {
+    use crate::app::command_line::of;
+    use crate::app::screens::traffic::Source;
+    let mut stage = watching(3);
+    let one = [Address::new("events", "orders.created")];
+    let two = [one[0].clone(), Address::new("nats", "topic:a b\u{202e}")];
+    let range = Range::between(None, None);
+    let history = |text: &str| Source::History { range, text: text.to_owned() };
+    let mut copied = Vec::new();
+    for (source, filter, addresses) in [
+        (Source::Live, "key == \"it's\"", &one[..]),
+        (history("2h ago until 1h ago"), "", &one),
+        (history("end-500"), "x", &one),
+        (history("from yesterday"), "x", &two),
+    ] {
+        stage.model.traffic.source = source;
+        stage.model.traffic.filter = filter.to_owned();
+        copied.push(of(&stage.model, addresses, None).expect("a command"));
+    }
+    let mut unstored = view(900, "site/1", None, Some(b"x"));
+    unstored.message.position = Position::Arrival(1);
+    let mut sequence = view(901, "stream:S", None, Some(b"x"));
+    sequence.message.position = Position::Sequence(17);
+    stage.model.traffic.source = Source::Live;
+    stage.model.traffic.filter.clear();
+    copied.extend([&unstored, &sequence].map(|view| of(&stage.model, &one, Some(view)).expect("a command")));
+    stage.model.screen = Screen::Channels;
+    stage.model.traffic.source = history("end-5");
+    copied.push(of(&stage.model, &one, None).expect("a command"));
+    assert_eq!(
+        copied,
+        [
+            "mqdeck --profile prod-eu tail events/orders.created --where 'key == \"it'\\''s\"'",
+            "mqdeck --profile prod-eu find events/orders.created '' --from '2h ago' --until '1h ago'",
+            "mqdeck --profile prod-eu find events/orders.created x --from end-500",
+            "mqdeck --profile prod-eu tail events/orders.created 'nats/topic:a b\\xe2\\x80\\xae' --from yesterday --until latest --where x",
+            "mqdeck --profile prod-eu tail events/site/1",
+            "mqdeck --profile prod-eu tail events/stream:S --from @17 --until latest --limit 1",
+            "mqdeck --profile prod-eu tail events/orders.created",
+        ]
+    );
 }

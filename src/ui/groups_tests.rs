@@ -86,7 +86,7 @@ fn copies_give_address_command_and_json() {
     stage.keys("j y a y c y j");
     let copied: Vec<&str> =
         stage.effects.iter().filter_map(|e| if let Effect::Copy(Copy::Text(text, _)) = e { Some(text.as_str()) } else { None }).collect();
-    assert_eq!(copied[..2], ["events/group:payments", "mqdeck lag events/payments"]);
+    assert_eq!(copied[..2], ["events/group:payments", "mqdeck --profile prod-eu lag events/payments"]);
     assert!(copied[2].contains("\"verdict\":\"falling_behind\""), "{}", copied[2]);
 }
 

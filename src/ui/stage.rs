@@ -169,6 +169,7 @@ impl Stage {
         let integration = |name: &str, endpoint: &str| OpenedIntegration { name: name.into(), system: "Kafka", endpoint: endpoint.into() };
         self.event(Event::ProfileOpened(Opened {
             name: "prod-eu".into(),
+            options: vec!["--profile".into(), "prod-eu".into()],
             demo: false,
             safety,
             unverified_tls: false,

@@ -46,6 +46,12 @@ pub fn find(bytes: &[u8], headers: &[Header], prefer: &[Format]) -> Found {
 pub(super) fn find_said(bytes: &[u8], said: Option<Said>, prefer: &[Format]) -> Found {
     let (format, why, mut notes) = choose_said(bytes, said, prefer);
     let mut found = read_as(format, bytes).unwrap_or_else(|_| undecoded(bytes));
+    if format == Format::Text && why == BY_CONTENT && json::is_too_deep(bytes) {
+        // Nothing of what is in it can be told: to a query it is not the text that it is shown as.
+        found.understood = false;
+        notes =
+            vec![format!("this is JSON, nested deeper than {} arrays and objects: it is shown as text, and not decoded", json::MAX_DEPTH)];
+    }
     found.why = if found.why.is_empty() { why } else { format!("{why}: {}", found.why) };
     notes.append(&mut found.notes);
     found.notes = notes;
@@ -80,7 +86,7 @@ fn choose_said(bytes: &[u8], said: Option<Said>, prefer: &[Format]) -> (Format, 
         notes.push(format!("the header content-type says {said}, but the payload is not {}", format.title()));
     }
     let format = Format::ALL.into_iter().find(|format| is(*format, bytes, Trust::Guess)).unwrap_or(Format::Bytes);
-    (format, "by content".to_owned(), notes)
+    (format, BY_CONTENT.to_owned(), notes)
 }
 
 /// Whether somebody said what a payload is, or it has to convince by itself.
@@ -172,6 +178,8 @@ pub(super) fn is_content_type(name: &[u8]) -> bool {
     name.len() >= CONTENT_TYPE.len() && letters().eq(CONTENT_TYPE.iter().copied())
 }
 
+/// Nobody said what it is.
+const BY_CONTENT: &str = "by content";
 const CONTENT_TYPE: &[u8] = b"contenttype";
 
 /// The format that a content-type names. `application/octet-stream` says nothing: frameworks write it on everything.
@@ -275,6 +283,20 @@ mod tests {
         assert_eq!(notes(b"{\"\\u001b\":1,\"\\u001b\":1}"), "duplicate keys: ‹ESC›");
         assert_eq!(notes(&[0, 0, 0, 0, 17, 1]), "Confluent wire format, schema id 17, not decoded: no schema registry is configured");
         assert_eq!(notes(&[0x82, 0xa1, b'a', 1, 0xa1, b'a', 2]), "duplicate keys");
+    }
+
+    #[test]
+    fn json_that_is_nested_too_deep_is_shown_and_not_taken_for_words() {
+        let nested = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
+        let deep = find(&nested(129), &[], &[]);
+        assert_eq!((deep.format, deep.understood, deep.notes.len()), (Format::Text, false, 1));
+        let json = header("content-type", "application/json");
+        let told = find(&nested(5_000), &[json], &[]);
+        assert_eq!((told.understood, told.notes), (false, deep.notes), "one note, and not that it is no JSON");
+        for (payload, understood) in [(nested(128), true), (vec![b'['; 128], true), ([nested(129), b"x".to_vec()].concat(), false)] {
+            assert_eq!(find(&payload, &[], &[]).understood, understood);
+        }
+        assert!(find(&nested(129), &[], &[Format::Text]).understood, "the profile says that it is text");
     }
 
     #[test]

@@ -150,7 +150,9 @@ impl Record for MessageRecord<'_> {
     fn is_plain(&self) -> bool {
         let told_otherwise =
             || !self.prefer.is_empty() || self.said().is_some_and(|said| !matches!(said.format, Format::Json | Format::Text));
-        self.raw.payload.is_none_or(|bytes| text::is_plain(bytes) && !told_otherwise())
+        // JSON that is nested too deep looks like text, and is not decoded.
+        let is_text = || self.said().is_some_and(|said| said.format == Format::Text);
+        self.raw.payload.is_none_or(|bytes| text::is_plain(bytes) && !told_otherwise() && (is_text() || !json::is_too_deep(bytes)))
     }
 
     fn key_value(&self) -> Option<&Value> {

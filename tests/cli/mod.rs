@@ -2,6 +2,8 @@
 
 #[cfg(feature = "kafka")]
 mod commands;
+#[cfg(all(feature = "kafka", feature = "nats", feature = "redis"))]
+mod copied;
 mod mistakes;
 mod panics;
 mod queues;

@@ -1,5 +1,6 @@
 //! What every system must do through its handles: the same tests for the one in memory and for every real one.
 
+mod addresses;
 mod find;
 #[cfg(all(feature = "kafka", feature = "mqtt", feature = "nats", feature = "redis"))]
 mod follow;
@@ -42,6 +43,7 @@ pub(crate) mod redis;
 #[cfg(all(feature = "kafka", feature = "nats", feature = "rabbitmq", feature = "redis"))]
 mod seam;
 mod tail;
+mod times;
 mod transact;
 #[cfg(all(feature = "nats", feature = "redis"))]
 mod ways;

@@ -29,7 +29,7 @@ async fn matched(gateway: &Gateway, address: &Address, query: &str) -> u64 {
 async fn is_read_as_text(integration: Integration, topic: &str) {
     let address = Address::new(&integration.name, topic);
     for (prefer, by_text, by_number) in [(vec![Format::Text], 1, 0), (Vec::new(), 0, 1)] {
-        let channels = vec![ChannelPattern { pattern: topic.to_owned(), prefer, tenant: None }];
+        let channels = vec![ChannelPattern { pattern: topic.to_owned(), prefer, ..ChannelPattern::default() }];
         let integrations = vec![Integration { channels, ..integration.clone() }];
         let gateway = Gateway::open(Profile { name: "test".into(), path: None, safety: Safety::default(), integrations }, false);
         let message = Outgoing { payload: Some("123".into()), ..Outgoing::default() };

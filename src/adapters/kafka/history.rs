@@ -9,6 +9,7 @@ use super::link::fetch::{LEAST_BYTES, MOST_BYTES};
 use super::link::offsets::{At, Found, Wanted};
 use super::link::walk::Partition;
 use super::time_search;
+use super::window::Window;
 use crate::adapters::session::{Cost, History, Lane, Reading, Scope, Sieve, SiftedLane, Sifting};
 use crate::config::profile::Integration;
 use crate::domain::fault::{Fault, Kind};
@@ -34,8 +35,6 @@ const SEARCH_PATIENCE: Duration = Duration::from_secs(60);
 const ROUNDS: u32 = 5;
 /// Notes of one kind before the rest is only counted.
 const NOTES: usize = 3;
-/// Times searched for side by side.
-const SEARCHES: usize = 16;
 
 /// Reading of a cluster's logs.
 pub(super) struct KafkaHistory {
@@ -53,11 +52,13 @@ struct Edges {
     high: i64,
 }
 
-/// The first offsets stamped at or after the range's times, by partition.
+/// Where the range's start stands, if that is a time.
 #[derive(Default)]
 struct Times {
+    /// The first offsets stamped at it or later, by partition.
     start: BTreeMap<i32, i64>,
-    end: BTreeMap<i32, i64>,
+    /// Nobody looks them up here: every partition is read from its beginning.
+    searched: bool,
 }
 
 impl KafkaHistory {
@@ -81,20 +82,16 @@ impl KafkaHistory {
         partitions.iter().copied().zip(edges).collect()
     }
 
-    /// Looks up the range's times, if it has any. Says whether they were searched for.
-    async fn times(&self, source: &Source, topic: &Arc<str>, range: Range, edges: &BTreeMap<i32, Edges>) -> Result<(Times, bool), Fault> {
-        let mut times = Times::default();
+    /// Looks up the time at which the range starts, if it does.
+    async fn times(&self, topic: &Arc<str>, range: Range, edges: &BTreeMap<i32, Edges>) -> Result<Times, Fault> {
         let filled = edges.iter().find(|(_, edges)| edges.start < edges.end);
-        let (Some((index, sample)), true) = (filled, [range.start, range.end].iter().any(|bound| matches!(bound, Bound::Time(_)))) else {
-            return Ok((times, false));
-        };
+        let (Some((index, sample)), Bound::Time(time)) = (filled, range.start) else { return Ok(Times::default()) };
         let partition = Partition { topic: topic.clone(), index: *index };
-        let trusted = time_search::is_trusted(&self.cluster, &self.integration, &partition, sample.end).await;
-        for (bound, found) in [(range.start, &mut times.start), (range.end, &mut times.end)] {
-            let Bound::Time(time) = bound else { continue };
-            *found = if trusted { self.ask_times(topic, time.0, edges).await? } else { search(source, topic, time.0, edges).await? };
+        if time_search::is_trusted(&self.cluster, &self.integration, &partition, sample.end).await {
+            // What stands before the first message of that time is earlier, whatever the order of the stamps behind it.
+            return Ok(Times { start: self.ask_times(topic, time.0, edges).await?, searched: false });
         }
-        Ok((times, !trusted))
+        Ok(Times { start: edges.iter().map(|(index, edges)| (*index, edges.start)).collect(), searched: true })
     }
 
     async fn ask_times(&self, topic: &Arc<str>, millis: i64, edges: &BTreeMap<i32, Edges>) -> Result<BTreeMap<i32, i64>, Fault> {
@@ -106,25 +103,12 @@ impl KafkaHistory {
     }
 }
 
-async fn search(source: &Source, topic: &Arc<str>, millis: i64, edges: &BTreeMap<i32, Edges>) -> Result<BTreeMap<i32, i64>, Fault> {
-    let mut found = BTreeMap::new();
-    let mut searches = stream::iter(edges.clone())
-        .map(|(index, edges)| {
-            let (source, partition) = (source.clone(), Partition { topic: topic.clone(), index });
-            async move { time_search::first_at(&source, &partition, edges.start, edges.end, millis).await.map(|offset| (index, offset)) }
-        })
-        .buffer_unordered(SEARCHES);
-    while let Some(offset) = searches.next().await {
-        found.extend([offset?]);
-    }
-    Ok(found)
-}
-
 /// A range resolved: the offsets of each partition that has any part of it.
 struct Resolved {
     topic: Arc<str>,
     source: Source,
     parts: Vec<(i32, std::ops::Range<i64>)>,
+    window: Window,
     edges: BTreeMap<i32, Edges>,
     /// Partitions that could not be asked.
     failed: Vec<(i32, Fault)>,
@@ -142,7 +126,7 @@ impl KafkaHistory {
         }
     }
 
-    async fn resolve(&self, channel: &str, range: Range, wanted: impl Fn(i32) -> bool) -> Result<Resolved, Fault> {
+    async fn resolve(&self, channel: &str, range: Range, exact: bool, wanted: impl Fn(i32) -> bool) -> Result<Resolved, Fault> {
         let described = self.cluster.topic(channel).await?;
         let topic: Arc<str> = channel.into();
         let named = named_partitions(channel, range)?;
@@ -166,15 +150,16 @@ impl KafkaHistory {
         {
             return Err(fault);
         }
-        let source = self.source();
-        let (times, searched) = self.times(&source, &topic, range, &edges).await?;
+        let times = self.times(&topic, range, &edges).await?;
         let parts = edges.iter().map(|(index, edges)| (*index, part(range, *index, edges, &times))).filter(|(_, part)| !part.is_empty());
         let parts: Vec<_> = parts.collect();
         let mut notes = notes(range, &edges);
-        if searched {
-            notes.push("the time bounds were found approximately, by looking at messages: this cluster cannot look up times".to_owned());
+        let mut window = Window::new(range, (!exact && !times.searched).then(|| self.integration.slack(channel)));
+        if times.searched {
+            notes.push("this cluster cannot look up times: every partition is read from its beginning".to_owned());
+            window = window.opening_itself();
         }
-        Ok(Resolved { topic, source, parts, edges, failed, notes })
+        Ok(Resolved { topic, source: self.source(), parts, window, edges, failed, notes })
     }
 
     /// Cuts the parts to the offsets and times of a condition. Of times only the earliest can be used: messages behind one that is too
@@ -205,12 +190,12 @@ impl History for KafkaHistory {
     }
 
     async fn read(&self, channel: &str, range: Range) -> Result<Reading, Fault> {
-        let Resolved { topic, mut source, parts, failed, notes, .. } = self.resolve(channel, range, |_| true).await?;
+        let Resolved { topic, mut source, parts, window, failed, notes, .. } = self.resolve(channel, range, false, |_| true).await?;
         source.most = (BUDGET / ANSWERS / parts.len().max(1)).clamp(LEAST_BYTES, MOST_BYTES);
         let lanes = parts.into_iter().map(|(index, part)| Lane {
             partition: Some(index),
             at_most: u64::try_from(part.end - part.start).unwrap_or(0),
-            batches: source.clone().stream(Partition { topic: topic.clone(), index }, part),
+            batches: source.clone().stream(Partition { topic: topic.clone(), index }, part, window.clone()),
         });
         let failed = failed.into_iter().map(|(index, fault)| Lane {
             partition: Some(index),
@@ -221,9 +206,9 @@ impl History for KafkaHistory {
     }
 
     async fn sift(&self, channel: &str, scope: &Scope, sieve: Arc<dyn Sieve>) -> Result<Sifting, Fault> {
-        let mut resolved = self.resolve(channel, scope.range, |index| scope.holds(index)).await?;
+        let mut resolved = self.resolve(channel, scope.range, scope.exact, |index| scope.holds(index)).await?;
         self.narrow(&mut resolved, scope).await?;
-        let Resolved { topic, mut source, parts, failed, notes, .. } = resolved;
+        let Resolved { topic, mut source, parts, window, failed, notes, .. } = resolved;
         source.most = (BUDGET / ANSWERS / parts.len().max(1)).clamp(LEAST_BYTES, MOST_BYTES);
         source.patience = source.patience.max(SEARCH_PATIENCE);
         let connections: Vec<_> = (0..SEARCH_CONNECTIONS).map(|_| Arc::new(self.cluster.own_lane())).collect();
@@ -234,6 +219,7 @@ impl History for KafkaHistory {
             batches: Source { lane: connection.clone(), ..source.clone() }.sift(
                 Partition { topic: topic.clone(), index },
                 part,
+                window.clone(),
                 Hands { sieve: sieve.clone(), count: hands.clone(), limit: scope.limit },
             ),
         });
@@ -265,7 +251,8 @@ fn named_partitions(channel: &str, range: Range) -> Result<Vec<i32>, Fault> {
 /// The offsets of a partition that belong to the range.
 fn part(range: Range, index: i32, edges: &Edges, times: &Times) -> std::ops::Range<i64> {
     let start = resolve(range.start, edges, times.start.get(&index));
-    let end = resolve(range.end, edges, times.end.get(&index));
+    // Behind the first message of a time there may be earlier ones: where such a range ends is seen as it is read.
+    let end = resolve(range.end, edges, None);
     start..end.max(start)
 }
 
@@ -291,7 +278,7 @@ fn notes(range: Range, edges: &BTreeMap<i32, Edges>) -> Vec<String> {
             gone.push(format!("partition {index}: offsets {from} to {} are gone, its log begins at {}", edges.start - 1, edges.start));
         }
         let beyond = match range.end {
-            Bound::Latest => true,
+            Bound::Latest | Bound::BeforeEnd(0) => true,
             Bound::Each(until) | Bound::At(Position::Offset { offset: until, .. }) => until > edges.end,
             _ => false,
         };
@@ -338,9 +325,10 @@ mod tests {
             (at(0, 150), Bound::Latest, 150..200),
             (Bound::Each(130), Bound::Each(120), 130..130),
             (Bound::Latest, Bound::Latest, 200..200),
-            (Bound::Time(Timestamp(1)), Bound::Time(Timestamp(2)), 110..190),
+            (Bound::Time(Timestamp(1)), Bound::Time(Timestamp(2)), 110..200),
+            (Bound::Earliest, Bound::Time(Timestamp(2)), 100..200),
         ] {
-            let times = Times { start: [(0, 110)].into(), end: [(0, 190)].into() };
+            let times = Times { start: [(0, 110)].into(), searched: false };
             assert_eq!(part(Range { start, end }, 0, &EDGES, &times), offsets, "{start} to {end}");
         }
     }

@@ -7,10 +7,12 @@ use super::link::fetch::{Part, Patience, Verdict, Want};
 use super::link::offsets::{At, Wanted};
 use super::link::walk::{Damage, Partition, Step, Walk};
 use super::sift::{Scanned, scan};
+use super::window::Window;
 use crate::adapters::session::{Sieve, Sifted};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Message;
 use crate::domain::position::Position;
+use crate::domain::search::Short;
 use crate::domain::time::Timestamp;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -47,6 +49,7 @@ struct Reader {
     source: Source,
     cursor: Cursor,
     until: i64,
+    window: Window,
     walk: Option<Walk>,
     ahead: Option<Ahead>,
     /// Since when nothing was got, how often that was tried, and why.
@@ -91,23 +94,34 @@ enum Got {
 }
 
 impl Source {
-    /// The messages of the offsets `range` of a partition.
-    pub(super) fn stream(self, partition: Partition, range: std::ops::Range<i64>) -> BoxStream<'static, Result<Vec<Message>, Fault>> {
-        let reader = self.reader(partition, range);
+    /// The messages of the offsets `range` of a partition, as far as they belong to a window.
+    pub(super) fn stream(
+        self,
+        partition: Partition,
+        range: std::ops::Range<i64>,
+        window: Window,
+    ) -> BoxStream<'static, Result<Vec<Message>, Fault>> {
+        let reader = self.reader(partition, range, window);
         stream::unfold(reader, |mut reader| async { reader.next().await.map(|item| (item, reader)) }).boxed()
     }
 
-    /// What a sieve keeps of the offsets `range` of a partition.
-    pub(super) fn sift(self, partition: Partition, range: std::ops::Range<i64>, hands: Hands) -> BoxStream<'static, Result<Sifted, Fault>> {
+    /// What a sieve keeps of them.
+    pub(super) fn sift(
+        self,
+        partition: Partition,
+        range: std::ops::Range<i64>,
+        window: Window,
+        hands: Hands,
+    ) -> BoxStream<'static, Result<Sifted, Fault>> {
         let over = CancellationToken::new();
         let end = over.clone().drop_guard();
-        let sifter = Sifter { reader: self.reader(partition, range), hands, reached: None, met: VecDeque::new(), over, _end: end };
+        let sifter = Sifter { reader: self.reader(partition, range, window), hands, reached: None, met: VecDeque::new(), over, _end: end };
         stream::unfold(sifter, |mut sifter| async { sifter.next().await.map(|item| (item, sifter)) }).boxed()
     }
 
-    fn reader(self, partition: Partition, range: std::ops::Range<i64>) -> Reader {
+    fn reader(self, partition: Partition, range: std::ops::Range<i64>, window: Window) -> Reader {
         let cursor = Cursor::new(partition, range.start, self.most);
-        Reader { source: self, cursor, until: range.end, walk: None, ahead: None, failing: None, over: false }
+        Reader { source: self, cursor, until: range.end, window, walk: None, ahead: None, failing: None, over: false }
     }
 
     /// Fetches one partition from whoever leads it now.
@@ -154,13 +168,13 @@ impl Sifter {
     async fn look_through(&mut self, part: Part) -> Result<Option<Sifted>, Fault> {
         let before = self.reader.cursor.at;
         let walk = self.reader.cursor.walk(part, self.reader.until);
-        let (sieve, reached, over) = (self.hands.sieve.clone(), self.reached, self.over.clone());
+        let (sieve, reached, over, window) = (self.hands.sieve.clone(), self.reached, self.over.clone(), self.reader.window.clone());
         let (limit, hand) = (self.hands.limit, self.hands.count.clone().acquire_owned().await.ok());
         let scanning = tokio::task::spawn_blocking(move || {
             let _hand = hand;
-            scan(walk, &*sieve, reached, limit, &over)
+            scan(walk, window, &*sieve, reached, limit, &over)
         });
-        let Ok(Scanned { walk, mut sifted, damages }) = scanning.await else {
+        let Ok(Scanned { walk, mut sifted, window, damages }) = scanning.await else {
             self.reader.over = true;
             return Err(Fault::new(Kind::Protocol, OP, self.reader.cursor.partition.to_string(), "looking through an answer failed"));
         };
@@ -169,8 +183,11 @@ impl Sifter {
         cursor.walked(&walk);
         self.reached = sifted.reached;
         self.hands.limit = self.hands.limit.saturating_sub(sifted.kept.len() as u64);
-        self.reader.over = self.hands.limit == 0;
+        self.reader.over = self.hands.limit == 0 || window.is_over();
         let reached = cursor.at.min(self.reader.until);
+        let left = u64::try_from(self.reader.until - reached).unwrap_or(0);
+        sifted.short = window.ended_by().map(|slack| Short { slack, unread: left });
+        self.reader.window = window;
         let partition = &cursor.partition;
         sifted.last = Some((partition.topic.clone(), Position::Offset { partition: partition.index, offset: reached - 1 }));
         sifted.counts.passed = u64::try_from(reached - before).unwrap_or(0);
@@ -182,7 +199,16 @@ impl Reader {
     async fn next(&mut self) -> Option<Result<Vec<Message>, Fault>> {
         loop {
             match self.walk.as_mut().map(|walk| walk.step(CHUNK)) {
-                Some(Step::Messages(messages)) => return Some(Ok(messages)),
+                Some(Step::Messages(mut messages)) => {
+                    self.window.sift(&mut messages);
+                    if self.window.is_over() {
+                        (self.over, self.walk) = (true, None);
+                    }
+                    if !messages.is_empty() {
+                        return Some(Ok(messages));
+                    }
+                    continue;
+                }
                 Some(Step::Damaged(damage)) => {
                     if let Some(fault) = self.cursor.damaged(OP, &damage) {
                         return Some(Err(fault));

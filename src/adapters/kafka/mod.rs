@@ -20,6 +20,7 @@ mod tail_held;
 mod tail_state;
 mod time_search;
 mod transact;
+mod window;
 
 use super::Adapter;
 use super::session::Session;

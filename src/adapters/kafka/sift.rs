@@ -1,6 +1,7 @@
 //! Looking through one fetched answer for a search: batch by batch, record by record, where the bytes lie.
 
 use super::link::walk::{Damage, Open, Walk};
+use super::window::Window;
 use crate::adapters::session::{Sieve, Sifted};
 use crate::domain::message::RawMessage;
 use crate::domain::position::Position;
@@ -12,30 +13,45 @@ pub(super) struct Scanned {
     /// The walk at its end.
     pub(super) walk: Walk,
     pub(super) sifted: Sifted,
+    pub(super) window: Window,
     /// Batches that were passed over.
     pub(super) damages: Vec<Damage>,
 }
 
-/// Walks an answer to its end, or until `limit` messages are kept or nobody waits for it any more. `reached` is the latest timestamp of
-/// the lane so far.
-pub(super) fn scan(mut walk: Walk, sieve: &dyn Sieve, reached: Option<Timestamp>, limit: u64, over: &CancellationToken) -> Scanned {
+/// Walks an answer to its end, or until `limit` messages are kept, the window is over or nobody waits for it any more. `reached` is the
+/// latest timestamp of the lane so far.
+pub(super) fn scan(
+    mut walk: Walk,
+    mut window: Window,
+    sieve: &dyn Sieve,
+    reached: Option<Timestamp>,
+    limit: u64,
+    over: &CancellationToken,
+) -> Scanned {
     let enough = |sifted: &Sifted| sifted.kept.len() as u64 >= limit || over.is_cancelled();
     let mut sifted = Sifted { reached, ..Sifted::default() };
     let mut damages = Vec::new();
     while let Some(batch) = walk.next_batch() {
         let looked_at = match batch {
-            Ok(open) => look(&walk, &open, sieve, &mut sifted, &enough),
+            Ok(open) => look(&walk, &open, &mut window, sieve, &mut sifted, &enough),
             Err(damage) => Err(damage),
         };
         damages.extend(looked_at.err());
-        if enough(&sifted) {
+        if enough(&sifted) || window.is_over() {
             break;
         }
     }
-    Scanned { walk, sifted, damages }
+    Scanned { walk, sifted, window, damages }
 }
 
-fn look(walk: &Walk, open: &Open, sieve: &dyn Sieve, sifted: &mut Sifted, enough: &impl Fn(&Sifted) -> bool) -> Result<(), Damage> {
+fn look(
+    walk: &Walk,
+    open: &Open,
+    window: &mut Window,
+    sieve: &dyn Sieve,
+    sifted: &mut Sifted,
+    enough: &impl Fn(&Sifted) -> bool,
+) -> Result<(), Damage> {
     let glance = sieve.glance(&open.bytes);
     let partition = walk.partition();
     for record in open.records() {
@@ -44,16 +60,21 @@ fn look(walk: &Walk, open: &Open, sieve: &dyn Sieve, sifted: &mut Sifted, enough
         if !walk.wants(offset) {
             continue;
         }
+        let (timestamp, stamp) = open.header.timestamp_of(&record);
         let raw = RawMessage {
             channel: &partition.topic,
             position: Position::Offset { partition: partition.index, offset },
-            timestamp: open.header.timestamp_of(&record).0,
+            timestamp,
             key: record.key,
             headers: &record.headers,
             payload: record.value,
         };
-        sifted.take(sieve, glance, &raw, || open.message(partition, offset, &record).detached());
-        if enough(sifted) {
+        if window.is_open() || window.takes(timestamp, stamp, || raw.size()) {
+            sifted.take(sieve, glance, &raw, || open.message(partition, offset, &record).detached());
+        } else {
+            sifted.pass_over(&raw);
+        }
+        if enough(sifted) || window.is_over() {
             break;
         }
     }

@@ -53,9 +53,11 @@ impl History for Memory {
         let state = self.state();
         let channel: Arc<str> = channel.into();
         let mut reading = Reading { lanes: Vec::new(), notes: Vec::new() };
+        // Behind the first message of a time there may be earlier ones.
+        let end = if matches!(range.end, Bound::Time(_)) { Bound::Latest } else { range.end };
         for (number, part) in state.parts("read", &channel)?.iter().enumerate() {
             let partition = number as i32;
-            let (Some(start), Some(end)) = (part.resolve(partition, range.start), part.resolve(partition, range.end)) else { continue };
+            let (Some(start), Some(end)) = (part.resolve(partition, range.start), part.resolve(partition, end)) else { continue };
             if before(range.start, partition, part.start) {
                 reading.notes.push(format!("partition {partition} begins at {}: what stood before was deleted", part.start));
             }
@@ -68,7 +70,7 @@ impl History for Memory {
                 });
             }
         }
-        Ok(reading)
+        Ok(reading.within(range))
     }
 }
 

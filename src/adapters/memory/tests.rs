@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::adapters::session::TailEvent;
+use crate::domain::address::{Address, GROUP};
 use crate::domain::figure::Amount;
 use crate::domain::group::Member;
 use crate::domain::operation::Request;
@@ -132,7 +133,7 @@ async fn a_change_is_planned_carried_out_once_and_taken_back() {
     let spec = |id: &str| *manage.operations().iter().find(|spec| spec.id == id).expect(id);
     let request = |id: &str, address: &str, arguments: &[(&str, &str)]| Request {
         spec: spec(id),
-        address: address.parse().expect("an address"),
+        address: address.parse::<Address>().expect("an address").split(&["topic", GROUP]),
         arguments: arguments.iter().map(|(id, value)| ((*id).to_owned(), (*value).to_owned())).collect(),
     };
     let committed = || memory.committed("payments").into_values().collect::<Vec<_>>();

@@ -20,6 +20,7 @@ const OP: &str = "call";
 #[async_trait]
 impl Call for Mqtt {
     async fn call(&self, channel: &str, request: Outgoing, wait: Duration) -> Result<BoxStream<'static, Result<Message, Fault>>, Fault> {
+        let channel = &*topic::of(OP, channel)?;
         topic::check_topic(OP, channel)?;
         let settings = &self.dialler.settings;
         let mut packet = message::packet(channel, request, settings).map_err(|cause| Fault::new(Kind::Usage, OP, channel, cause))?;

@@ -52,11 +52,12 @@ impl History for Mqtt {
         if timed(range.start) || timed(range.end) {
             notes.push("the broker does not say when a retained message was made: all of them are shown".to_owned());
         }
-        topic::check_filter(OP, channel)?;
+        let filter = topic::of(OP, channel)?;
+        topic::check_filter(OP, &filter)?;
         if range.start == Bound::Latest || range.end == Bound::Earliest {
             return Ok(Reading { lanes: Vec::new(), notes });
         }
-        let Retained { mut messages, cut } = self.retained(OP, channel, MOST).await?;
+        let Retained { mut messages, cut } = self.retained(OP, &filter, MOST).await?;
         if cut {
             notes.push(format!("more is retained than can be read at once: these are {}", messages.len()));
         }

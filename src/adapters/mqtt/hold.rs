@@ -63,12 +63,13 @@ impl Hold for Mqtt {
     }
 
     async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
-        topic::check_filter(OP, channel)?;
+        let filter = topic::of(OP, channel)?;
+        topic::check_filter(OP, &filter)?;
         let most = usize::try_from(most).unwrap_or(PACKETS).clamp(1, PACKETS);
         let (_, arrived) = mpsc::channel(1);
         let mut held = Held {
             mqtt: self.clone(),
-            filter: channel.to_owned(),
+            filter,
             most,
             connection: None,
             arrived,

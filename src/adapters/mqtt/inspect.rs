@@ -33,6 +33,7 @@ impl Inspect for Mqtt {
     }
 
     async fn describe(&self, channel: &str) -> Result<Description, Fault> {
+        let channel = &*topic::of(DESCRIBE, channel)?;
         topic::check_filter(DESCRIBE, channel)?;
         let state = self.seen.look().await?;
         if !topic::is_filter(channel) {
@@ -93,7 +94,7 @@ impl Mqtt {
     }
 
     fn bare(&self, name: &str, internal: bool, can: Caps) -> Channel {
-        Channel { tenant: self.integration.tenant_of(name).map(SafeText::new), internal, can, ..Channel::named(name, "topic") }
+        Channel { tenant: self.integration.tenant_of(name).map(SafeText::new), internal, can, ..Channel::named(topic::name(name), "topic") }
     }
 }
 

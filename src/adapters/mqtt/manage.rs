@@ -1,8 +1,8 @@
 //! `Manage` for MQTT: what the broker retains can be deleted, by publishing an empty message in its place.
 
-use super::Mqtt;
 use super::history::{MOST, Retained};
 use super::wire::{Answer, Packet, Qos};
+use super::{Mqtt, topic};
 use crate::adapters::session::Manage;
 use crate::domain::channel::Table;
 use crate::domain::fault::{Fault, Kind};
@@ -38,17 +38,17 @@ impl Manage for Mqtt {
         if request.spec.id != CLEAR.id {
             return Err(Fault::new(Kind::Usage, "plan", request.spec.id, "this system has no such operation"));
         }
-        let filter = request.address.channel.clone();
+        let filter = topic::of(OP, &request.address.within())?;
         let Retained { messages, cut } = self.retained(OP, &filter, MOST).await?;
         if messages.is_empty() {
-            return Err(Fault::new(Kind::NotFound, OP, &*filter, "nothing is retained there")
+            return Err(Fault::new(Kind::NotFound, OP, filter.as_str(), "nothing is retained there")
                 .next("`mqdeck tail ADDRESS --from earliest --until latest` shows what is"));
         }
         let size =
             |message: &crate::domain::message::Message| figure::bytes(message.payload.as_ref().map_or(0, |payload| payload.len() as u64));
         let rows = messages.iter().map(|message| vec![SafeText::new(&message.channel), size(message).into()]).collect();
         let topics: Vec<&str> = messages.iter().map(|message| &*message.channel).collect();
-        let steps = serde_json::to_string(&topics).map_err(|error| Fault::new(Kind::Protocol, OP, &*filter, error.to_string()))?;
+        let steps = serde_json::to_string(&topics).map_err(|error| Fault::new(Kind::Protocol, OP, filter.as_str(), error.to_string()))?;
         let mut notes = vec!["this cannot be undone: who subscribes later is told nothing".into()];
         if cut {
             notes.push(format!("more is retained than can be read at once: these are the first {MOST}").as_str().into());
@@ -63,8 +63,9 @@ impl Manage for Mqtt {
     }
 
     async fn carry_out(&self, change: &Change) -> Result<Done, Fault> {
-        let filter = change.request.address.channel.clone();
-        let topics: Vec<String> = serde_json::from_str(&change.steps).map_err(|e| Fault::new(Kind::Usage, OP, &*filter, e.to_string()))?;
+        let filter = topic::of(OP, &change.request.address.within())?;
+        let topics: Vec<String> =
+            serde_json::from_str(&change.steps).map_err(|e| Fault::new(Kind::Usage, OP, filter.as_str(), e.to_string()))?;
         let cleared: Vec<_> = stream::iter(topics).map(|topic| self.clear(topic)).buffered(AT_ONCE).collect().await;
         // 3.1.1 acknowledges what it refuses as well: only another look tells.
         let left = self.retained(OP, &filter, MOST).await;
@@ -86,12 +87,16 @@ impl Manage for Mqtt {
 }
 
 impl Mqtt {
-    async fn clear(&self, topic: String) -> (String, Result<(), Fault>) {
-        let packet = Packet { topic: topic.clone(), qos: Qos::One, retain: true, ..Packet::default() };
-        let said = self.publisher.publish(OP, packet).await.and_then(|answer| match answer {
-            Answer::Refused(refusal) => Err(refusal.fault(OP, topic.as_str())),
-            Answer::Taken | Answer::Nobody | Answer::Unsaid => Ok(()),
-        });
-        (topic, said)
+    /// Clears one topic, by the name that messages have.
+    async fn clear(&self, channel: String) -> (String, Result<(), Fault>) {
+        let cleared = async {
+            let packet = Packet { topic: topic::of(OP, &channel)?, qos: Qos::One, retain: true, ..Packet::default() };
+            match self.publisher.publish(OP, packet).await? {
+                Answer::Refused(refusal) => Err(refusal.fault(OP, channel.as_str())),
+                Answer::Taken | Answer::Nobody | Answer::Unsaid => Ok(()),
+            }
+        };
+        let cleared = cleared.await;
+        (channel, cleared)
     }
 }

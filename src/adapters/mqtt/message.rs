@@ -59,7 +59,7 @@ impl Reader {
         if self.names.len() == NAMES {
             self.names.clear();
         }
-        let name: Arc<str> = topic.as_str().into();
+        let name: Arc<str> = super::topic::name(&topic).into();
         self.names.insert(topic, name.clone());
         name
     }

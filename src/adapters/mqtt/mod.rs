@@ -38,7 +38,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
     name: "mqtt",
     title: "MQTT",
     schemes: &[("mqtt", 1883), ("mqtts", 8883), ("ws", 80), ("wss", 443)],
-    kinds: &["topic"],
+    kinds: topic::KINDS,
     operations: manage::OPERATIONS,
     connect: |integration, log| Box::pin(connect(integration, log)),
 };

@@ -58,6 +58,7 @@ impl Publish for Mqtt {
     }
 
     async fn publish(&self, channel: &str, message: Outgoing) -> Result<Receipt, Fault> {
+        let channel = &*topic::of(OP, channel)?;
         topic::check_topic(OP, channel)?;
         let refuse = |cause: String| Fault::new(Kind::Usage, OP, channel, cause);
         if message.key.is_some() {

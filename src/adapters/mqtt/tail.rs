@@ -29,10 +29,8 @@ impl Tail for Mqtt {
     }
 
     async fn tail(&self, channels: &[Arc<str>]) -> Result<BoxStream<'static, TailEvent>, Fault> {
-        for channel in channels {
-            topic::check_filter(OP, channel)?;
-        }
-        let filters: Vec<String> = channels.iter().map(ToString::to_string).collect();
+        let filters = channels.iter().map(|channel| topic::of(OP, channel)).collect::<Result<Vec<String>, Fault>>()?;
+        filters.iter().try_for_each(|filter| topic::check_filter(OP, filter))?;
         let (feed, backlog) = backlog();
         let follower = Follower { mqtt: self.clone(), filters: topic::without_covered(&filters), feed };
         let (counted, connection) = tokio::join!(follower.count(), follower.subscribe());

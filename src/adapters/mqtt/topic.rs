@@ -1,9 +1,24 @@
-//! Topics and filters (MQTT 5, section 4.7).
+//! Topics and filters (MQTT 5, section 4.7), and how addresses name them.
 
+use crate::domain::address::{spell, split_kind, unescape_bytes};
 use crate::domain::fault::{Fault, Kind};
 
 /// The longest that either may be, in bytes.
 const LONGEST: usize = 65_535;
+
+/// The one kind of channel. A topic that begins with it is written with it: `topic:topic:a/b`.
+pub(super) const KINDS: &[&str] = &["topic"];
+
+/// The topic or filter that a channel's name means.
+pub(super) fn of(op: &'static str, channel: &str) -> Result<String, Fault> {
+    String::from_utf8(unescape_bytes(split_kind(KINDS, channel).1))
+        .map_err(|_| Fault::new(Kind::Usage, op, channel, "this is no topic and no filter: those are UTF-8"))
+}
+
+/// How lists and messages name a topic or filter.
+pub(super) fn name(topic: &str) -> String {
+    spell(KINDS, KINDS[0], topic.as_bytes())
+}
 
 /// Whether it has wildcards, or is a shared subscription: a filter of topics and not one of them.
 pub(super) fn is_filter(name: &str) -> bool {
@@ -82,6 +97,8 @@ pub(super) fn without_covered(filters: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::address::tests::{check_that_it_reads_back, names};
+    use proptest::prelude::*;
 
     #[test]
     fn filters_cover_topics_and_each_other() {
@@ -116,6 +133,21 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_that_reads_as_a_kind_or_a_position_is_named_apart() {
+        for (topic, channel) in [
+            ("a/b", "a/b"),
+            ("topic:a/b", "topic:topic:a/b"),
+            ("channel:5/temp", "channel:5/temp"),
+            ("a/\\x41", "a/\\x5cx41"),
+            ("$SYS/#", "$SYS/#"),
+        ] {
+            assert_eq!((name(topic).as_str(), of("tail", channel)), (channel, Ok(topic.to_owned())));
+        }
+        assert_eq!(of("tail", "topic:a/b"), Ok("a/b".to_owned()), "a prefix that is a kind is one");
+        assert_eq!(of("tail", "a\\xff").expect_err("no UTF-8").kind, Kind::Usage);
+    }
+
+    #[test]
     fn what_cannot_be_a_topic_or_a_filter_is_refused() {
         for topic in ["", "a/+", "#", "a\0", "$share/g/a"] {
             assert_eq!(check_topic("publish to", topic).expect_err(topic).kind, Kind::Usage);
@@ -125,6 +157,15 @@ mod tests {
         }
         for filter in ["a", "/", "+/+", "a/#", "$share/g/a/#", "$SYS/#"] {
             check_filter("tail", filter).expect(filter);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_topic_reads_back_from_its_address(bytes in names()) {
+            let Ok(topic) = String::from_utf8(bytes) else { return Ok(()) };
+            check_that_it_reads_back(KINDS, &name(&topic));
+            prop_assert_eq!(of("tail", &name(&topic)), Ok(topic));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Asking: a request to a subject or a service, and its replies.
 
 use super::link::{Inbox, is_nobody};
-use super::names::{Name, is_pattern};
+use super::names::{Name, is_pattern, plain, shown};
 use super::publish::{block, payload};
 use super::{Shared, headers, services};
 use crate::adapters::session::Call;
@@ -60,7 +60,7 @@ impl Call for NatsCall {
         let wrong = |cause: &str| Fault::new(Kind::Usage, OP, channel, cause.to_owned());
         let subject = match Name::of(OP, channel)? {
             Name::Subject(subject) if is_pattern(subject) => return Err(wrong("this names many subjects").next("ask one of them")),
-            Name::Subject(subject) => subject.to_owned(),
+            Name::Subject(subject) => plain(subject),
             Name::Service(name) => self.endpoint(channel, name).await?,
             _ => return Err(wrong("only subjects and services answer requests")),
         };
@@ -117,7 +117,7 @@ impl Asked {
             self.refused = service_error(&self.subject, &headers);
         }
         Some(Ok(Message {
-            channel: self.subject.as_str().into(),
+            channel: shown(self.subject.as_bytes()).into(),
             position: Position::Arrival(self.came),
             timestamp: Some(Timestamp(jiff::Timestamp::now().as_millisecond())),
             stamp: Stamp::Seen,

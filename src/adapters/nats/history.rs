@@ -47,7 +47,7 @@ impl History for NatsHistory {
             let place = Place { stored, seq: start, end };
             reading.lanes.push(Lane { partition: None, at_most, batches: stream::unfold(Some(place), batch).boxed() });
         }
-        Ok(reading)
+        Ok(reading.within(range))
     }
 }
 

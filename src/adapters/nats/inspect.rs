@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::model::{Cluster, ConsumerInfo, StreamInfo, text};
-use super::names::Name;
+use super::names::{Name, plain, shown};
 use super::queue::WARNING;
 use super::services::{self, Instance};
 use crate::adapters::session::Inspect;
@@ -83,10 +83,10 @@ impl NatsInspect {
         }
     }
 
-    /// A subject that a stream takes, that a service answers on, or that a tail has seen.
+    /// A subject, by its own name, that a stream takes, that a service answers on, or that a tail has seen.
     fn subject(&self, name: &str, attributes: Vec<Attribute>) -> Channel {
         let call = attributes.iter().any(|attribute| attribute.name.as_str() == SERVED);
-        Channel { attributes, ..self.channel(name, "subject", Caps { call, ..OF_SUBJECT }) }
+        Channel { attributes, ..self.channel(&shown(name.as_bytes()), "subject", Caps { call, ..OF_SUBJECT }) }
     }
 
     fn service(&self, name: &str, instances: &[Instance]) -> Channel {
@@ -158,6 +158,7 @@ impl NatsInspect {
 
     /// A subject is there for whoever uses it; what is known is which streams keep it.
     async fn describe_subject(&self, subject: &str) -> Result<Description, Fault> {
+        let subject = &*plain(subject);
         let kept: Result<Value, Fault> = self.shared.api.call(DESCRIBE, subject, "STREAM.NAMES", &json!({ "subject": subject })).await;
         let names = kept.as_ref().ok().and_then(|answer| answer.get("streams")).and_then(Value::as_array);
         let rows = names.into_iter().flatten().filter_map(Value::as_str).map(|name| vec![SafeText::from(format!("stream:{name}"))]);
@@ -168,7 +169,7 @@ impl NatsInspect {
             Ok(_) if is_kept => Table { title: "kept by", columns: vec!["stream"], rows },
             Ok(_) => Table::remark("kept by", "no stream: who does not listen when it is published misses it"),
         };
-        let seen = self.shared.seen.all().into_iter().find(|(name, _)| &**name == subject);
+        let seen = self.shared.seen.all().into_iter().find(|(name, _)| **name == shown(subject.as_bytes()));
         let attributes = seen.map(|(_, count)| attribute("seen", figure::count(count))).into_iter().collect();
         let mut channel = self.subject(subject, attributes);
         // Who serves a subject is not known; a stream that keeps it would answer in a service's place.
@@ -190,7 +191,8 @@ impl Inspect for NatsInspect {
         let mut channels: Vec<Channel> = services.iter().map(|(name, instances)| self.service(name, instances)).collect();
         let mut subjects: BTreeMap<String, Vec<Attribute>> = BTreeMap::new();
         for (name, count) in self.shared.seen.all() {
-            subjects.entry(name.to_string()).or_default().push(attribute("seen", figure::count(count)));
+            let Ok(Name::Subject(subject)) = Name::of(LIST, &name) else { continue };
+            subjects.entry(plain(subject)).or_default().push(attribute("seen", figure::count(count)));
         }
         for (name, instances) in &services {
             for subject in instances.iter().flat_map(|instance| &instance.endpoints).map(|endpoint| &endpoint.subject) {

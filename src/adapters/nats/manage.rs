@@ -193,6 +193,7 @@ impl NatsManage {
     }
 
     async fn create(&self, request: &Request) -> Result<(Outline, Vec<Step>), Fault> {
+        let request = &Request { address: request.address.split(super::names::KINDS), ..request.clone() };
         let name = request.new_name()?;
         if request.address.kind.is_some_and(|kind| kind != "stream") {
             return Err(wrong(request, "this names no stream").next("write INTEGRATION/stream:NAME"));

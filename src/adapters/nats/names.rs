@@ -1,7 +1,7 @@
 //! What a channel's name means here. A bare name is a subject, because every subject is there for whoever uses it; streams, services
 //! consumers and queue groups are said: `stream:ORDERS`, `service:billing`, `consumer:ORDERS/billing`, `queue:orders.>/workers`.
 
-use crate::domain::address::split_kind;
+use crate::domain::address::{spell, split_kind, unescape_bytes};
 use crate::domain::fault::{Fault, Kind};
 
 /// The kinds of channel, as the adapter's row says them.
@@ -30,7 +30,7 @@ impl<'a> Name<'a> {
     /// Reads a name and checks that it can be one.
     pub(super) fn of(op: &'static str, channel: &'a str) -> Result<Self, Fault> {
         let wrong = |cause: &str, next: &str| Fault::new(Kind::NotFound, op, channel, cause.to_owned()).next(next.to_owned());
-        match split_kind(channel) {
+        match split_kind(KINDS, channel) {
             (Some("stream"), name) if is_name(name) => Ok(Self::Stream(name)),
             (Some("service"), name) if is_name(name) => Ok(Self::Service(name)),
             (Some("consumer"), name) => {
@@ -72,9 +72,14 @@ pub(super) fn is_subject(subject: &str) -> bool {
     true
 }
 
-/// A subject as it is shown: a publisher may use bytes that are no text.
+/// How lists and messages name a subject: one that begins like another kind of channel says that it is a subject.
 pub(super) fn shown(subject: &[u8]) -> String {
-    String::from_utf8_lossy(subject).into_owned()
+    spell(KINDS, "subject", subject)
+}
+
+/// The subject that is meant by its name, as it goes over the wire. What is no UTF-8 stays as it is written: the client has no such subjects.
+pub(super) fn plain(name: &str) -> String {
+    String::from_utf8(unescape_bytes(name)).unwrap_or_else(|_| name.to_owned())
 }
 
 /// Whether it names more than one subject.
@@ -98,6 +103,8 @@ pub(super) fn covers(outer: &str, inner: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::address::tests::{check_that_it_reads_back, names};
+    use proptest::prelude::*;
 
     #[test]
     fn a_bare_name_is_a_subject_and_the_other_kinds_are_said() {
@@ -107,13 +114,13 @@ mod tests {
             ("stream:ORDERS", Name::Stream("ORDERS")),
             ("consumer:ORDERS/billing", Name::Consumer { stream: "ORDERS", consumer: "billing" }),
             ("service:billing", Name::Service("billing")),
+            ("subject:subject:z", Name::Subject("subject:z")),
+            ("topic:orders", Name::Subject("topic:orders")),
             ("queue:orders.>/workers", Name::Queue { subject: "orders.>", group: "workers" }),
         ] {
             assert_eq!(Name::of("x", channel), Ok(name));
         }
-        for wrong in
-            ["a..b", "a b", ">.a", "stream:a.b", "consumer:ORDERS", "consumer:ORDERS/a.b", "topic:orders", "queue:orders", "a\u{7}b"]
-        {
+        for wrong in ["a..b", "a b", ">.a", "stream:a.b", "consumer:ORDERS", "consumer:ORDERS/a.b", "queue:orders", "a\u{7}b"] {
             assert_eq!(Name::of("x", wrong).expect_err(wrong).kind, Kind::NotFound);
         }
     }
@@ -131,6 +138,19 @@ mod tests {
             (">", "a.b", true),
         ] {
             assert_eq!(covers(outer, inner), covered, "{outer} {inner}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_subject_reads_back_from_its_address(bytes in names()) {
+            let Ok(subject) = String::from_utf8(bytes) else { return Ok(()) };
+            let name = shown(subject.as_bytes());
+            check_that_it_reads_back(KINDS, &name);
+            if is_subject(&subject) {
+                let Ok(Name::Subject(read)) = Name::of("tail", &name) else { panic!("{name}") };
+                prop_assert_eq!(plain(read), subject);
+            }
         }
     }
 }

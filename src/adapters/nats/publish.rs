@@ -6,7 +6,7 @@ use super::headers;
 use super::known::Known;
 use super::link::{Inbox, is_nobody};
 use super::model::{StreamInfo, text};
-use super::names::{Name, covers, is_pattern, is_subject};
+use super::names::{Name, covers, is_pattern, is_subject, plain};
 use crate::adapters::session::Publish;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Header, Outgoing};
@@ -209,7 +209,7 @@ impl Publish for NatsPublish {
 
     async fn publish(&self, channel: &str, message: Outgoing) -> Result<Receipt, Fault> {
         match Name::of(OP, channel)? {
-            Name::Subject(subject) => self.core(subject, &message).await,
+            Name::Subject(subject) => self.core(&plain(subject), &message).await,
             Name::Stream(stream) => self.stored(channel, stream, &message).await,
             Name::Consumer { .. } => {
                 Err(Fault::new(Kind::Usage, OP, channel, "a consumer takes no messages").next("publish to its stream"))

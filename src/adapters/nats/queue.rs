@@ -2,7 +2,7 @@
 //! nobody can give it back. So it is never done by looking, and never for more messages than were asked for.
 
 use super::link::{Link, Subscription};
-use super::names::shown;
+use super::names::{plain, shown};
 use super::wire::mailbox::{Event, Msg};
 use super::{Shared, headers};
 use crate::adapters::session::Holding;
@@ -31,7 +31,7 @@ pub(super) struct Taking {
 impl Taking {
     pub(super) async fn begin(shared: &Shared, subject: &str, group: &str, most: u32) -> Result<Self, Fault> {
         let link = Link::open(shared.dial.clone()).await?;
-        let subscription = link.subscribe_for(OP, subject, group, most.max(1).into()).await?;
+        let subscription = link.subscribe_for(OP, &plain(subject), group, most.max(1).into()).await?;
         let target = format!("queue:{subject}/{group}");
         Ok(Self { link, subscription, target, waiting: VecDeque::new(), left: most.max(1), taken: 0 })
     }

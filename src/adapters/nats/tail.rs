@@ -7,7 +7,7 @@ use super::api::Api;
 use super::follower::Follower;
 use super::headers;
 use super::link::Link;
-use super::names::{Name, covers, shown};
+use super::names::{Name, covers, plain, shown};
 use super::seen::Seen;
 use super::wire::frame::Span;
 use super::wire::hub::Sink;
@@ -73,7 +73,7 @@ impl Tail for NatsTail {
         let arrivals = Arc::new(AtomicU64::new(1));
         for subject in widest(&subjects) {
             let sink = Subjects::new(&arrivals, &self.shared.seen, &feed);
-            readers.push(link.subscribe_into(OP, subject, None, Box::new(sink)).await?);
+            readers.push(link.subscribe_into(OP, &plain(subject), None, Box::new(sink)).await?);
         }
         let api = Api { link };
         let (events, queue) = mpsc::channel(QUEUED);

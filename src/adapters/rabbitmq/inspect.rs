@@ -55,7 +55,7 @@ impl Inspect for Rabbit {
     }
 
     async fn describe(&self, channel: &str) -> Result<Description, Fault> {
-        if let (Some("vhost"), vhost) = split_kind(channel) {
+        if let (Some("vhost"), vhost) = split_kind(super::name::KINDS, channel) {
             return self.describe_vhost(vhost).await;
         }
         let name = self.resolve(DESCRIBE, channel).await?;

@@ -42,7 +42,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
     name: "rabbitmq",
     title: "RabbitMQ",
     schemes: &[("amqp", 5672), ("amqps", 5671)],
-    kinds: &["queue", "exchange", "stream", "vhost"],
+    kinds: name::KINDS,
     operations: manage::specs::ALL,
     connect: |integration, log| Box::pin(connect(integration, log)),
 };

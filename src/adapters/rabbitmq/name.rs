@@ -2,11 +2,14 @@
 
 use super::Rabbit;
 use super::management::text;
-use crate::domain::address::split_kind;
+use crate::domain::address::{escape_bytes, split_kind, unescape_bytes};
 use crate::domain::fault::{Fault, Kind};
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{ExchangeKind, Queue};
+
+/// The kinds of channel, as the adapter's row says them. A bare name may be of any.
+pub(super) const KINDS: &[&str] = &["queue", "exchange", "stream", "vhost"];
 
 /// A channel that somebody named.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,7 +24,7 @@ pub(super) enum Name {
 impl Name {
     /// As lists and messages spell it.
     pub(super) fn text(&self) -> String {
-        format!("{}:{}", self.kind(), self.bare())
+        format!("{}:{}", self.kind(), escape_bytes(self.bare().as_bytes()))
     }
 
     pub(super) fn kind(&self) -> &'static str {
@@ -39,13 +42,18 @@ impl Name {
 
     /// What an address says; `None` for a bare name, whose kind has to be found out.
     pub(super) fn said(channel: &str) -> Option<Self> {
-        match split_kind(channel) {
-            (Some("queue"), name) => Some(Self::Queue(name.to_owned())),
-            (Some("exchange"), name) => Some(Self::Exchange(name.to_owned())),
-            (Some("stream"), name) => Some(Self::Stream(name.to_owned())),
+        match split_kind(KINDS, channel) {
+            (Some("queue"), name) => Some(Self::Queue(plain(name))),
+            (Some("exchange"), name) => Some(Self::Exchange(plain(name))),
+            (Some("stream"), name) => Some(Self::Stream(plain(name))),
             _ => None,
         }
     }
+}
+
+/// A name without escapes. What is no UTF-8 stays as it is written: the client has no such names.
+fn plain(name: &str) -> String {
+    String::from_utf8(unescape_bytes(name)).unwrap_or_else(|_| name.to_owned())
 }
 
 impl Rabbit {
@@ -54,6 +62,7 @@ impl Rabbit {
         if let Some(name) = Name::said(channel) {
             return Ok(name);
         }
+        let channel = &*plain(channel);
         let (queue, exchange) = tokio::join!(self.queue_is_there(op, channel), self.exchange_is_there(op, channel));
         // What may not be looked at is there.
         let there = |found: Result<(), Fault>| match found {
@@ -105,6 +114,8 @@ impl Rabbit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::address::tests::{check_that_it_reads_back, names};
+    use proptest::prelude::*;
 
     #[test]
     fn a_kind_is_the_first_word_and_the_rest_is_the_name() {
@@ -112,11 +123,24 @@ mod tests {
             ("queue:tasks", Name::Queue("tasks".into())),
             ("exchange:a:b", Name::Exchange("a:b".into())),
             ("stream:log", Name::Stream("log".into())),
+            ("queue:exchange:x", Name::Queue("exchange:x".into())),
+            ("queue:a\\x2317", Name::Queue("a#17".into())),
         ] {
             assert_eq!(Name::said(text).as_ref(), Some(&name));
             assert_eq!(name.text(), text);
         }
         assert_eq!(Name::said("tasks"), None);
         assert_eq!(Name::said("topic:tasks"), None, "not a kind of this system");
+    }
+
+    proptest! {
+        #[test]
+        fn any_queue_reads_back_from_its_address(bytes in names()) {
+            let Ok(queue) = String::from_utf8(bytes) else { return Ok(()) };
+            prop_assume!(!queue.is_empty());
+            let name = Name::Queue(queue);
+            check_that_it_reads_back(KINDS, &name.text());
+            prop_assert_eq!(Name::said(&name.text()), Some(name));
+        }
     }
 }

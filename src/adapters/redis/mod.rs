@@ -29,7 +29,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
     name: "redis",
     title: "Redis",
     schemes: &[("redis", 6379), ("rediss", 6379)],
-    kinds: &["stream", "channel", "key"],
+    kinds: name::KINDS,
     operations: manage::specs::ALL,
     connect: |integration, log| Box::pin(connect(integration, log)),
 };

@@ -6,6 +6,9 @@ use crate::domain::address::split_kind;
 use crate::domain::fault::{Fault, Kind};
 use redis::cmd;
 
+/// The kinds of channel, as the adapter's row says them.
+pub(super) const KINDS: &[&str] = &["stream", "channel", "key"];
+
 /// A channel that somebody named.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Name {
@@ -28,7 +31,7 @@ impl Name {
 
     /// What an address says; `None` for a bare name, whose kind has to be found out.
     fn said(channel: &str) -> Option<Self> {
-        match split_kind(channel) {
+        match split_kind(KINDS, channel) {
             (Some("stream"), name) => Some(Self::Stream(name.to_owned())),
             (Some("channel"), name) => Some(Self::Channel(name.to_owned())),
             (Some("key"), name) => Some(Self::Key(name.to_owned())),

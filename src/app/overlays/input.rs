@@ -120,8 +120,8 @@ pub(crate) fn range(text: &str, model: &Model) -> Result<Range, String> {
     let now = zoned(model.now, &model.zone)?;
     let text = text.trim();
     let text = text.strip_prefix("from ").unwrap_or(text);
-    let (start, end) = text.split_once(" until ").unwrap_or((text, "latest"));
-    Ok(Range { start: Bound::parse(start, &now)?, end: Bound::parse(end, &now)? })
+    let (start, end) = text.split_once(" until ").map_or((text, None), |(start, end)| (start, Some(end)));
+    Ok(Range::between(Some(Bound::parse(start, &now)?), end.map(|end| Bound::parse(end, &now)).transpose()?))
 }
 
 /// Checks a query; an error stands at a character.

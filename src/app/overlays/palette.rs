@@ -6,7 +6,7 @@ use crate::app::keymap;
 use crate::app::matching::Pattern;
 use crate::app::model::{Model, Screen};
 use crate::app::overlays::menu;
-use crate::domain::address::Address;
+use crate::domain::address::{Address, GROUP};
 use crate::domain::operation::OperationSpec;
 use crate::domain::suggest;
 use crate::domain::template::{TEMPLATES, Template};
@@ -123,7 +123,9 @@ fn typed(model: &Model, text: &str, found: &[Entry]) -> Option<Entry> {
     // Another part of the same brokers: `rabbit@tenant-a`.
     let named = named.or_else(|| model.integration(address.integration.rsplit_once('@')?.0));
     let refused = match named {
-        Some(_) if address.is_group() => Some("a group has no messages of its own: the Groups screen (4) shows it".to_owned()),
+        Some(one) if one.has_groups() && address.split(&[GROUP]).is_group() => {
+            Some("a group has no messages of its own: the Groups screen (4) shows it".to_owned())
+        }
         Some(_) => None,
         // Loosely matched channels may have slashes of their own.
         None if !found.is_empty() => return None,

@@ -90,6 +90,9 @@ pub fn rows<'a>(model: &Model, plan: &'a Plan, width: u16) -> Vec<Row<'a>> {
                 rows.extend(message.options.iter().map(|(id, value)| Row::Text(format!("{id} = {value}"), Tone::Plain)));
             }
             rows.push(Row::Blank);
+            if let Some(error) = model.form.as_ref().and_then(crate::app::screens::publish::Form::broken_json) {
+                fact(&mut rows, "note", &format!("the value was JSON, and is not any more: {error}"), width, Tone::Watch);
+            }
             fact(&mut rows, "undo", "none: whoever consumes this channel acts on it", width, Tone::Watch);
             rows
         }

@@ -41,6 +41,8 @@ pub struct Form {
     pub sending: Option<TaskId>,
     /// It is a request, and replies are waited for.
     pub calls: bool,
+    /// The message as it was copied.
+    copied: Option<Outgoing>,
     /// What a template was filled in with.
     filled: Option<String>,
     /// Something was typed.
@@ -84,6 +86,7 @@ impl Form {
             error: None,
             sending: None,
             calls: false,
+            copied: None,
             filled: None,
             touched: false,
         }
@@ -118,11 +121,32 @@ impl Form {
         let message = &view.message;
         Self {
             origin: Some(message.position.to_string()),
+            copied: Some(Outgoing {
+                key: message.key.clone(),
+                headers: message.headers.clone(),
+                payload: message.payload.clone(),
+                ..Outgoing::default()
+            }),
             key: message.key.as_ref().map(|key| Editor::line(&headers::notation(key))),
             headers: Editor::lines_of(&headers::to_text(&message.headers)),
             value: message.payload.as_ref().map_or(Body::Missing, Body::of),
             ..Self::new(view.address.clone(), spec)
         }
+    }
+
+    /// Whether what would be sent is, byte for byte, what was copied.
+    pub fn is_exact(&self) -> bool {
+        let same = |copied: &Outgoing| {
+            self.outgoing(None).is_ok_and(|now| (&now.key, &now.headers, &now.payload) == (&copied.key, &copied.headers, &copied.payload))
+        };
+        self.copied.as_ref().is_some_and(same)
+    }
+
+    /// Why a value that was JSON, when it was copied or filled in, is none any more.
+    pub fn broken_json(&self) -> Option<String> {
+        let copied = self.copied.as_ref().and_then(|copied| copied.payload.as_deref());
+        let before = self.filled.as_deref().map(str::as_bytes).or(copied).filter(|bytes| not_json(bytes).is_none());
+        before.and_then(|_| not_json(&self.value.bytes()?))
     }
 
     /// The parts that this system has.
@@ -230,6 +254,11 @@ impl Body {
             Self::Exact(bytes) => Some(bytes.clone()),
         }
     }
+}
+
+/// Why bytes are not JSON.
+fn not_json(bytes: &[u8]) -> Option<String> {
+    serde_json::from_slice::<serde::de::IgnoredAny>(bytes).err().map(|error| error.to_string())
 }
 
 /// Opens the form.

@@ -96,3 +96,12 @@ fn the_query_of_ids_is_one_and_takes_them_as_they_are() {
         assert!(parsed.is_ok(), "{id}: {parsed:?}");
     }
 }
+
+#[test]
+fn an_id_that_is_no_text_is_found_again_by_its_bytes() {
+    let binary = Header { name: "correlation-id".into(), value: Some(Bytes::from_static(b"\xfe\x00\"")) };
+    let ids = ids(&[binary], None);
+    assert_eq!(ids, [Id { kind: IdKind::Correlation, text: "\\xfe\0\"".to_owned() }]);
+    assert!(query(&ids).contains(r#"headers."correlation-id" == b"\xfe\x00\"""#), "{}", query(&ids));
+    crate::domain::query::Query::parse(&query(&ids), &jiff::Zoned::default()).expect("a query");
+}

@@ -63,8 +63,9 @@ pub enum Predicate {
     Compare(Comparison, Literal),
     In(Vec<Literal>),
     Contains(Pattern),
-    StartsWith(String),
-    EndsWith(String),
+    /// A text or bytes, as the next.
+    StartsWith(Literal),
+    EndsWith(Literal),
     Matches(Pattern),
     Exists,
 }
@@ -82,12 +83,43 @@ pub enum Comparison {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Literal {
     Text(String),
+    /// `b"\xff\x00id"`: compared with keys, headers and values as the bytes that they are.
+    Bytes(Vec<u8>),
     /// As it was written.
     Number(String),
     Bool(bool),
     Null,
     /// A moment that `timestamp` is compared with.
     Moment(Timestamp),
+}
+
+impl Literal {
+    /// What these bytes equal: a text where they are one.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        std::str::from_utf8(bytes).map_or_else(|_| Self::Bytes(bytes.to_vec()), |text| Self::Text(text.to_owned()))
+    }
+
+    /// The bytes of a text or of bytes; of all else none.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Bytes(bytes) => bytes,
+            Self::Number(_) | Self::Bool(_) | Self::Null | Self::Moment(_) => b"",
+        }
+    }
+}
+
+impl Predicate {
+    /// Whether it looks at bytes, and nothing else: then nothing is decoded.
+    pub(super) fn is_of_bytes(&self) -> bool {
+        let bytes = |literal: &Literal| matches!(literal, Literal::Bytes(_));
+        match self {
+            Self::Compare(_, literal) | Self::StartsWith(literal) | Self::EndsWith(literal) => bytes(literal),
+            Self::In(literals) => literals.iter().all(bytes),
+            Self::Contains(pattern) => pattern.is_bytes(),
+            Self::Matches(_) | Self::Exists => false,
+        }
+    }
 }
 
 impl Expr {
@@ -142,6 +174,7 @@ impl fmt::Display for Expr {
             Self::Not(inner) if matches!(**inner, Self::And(_) | Self::Or(_)) => write!(f, "not ({inner})"),
             Self::Not(inner) => write!(f, "not {inner}"),
             Self::Anywhere(pattern) if pattern.is_regex() => pattern.fmt(f),
+            Self::Anywhere(pattern) if pattern.is_bytes() => f.write_str(&pattern.source),
             Self::Anywhere(pattern) => quote(f, &pattern.source),
             Self::Test(field, predicate) => write!(f, "{field} {predicate}"),
             Self::Jq(program) => program.fmt(f),
@@ -212,18 +245,13 @@ impl fmt::Display for Predicate {
                 let all: Vec<String> = literals.iter().map(ToString::to_string).collect();
                 write!(f, "in ({})", all.join(", "))
             }
+            Self::Contains(pattern) if pattern.is_bytes() => write!(f, "contains {}", pattern.source),
             Self::Contains(pattern) => {
                 f.write_str(if pattern.any_case { "contains~ " } else { "contains " })?;
                 quote(f, &pattern.source)
             }
-            Self::StartsWith(text) => {
-                f.write_str("starts with ")?;
-                quote(f, text)
-            }
-            Self::EndsWith(text) => {
-                f.write_str("ends with ")?;
-                quote(f, text)
-            }
+            Self::StartsWith(literal) => write!(f, "starts with {literal}"),
+            Self::EndsWith(literal) => write!(f, "ends with {literal}"),
             Self::Matches(pattern) => write!(f, "matches {pattern}"),
             Self::Exists => f.write_str("exists"),
         }
@@ -234,12 +262,26 @@ impl fmt::Display for Literal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => quote(f, text),
+            Self::Bytes(bytes) => f.write_str(&written(bytes)),
             Self::Number(digits) => f.write_str(digits),
             Self::Bool(truth) => truth.fmt(f),
             Self::Null => f.write_str("null"),
             Self::Moment(time) => write!(f, "\"{time}\""),
         }
     }
+}
+
+/// Bytes as a query writes them: `b"\xff\x00id"`.
+pub(super) fn written(bytes: &[u8]) -> String {
+    let mut text = "b\"".to_owned();
+    for byte in bytes {
+        match byte {
+            b'"' | b'\\' => text.extend(['\\', char::from(*byte)]),
+            b' '..=b'~' => text.push(char::from(*byte)),
+            _ => text.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    text + "\""
 }
 
 /// In double quotes, as the lexer reads it.

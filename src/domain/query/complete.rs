@@ -167,9 +167,12 @@ fn proposals(expected: Expected, paths: &[String]) -> Vec<(String, &'static str)
         Expected::Term => terms(),
         Expected::Operator => owned(&OPERATORS),
         Expected::With => owned(&[("with", "the text")]),
-        Expected::Literal => {
-            owned(&[("true", "the JSON value"), ("false", "the JSON value"), ("null", "the JSON value, or no key or payload")])
-        }
+        Expected::Literal => owned(&[
+            ("true", "the JSON value"),
+            ("false", "the JSON value"),
+            ("null", "the JSON value, or no key or payload"),
+            ("b\"", "bytes of a key, header or value: b\"\\xff\\x00id\""),
+        ]),
         Expected::AfterTerm => owned(&[("and", "both hold"), ("or", "one holds"), CLAUSES[3]]),
         Expected::List | Expected::Regex | Expected::Nothing => Vec::new(),
     }

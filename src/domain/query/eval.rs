@@ -94,6 +94,9 @@ pub(super) fn holds(expr: &Expr, record: &impl Record) -> Result<bool, Undecided
         Expr::And(parts) => any(parts.iter(), |part| holds(part, record).map(|truth| !truth)).map(|truth| !truth),
         Expr::Or(parts) => any(parts.iter(), |part| holds(part, record)),
         Expr::Not(inner) => holds(inner, record).map(|truth| !truth),
+        Expr::Anywhere(pattern) if pattern.is_bytes() => {
+            Ok([record.key(), record.payload()].into_iter().flatten().any(|b| pattern.is_in(b)))
+        }
         Expr::Anywhere(pattern) => {
             let search = |node: &Node<'_>| node.contains(pattern);
             if key_text(record, &search) { Ok(true) } else { Ok(value_text(record, Some(pattern), &search)?) }
@@ -144,13 +147,20 @@ fn test(field: &Field, predicate: &Predicate, record: &impl Record) -> Result<bo
 
 fn whole_key(predicate: &Predicate, record: &impl Record) -> bool {
     let Some(bytes) = record.key() else { return predicate.on_missing() };
-    if predicate.looks_into_text() { key_text(record, &|node| predicate.on(node)) } else { predicate.on(&Node::of_bytes(bytes)) }
+    if predicate.looks_into_text() && !predicate.is_of_bytes() {
+        key_text(record, &|node| predicate.on(node))
+    } else {
+        predicate.on(&Node::of_bytes(bytes))
+    }
 }
 
 fn whole_value(predicate: &Predicate, record: &impl Record) -> Result<bool, Undecodable> {
     match (record.payload(), predicate) {
         (None, _) => Ok(predicate.on_missing()),
         (Some(_), Predicate::Exists) => Ok(true),
+        (Some(bytes), _) if predicate.is_of_bytes() => Ok(predicate.on(&Node::Bytes(bytes))),
+        // Bytes in a list are what the payload is, texts what it decodes to.
+        (Some(bytes), Predicate::In(_)) if predicate.on(&Node::Bytes(bytes)) => Ok(true),
         (_, Predicate::Contains(pattern) | Predicate::Matches(pattern)) => value_text(record, Some(pattern), &|node| predicate.on(node)),
         _ if predicate.looks_into_text() => value_text(record, None, &|node| predicate.on(node)),
         _ => record.any_at(&[], &mut |value| predicate.on(value)),
@@ -213,6 +223,10 @@ impl<'a> Node<'a> {
     fn compare(&self, literal: &Literal) -> Option<Ordering> {
         match (self, literal) {
             (Self::Text(a), Literal::Text(b)) => Some(a.as_ref().cmp(b)),
+            (Self::Text(a), Literal::Bytes(b)) => Some(a.as_bytes().cmp(b)),
+            (Self::Bytes(a), Literal::Bytes(b)) => Some(a.cmp(&b.as_slice())),
+            (Self::Tree(Value::Text(a)), Literal::Bytes(b)) => Some(a.as_bytes().cmp(b)),
+            (Self::Tree(Value::Bytes(a)), Literal::Bytes(b)) => Some(a.as_ref().cmp(b.as_slice())),
             (Self::Number(a), Literal::Number(b)) => Some(decimal::compare(a, b)),
             (Self::Moment(a), Literal::Moment(b)) => Some(a.cmp(b)),
             (Self::Null | Self::Tree(Value::Null), Literal::Null) => Some(Ordering::Equal),
@@ -224,11 +238,12 @@ impl<'a> Node<'a> {
     }
 
     fn contains(&self, pattern: &Pattern) -> bool {
-        self.printed(true, &|bytes| pattern.is_in(bytes))
+        self.printed(true, pattern.is_bytes(), &|bytes| pattern.is_in(bytes))
     }
 
-    /// Whether `search` is true for what is printed of this: the whole of a scalar, and if asked every name and scalar of a tree.
-    fn printed(&self, deep: bool, search: Wanted<'_>) -> bool {
+    /// Whether `search` is true for what is printed of this: the whole of a scalar, and if asked every name and scalar of a tree; with `raw`
+    /// bytes are looked at as they are.
+    fn printed(&self, deep: bool, raw: bool, search: Wanted<'_>) -> bool {
         match self {
             // A header without a value has no text.
             Self::Null => false,
@@ -236,10 +251,11 @@ impl<'a> Node<'a> {
             Self::Moment(time) => search(time.to_string().as_bytes()),
             Self::Bytes(bytes) => search(bytes),
             Self::Within(any) => deep && any(search),
-            Self::Tree(Value::Array(items)) => deep && items.iter().any(|item| Node::Tree(item).printed(deep, search)),
+            Self::Tree(Value::Array(items)) => deep && items.iter().any(|item| Node::Tree(item).printed(deep, raw, search)),
             Self::Tree(Value::Object(entries)) => {
-                deep && entries.iter().any(|(name, value)| search(name.as_bytes()) || Node::Tree(value).printed(deep, search))
+                deep && entries.iter().any(|(name, value)| search(name.as_bytes()) || Node::Tree(value).printed(deep, raw, search))
             }
+            Self::Tree(Value::Bytes(bytes)) if raw => search(bytes),
             Self::Tree(scalar) => scalar.printed().is_some_and(|text| search(text.as_bytes())),
         }
     }
@@ -266,8 +282,8 @@ impl Predicate {
             Self::Compare(comparison, literal) => comparison.accepts(node.compare(literal)),
             Self::In(literals) => literals.iter().any(|literal| node.compare(literal) == Some(Ordering::Equal)),
             Self::Contains(pattern) | Self::Matches(pattern) => node.contains(pattern),
-            Self::StartsWith(text) => node.printed(false, &|bytes| bytes.starts_with(text.as_bytes())),
-            Self::EndsWith(text) => node.printed(false, &|bytes| bytes.ends_with(text.as_bytes())),
+            Self::StartsWith(literal) => node.printed(false, self.is_of_bytes(), &|bytes| bytes.starts_with(literal.as_bytes())),
+            Self::EndsWith(literal) => node.printed(false, self.is_of_bytes(), &|bytes| bytes.ends_with(literal.as_bytes())),
         }
     }
 

@@ -14,6 +14,8 @@ pub(in crate::domain) enum Kind {
     Word(String),
     /// In quotes, escapes resolved.
     Text(String),
+    /// `b"…"`, escapes resolved.
+    Bytes(Vec<u8>),
     Regex {
         pattern: String,
         any_case: bool,
@@ -77,6 +79,7 @@ impl<'a> Lexer<'a> {
         match first {
             '"' | '\'' => self.quoted(first).map(Kind::Text),
             '/' => self.regex(),
+            'b' if rest[1..].starts_with('"') => self.bytes().map(Kind::Bytes),
             _ => {
                 if let Some(symbol) = SYMBOLS.iter().find(|symbol| rest.starts_with(**symbol)) {
                     self.at += symbol.len();
@@ -127,6 +130,36 @@ impl<'a> Lexer<'a> {
             }
         }
         Err(self.wrong(start, format!("the text is not closed with {quote}")))
+    }
+
+    fn bytes(&mut self) -> Result<Vec<u8>, QueryError> {
+        let start = self.at;
+        let mut out = Vec::new();
+        let mut chars = self.rest().char_indices().skip(2);
+        while let Some((offset, c)) = chars.next() {
+            match c {
+                '"' => {
+                    self.at = start + offset + 1;
+                    return Ok(out);
+                }
+                '\\' => out.push(match chars.next().map(|(_, c)| c) {
+                    Some('n') => b'\n',
+                    Some('t') => b'\t',
+                    Some('r') => b'\r',
+                    Some('\\') => b'\\',
+                    Some('"') => b'"',
+                    Some('x') => {
+                        let digits: String = chars.by_ref().take(2).map(|(_, c)| c).collect();
+                        let two = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+                        let byte = u8::from_str_radix(&digits, 16).ok().filter(|_| two);
+                        byte.ok_or_else(|| self.wrong(start + offset, "after `\\x` two hex digits of a byte were expected"))?
+                    }
+                    _ => return Err(self.wrong(start + offset, "unknown escape in bytes: write \\xff, \\\\, \\\", \\n, \\r or \\t")),
+                }),
+                c => out.extend(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        Err(self.wrong(start, "the bytes are not closed with \""))
     }
 
     fn regex(&mut self) -> Result<Kind, QueryError> {

@@ -7,6 +7,8 @@
 //! - `key` and header values are the texts that they are as bytes; `key.PATH` looks into a key that is JSON.
 //! - `value` is the decoded payload, `value.order.items[0]."odd name"` a place in it. Where a name stands twice, in headers or in an object,
 //!   a comparison is true if it is true for one of them.
+//! - `b"\xff\x00id"` is compared with keys, headers and values as the bytes that they are, and nothing is decoded for it; with a place in
+//!   `value`, as the bytes of the text or binary that is there.
 //! - `topic partition offset timestamp size`, and of dead letters `reason exception origin attempts`.
 //!
 //! # Truth

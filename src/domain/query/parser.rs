@@ -135,7 +135,7 @@ impl Parser<'_> {
     fn at_search_word(&self) -> bool {
         match self.tokens.kind() {
             Kind::Word(word) => !RESERVED.iter().any(|reserved| is_keyword(word, reserved)) && !starts_with_field(word),
-            Kind::Text(_) | Kind::Regex { .. } => true,
+            Kind::Text(_) | Kind::Bytes(_) | Kind::Regex { .. } => true,
             Kind::Symbol(_) | Kind::End => false,
         }
     }
@@ -171,6 +171,7 @@ impl Parser<'_> {
             |pattern: Result<Pattern, String>| pattern.map(Expr::Anywhere).map_err(|message| self.tokens.error_at(start, message));
         let expr = match self.tokens.kind().clone() {
             Kind::Text(text) => anywhere(Pattern::word(&text))?,
+            Kind::Bytes(bytes) => Expr::Anywhere(Pattern::bytes(&bytes)),
             Kind::Regex { pattern, any_case } => anywhere(Pattern::regex(&pattern, any_case))?,
             Kind::Word(word) if is_keyword(&word, "jq") && matches!(self.tokens.all[self.tokens.at + 1].kind, Kind::Text(_)) => {
                 return self.jq();
@@ -353,8 +354,12 @@ impl Parser<'_> {
         for (word, any_case) in [("contains", false), ("contains~", true)] {
             if self.keyword(word) {
                 let place = self.tokens.at;
-                let text = self.text_literal(word)?;
-                return Pattern::text(&text, any_case).map(Predicate::Contains).map_err(|message| self.tokens.error_at(place, message));
+                let pattern = match self.text_literal(word, field)? {
+                    Literal::Bytes(_) if any_case => Err("bytes have no case: write `contains`".to_owned()),
+                    Literal::Bytes(bytes) => Ok(Pattern::bytes(&bytes)),
+                    other => Pattern::text(std::str::from_utf8(other.as_bytes()).unwrap_or_default(), any_case),
+                };
+                return pattern.map(Predicate::Contains).map_err(|message| self.tokens.error_at(place, message));
             }
         }
         for word in ["starts", "ends"] {
@@ -362,8 +367,8 @@ impl Parser<'_> {
                 if !self.keyword("with") {
                     return Err(self.tokens.error(format!("`with` was expected after `{word}`")));
                 }
-                let text = self.text_literal("with")?;
-                return Ok(if word == "starts" { Predicate::StartsWith(text) } else { Predicate::EndsWith(text) });
+                let literal = self.text_literal("with", field)?;
+                return Ok(if word == "starts" { Predicate::StartsWith(literal) } else { Predicate::EndsWith(literal) });
             }
         }
         Err(self.expected_operator(start))
@@ -405,11 +410,12 @@ impl Parser<'_> {
         Ok(Predicate::Matches(pattern))
     }
 
-    /// A text, or digits that are looked for as they are written.
-    fn text_literal(&mut self, after: &str) -> Result<String, QueryError> {
+    /// A text, digits that are looked for as they are written, or bytes.
+    fn text_literal(&mut self, after: &str, field: &Field) -> Result<Literal, QueryError> {
         let text = match self.tokens.kind() {
-            Kind::Text(text) => text.clone(),
-            Kind::Word(word) if is_number(word) => word.clone(),
+            Kind::Text(text) => Literal::Text(text.clone()),
+            Kind::Word(word) if is_number(word) => Literal::Text(word.clone()),
+            Kind::Bytes(bytes) => self.bytes_of(field, bytes)?,
             _ => return Err(self.no_literal(&format!("after `{after}` a text was expected"))),
         };
         self.tokens.advance();
@@ -425,6 +431,7 @@ impl Parser<'_> {
                 Literal::Moment(moment.map_err(|message| self.tokens.error(message))?)
             }
             Kind::Text(text) => Literal::Text(text.clone()),
+            Kind::Bytes(bytes) => self.bytes_of(field, bytes)?,
             Kind::Word(word) if is_keyword(word, "true") => Literal::Bool(true),
             Kind::Word(word) if is_keyword(word, "false") => Literal::Bool(false),
             Kind::Word(word) if is_number(word) => Literal::Number(word.clone()),
@@ -432,6 +439,14 @@ impl Parser<'_> {
         };
         self.tokens.advance();
         Ok(literal)
+    }
+
+    /// Bytes are compared with what messages hold, never with what the system says of them.
+    fn bytes_of(&self, field: &Field, bytes: &[u8]) -> Result<Literal, QueryError> {
+        match field {
+            Field::Key(_) | Field::Value(_) | Field::Headers | Field::Header(_) => Ok(Literal::Bytes(bytes.to_vec())),
+            _ => Err(self.tokens.error(format!("`{field}` is no bytes")).hint("b\"…\" is for keys, headers and values")),
+        }
     }
 
     fn no_literal(&self, expected: &str) -> QueryError {

@@ -1,5 +1,6 @@
 //! What `contains`, `matches` and words alone look for, ready to search with.
 
+use super::ast::written;
 use memchr::memmem::Finder;
 use regex::bytes::{Regex, RegexBuilder};
 use std::fmt;
@@ -22,6 +23,7 @@ pub struct Pattern {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Text,
+    Bytes,
     Regex,
 }
 
@@ -42,6 +44,12 @@ impl Pattern {
         Ok(Self { source: source.to_owned(), any_case, kind: Kind::Text, matcher, free: true })
     }
 
+    /// Bytes, which are looked for in what keys, headers and payloads are before anything is decoded.
+    pub fn bytes(bytes: &[u8]) -> Self {
+        let matcher = Matcher::Finder(Box::new(Finder::new(bytes).into_owned()));
+        Self { source: written(bytes), any_case: false, kind: Kind::Bytes, matcher, free: true }
+    }
+
     /// A word alone: any case unless it has a capital.
     pub fn word(source: &str) -> Result<Self, String> {
         Self::text(source, !source.chars().any(char::is_uppercase))
@@ -51,6 +59,11 @@ impl Pattern {
     pub fn regex(source: &str, any_case: bool) -> Result<Self, String> {
         let matcher = Matcher::Regex(compile(source, any_case)?);
         Ok(Self { source: source.to_owned(), any_case, kind: Kind::Regex, matcher, free: is_free(source) })
+    }
+
+    /// Whether it is bytes rather than a text.
+    pub fn is_bytes(&self) -> bool {
+        self.kind == Kind::Bytes
     }
 
     /// Whether it is a regex rather than a text.

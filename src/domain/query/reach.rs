@@ -25,7 +25,8 @@ pub struct Reach {
 /// Something that is found in a matching record.
 ///
 /// It stands there in the raw bytes only if key or payload are text, or JSON without a backslash: escapes, numbers of binary formats and
-/// base64 of bytes are printed otherwise than they are stored. Everything else must be decoded before it is skipped.
+/// base64 of bytes are printed otherwise than they are stored. Everything else must be decoded before it is skipped. Bytes that a query
+/// writes as such ([`Pattern::is_bytes`]) stand there as they are, whatever key and payload are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Needle {
     pub place: Place,
@@ -127,7 +128,7 @@ fn whole_number(literal: &Literal) -> Option<i64> {
     match literal {
         Literal::Number(digits) => digits.parse().ok(),
         Literal::Moment(Timestamp(millis)) => Some(*millis),
-        Literal::Text(_) | Literal::Bool(_) | Literal::Null => None,
+        Literal::Text(_) | Literal::Bytes(_) | Literal::Bool(_) | Literal::Null => None,
     }
 }
 
@@ -153,12 +154,19 @@ fn of_test(field: &Field, predicate: &Predicate) -> Vec<Vec<Needle>> {
         Field::Headers | Field::Header(_) => Place::Headers,
         _ => return Vec::new(),
     };
-    let exact = |text: &str| needle(place, Pattern::text(text, false).ok());
+    // Inside of a tree, bytes may be stored otherwise.
+    let is_whole = !matches!(field, Field::Key(steps) | Field::Value(steps) if !steps.is_empty());
+    let exact = |literal: &Literal| match literal {
+        Literal::Text(text) => needle(place, Pattern::text(text, false).ok()),
+        Literal::Bytes(bytes) if is_whole => needle(place, Some(Pattern::bytes(bytes))),
+        _ => Vec::new(),
+    };
     let mut groups = match predicate {
+        Predicate::Contains(pattern) if pattern.is_bytes() && !is_whole => Vec::new(),
         Predicate::Contains(pattern) | Predicate::Matches(pattern) => needle(place, Some(pattern.clone())),
-        Predicate::StartsWith(text) | Predicate::EndsWith(text) | Predicate::Compare(Comparison::Equal, Literal::Text(text)) => exact(text),
+        Predicate::StartsWith(literal) | Predicate::EndsWith(literal) | Predicate::Compare(Comparison::Equal, literal) => exact(literal),
         Predicate::In(literals) => {
-            let texts = literals.iter().map(|literal| if let Literal::Text(text) = literal { exact(text).pop() } else { None });
+            let texts = literals.iter().map(|literal| exact(literal).pop());
             let groups: Option<Vec<Vec<Needle>>> = texts.collect();
             groups.map(|groups| vec![groups.concat()]).unwrap_or_default()
         }

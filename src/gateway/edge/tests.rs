@@ -6,7 +6,7 @@ use crate::domain::position::Bound;
 
 /// The session of a system as a caller has it who may do everything.
 fn under(session: Session, prefix: &str) -> Session {
-    let names = Arc::new(Names::under(prefix));
+    let names = Arc::new(Names::under(prefix, &["topic"]));
     let (caller, counts) = (Caller::default(), Counts::default());
     Edge { caller, counts, integration: "memory".into(), names, may_change: true }.around(session)
 }

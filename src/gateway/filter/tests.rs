@@ -132,6 +132,7 @@ fn payload() -> impl Strategy<Value = Option<Vec<u8>>> {
         2 => message_pack().prop_map(Some),
         2 => (word(), word()).prop_map(|(a, b)| Some(format!("{a} {b}").into_bytes())),
         1 => json_text().prop_map(|text| Some(text.as_bytes()[..text.len() - 1].to_vec())),
+        1 => json_text().prop_map(|text| Some([vec![b'['; 129], text.into_bytes(), vec![b']'; 129]].concat())),
         1 => prop::collection::vec(any::<u8>(), 0..12).prop_map(Some),
         1 => prop::sample::select(vec![None, Some(Vec::new()), Some(b"\x0c".to_vec()), Some(b"\0\0\0\0\x02\x02a".to_vec())]),
     ]
@@ -165,6 +166,13 @@ fn regex() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec!["/a.?b/", "/^a/", "/b$/", "/[ab]+1?/", "/é|K/i", "/\\ba/", "/1\\d/", "/k/i", "/true|12/", "/a*/"])
 }
 
+/// Bytes that stand in some of the payloads, texts or not.
+fn bytes() -> impl Strategy<Value = String> {
+    let some = prop::sample::select(vec![&b"a\xff"[..], b"\xff", b"\0\0\0\0", b"{", b"\x0c", b"\xcd\x30", b"true", b""]);
+    prop_oneof![word().prop_map(|word| word.as_bytes().to_vec()), some.prop_map(<[u8]>::to_vec)]
+        .prop_map(|bytes| crate::domain::query::Literal::Bytes(bytes).to_string())
+}
+
 fn test() -> impl Strategy<Value = String> {
     let text = || word().prop_map(in_quotes);
     let predicate = prop_oneof![
@@ -178,6 +186,8 @@ fn test() -> impl Strategy<Value = String> {
         text().prop_map(|text| format!("ends with {text}")),
         regex().prop_map(|regex| format!("matches {regex}")),
         (text(), text()).prop_map(|(a, b)| format!("in ({a}, {b})")),
+        (bytes(), prop::sample::select(vec!["==", "!=", "contains", "starts with", "ends with"])).prop_map(|(b, is)| format!("{is} {b}")),
+        (bytes(), text()).prop_map(|(a, b)| format!("in ({a}, {b})")),
     ];
     let field = prop::sample::select(vec![
         "value",
@@ -200,6 +210,7 @@ fn query() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         6 => test(),
         2 => word().prop_map(in_quotes),
+        1 => bytes(),
         1 => regex().prop_map(str::to_owned),
         1 => prop::sample::select(vec!["headers contains \"a\"", "offset > 3", "size < 9", "jq '.a == 1'", "jq '.a | length > 1'"]).prop_map(str::to_owned),
     ];
@@ -271,6 +282,10 @@ fn the_cheapest_way_that_is_sure_decides() {
         // 12345 as a MessagePack number.
         ("value contains \"12345\"", b"\x81\xa1a\xcd\x30\x39", Verdict::Passes, Path::Decoded),
         ("Missing", b"\xff\xfe", Verdict::Undecodable, Path::Decoded),
+        // Bytes are what is stored: nothing is decoded for them, whatever it is.
+        ("value contains b\"\\xff\\xfd\"", b"\xff\xfe", Verdict::Fails, Path::Literal),
+        ("value starts with b\"\\xff\"", b"\xff\xfe", Verdict::Passes, Path::Literal),
+        ("value == b\"Missing\"", br#"{"a":"\u004dissing"}"#, Verdict::Fails, Path::Literal),
         ("jq '.a == 2'", br#"{"a":2}"#, Verdict::Passes, Path::Jq),
         ("jq '.a.b'", br#"{"a":2}"#, Verdict::Failed, Path::Jq),
         // Cut off at its end it is no JSON, so that it has no places.

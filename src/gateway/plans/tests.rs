@@ -107,8 +107,10 @@ async fn a_change_is_in_the_audit_log_and_one_that_cannot_be_written_there_is_no
     gateway.execute(Plan::Change(Arc::new(change.clone()))).await.expect("carried out");
     let text = fs::read_to_string(state.join(FILE)).expect("a log");
     let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let told: Vec<_> = lines.iter().map(|line| format!("{} {} {}", line["operation"], line["phase"], line["outcome"]).replace('"', "")).collect();
-    let expected = ["arm outcome done", "publish intent null", "publish outcome done", "topic.purge intent null", "topic.purge outcome done"];
+    let told: Vec<_> =
+        lines.iter().map(|line| format!("{} {} {}", line["operation"], line["phase"], line["outcome"]).replace('"', "")).collect();
+    let expected =
+        ["arm outcome done", "publish intent null", "publish outcome done", "topic.purge intent null", "topic.purge outcome done"];
     assert_eq!(told, expected);
     assert_eq!((&lines[1]["detail"]["messages"], lines[3]["detail"]["digest"].as_str()), (&2.into(), Some(change.digest().as_str())));
 

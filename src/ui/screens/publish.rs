@@ -19,7 +19,11 @@ pub fn crumbs<'a>(model: &'a Model, address: &'a str) -> Crumbs<'a> {
     let right = if form.sending.is_some() {
         ("sending…".to_owned(), Role::Connecting)
     } else if let Some(origin) = &form.origin {
-        (format!("a copy of {origin}, byte for byte"), Role::Dim)
+        match form.broken_json() {
+            Some(_) => (format!("a copy of {origin}, edited: no JSON any more"), Role::Watch),
+            None if form.is_exact() => (format!("a copy of {origin}, byte for byte"), Role::Dim),
+            None => (format!("a copy of {origin}, edited"), Role::Strong),
+        }
     } else {
         ((if form.calls { "a request" } else { "a new message" }).to_owned(), Role::Dim)
     };

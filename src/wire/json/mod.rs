@@ -33,6 +33,15 @@ pub fn is_valid(bytes: &[u8]) -> bool {
     as_text(bytes).is_ok_and(|text| check(text).is_ok())
 }
 
+/// Whether the bytes are JSON up to where they are nested deeper than [`MAX_DEPTH`]: that is no text that somebody wrote.
+pub fn is_too_deep(bytes: &[u8]) -> bool {
+    // Nearly all are told by their first byte or by the number of their brackets.
+    let may_be = || matches!(bytes.iter().find(|byte| !byte.is_ascii_whitespace()), Some(b'[' | b'{'));
+    let opening = || bytes.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    let read = || as_text(bytes).is_ok_and(|text| check(text).is_err_and(|error| error.cause == reader::TOO_DEEP));
+    may_be() && opening() > MAX_DEPTH as usize && read()
+}
+
 /// Why a text is not JSON. Builds nothing.
 pub fn check(text: &str) -> Result<(), JsonError> {
     let mut reader = Reader::new(text);

@@ -5,6 +5,8 @@ use std::fmt;
 
 /// Arrays and objects may be nested this deep. Deeper text is not read as JSON.
 pub const MAX_DEPTH: u32 = 128;
+/// The cause of the error of what is nested deeper.
+pub(super) const TOO_DEEP: &str = "arrays and objects are nested deeper than 128";
 
 /// One piece of JSON, borrowed from the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +160,7 @@ impl<'a> Reader<'a> {
 
     fn open(&mut self, token: Token<'a>) -> Result<Token<'a>, JsonError> {
         if self.depth == MAX_DEPTH {
-            return Err(self.wrong("arrays and objects are nested deeper than 128"));
+            return Err(self.wrong(TOO_DEEP));
         }
         let object = token == Token::BeginObject;
         self.depth += 1;

@@ -8,6 +8,7 @@ pub(super) mod specs;
 mod steps;
 
 use super::Rabbit;
+use super::name::KINDS;
 use crate::adapters::session::Manage;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::operation::{Change, Done, OperationSpec, Request};
@@ -21,6 +22,7 @@ impl Manage for Rabbit {
     }
 
     async fn plan(&self, request: Request) -> Result<Change, Fault> {
+        let request = Request { address: request.address.split(KINDS), ..request };
         match request.spec.id {
             "queue.declare" => plan::queue(self, request).await,
             "exchange.declare" => plan::exchange(self, request).await,

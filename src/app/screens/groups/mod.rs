@@ -7,9 +7,9 @@ pub use open::{Open, PartKey, part_columns, selected_partition};
 pub(crate) use open::{close, follow, show};
 pub use watched::Watched;
 
-use crate::app::act::quoted;
 use crate::app::clock::PATIENCE;
 use crate::app::columns::Column;
+use crate::app::command_line::{typed, with_profile};
 use crate::app::commands::Action;
 use crate::app::effect::Effect;
 use crate::app::integration::Integration;
@@ -98,7 +98,10 @@ pub(crate) fn copied(model: &Model, action: Action) -> Option<(String, &'static 
     let address = target(model)?;
     match action {
         Action::CopyAddress => Some((address.to_string(), "address")),
-        Action::CopyCommand => Some((format!("mqdeck lag {}", quoted(&format!("{}/{}", address.integration, address.channel))), "command")),
+        Action::CopyCommand => {
+            let group = typed(&Address::new(&address.integration, &address.channel));
+            Some((with_profile(model, &["lag".to_owned(), group]), "command"))
+        }
         Action::CopyJson => {
             let integration = model.integration(&address.integration)?;
             let at = integration.groups.groups.binary_search_by(|g| g.group.name.cmp(&address.channel)).ok()?;

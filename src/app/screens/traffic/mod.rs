@@ -16,7 +16,7 @@ use crate::domain::address::Address;
 use crate::domain::envelope::Id;
 use crate::domain::fault::Fault;
 use crate::domain::figure;
-use crate::domain::position::{Bound, Range};
+use crate::domain::position::Range;
 use crate::domain::query::Query;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
@@ -221,7 +221,7 @@ impl Traffic {
         if query.from.is_none() && query.until.is_none() {
             return self.source.clone();
         }
-        let range = Range { start: query.from.unwrap_or(Bound::Earliest), end: query.until.unwrap_or(Bound::Latest) };
+        let range = Range::between(query.from, query.until);
         let text = query.until.map_or_else(|| range.start.to_string(), |until| format!("{} until {until}", range.start));
         Source::History { range, text }
     }

@@ -216,3 +216,23 @@ fn completion_knows_what_may_come_next() {
     }
     assert_eq!(complete("va == 1", 2, &[])[0].text, "value");
 }
+
+#[test]
+fn bytes_are_written_with_escapes_and_a_mistake_is_told_where_it_stands() {
+    for (text, meant) in [
+        (r#"key == b"\xFF\x00id""#, r#"key == b"\xff\x00id""#),
+        (r#"b"\\\"\n é""#, r#"b"\\\"\x0a \xc3\xa9""#),
+        (r#"value not starts with b"\x01" and value.a contains b"\x02""#, r#"not value starts with b"\x01" and value.a contains b"\x02""#),
+    ] {
+        assert_eq!(parse(text).to_string(), meant);
+    }
+    for (text, error) in [
+        (r#"key == b"\xg1""#, "column 10: after `\\x` two hex digits of a byte were expected"),
+        (r#"key == b"é\u0041""#, "column 11: unknown escape in bytes: write \\xff, \\\\, \\\", \\n, \\r or \\t"),
+        (r#"key == b"\xff"#, "column 8: the bytes are not closed with \""),
+        (r#"topic == b"x""#, "column 10: `topic` is no bytes (b\"…\" is for keys, headers and values)"),
+        (r#"key contains~ b"x""#, "column 15: bytes have no case: write `contains`"),
+    ] {
+        assert_eq!(Query::parse(text, &now()).expect_err(text).to_string(), error, "{text}");
+    }
+}

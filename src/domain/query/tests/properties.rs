@@ -31,7 +31,12 @@ fn any_literal() -> impl Strategy<Value = Literal> {
         Just(Literal::Number("1.50e-3".into())),
         any::<bool>().prop_map(Literal::Bool),
         Just(Literal::Null),
+        any_bytes().prop_map(Literal::Bytes),
     ]
+}
+
+fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![any::<Vec<u8>>(), prop::sample::select(vec![b"k".to_vec(), b"c-9".to_vec(), b"\x81".to_vec(), b"\xff\xfe".to_vec()])]
 }
 
 fn any_predicate() -> impl Strategy<Value = Predicate> {
@@ -49,8 +54,11 @@ fn any_predicate() -> impl Strategy<Value = Predicate> {
         (comparison, any_literal()).prop_map(|(comparison, literal)| Predicate::Compare(comparison, literal)),
         prop::collection::vec(any_literal(), 1..4).prop_map(Predicate::In),
         pattern.prop_map(Predicate::Contains),
-        any_text().prop_map(Predicate::StartsWith),
-        any_text().prop_map(Predicate::EndsWith),
+        any_text().prop_map(|text| Predicate::StartsWith(Literal::Text(text))),
+        any_text().prop_map(|text| Predicate::EndsWith(Literal::Text(text))),
+        any_bytes().prop_map(|bytes| Predicate::StartsWith(Literal::Bytes(bytes))),
+        any_bytes().prop_map(|bytes| Predicate::EndsWith(Literal::Bytes(bytes))),
+        any_bytes().prop_map(|bytes| Predicate::Contains(Pattern::bytes(&bytes))),
         regex.prop_map(Predicate::Matches),
         Just(Predicate::Exists),
     ]
@@ -59,7 +67,14 @@ fn any_predicate() -> impl Strategy<Value = Predicate> {
 fn any_expr() -> impl Strategy<Value = Expr> {
     let leaf = prop_oneof![
         any_text().prop_map(|word| Expr::Anywhere(Pattern::word(&word).expect("a short text"))),
-        (any_field(), any_predicate()).prop_map(|(field, predicate)| Expr::Test(field, predicate)),
+        any_bytes().prop_map(|bytes| Expr::Anywhere(Pattern::bytes(&bytes))),
+        (any_field(), any_predicate()).prop_map(|(field, predicate)| {
+            // Only of what messages hold can it be asked which bytes it is.
+            let has_bytes =
+                predicate.is_of_bytes() || matches!(&predicate, Predicate::In(all) if all.iter().any(|l| matches!(l, Literal::Bytes(_))));
+            let takes_bytes = matches!(field, Field::Key(_) | Field::Value(_) | Field::Header(_));
+            Expr::Test(field, if has_bytes && !takes_bytes { Predicate::Exists } else { predicate })
+        }),
         Just(Expr::Test(Field::Timestamp, Predicate::Compare(Comparison::AtLeast, Literal::Moment(Timestamp(1_770_285_600_123))))),
     ];
     leaf.prop_recursive(4, 20, 4, |inner| {
@@ -116,7 +131,7 @@ proptest! {
     #[test]
     fn no_text_makes_the_parser_panic(
         text in any::<String>(),
-        words in prop::collection::vec(prop::sample::select(vec!["value", ".a", "[0]", "[", "==", "!=", "\"x\"", "(", ")", "and", "or", "not", "in", ",", "contains~", "starts", "with", "/a/i", "from", "now", "limit", "3", "é", "'", "\\", "jq"]), 0..12),
+        words in prop::collection::vec(prop::sample::select(vec!["value", ".a", "[0]", "[", "==", "!=", "\"x\"", "(", ")", "and", "or", "not", "in", ",", "contains~", "starts", "with", "/a/i", "b\"", "\\xf", "from", "now", "limit", "3", "é", "'", "\\", "jq"]), 0..12),
         cursor in 0_usize..30,
     ) {
         for text in [text, words.join(" "), words.concat()] {

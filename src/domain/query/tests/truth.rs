@@ -312,3 +312,44 @@ fn what_goes_wrong_in_a_program_is_an_error_with_what_it_said() {
     assert_eq!(parse("jq '.text.a' and partition == 4").matches(&json(ORDER)), Ok(false));
     check(&json(ORDER), "jq '[range(3)] == [0,1,2] and [range(5; 0; -2)] == [5,3,1] and [range(2; 4)] == [2,3]'", Ok(true));
 }
+
+#[test]
+fn bytes_are_compared_as_they_are_and_nothing_is_decoded_for_them() {
+    all(
+        &binary(),
+        &[
+            (r#"value == b"\xff\x00abc""#, true),
+            (r#"value != b"\xff\x00abc""#, false),
+            (r#"value != b"\xff""#, true),
+            (r#"value starts with b"\xff\x00""#, true),
+            (r#"value ends with b"\x62c""#, true),
+            (r#"value contains b"\x00a""#, true),
+            (r#"value contains b"\x01""#, false),
+            (r#"value in (b"x", b"\xff\x00abc")"#, true),
+            (r#"value in ("x", b"\xff\x00abc")"#, true),
+            (r#"key == b"\x6frder-1""#, true),
+            (r#"key contains b"er-""#, true),
+            (r#"key in (b"\xff", "order-1")"#, true),
+            (r#"headers.binary == b"\xff\x00""#, true),
+            (r#"headers.binary != b"\xff""#, true),
+            (r#"headers.binary == "x""#, false),
+            (r#"headers.none == b"""#, false),
+            (r#"headers contains b"\xff""#, true),
+            (r#"b"\x00ab""#, true),
+            (r#"b"\xfe""#, false),
+        ],
+    );
+    all(
+        &json(ORDER),
+        &[
+            (r#"value.text starts with b"Gr\xc3\xb6""#, true),
+            (r#"value.order.id == b"9""#, true),
+            (r#"value == b"9""#, false),
+            (r#"value starts with b"{\"order\"""#, true),
+            (r#"value contains b"100.50,""#, true),
+        ],
+    );
+    all(&tombstone(), &[(r#"value == b"""#, false), (r#"value != b"x""#, false), (r#"key contains b"""#, false)]);
+    let binary = Fake { value: Some(Value::Bytes(Bytes::from_static(b"\xfe\x01"))), damaged: false, ..binary() };
+    all(&binary, &[(r#"value == "/gE=""#, true), (r#"value contains b"\xfe""#, false)]);
+}
