@@ -383,12 +383,12 @@ fn the_same_key_is_asked_for_by_its_own_bytes() {
 #[test]
 fn a_copy_that_was_edited_says_so_and_warns_where_its_json_is_broken() {
     let mut stage = stage();
-    stage.live(vec![view(1, "orders.created", Some(b"k"), Some(br#"{"a":1}"#))]).keys("x s");
+    stage.live(vec![view(1, "orders.created", Some(b"k"), Some(br#"{"a":1}"#))]).keys("j x s");
     assert!(stage.screen().contains("byte for byte"), "{}", stage.screen());
     stage.text(" ");
     assert!(!stage.screen().contains("byte for byte"), "{}", stage.screen());
     let mut stage = self::stage();
-    stage.live(vec![view(1, "orders.created", Some(b"k"), Some(br#"{"a":1}"#))]).keys("x s").text("}");
+    stage.live(vec![view(1, "orders.created", Some(b"k"), Some(br#"{"a":1}"#))]).keys("j x s").text("}");
     assert!(stage.screen().contains("no JSON any more"), "{}", stage.screen());
     stage.keys("^s");
     assert!(stage.screen().contains("the value was JSON, and is not any more"), "{}", stage.screen());
