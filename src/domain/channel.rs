@@ -4,6 +4,7 @@ use super::fault::Fault;
 use super::figure::Amount;
 use super::text::SafeText;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What a channel offers. Screens, commands and the tenant check go by this, not by the system's name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +58,8 @@ pub struct Channel {
     pub bytes: Amount,
     /// End of the log summed over partitions; the supervisor derives `rate_in` from its growth.
     pub ends: Option<u64>,
+    /// When `ends` and `given` were counted, where that was before the list was made.
+    pub counted: Option<Instant>,
     /// Messages a second that come in.
     pub rate_in: Option<f64>,
     /// Messages given out since the system counts, to all consumers together; the supervisor derives `rate_out` from its growth.
@@ -89,6 +92,7 @@ impl Channel {
             depth: Amount::Unknown,
             bytes: Amount::Unknown,
             ends: None,
+            counted: None,
             rate_in: None,
             given: None,
             rate_out: None,

@@ -32,6 +32,7 @@ impl Rates {
         let mut after = HashMap::with_capacity(channels.len());
         for channel in channels {
             let known = before.remove(&channel.name);
+            let at = channel.counted.unwrap_or(at);
             let looks = Looks {
                 ends: channel.ends.map(|count| Look::next(known.as_ref().and_then(|looks| looks.ends), count, at)),
                 given: channel.given.map(|count| Look::next(known.as_ref().and_then(|looks| looks.given), count, at)),
@@ -81,6 +82,22 @@ mod tests {
         assert_eq!(look(4.0, Some(300)), Some(0.0), "idle is 0, not unknown");
         assert_eq!(look(6.0, Some(10)), None, "made anew");
         assert_eq!(look(8.0, None), None);
+    }
+
+    #[test]
+    fn a_count_that_was_seen_before_says_nothing_new() {
+        let start = Instant::now();
+        let mut rates = Rates::default();
+        let mut look = |seconds: u64, ends, counted| {
+            let counted = Some(start + Duration::from_secs(counted));
+            let mut channels = [Channel { counted, ..channel(Some(ends)) }];
+            rates.apply("events", start + Duration::from_secs(seconds), &mut channels);
+            channels[0].rate_in
+        };
+        assert_eq!(look(0, 100, 0), None);
+        assert_eq!(look(10, 200, 10), Some(10.0));
+        assert_eq!(look(20, 200, 10), Some(10.0), "not 0: it was not looked at again");
+        assert_eq!(look(30, 600, 30), Some(20.0));
     }
 
     #[test]

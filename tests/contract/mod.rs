@@ -1,6 +1,8 @@
 //! What every system must do through its handles: the same tests for the one in memory and for every real one.
 
 mod addresses;
+#[cfg(all(feature = "kafka", feature = "nats"))]
+mod bounded;
 mod find;
 #[cfg(all(feature = "kafka", feature = "mqtt", feature = "nats", feature = "redis"))]
 mod follow;
@@ -40,6 +42,14 @@ mod rabbitmq_queues;
 mod random_topics;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+#[cfg(feature = "redis")]
+mod redis_access;
+#[cfg(feature = "redis")]
+mod redis_cost;
+#[cfg(feature = "redis")]
+mod redis_manage;
+#[cfg(feature = "redis")]
+mod redis_names;
 #[cfg(all(feature = "kafka", feature = "nats", feature = "rabbitmq", feature = "redis"))]
 mod seam;
 mod tail;

@@ -33,19 +33,19 @@ pub(crate) fn integration(server: &Server) -> Integration {
     Integration::new("cache", "redis", server.addresses())
 }
 
-fn said(text: &str) -> Outgoing {
+pub(crate) fn said(text: &str) -> Outgoing {
     Outgoing { payload: Some(text.to_owned().into()), ..Outgoing::default() }
 }
 
-fn payloads(messages: &[Message]) -> Vec<String> {
+pub(crate) fn payloads(messages: &[Message]) -> Vec<String> {
     messages.iter().map(|message| String::from_utf8_lossy(message.payload.as_deref().unwrap_or_default()).into_owned()).collect()
 }
 
-async fn publish(session: &Session, channel: &str, message: Outgoing) -> Result<Receipt, Fault> {
+pub(crate) async fn publish(session: &Session, channel: &str, message: Outgoing) -> Result<Receipt, Fault> {
     session.publish.as_ref().expect("Redis takes messages").publish(channel, message).await
 }
 
-async fn fill(session: &Session, stream: &str, count: usize) -> Vec<Position> {
+pub(crate) async fn fill(session: &Session, stream: &str, count: usize) -> Vec<Position> {
     let mut positions = Vec::new();
     for n in 0..count {
         match publish(session, &format!("stream:{stream}"), said(&n.to_string())).await {
@@ -56,7 +56,7 @@ async fn fill(session: &Session, stream: &str, count: usize) -> Vec<Position> {
     positions
 }
 
-async fn plan(session: &Session, id: &str, address: Address, arguments: &[(&str, &str)]) -> Result<Change, Fault> {
+pub(crate) async fn plan(session: &Session, id: &str, address: Address, arguments: &[(&str, &str)]) -> Result<Change, Fault> {
     let manage = session.manage.as_ref().expect("Redis can be administered");
     let spec = manage.operations().iter().find(|spec| spec.id == id).expect("the operation");
     let arguments = arguments.iter().map(|(id, value)| ((*id).to_owned(), (*value).to_owned())).collect();
@@ -65,13 +65,13 @@ async fn plan(session: &Session, id: &str, address: Address, arguments: &[(&str,
     manage.plan(request).await
 }
 
-async fn carry_out(session: &Session, change: &Change) -> Done {
+pub(crate) async fn carry_out(session: &Session, change: &Change) -> Done {
     let done = session.manage.as_ref().expect("manage").carry_out(change).await.expect("carried out");
     assert!(done.parts.iter().all(|(_, outcome)| outcome.is_ok()), "{done:?}");
     done
 }
 
-async fn lag(session: &Session, group: &str) -> Amount {
+pub(crate) async fn lag(session: &Session, group: &str) -> Amount {
     let groups = session.groups.as_ref().expect("Redis has groups");
     let standings = groups.standings(&[group.into()]).await.expect("standings");
     standings[0].as_ref().expect("this group's")[0].lag
@@ -90,7 +90,8 @@ async fn what_another_client_adds_comes_by_tail_and_by_history_exactly() {
     assert_eq!(found, tail.messages);
     for (n, message) in (0_u64..).zip(&found) {
         assert_eq!(message.payload.as_deref(), Some(format!(r#"{{"n": {n}, "big": {}}}"#, (1_u64 << 63) + n).as_bytes()));
-        assert_eq!(message.headers, [header("trace", Some(format!("t-{n}").as_bytes())), header("raw", Some(b"\xff\x00"))]);
+        let place = header("redis-payload", Some(b"1 data"));
+        assert_eq!(message.headers, [place, header("trace", Some(format!("t-{n}").as_bytes())), header("raw", Some(b"\xff\x00"))]);
         let Position::Entry { millis, .. } = message.position else { panic!("{:?}", message.position) };
         assert_eq!((message.stamp, message.timestamp), (Stamp::Stored, i64::try_from(millis).ok().map(Timestamp)));
     }
@@ -248,7 +249,7 @@ async fn a_database_is_named_by_an_address_and_by_a_url() {
 }
 
 /// A command of the server's own tool.
-fn redis_cli(server: &Server) -> impl Fn(&[&str]) -> String {
+pub(crate) fn redis_cli(server: &Server) -> impl Fn(&[&str]) -> String {
     let (host, port) = server.addresses()[0].rsplit_once(':').map(|(host, port)| (host.to_owned(), port.to_owned())).expect("host:port");
     move |arguments| {
         let done = std::process::Command::new("redis-cli").args(["-h", &host, "-p", &port]).args(arguments).output().expect("redis-cli");
@@ -407,7 +408,7 @@ async fn what_is_received_is_acknowledged_or_stays_pending_and_that_is_said() {
     assert_eq!(consumers.lines().filter(|line| line.starts_with("mqdeck-")).count(), 1, "only the one that had left some pending");
 }
 
-fn user(integration: Integration, name: &str, password: &str) -> Integration {
+pub(crate) fn user(integration: Integration, name: &str, password: &str) -> Integration {
     Integration { auth: Auth::Basic { username: name.to_owned(), password: Secret::new(password.to_owned()) }, ..integration }
 }
 

@@ -1,13 +1,15 @@
 //! Redis servers that die under a live tail: alone, watched by sentinels, in a cluster.
 
 use crate::contract::redis::integration;
+use crate::support::resp::Resp;
 use crate::support::server::Server;
 use crate::support::subjects::{Listener, connect, manage};
 use crate::support::{SOON, unique};
 use futures::StreamExt;
-use mqdeck::adapters::session::{Session, TailEvent};
+use mqdeck::adapters::session::{Holding, Session, TailEvent};
 use mqdeck::config::profile::Setting;
 use mqdeck::config::secret::Secret;
+use mqdeck::domain::delivery::{Effect, Settlement};
 use mqdeck::domain::message::{Message, Outgoing};
 use mqdeck::domain::receipt::Receipt;
 use mqdeck::domain::view::Side;
@@ -89,6 +91,85 @@ async fn a_killed_server_is_told_and_the_tails_go_on() {
     publish_in_time(&session, &channel, "two").await;
     news.until("the next message", SOON, |tail| has(tail, "two")).await;
     assert_eq!(entries.messages.len(), 2, "each once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_made_anew_under_lower_ids_is_read_from_its_beginning() {
+    let Some(server) = Server::own("redis", "Redis", &[]) else { return };
+    let session = connect(integration(&server)).await.expect("Redis is there");
+    let mut direct = Resp::open(server.fact("ADDRESS"));
+    let stream: Arc<str> = "stream:jobs".into();
+    for n in 100..110 {
+        direct.say(&["XADD", "jobs", &format!("{n}-0"), "data", "old"]);
+    }
+    let mut tail = Listener::start(&session, std::slice::from_ref(&stream)).await;
+    direct.say(&["XADD", "jobs", "110-0", "data", "last"]);
+    tail.until("the last entry", SOON, |tail| has(tail, "last")).await;
+    direct.say(&["DEL", "jobs"]);
+    for n in 1..=3 {
+        direct.say(&["XADD", "jobs", &format!("{n}-0"), "data", &format!("new {n}")]);
+    }
+    tail.until("the new entries", SOON, |tail| has(tail, "new 3")).await;
+    let new: Vec<String> = tail.messages.iter().skip(1).map(|message| message.position.to_string()).collect();
+    assert_eq!(new, ["1-0", "2-0", "3-0"], "each once");
+    assert!(
+        matches!(&tail.said[..], [TailEvent::Interrupted(fault), TailEvent::Resumed { lost: Some(0) }]
+        if fault.cause.as_str().contains("made anew")),
+        "{:?}",
+        tail.said
+    );
+    direct.say(&["XADD", "jobs", "4-0", "data", "new 4"]);
+    tail.until("it goes on", SOON, |tail| has(tail, "new 4")).await;
+
+    // Once more while the connection is away.
+    direct.say(&["DEL", "jobs"]);
+    direct.say(&["XADD", "jobs", "1-1", "data", "newer"]);
+    direct.say(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    tail.until("the newer entry", SOON, |tail| has(tail, "newer")).await;
+    assert_eq!(tail.messages.last().expect("some").position.to_string(), "1-1");
+    assert_eq!(tail.messages.len(), 6, "each once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_to_us_by_an_answer_that_was_lost_comes_after_the_connection_is_back() {
+    let Some(server) = Server::own("redis", "Redis", &[]) else { return };
+    let session = connect(integration(&server)).await.expect("Redis is there");
+    let mut direct = Resp::open(server.fact("ADDRESS"));
+    for n in 1..=5 {
+        direct.say(&["XADD", "jobs", &format!("{n}-0"), "data", &n.to_string()]);
+    }
+    direct.say(&["XGROUP", "CREATE", "jobs", "g", "0"]);
+    direct.say(&["XREADGROUP", "GROUP", "g", "lost", "COUNT", "3", "STREAMS", "jobs", ">"]);
+    let mut holding = session.hold.as_ref().expect("hold").hold("stream:jobs/g", 10).await.expect("received");
+    let next = async |holding: &mut Box<dyn Holding>| loop {
+        match timeout(SOON, holding.next()).await.expect("in time").expect("it goes on") {
+            Ok(delivery) => break delivery,
+            Err(fault) => assert!(fault.kind.is_transient(), "{fault}"),
+        }
+    };
+    let first = next(&mut holding).await;
+    assert_eq!((first.message.position.to_string(), first.redelivered), ("4-0".to_owned(), false));
+    next(&mut holding).await;
+    // The server gives it more than it hears of; one of these entries is deleted meanwhile.
+    let consumers = direct.say(&["XINFO", "CONSUMERS", "jobs", "g"]).items();
+    let ours = consumers.into_iter().map(|one| one.items().swap_remove(1).text()).find(|name| name.starts_with("mqdeck-")).expect("ours");
+    direct.say(&["XCLAIM", "jobs", "g", &ours, "0", "1-0", "2-0", "3-0"]);
+    direct.say(&["XDEL", "jobs", "2-0"]);
+    direct.say(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let delivery = next(&mut holding).await;
+        assert!(delivery.redelivered && delivery.deliveries.is_some_and(|times| times >= 3), "{delivery:?}");
+        seen.push(delivery.message.position.to_string());
+        let done = Settlement { effect: Effect::Ack, arguments: Vec::new() };
+        holding.settle(delivery.ticket.expect("a ticket"), &done).await.expect("done");
+    }
+    assert_eq!(seen, ["1-0", "3-0"]);
+    direct.say(&["XADD", "jobs", "6-0", "data", "6"]);
+    let new = next(&mut holding).await;
+    assert_eq!((new.message.position.to_string(), new.deliveries, new.redelivered), ("6-0".to_owned(), Some(1), false));
+    let left = holding.release().await.expect("released");
+    assert!(left.starts_with("4 entries stay"), "2-0, 4-0, 5-0 and 6-0: {left}");
 }
 
 /// Waits until the server has written everything to its clients.

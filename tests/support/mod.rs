@@ -17,6 +17,8 @@ pub(crate) mod processor;
 pub(crate) mod program;
 #[cfg(feature = "rabbitmq")]
 pub(crate) mod rabbitmq;
+#[cfg(feature = "redis")]
+pub(crate) mod resp;
 pub(crate) mod server;
 pub(crate) mod subjects;
 pub(crate) mod terminal;

@@ -3,7 +3,7 @@
 use super::unique;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 
 /// Settings that would change what the program does.
@@ -65,6 +65,26 @@ impl Drop for Home {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// Runs a program to its end; its output, and the most memory that it had at once, in bytes.
+pub(crate) fn measured(mut command: Command) -> (Output, u64) {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
+    let status = format!("/proc/{}/status", child.id());
+    let watched = std::thread::spawn(move || {
+        let mut most = 0;
+        // The file is empty of it once the program has ended.
+        while let Some(now) = std::fs::read_to_string(&status).ok().and_then(|text| {
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+            line.trim().trim_end_matches(" kB").parse::<u64>().ok()
+        }) {
+            most = now;
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        most * 1024
+    });
+    let output = child.wait_with_output().expect("it ends");
+    (output, watched.join().expect("no panic"))
 }
 
 /// The lines of an output as they come.

@@ -1,8 +1,11 @@
 //! Stream entries as messages, and back.
 //!
 //! An entry is a list of fields. One of them carries the payload by convention (`data`, `payload`, …, or what the profile's
-//! `payload_field` says); the others are headers, in their order. Without such a field the payload is a JSON object of all of them, so that
-//! an entry is never shown as if it were empty.
+//! `payload_field` says); the others are headers, in their order. Without such a field the payload is a JSON object of all of them, or, where
+//! some are no text, the first of these, so that an entry is never shown as if it were empty.
+//!
+//! Where that alone would not give the entry back as it was, a header [`MARK`] in front of the others says how: `*` makes a field of each
+//! member of the payload, `2 temp` puts the payload into a field `temp` behind two others.
 
 use super::value;
 use crate::config::profile::Integration;
@@ -17,6 +20,48 @@ use std::sync::Arc;
 
 /// Field names that carry a payload by convention, the first of them when publishing.
 const USUAL: &[&str] = &["data", "payload", "value", "message", "body", "event"];
+
+/// The header that says where in an entry the payload stands.
+pub(super) const MARK: &[u8] = b"redis-payload";
+
+/// A field of an entry: its name and its value.
+pub(super) type Pair = (Bytes, Bytes);
+
+/// Where in an entry the payload stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Each member of it is a field.
+    Spread,
+    /// In a field of that name, behind so many others.
+    Field(usize, Bytes),
+}
+
+impl Place {
+    /// What a value of [`MARK`] says.
+    fn parse(mark: &[u8]) -> Option<Self> {
+        if mark == b"*" {
+            return Some(Self::Spread);
+        }
+        let blank = mark.iter().position(|byte| *byte == b' ')?;
+        let at = std::str::from_utf8(&mark[..blank]).ok()?.parse().ok()?;
+        Some(Self::Field(at, Bytes::copy_from_slice(&mark[blank + 1..])))
+    }
+
+    fn header(&self) -> Header {
+        let value = match self {
+            Self::Spread => Bytes::from_static(b"*"),
+            Self::Field(at, name) => [format!("{at} ").as_bytes(), name].concat().into(),
+        };
+        Header { name: Bytes::from_static(MARK), value: Some(value) }
+    }
+
+    /// The place that headers begin with, and the others.
+    pub(super) fn split(headers: &[Header]) -> (Option<Self>, &[Header]) {
+        let place = headers.first().filter(|header| header.name == MARK).and_then(|header| Self::parse(header.value.as_deref()?));
+        let rest = if place.is_some() { &headers[1..] } else { headers };
+        (place, rest)
+    }
+}
 
 /// How entries are read.
 #[derive(Clone, Debug, Default)]
@@ -97,21 +142,32 @@ impl Form {
         Ok((id, Message { channel: channel.clone(), position, timestamp, stamp: Stamp::Stored, key: None, headers, payload }))
     }
 
-    fn take(&self, mut fields: Vec<(Bytes, Bytes)>) -> (Vec<Header>, Option<Bytes>) {
-        let at = match &self.payload {
-            Some(name) => fields.iter().position(|(field, _)| *field == name.as_bytes()),
-            None => USUAL.iter().find_map(|name| fields.iter().position(|(field, _)| *field == name.as_bytes())),
+    fn take(&self, mut fields: Vec<Pair>) -> (Vec<Header>, Option<Bytes>) {
+        let of = |name: &str| fields.iter().position(|(field, _)| *field == name.as_bytes());
+        let usual = match &self.payload {
+            Some(name) => of(name),
+            None => USUAL.iter().find_map(|name| of(name)),
         };
-        let payload = match at {
-            Some(at) => Some(fields.remove(at).1),
-            None => object(&fields).inspect(|_| fields.clear()),
+        let object = if usual.is_some() { None } else { object(&fields) };
+        let (place, payload) = if let Some(object) = object {
+            fields.clear();
+            (Some(Place::Spread), Some(object))
+        } else {
+            let no_text = || fields.iter().position(|(_, value)| std::str::from_utf8(value).is_err()).unwrap_or(0);
+            let at = usual.unwrap_or_else(no_text);
+            // An entry has one field at least.
+            let (name, payload) = if at < fields.len() { fields.remove(at) } else { (Bytes::new(), Bytes::new()) };
+            // Publishing puts it there by itself.
+            let expected = at == fields.len() && name == self.field().as_bytes() && fields.first().is_none_or(|(name, _)| name != MARK);
+            ((!expected).then_some(Place::Field(at, name)), Some(payload))
         };
-        (fields.into_iter().map(|(name, value)| Header { name, value: Some(value) }).collect(), payload)
+        let rest = fields.into_iter().map(|(name, value)| Header { name, value: Some(value) });
+        (place.iter().map(Place::header).chain(rest).collect(), payload)
     }
 }
 
-/// The fields as a JSON object of texts, duplicates kept; `None` if one of them is not UTF-8: then they stay headers.
-fn object(fields: &[(Bytes, Bytes)]) -> Option<Bytes> {
+/// The fields as a JSON object of texts, duplicates kept; `None` if one of them is not UTF-8.
+fn object(fields: &[Pair]) -> Option<Bytes> {
     let text = |bytes: &Bytes| std::str::from_utf8(bytes).ok().map(|text| serde_json::Value::from(text).to_string());
     let members: Option<Vec<String>> = fields.iter().map(|(name, value)| Some(format!("{}:{}", text(name)?, text(value)?))).collect();
     Some(format!("{{{}}}", members?.join(",")).into())
@@ -128,21 +184,31 @@ mod tests {
     }
 
     #[test]
-    fn the_payload_is_the_usual_field_and_the_rest_are_headers_in_order() {
+    fn the_payload_is_the_usual_field_and_what_publishing_would_not_give_back_is_marked() {
         let read = |form: &Form, fields: &[(&[u8], &[u8])]| {
             let (id, message) = form.message(&"stream:jobs".into(), entry(fields)).expect("an entry");
             assert_eq!(id, Id { millis: 1_700_000_000_000, number: 7 });
             assert_eq!(message.timestamp, Some(Timestamp(1_700_000_000_000)));
-            let headers: Vec<String> = message.headers.iter().map(|h| String::from_utf8_lossy(&h.name).into_owned()).collect();
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let marked =
+                |h: &Header| if h.name == MARK { format!("={}", text(h.value.as_deref().unwrap_or_default())) } else { String::new() };
+            let headers: Vec<String> = message.headers.iter().map(|h| format!("{}{}", text(&h.name), marked(h))).collect();
             (headers.join(" "), message.payload.map(|p| String::from_utf8_lossy(&p).into_owned()))
         };
         let own = Form { payload: Some("temp".into()) };
         let usual = Form::default();
         for (form, fields, headers, payload) in [
-            (&usual, &[(&b"b"[..], &b"1"[..]), (b"data", b"x"), (b"a", b"2"), (b"b", b"3")][..], "b a b", Some("x")),
-            (&usual, &[(b"value", b"v"), (b"payload", b"p")], "value", Some("p")),
-            (&usual, &[(b"sensor", b"1"), (b"temp", b"19.8"), (b"temp", b"20")], "", Some(r#"{"sensor":"1","temp":"19.8","temp":"20"}"#)),
-            (&usual, &[(b"raw", b"\xff")], "raw", None),
+            (&usual, &[(&b"b"[..], &b"1"[..]), (b"a", b"2"), (b"b", b"3"), (b"data", b"x")][..], "b a b", Some("x")),
+            (&usual, &[(b"b", b"1"), (b"data", b"x"), (b"a", b"2")], "redis-payload=1 data b a", Some("x")),
+            (&usual, &[(b"value", b"v"), (b"payload", b"p")], "redis-payload=1 payload value", Some("p")),
+            (
+                &usual,
+                &[(b"sensor", b"1"), (b"temp", b"19.8"), (b"temp", b"20")],
+                "redis-payload=*",
+                Some(r#"{"sensor":"1","temp":"19.8","temp":"20"}"#),
+            ),
+            (&usual, &[(b"a", b"1"), (b"raw", b"\xff")], "redis-payload=1 raw a", Some("\u{fffd}")),
+            (&usual, &[(b"redis-payload", b"*"), (b"data", b"x")], "redis-payload=1 data redis-payload=*", Some("x")),
             (&own, &[(b"sensor", b"1"), (b"temp", b"19.8")], "sensor", Some("19.8")),
         ] {
             assert_eq!(read(form, fields), (headers.to_owned(), payload.map(str::to_owned)));

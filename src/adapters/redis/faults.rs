@@ -13,7 +13,7 @@ const CODES: &[(&str, Kind, &str)] = &[
     ("WRONGPASS", Kind::Unauthorized, "check user and password; the server says the same of a disabled user"),
     ("NOAUTH", Kind::Unauthorized, "the server wants a log-in: write an auth block of type password"),
     ("NOPERM", Kind::Forbidden, "the user's ACL does not allow it: ACL LIST shows what it allows"),
-    ("WRONGTYPE", Kind::Usage, "the key holds something else than a stream"),
+    ("WRONGTYPE", Kind::Usage, "the key holds something other than a stream"),
     ("NOGROUP", Kind::NotFound, "the group or the stream does not exist"),
     ("BUSYGROUP", Kind::Rejected, "there is a group of that name already"),
     ("READONLY", Kind::Rejected, "this server is a replica: connect to the master"),
@@ -27,11 +27,18 @@ const CODES: &[(&str, Kind, &str)] = &[
     ("BUSY", Kind::Timeout, "a script keeps the server busy"),
 ];
 
+/// What a server says without a code of its own, and what it means.
+const TEXTS: &[(&str, Kind, &str, &str)] =
+    &[("no such key", Kind::NotFound, "there is no stream of that name", "`mqdeck channels` lists what there is")];
+
 /// The fault for an error of the client.
 pub(super) fn of(error: &RedisError, op: &'static str, target: impl Into<SafeText>, peer: &SafeText) -> Fault {
     let said = error.detail().map_or_else(|| error.to_string(), str::to_owned);
     if let Some(code) = error.code() {
         // The client turns `ERR …` into a code as well.
+        if let Some((_, kind, cause, next)) = TEXTS.iter().find(|(text, ..)| code == "ERR" && *text == said) {
+            return Fault::new(*kind, op, target, *cause).next(*next);
+        }
         let known = CODES.iter().find(|(known, ..)| *known == code);
         return match known {
             Some((_, kind, next)) => Fault::new(*kind, op, target, format!("{code} {said}")).next(*next),

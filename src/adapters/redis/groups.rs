@@ -1,10 +1,10 @@
 //! `Groups` for Redis: the consumer groups of streams. A group is named by its stream and itself: `jobs/workers`.
 
 use super::Redis;
+use super::behind::Verified;
 use super::entry::Id;
-use super::history::missing;
 use super::inspect::attribute;
-use super::name::Name;
+use super::name::{Key, Name};
 use super::value::{self, field};
 use crate::adapters::session::Groups;
 use crate::domain::channel::Table;
@@ -15,60 +15,107 @@ use crate::domain::group::{Group, GroupDescription, Listing, Mark, Member, Stamp
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use redis::{Value, cmd};
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 const OP: &str = "list groups of";
-/// Entries counted, where the server does not know the lag, before it is only known to be at least so many.
-const COUNTED: u64 = 1_000;
 /// Pending entries asked for at once.
 const PAGE: usize = 500;
+/// How long the answers that a list of groups was made of also say how far these groups are.
+const HANDED_ON: Duration = Duration::from_secs(1);
 
 /// One group as XINFO GROUPS tells it.
+#[derive(Clone)]
 pub(super) struct Row {
-    stream: String,
-    pub(super) name: String,
+    pub(super) stream: Key,
+    pub(super) name: Key,
     consumers: Option<u32>,
     pub(super) pending: Option<u64>,
     /// The id of the entry that was given out last.
     pub(super) last: Option<Id>,
-    read: Option<i64>,
-    lag: Option<u64>,
+    /// Entries ever read, where the server counts them.
+    pub(super) read: Option<i64>,
+    /// As the server counts it: never too small, see `behind.rs`.
+    pub(super) lag: Option<u64>,
+}
+
+/// What the groups' screens have seen.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// The answers that the last list was made of, for the one question about positions behind it.
+    handed_on: Mutex<Option<(Instant, HashMap<Key, Vec<Row>>)>>,
+    pub(super) verified: Mutex<Verified>,
 }
 
 #[async_trait]
 impl Groups for Redis {
     async fn groups(&self) -> Result<Listing, Fault> {
         let streams = self.streams().await?;
-        let asked: Vec<_> = streams.iter().map(|name| cmd("XINFO").arg("GROUPS").arg(name).to_owned()).collect();
-        let mut listing = Listing::default();
-        for (stream, answer) in streams.iter().zip(self.link.all(&asked, OP, "").await) {
+        let asked: Vec<_> = streams.names.iter().map(|name| cmd("XINFO").arg("GROUPS").arg(name).to_owned()).collect();
+        let (mut listing, mut seen) = (Listing { gaps: streams.unseen.into_iter().collect(), ..Listing::default() }, HashMap::new());
+        let at = Instant::now();
+        for (stream, answer) in streams.names.iter().zip(self.link.all(&asked, OP, "").await) {
             match answer {
-                Ok(answer) => listing.groups.extend(rows(stream, answer).iter().map(Row::group)),
-                // Deleted since the streams were looked for.
-                Err(fault) if fault.cause.as_str().contains("no such key") => {}
-                Err(fault) => listing.gaps.push(fault),
+                Ok(answer) => {
+                    let rows = rows(stream, answer);
+                    listing.groups.extend(rows.iter().map(Row::group));
+                    seen.insert(stream.clone(), rows);
+                }
+                // Deleted since the streams were looked for, or made something else.
+                Err(fault) if matches!(fault.kind, Kind::NotFound | Kind::Usage) => {}
+                Err(fault) => listing.gaps.push(Fault { target: stream.text().into(), ..fault }),
             }
         }
         listing.groups.sort_by(|a, b| a.name.cmp(&b.name));
+        *self.groups_seen.handed_on.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, seen));
         Ok(listing)
     }
 
     async fn standings(&self, groups: &[Arc<str>]) -> Result<Vec<Result<Vec<Standing>, Fault>>, Fault> {
-        self.link.ping().await?;
-        Ok(futures::future::join_all(groups.iter().map(|group| self.standing(group))).await)
+        let streams = self.streams().await?.names;
+        let handed_on = self.groups_seen.handed_on.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut seen = match handed_on {
+            Some((at, seen)) if at.elapsed() < HANDED_ON => seen,
+            _ => {
+                self.link.ping().await?;
+                HashMap::new()
+            }
+        };
+        let split: Vec<_> = groups.iter().map(|group| split(group, &streams)).collect();
+        let mut missing: Vec<&Key> = split.iter().flatten().map(|(stream, _)| stream).filter(|stream| !seen.contains_key(stream)).collect();
+        missing.sort();
+        missing.dedup();
+        let answers = futures::future::join_all(missing.iter().map(|stream| self.groups_of(OP, stream))).await;
+        let mut faults = HashMap::new();
+        for (stream, answer) in missing.into_iter().zip(answers) {
+            match answer {
+                Ok(rows) => _ = seen.insert(stream.clone(), rows),
+                Err(fault) => _ = faults.insert(stream.clone(), fault),
+            }
+        }
+        let standing = |group: Result<&(Key, Key), &Fault>| {
+            let row = group.map_err(Clone::clone).and_then(|(stream, name)| {
+                let rows = seen.get(stream).ok_or_else(|| faults.get(stream).cloned().unwrap_or_else(|| no_group(OP, stream, name)))?;
+                rows.iter().find(|row| row.name == *name).cloned().ok_or_else(|| no_group(OP, stream, name))
+            });
+            async { Ok(vec![self.standing(row?).await?]) }
+        };
+        Ok(futures::future::join_all(split.iter().map(|group| standing(group.as_ref()))).await)
     }
 
     async fn describe(&self, group: &str) -> Result<GroupDescription, Fault> {
-        let row = self.group_row(group).await?;
+        let (stream, name) = self.split_group(group).await?;
+        let row = self.group_of(OP, &stream, &name).await?;
         let command = cmd("XINFO").arg("CONSUMERS").arg(&row.stream).arg(&row.name).to_owned();
         let consumers = value::items(self.link.call(&command, OP, group).await?);
         let members = consumers.into_iter().map(value::pairs).map(|consumer| {
             let said = |name: &str| field(&consumer, name).and_then(value::text).unwrap_or_default();
+            let name = field(&consumer, "name").cloned().and_then(value::bytes).map(Key::from).unwrap_or_default();
             let idle = field(&consumer, "idle").and_then(value::int).and_then(|ms| u64::try_from(ms).ok());
             let idle = idle.map_or_else(String::new, |ms| format!(", idle {}", figure::duration(Duration::from_millis(ms))));
             Member {
-                id: SafeText::new(&said("name")),
+                id: SafeText::new(&name.text()),
                 client: SafeText::new(&format!("{} pending{idle}", said("pending"))),
                 host: SafeText::default(),
                 assignment: vec![(Name::Stream(row.stream.clone()).text().into(), Vec::new())],
@@ -89,53 +136,58 @@ impl Groups for Redis {
 /// An entry that was given to a consumer and not acknowledged.
 pub(super) struct Pending {
     pub(super) id: Id,
-    pub(super) consumer: String,
+    pub(super) consumer: Key,
     pub(super) idle: Duration,
     pub(super) deliveries: u64,
 }
 
-impl Redis {
-    /// The stream and the group of a group's name. Both may hold a slash: the one that exists is meant.
-    pub(super) async fn split_group(&self, group: &str) -> Result<(String, String), Fault> {
-        let streams = self.streams().await?;
-        let mut parts = group.match_indices('/').map(|(at, _)| (&group[..at], &group[at + 1..]));
-        let found = parts.rfind(|(stream, name)| !name.is_empty() && streams.binary_search_by(|s| s.as_str().cmp(stream)).is_ok());
-        found.map(|(stream, name)| (stream.to_owned(), name.to_owned())).ok_or_else(|| {
-            Fault::new(Kind::NotFound, OP, group, "there is no stream of that name").next("a group is named STREAM/GROUP: jobs/workers")
-        })
-    }
+/// The stream and the group of a group's name. Both may hold a slash: the stream that exists is meant.
+fn split(group: &str, streams: &[Key]) -> Result<(Key, Key), Fault> {
+    let key = Key::parse(group);
+    let slashes = key.bytes().iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    let part = |bytes: &[u8]| Key::from(bytes::Bytes::copy_from_slice(bytes));
+    let mut parts = slashes.map(|(at, _)| (part(&key.bytes()[..at]), part(&key.bytes()[at + 1..])));
+    let found = parts.rfind(|(stream, name)| !name.bytes().is_empty() && streams.binary_search(stream).is_ok());
+    found.ok_or_else(|| {
+        Fault::new(Kind::NotFound, OP, group, "there is no stream of that name").next("a group is named STREAM/GROUP: jobs/workers")
+    })
+}
 
-    async fn group_row(&self, group: &str) -> Result<Row, Fault> {
-        let (stream, name) = self.split_group(group).await?;
-        self.group_of(OP, &stream, &name).await
+fn no_group(op: &'static str, stream: &Key, name: &Key) -> Fault {
+    Fault::new(Kind::NotFound, op, format!("{stream}/{name}"), "the stream has no such group")
+}
+
+impl Redis {
+    pub(super) async fn split_group(&self, group: &str) -> Result<(Key, Key), Fault> {
+        split(group, &self.streams().await?.names)
     }
 
     /// One group of a stream.
-    pub(super) async fn group_of(&self, op: &'static str, stream: &str, name: &str) -> Result<Row, Fault> {
-        let found = self.groups_of(op, stream).await?.into_iter().find(|row| row.name == name);
-        found.ok_or_else(|| Fault::new(Kind::NotFound, op, format!("{stream}/{name}"), "the stream has no such group"))
+    pub(super) async fn group_of(&self, op: &'static str, stream: &Key, name: &Key) -> Result<Row, Fault> {
+        let found = self.groups_of(op, stream).await?.into_iter().find(|row| row.name == *name);
+        found.ok_or_else(|| no_group(op, stream, name))
     }
 
     /// The groups of a stream.
-    pub(super) async fn groups_of(&self, op: &'static str, stream: &str) -> Result<Vec<Row>, Fault> {
-        let answer = self.link.call(cmd("XINFO").arg("GROUPS").arg(stream), op, stream).await;
-        answer.map(|answer| rows(stream, answer)).map_err(|fault| missing(fault, stream))
+    pub(super) async fn groups_of(&self, op: &'static str, stream: &Key) -> Result<Vec<Row>, Fault> {
+        let answer = self.link.call(cmd("XINFO").arg("GROUPS").arg(stream), op, &stream.text()).await?;
+        Ok(rows(stream, answer))
     }
 
     /// What is pending in a group and was idle at least so long, in the order of ids; of one consumer, or of all.
     pub(super) async fn pending(
         &self,
-        stream: &str,
-        group: &str,
+        stream: &Key,
+        group: &Key,
         idle: Duration,
-        consumer: Option<&str>,
+        consumer: Option<&Key>,
         most: usize,
     ) -> Result<Vec<Pending>, Fault> {
         let (mut found, mut from) = (Vec::new(), Id::FIRST);
         loop {
             let mut command = cmd("XPENDING");
             command.arg(stream).arg(group).arg(from.to_string()).arg("+").arg(PAGE).arg(consumer);
-            let page = value::items(self.link.call(&command, OP, stream).await?);
+            let page = value::items(self.link.call(&command, OP, &stream.text()).await?);
             let length = page.len();
             let read: Vec<Pending> = page.into_iter().filter_map(pending).collect();
             let Some(last) = read.last() else { return Ok(found) };
@@ -148,65 +200,54 @@ impl Redis {
         }
     }
 
-    async fn standing(&self, group: &str) -> Result<Vec<Standing>, Fault> {
-        let row = self.group_row(group).await?;
-        let edges = self.edges(OP, &row.stream).await?;
-        let lag = match (row.lag, row.last) {
-            (Some(lag), _) => Amount::Exactly(lag),
-            (None, Some(last)) if last >= edges.last => Amount::Exactly(0),
-            (None, Some(last)) => self.count(&row.stream, last).await?,
-            (None, None) => Amount::Unknown,
-        };
-        Ok(vec![Standing {
-            channel: Name::Stream(row.stream).text().into(),
+    /// What is pending in a group between two ids, a page at most.
+    pub(super) async fn pending_between(&self, stream: &Key, group: &Key, first: Id, last: Id) -> Result<Vec<Pending>, Fault> {
+        let mut command = cmd("XPENDING");
+        command.arg(stream).arg(group).arg(first.to_string()).arg(last.to_string()).arg(PAGE);
+        Ok(value::items(self.link.call(&command, OP, &stream.text()).await?).into_iter().filter_map(pending).collect())
+    }
+
+    async fn standing(&self, row: Row) -> Result<Standing, Fault> {
+        let lag = self.behind(&row, None).await?;
+        Ok(Standing {
+            channel: Name::Stream(row.stream.clone()).text().into(),
             partition: None,
             committed: row.read,
             start: None,
-            end: edges.added.and_then(|added| i64::try_from(added).ok()),
+            end: row.added().and_then(|added| i64::try_from(added).ok()),
             held_at: None,
             lag,
             pending: row.pending,
             owner: None,
             fault: None,
-        }])
+        })
     }
 
     /// Whether entries before an id were not yet given to a group: what its readers would never see if they were deleted.
-    pub(super) async fn unread(&self, stream: &str, first: Id) -> Vec<SafeText> {
+    pub(super) async fn unread(&self, stream: &Key, first: Id) -> Vec<SafeText> {
         let rows = self.groups_of(OP, stream).await.unwrap_or_default();
         let behind = rows.iter().filter(|row| row.last.is_some_and(|last| last.next() < first));
         behind.map(|row| SafeText::from(format!("the group {} may not have read them all", row.name))).collect()
     }
-
-    /// Entries behind an id, counted as far as that is cheap.
-    async fn count(&self, stream: &str, last: Id) -> Result<Amount, Fault> {
-        self.count_up_to(stream, last.next(), "+").await
-    }
-
-    /// Entries from one id to another, counted as far as that is cheap.
-    pub(super) async fn count_between(&self, stream: &str, first: Id, last: Id) -> Result<Amount, Fault> {
-        self.count_up_to(stream, first, &last.to_string()).await
-    }
-
-    async fn count_up_to(&self, stream: &str, first: Id, last: &str) -> Result<Amount, Fault> {
-        let command = cmd("XRANGE").arg(stream).arg(first.to_string()).arg(last).arg("COUNT").arg(COUNTED).to_owned();
-        let counted = value::items(self.link.call(&command, OP, stream).await?).len() as u64;
-        Ok(if counted < COUNTED { Amount::Exactly(counted) } else { Amount::AtLeast(counted) })
-    }
 }
 
 impl Row {
+    /// Entries ever added to the stream, where the server tells: what the group has read of them and what it is behind.
+    pub(super) fn added(&self) -> Option<u64> {
+        u64::try_from(self.read?).ok()?.checked_add(self.lag?)
+    }
+
     /// How messages of a stream are received for it.
-    pub(super) fn way(&self, stream: &str) -> Way {
+    pub(super) fn way(&self, lag: Amount) -> Way {
         let known = [
-            self.lag.map(|lag| format!("{} behind", figure::count(lag))),
+            lag.number().map(|_| format!("{lag} behind")),
             self.pending.map(|pending| format!("{} pending", figure::count(pending))),
             self.consumers.map(|n| if n == 1 { "1 consumer".to_owned() } else { format!("{n} consumers") }),
         ];
         let about: Vec<String> = known.into_iter().flatten().collect();
         Way {
-            name: self.name.as_str().into(),
-            channel: Name::Stream(format!("{stream}/{}", self.name)).text().into(),
+            name: self.name.text().into(),
+            channel: format!("{}/{}", Name::Stream(self.stream.clone()).text(), self.name).into(),
             about: about.join(", ").into(),
         }
     }
@@ -228,13 +269,14 @@ impl Row {
     }
 }
 
-fn rows(stream: &str, answer: Value) -> Vec<Row> {
+/// What XINFO GROUPS answers.
+pub(super) fn rows(stream: &Key, answer: Value) -> Vec<Row> {
     let row = |group: Value| {
         let group = value::pairs(group);
         let number = |name: &str| field(&group, name).and_then(value::int);
         Some(Row {
-            stream: stream.to_owned(),
-            name: field(&group, "name").and_then(value::text)?,
+            stream: stream.clone(),
+            name: field(&group, "name").cloned().and_then(value::bytes)?.into(),
             consumers: number("consumers").and_then(|n| u32::try_from(n).ok()),
             pending: number("pending").and_then(|n| u64::try_from(n).ok()),
             last: field(&group, "last-delivered-id").and_then(Id::of),
@@ -249,7 +291,7 @@ fn rows(stream: &str, answer: Value) -> Vec<Row> {
 fn pending(entry: Value) -> Option<Pending> {
     let mut parts = value::items(entry).into_iter();
     let mut next = || parts.next();
-    let (id, consumer) = (Id::of(&next()?)?, value::text(&next()?)?);
+    let (id, consumer) = (Id::of(&next()?)?, value::bytes(next()?)?.into());
     let mut number = || value::int(&next()?).and_then(|n| u64::try_from(n).ok());
     Some(Pending { id, consumer, idle: Duration::from_millis(number()?), deliveries: number()? })
 }
@@ -259,7 +301,7 @@ pub(super) fn pending_table<'a>(pending: impl Iterator<Item = (Option<&'a str>, 
     let mut several = false;
     let rows = pending.map(|(group, one)| {
         several |= group.is_some();
-        let cells = [one.id.to_string(), one.consumer.clone(), figure::duration(one.idle), one.deliveries.to_string()];
+        let cells = [one.id.to_string(), one.consumer.text(), figure::duration(one.idle), one.deliveries.to_string()];
         group.map(SafeText::new).into_iter().chain(cells.map(SafeText::from)).collect()
     });
     let rows = rows.collect();
@@ -268,21 +310,16 @@ pub(super) fn pending_table<'a>(pending: impl Iterator<Item = (Option<&'a str>, 
     Table { title: "pending", columns, rows }
 }
 
-/// The names of groups as XINFO GROUPS tells them.
-pub(super) fn names(groups: &[Value]) -> Vec<String> {
-    rows("", Value::Array(groups.to_vec())).into_iter().map(|row| row.name).collect()
-}
-
-/// The groups of a stream as a table of its description.
-pub(super) fn table(groups: Vec<Value>) -> Table {
+/// The groups of a stream as a table of its description, with how far each is behind.
+pub(super) fn table(groups: &[(Row, Amount)]) -> Table {
     let unknown = || "–".to_owned();
-    let cells = rows("", Value::Array(groups)).into_iter().map(|row| {
+    let cells = groups.iter().map(|(row, lag)| {
         [
-            row.name,
+            row.name.text(),
             row.consumers.map_or_else(unknown, |n| n.to_string()),
             row.pending.map_or_else(unknown, |n| n.to_string()),
             row.last.map_or_else(unknown, |id| id.to_string()),
-            row.lag.map_or_else(unknown, |n| n.to_string()),
+            lag.show(|n| n.to_string()),
         ]
         .map(SafeText::from)
         .to_vec()

@@ -5,16 +5,17 @@
 
 use super::Redis;
 use super::entry::Id;
-use super::groups::Row;
+use super::fit::Fit;
+use super::groups::{Pending, Row};
 use super::link::Own;
-use super::name::Name;
+use super::name::{Key, Name};
 use super::value;
 use crate::adapters::session::{Hold, Holding};
 use crate::domain::delivery::{Delivery, Effect, Settlement, Ticket, Verb, Way};
 use crate::domain::fault::{Fault, Kind};
 use async_trait::async_trait;
-use redis::cmd;
-use std::collections::HashMap;
+use redis::{Value, cmd};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -25,6 +26,8 @@ const SETTLE: &str = "settle";
 /// How long the server waits for an entry, in milliseconds.
 const BLOCK: u64 = 1_000;
 const AGAIN: Duration = Duration::from_millis(500);
+/// Entries looked for after a broken connection: there are never more than there was room for.
+const MISSED: usize = 10_000;
 
 static VERBS: [Verb; 2] = [
     Verb { effect: Effect::Ack, word: "XACK", help: "done: it leaves the group's pending list", fields: &[] },
@@ -48,7 +51,13 @@ impl Hold for Redis {
     async fn ways(&self, channel: &str) -> Result<Vec<Way>, Fault> {
         match self.received(channel).await? {
             Received::In { .. } => Ok(Vec::new()),
-            Received::Of { stream, groups } => Ok(groups.iter().map(|row| row.way(&stream)).collect()),
+            Received::Of { groups, .. } => {
+                let mut ways = Vec::with_capacity(groups.len());
+                for row in &groups {
+                    ways.push(row.way(self.behind(row, None).await.unwrap_or_default()));
+                }
+                Ok(ways)
+            }
         }
     }
 
@@ -60,7 +69,8 @@ impl Hold for Redis {
         let (settled, room) = mpsc::channel(most.max(1) as usize);
         let channel: Arc<str> = Name::Stream(stream.clone()).text().into();
         let at = At { redis: self.clone(), stream, group, consumer, channel };
-        let reader = Reader { at: at.clone(), deliver, room, free: most.max(1) };
+        let reader =
+            Reader { at: at.clone(), deliver, room, free: most.max(1), known: HashSet::new(), missed: Vec::new(), fit: Fit::default() };
         let reading = AbortOnDropHandle::new(tokio::spawn(reader.run(own)));
         Ok(Box::new(Held { at, delivered, settled, unsettled: HashMap::new(), next: 0, reading: Some(reading) }))
     }
@@ -70,8 +80,8 @@ impl Hold for Redis {
 #[derive(Clone)]
 struct At {
     redis: Redis,
-    stream: String,
-    group: String,
+    stream: Key,
+    group: Key,
     consumer: String,
     channel: Arc<str>,
 }
@@ -79,7 +89,10 @@ struct At {
 impl At {
     /// Finds out who serves the stream now, and opens a connection to it.
     async fn reconnect(&self) -> Result<Own, Fault> {
-        self.redis.edges(OP, &self.stream).await?;
+        let kind = self.redis.link.call(cmd("TYPE").arg(&self.stream), OP, &self.channel).await?;
+        if value::text(&kind).is_none_or(|kind| kind != "stream") {
+            return Err(Fault::new(Kind::NotFound, OP, &*self.channel, "there is no stream of that name"));
+        }
         self.redis.blocking(&self.stream).await
     }
 }
@@ -94,8 +107,8 @@ enum Read {
 struct Held {
     at: At,
     delivered: mpsc::Receiver<Result<Read, Fault>>,
-    /// Says that there is room for one more.
-    settled: mpsc::Sender<()>,
+    /// Says which entry is settled, so that there is room for one more.
+    settled: mpsc::Sender<Id>,
     unsettled: HashMap<u64, Id>,
     next: u64,
     reading: Option<AbortOnDropHandle<()>>,
@@ -138,7 +151,7 @@ impl Holding for Held {
                 let said = redis.link.call(cmd("XACK").arg(stream).arg(group).arg(&text), SETTLE, channel).await?;
                 self.unsettled.remove(&ticket.id);
                 // There is room for as many as were held.
-                let _ = self.settled.try_send(());
+                let _ = self.settled.try_send(id);
                 if value::int(&said) == Some(1) {
                     return Ok(());
                 }
@@ -164,7 +177,7 @@ impl Holding for Held {
         self.reading = None;
         self.delivered.close();
         let At { redis, stream, group, consumer, channel } = &self.at;
-        let left = redis.pending(stream, group, Duration::ZERO, Some(consumer), 1_000).await?.len();
+        let left = redis.pending(stream, group, Duration::ZERO, Some(&Key::parse(consumer)), 1_000).await?.len();
         if left == 0 {
             redis.link.call(cmd("XGROUP").arg("DELCONSUMER").arg(stream).arg(group).arg(consumer), OP, channel).await?;
             return Ok("nothing is left pending; our consumer is gone again".to_owned());
@@ -179,21 +192,27 @@ impl Holding for Held {
 struct Reader {
     at: At,
     deliver: mpsc::Sender<Result<Read, Fault>>,
-    room: mpsc::Receiver<()>,
+    room: mpsc::Receiver<Id>,
     free: u32,
+    /// What was handed on and is not settled.
+    known: HashSet<Id>,
+    /// What the server gave to our consumer by an answer that never came: to be asked for again, the last first.
+    missed: Vec<Pending>,
+    fit: Fit,
 }
 
 impl Reader {
     async fn run(mut self, mut own: Own) {
         loop {
-            while let Ok(()) = self.room.try_recv() {
-                self.free += 1;
+            while let Ok(id) = self.room.try_recv() {
+                self.settled(id);
             }
             if self.free == 0 {
                 match self.room.recv().await {
-                    Some(()) => self.free += 1,
+                    Some(id) => self.settled(id),
                     None => return,
                 }
+                continue;
             }
             match self.read(&own).await {
                 Ok(true) => {}
@@ -202,14 +221,14 @@ impl Reader {
                     if self.deliver.send(Err(fault)).await.is_err() {
                         return;
                     }
-                    loop {
+                    own = loop {
                         tokio::time::sleep(AGAIN).await;
-                        match self.at.reconnect().await {
-                            Ok(opened) => break own = opened,
+                        match self.reopen().await {
+                            Ok(opened) => break opened,
                             Err(_) if self.deliver.is_closed() => return,
                             Err(_) => {}
                         }
-                    }
+                    };
                     if self.deliver.send(Ok(Read::Back)).await.is_err() {
                         return;
                     }
@@ -218,33 +237,86 @@ impl Reader {
         }
     }
 
+    fn settled(&mut self, id: Id) {
+        self.known.remove(&id);
+        self.free += 1;
+    }
+
+    /// Opens another connection, and finds out what is pending with our consumer that was never seen here: an answer may have been lost
+    /// on its way, and `>` gives only what was given to nobody yet.
+    async fn reopen(&mut self) -> Result<Own, Fault> {
+        let own = self.at.reconnect().await?;
+        let At { redis, stream, group, consumer, .. } = &self.at;
+        let mut pending = redis.pending(stream, group, Duration::ZERO, Some(&Key::parse(consumer)), MISSED).await?;
+        pending.retain(|one| !self.known.contains(&one.id));
+        pending.reverse();
+        self.missed = pending;
+        Ok(own)
+    }
+
     /// Asks for what there is room for; false when nobody listens any more.
     async fn read(&mut self, own: &Own) -> Result<bool, Fault> {
-        let At { redis, stream, group, consumer, channel } = &self.at;
+        let At { stream, group, consumer, channel, .. } = &self.at;
+        let again = self.missed.last().map(|one| (one.id, one.deliveries));
+        let count = if again.is_some() { 1 } else { (self.free as usize).min(self.fit.count()) };
         let mut command = cmd("XREADGROUP");
-        command.arg("GROUP").arg(group).arg(consumer).arg("COUNT").arg(self.free).arg("BLOCK").arg(BLOCK);
-        command.arg("STREAMS").arg(stream).arg(">");
-        for (_, entries) in value::pairs(own.call(&command, OP, channel).await?) {
-            for entry in value::items(entries) {
-                let (id, message) = redis.form.message(channel, entry)?;
-                self.free = self.free.saturating_sub(1);
-                // An entry that was never delivered before: this is the first time.
-                let delivery = Delivery { ticket: None, message, deliveries: Some(1), redelivered: false };
-                if self.deliver.send(Ok(Read::Entry(id, Box::new(delivery)))).await.is_err() {
-                    return Ok(false);
+        command.arg("GROUP").arg(group).arg(consumer).arg("COUNT").arg(count).arg("BLOCK").arg(BLOCK).arg("STREAMS").arg(stream);
+        // With an id it is the next one behind it that our consumer was given before.
+        command.arg(again.map_or_else(|| ">".to_owned(), |(id, _)| id.previous().unwrap_or(Id::FIRST).to_string()));
+        let answer = own.call(&command, OP, channel).await?;
+        self.missed.pop();
+        let (mut sizes, mut strange) = (Vec::new(), None);
+        for entry in value::named(answer).into_iter().flat_map(|(_, entries)| value::items(entries)) {
+            // It was deleted from the stream meanwhile: nothing is left to be shown of it.
+            if is_gone(&entry) || again.is_some_and(|(id, _)| id_of(&entry) != Some(id)) {
+                continue;
+            }
+            let named = id_of(&entry);
+            let (id, message) = match self.at.redis.form.message(&self.at.channel, entry) {
+                Ok(read) => read,
+                // The others are handed on first, and this one is not asked for again.
+                Err(fault) => {
+                    self.known.extend(named);
+                    strange = Some(fault);
+                    continue;
                 }
+            };
+            sizes.push(message.size());
+            self.free = self.free.saturating_sub(1);
+            self.known.insert(id);
+            // An entry that was never delivered before: this is the first time.
+            let deliveries = Some(again.map_or(1, |(_, before)| before.saturating_add(1)));
+            let delivery = Delivery { ticket: None, message, deliveries, redelivered: again.is_some() };
+            if self.deliver.send(Ok(Read::Entry(id, Box::new(delivery)))).await.is_err() {
+                return Ok(false);
             }
         }
-        Ok(!self.deliver.is_closed())
+        self.fit.saw(sizes);
+        match strange {
+            Some(fault) => Err(fault),
+            None => Ok(!self.deliver.is_closed()),
+        }
     }
+}
+
+fn id_of(entry: &Value) -> Option<Id> {
+    match entry {
+        Value::Array(parts) => parts.first().and_then(Id::of),
+        _ => None,
+    }
+}
+
+/// Whether an entry of a pending list is no longer in the stream: it has an id and no fields.
+fn is_gone(entry: &Value) -> bool {
+    matches!(entry, Value::Array(parts) if matches!(parts.get(1), None | Some(Value::Nil)))
 }
 
 /// What a channel says about where is received.
 enum Received {
     /// `stream:jobs/workers`.
-    In { stream: String, group: String },
+    In { stream: Key, group: Key },
     /// `stream:jobs`, which has these groups, one at least.
-    Of { stream: String, groups: Vec<Row> },
+    Of { stream: Key, groups: Vec<Row> },
 }
 
 impl Redis {
@@ -253,28 +325,31 @@ impl Redis {
             Ok(Name::Stream(name)) => name,
             Ok(other) => return Err(Fault::new(Kind::Usage, OP, other.text(), "only streams can be received from")),
             // A bare name with its group: `jobs/workers`.
-            Err(fault) if fault.kind == Kind::NotFound => channel.to_owned(),
+            Err(fault) if fault.kind == Kind::NotFound => Key::parse(channel),
             Err(fault) => return Err(fault),
         };
-        if self.edges(OP, &stream).await.is_err() {
-            let (stream, group) = self.split_group(&stream).await?;
+        let kind = self.link.call(cmd("TYPE").arg(&stream), OP, channel).await?;
+        if value::text(&kind).is_none_or(|kind| kind != "stream") {
+            let (stream, group) = self.split_group(&stream.text()).await?;
             return Ok(Received::In { stream, group });
         }
         let groups = self.groups_of(OP, &stream).await?;
         if groups.is_empty() {
-            return Err(Fault::new(Kind::NotFound, OP, stream, "the stream has no group").next("make one first: operation group.create"));
+            let fault = Fault::new(Kind::NotFound, OP, stream.text(), "the stream has no group");
+            return Err(fault.next("make one first: operation group.create"));
         }
         Ok(Received::Of { stream, groups })
     }
 
     /// The stream and the group that a channel means: `stream:jobs/workers`, or `stream:jobs` where it has one group.
-    async fn group_for(&self, channel: &str) -> Result<(String, String), Fault> {
+    async fn group_for(&self, channel: &str) -> Result<(Key, Key), Fault> {
         match self.received(channel).await? {
             Received::In { stream, group } => Ok((stream, group)),
             Received::Of { stream, mut groups } if groups.len() == 1 => Ok((stream, groups.remove(0).name)),
             Received::Of { stream, groups } => {
                 let ways: Vec<String> = groups.iter().map(|row| format!("stream:{stream}/{}", row.name)).collect();
-                Err(Fault::new(Kind::Usage, OP, stream, "the stream has several groups").next(format!("name one: {}", ways.join(", "))))
+                let fault = Fault::new(Kind::Usage, OP, stream.text(), "the stream has several groups");
+                Err(fault.next(format!("name one: {}", ways.join(", "))))
             }
         }
     }

@@ -5,7 +5,8 @@
 //! "Redirection and resharding"). With sentinels, these are asked who the master is each time a connection is opened.
 
 use super::faults;
-use super::value;
+use super::name::Key;
+use super::value::{self, field};
 use crate::adapters::tls::{self, TlsDial};
 use crate::adapters::token_source::{self, TokenSource};
 use crate::adapters::wirelog::WireLog;
@@ -28,6 +29,10 @@ const OP: &str = "connect to";
 const SETTINGS: &[&str] = &["db", "payload_field", "sentinel", "sentinel_password"];
 /// How often one request is sent on to another server of a cluster.
 const REDIRECTS: u32 = 5;
+/// Requests that may wait to be written. Were there more, those that wait for room and those that come would overtake each other.
+const WAITING: usize = 16_384;
+/// Slots of a cluster.
+const SLOTS: u32 = 16_384;
 
 /// How the server is reached, and the connection that short requests share.
 pub(super) struct Link {
@@ -40,7 +45,23 @@ pub(super) struct Link {
     log: WireLog,
     sentinel: Option<Sentinel>,
     nodes: Mutex<Nodes>,
-    cluster: OnceCell<bool>,
+    locating: Mutex<()>,
+    server: OnceCell<ServerFacts>,
+}
+
+/// What kind of server answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServerFacts {
+    cluster: bool,
+    /// The major version.
+    pub(super) major: u32,
+}
+
+/// The servers that keys are spread over.
+pub(super) struct Masters {
+    pub(super) addresses: Vec<String>,
+    /// Why some of them may be missing.
+    pub(super) unseen: Option<Fault>,
 }
 
 /// Who knows the master: the addresses are those of sentinels.
@@ -125,7 +146,8 @@ impl Link {
             log,
             sentinel,
             nodes: Mutex::default(),
-            cluster: OnceCell::new(),
+            locating: Mutex::default(),
+            server: OnceCell::new(),
         })
     }
 
@@ -149,7 +171,7 @@ impl Link {
             };
             let error = match own.send(command, ask, target).await {
                 Ok(answer) => {
-                    if let Some(slot) = slot.filter(|_| !ask && self.cluster.get() == Some(&true)) {
+                    if let Some(slot) = slot.filter(|_| !ask && self.server.get().is_some_and(|server| server.cluster)) {
                         self.nodes.lock().await.slots.insert(slot, address);
                     }
                     return Ok(answer);
@@ -165,8 +187,10 @@ impl Link {
                 return Err(fault);
             };
             // Without a host the same is meant.
-            let host = address.rsplit_once(':').map_or("", |(host, _)| host);
-            to = Some(if next.starts_with(':') { format!("{host}{next}") } else { next.to_owned() });
+            to = Some(match next.rsplit_once(':') {
+                Some(("" | "?", port)) => format!("{}:{port}", host_of(&address)),
+                _ => next.to_owned(),
+            });
             ask = error.code() == Some("ASK");
             if let (Some(slot), Some(to), false) = (slot, &to, ask) {
                 self.nodes.lock().await.slots.insert(slot, to.clone());
@@ -186,43 +210,83 @@ impl Link {
         answer
     }
 
-    /// The same request to every master: what each says.
+    /// The same request to every master that can be seen: what each says.
     pub(super) async fn call_everywhere(&self, command: &Cmd, op: &'static str) -> Result<Vec<Value>, Fault> {
-        let masters = self.masters().await?;
+        let masters = self.masters().await?.addresses;
         let asked = masters.iter().map(|address| self.call_at(address, command, op, ""));
         futures::future::join_all(asked).await.into_iter().collect()
     }
 
-    /// The addresses of all masters: of a cluster, or of the one server there is.
-    pub(super) async fn masters(&self) -> Result<Vec<String>, Fault> {
+    /// All masters: of a cluster, or the one server there is.
+    pub(super) async fn masters(&self) -> Result<Masters, Fault> {
         const OP: &str = "list the servers of";
-        if self.is_cluster().await? {
-            let ranges = value::items(self.call(cmd("CLUSTER").arg("SLOTS"), OP, "").await?);
-            let mut masters: Vec<String> = ranges.into_iter().filter_map(master).collect();
-            masters.sort();
-            masters.dedup();
-            if !masters.is_empty() {
-                return Ok(masters);
-            }
+        let (address, own) = self.node(None).await?;
+        if !self.is_cluster().await? {
+            return Ok(Masters { addresses: vec![address], unseen: None });
         }
-        Ok(vec![self.node(None).await?.0])
+        let slots = cmd("CLUSTER").arg("SLOTS").to_owned();
+        match own.call(&slots, OP, "").await.map(|answer| shares(answer, &address)) {
+            Ok(shares) if !shares.is_empty() => {
+                let served: u32 = shares.iter().map(|(_, slots)| slots).sum();
+                let mut addresses: Vec<String> = shares.into_iter().map(|(address, _)| address).collect();
+                addresses.sort();
+                addresses.dedup();
+                let unseen = (served < SLOTS).then(|| {
+                    let cause = format!("{} of the cluster's {SLOTS} slots are served by nobody", SLOTS - served);
+                    Fault::new(Kind::Unreachable, OP, "redis", cause).next("look at CLUSTER INFO: keys of these slots are missing here")
+                });
+                Ok(Masters { addresses, unseen })
+            }
+            Ok(_) => Ok(self.known(Fault::new(Kind::Protocol, OP, "redis", "CLUSTER SLOTS names no server")).await),
+            Err(fault) if matches!(fault.kind, Kind::Rejected | Kind::Forbidden) => Ok(self.known(fault).await),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Where a cluster does not tell its servers: those that the profile names and redirections have named. There may be others.
+    async fn known(&self, why: Fault) -> Masters {
+        let mut addresses = self.addresses.clone();
+        {
+            let nodes = self.nodes.lock().await;
+            addresses.extend(nodes.open.keys().chain(nodes.slots.values()).cloned());
+        }
+        addresses.sort();
+        addresses.dedup();
+        let cause = format!("the cluster does not tell its servers ({}): those that the profile does not name are missing", why.cause);
+        let unseen =
+            Fault::new(why.kind, why.op, "redis", cause).next("allow CLUSTER SLOTS to the user, or name every master in the profile");
+        Masters { addresses, unseen: Some(unseen) }
     }
 
     pub(super) async fn is_cluster(&self) -> Result<bool, Fault> {
-        let asked = self.cluster.get_or_try_init(|| async {
-            match self.node(None).await?.1.call(cmd("CLUSTER").arg("SLOTS"), "list the servers of", "").await {
-                Ok(_) => Ok(true),
-                // A server of its own refuses the question, and so does one that does not allow it to us.
-                Err(fault) if matches!(fault.kind, Kind::Rejected | Kind::Forbidden) => Ok(false),
-                Err(fault) => Err(fault),
-            }
+        Ok(self.server().await?.cluster)
+    }
+
+    /// What the server says of itself. HELLO is allowed to everybody, whatever the ACL says.
+    pub(super) async fn server(&self) -> Result<ServerFacts, Fault> {
+        let asked = self.server.get_or_try_init(|| async {
+            let facts = value::pairs(self.node(None).await?.1.call(&cmd("HELLO"), "identify", "").await?);
+            let said = |name: &str| field(&facts, name).and_then(value::text).unwrap_or_default();
+            let major = said("version").split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
+            Ok(ServerFacts { cluster: said("mode") == "cluster", major })
         });
         asked.await.copied()
     }
 
+    /// Finds out who serves a key of a cluster, once however many ask: what is sent in order must not be sent on out of order.
+    pub(super) async fn locate(&self, key: &Key, op: &'static str) -> Result<(), Fault> {
+        if self.is_cluster().await? && self.serving(key).await.is_none() {
+            let _alone = self.locating.lock().await;
+            if self.serving(key).await.is_none() {
+                self.call(cmd("TYPE").arg(key), op, &key.text()).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// The server that answered for a key last; `None` where there is only one.
-    pub(super) async fn serving(&self, key: &str) -> Option<String> {
-        self.nodes.lock().await.slots.get(&Slot::for_key(key)).cloned()
+    pub(super) async fn serving(&self, key: &Key) -> Option<String> {
+        self.nodes.lock().await.slots.get(&Slot::for_key(key.bytes())).cloned()
     }
 
     async fn forget(&self, address: Option<&str>) {
@@ -240,8 +304,11 @@ impl Link {
     /// A round trip; the time it took.
     pub(super) async fn ping(&self) -> Result<Duration, Fault> {
         let asked = Instant::now();
-        self.call(&redis::cmd("PING"), "check", "").await?;
-        Ok(asked.elapsed())
+        match self.call(&cmd("PING"), "check", "").await {
+            // A server that refuses the question to this user has answered.
+            Err(fault) if fault.kind != Kind::Forbidden => Err(fault),
+            _ => Ok(asked.elapsed()),
+        }
     }
 
     /// The shared connection to an address, or to any server; with its address.
@@ -256,7 +323,7 @@ impl Link {
                 return Ok((address.clone(), own.clone()));
             }
         }
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.timeout));
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.timeout)).set_pipeline_buffer_size(WAITING);
         let (address, own) = self.open(address, config).await?;
         self.nodes.lock().await.open.insert(address.clone(), own.clone());
         Ok((address, own))
@@ -306,7 +373,7 @@ impl Link {
             match asked.await.map(value::items) {
                 Ok(parts) => {
                     if let [Some(host), Some(port)] = [parts.first(), parts.get(1)].map(|part| part.and_then(value::text)) {
-                        return Ok(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") });
+                        return Ok(join(&host, &port));
                     }
                     last = Fault::new(Kind::NotFound, OP, &*sentinel.master, "the sentinel watches no master of that name")
                         .next("check the setting `sentinel`");
@@ -400,7 +467,9 @@ fn key(command: &Cmd) -> Option<Vec<u8>> {
     match words.next()? {
         b"XINFO" | b"XGROUP" | b"MEMORY" => words.nth(1),
         b"XREAD" | b"XREADGROUP" => words.by_ref().find(|word| *word == b"STREAMS").and_then(|_| words.next()),
-        b"TYPE" | b"PTTL" | b"UNLINK" | b"XADD" | b"XRANGE" | b"XREVRANGE" | b"XACK" | b"XCLAIM" | b"XPENDING" | b"XTRIM" | b"XDEL" => {
+        // The script, how many keys it has, the key.
+        b"EVAL" => words.nth(2),
+        b"TYPE" | b"PTTL" | b"EXISTS" | b"XADD" | b"XLEN" | b"XRANGE" | b"XREVRANGE" | b"XACK" | b"XCLAIM" | b"XPENDING" | b"XDEL" => {
             words.next()
         }
         _ => None,
@@ -408,11 +477,28 @@ fn key(command: &Cmd) -> Option<Vec<u8>> {
     .map(<[u8]>::to_vec)
 }
 
-/// The master of a range of CLUSTER SLOTS: `[first, last, [host, port, …], replicas…]`.
-fn master(range: Value) -> Option<String> {
-    let mut parts = value::items(value::items(range).into_iter().nth(2)?).into_iter();
-    let (host, port) = (value::text(&parts.next()?)?, value::int(&parts.next()?)?);
-    Some(format!("{host}:{port}"))
+/// The masters of CLUSTER SLOTS with how many slots each range of theirs has: `[first, last, [host, port, …], replicas…]`. The server that
+/// was asked is meant where a host is nil, empty or `?`: the cluster does not know, or does not tell, how it is reached.
+fn shares(answer: Value, asked: &str) -> Vec<(String, u32)> {
+    let share = |range: Value| {
+        let mut parts = value::items(range).into_iter();
+        let mut slot = || value::int(&parts.next()?).and_then(|slot| u32::try_from(slot).ok());
+        let slots = (slot()?, slot()?);
+        let mut node = value::items(parts.next()?).into_iter();
+        let (host, port) = (value::text(&node.next()?), value::int(&node.next()?)?.to_string());
+        let host = host.filter(|host| !matches!(host.as_str(), "" | "?"));
+        let address = host.map_or_else(|| format!("{}:{port}", host_of(asked)), |host| join(&host, &port));
+        Some((address, slots.1.saturating_sub(slots.0) + 1))
+    };
+    value::items(answer).into_iter().filter_map(share).collect()
+}
+
+fn join(host: &str, port: &str) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+fn host_of(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(host, _)| host)
 }
 
 /// A command's name with its subcommand: never an argument, which may be a payload.

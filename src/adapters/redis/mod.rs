@@ -2,8 +2,11 @@
 //!
 //! A channel is named with its kind, `stream:jobs`, `channel:news`, `key:policy:*`, because the three have name spaces of their own.
 
+mod behind;
 mod entry;
 mod faults;
+mod figures;
+mod fit;
 mod groups;
 mod history;
 mod hold;
@@ -21,6 +24,8 @@ use super::wirelog::WireLog;
 use crate::config::profile::Integration;
 use crate::domain::fault::Fault;
 use entry::Form;
+use figures::Looks;
+use groups::Seen;
 use inspect::Scanned;
 use link::Link;
 use std::sync::Arc;
@@ -41,12 +46,21 @@ struct Redis {
     integration: Arc<Integration>,
     form: Form,
     scanned: Arc<Scanned>,
+    looks: Arc<Looks>,
+    groups_seen: Arc<Seen>,
 }
 
 async fn connect(integration: Integration, log: WireLog) -> Result<Session, Fault> {
     let form = Form::of(&integration);
     let link = Arc::new(Link::new(&integration, log)?);
-    let redis = Redis { link, integration: Arc::new(integration), form, scanned: Arc::default() };
+    let redis = Redis {
+        link,
+        integration: Arc::new(integration),
+        form,
+        scanned: Arc::default(),
+        looks: Arc::default(),
+        groups_seen: Arc::default(),
+    };
     redis.link.ping().await?;
     let handle = Arc::new(redis);
     Ok(Session {

@@ -1,8 +1,8 @@
 //! `Publish` for Redis: XADD to a stream, PUBLISH to a channel.
 
 use super::Redis;
-use super::entry::Id;
-use super::name::{Name, is_pattern};
+use super::entry::{Id, Pair, Place};
+use super::name::{Key, Name};
 use super::value;
 use crate::adapters::session::Publish;
 use crate::domain::fault::{Fault, Kind};
@@ -14,9 +14,6 @@ use async_trait::async_trait;
 use redis::{Cmd, cmd};
 
 const OP: &str = "publish to";
-
-/// A field of an entry: its name and its value.
-type Pair = (Vec<u8>, Vec<u8>);
 
 static SPEC: PublishSpec = PublishSpec {
     key: false,
@@ -52,7 +49,15 @@ impl Publish for Redis {
         &SPEC
     }
 
+    /// Many calls at once are sent in their order. The runtime makes a task that has done much wait in the middle of a call, and lets those that
+    /// wait go on in another order; so these are not made to.
     async fn publish(&self, channel: &str, message: Outgoing) -> Result<Receipt, Fault> {
+        tokio::task::unconstrained(self.send(channel, message)).await
+    }
+}
+
+impl Redis {
+    async fn send(&self, channel: &str, message: Outgoing) -> Result<Receipt, Fault> {
         let refuse = |cause: &str| Fault::new(Kind::Usage, OP, channel, cause);
         if message.key.is_some() {
             return Err(refuse("Redis's messages have no key").next("use a header, or leave the key out"));
@@ -60,6 +65,7 @@ impl Publish for Redis {
         match self.resolve(OP, channel).await? {
             Name::Stream(name) => {
                 let command = self.add(&name, &message).map_err(|cause| refuse(&cause))?;
+                self.link.locate(&name, OP).await?;
                 let said = self.link.call(&command, OP, channel).await?;
                 let id = Id::of(&said).ok_or_else(|| {
                     Fault::new(Kind::NotFound, OP, channel, "there is no such stream, and `create` says no: nothing was added")
@@ -69,9 +75,11 @@ impl Publish for Redis {
                 }
                 Ok(Receipt::Stored(id.position()))
             }
-            Name::Channel(name) if is_pattern(&name) => Err(refuse("a pattern is not a channel").next("name one channel")),
             Name::Channel(name) => {
-                if !message.headers.is_empty() {
+                let name = name.literal().ok_or_else(|| {
+                    refuse("a pattern is not a channel").next("name one channel; a backslash before * ? [ or \\ takes it literally")
+                })?;
+                if !Place::split(&message.headers).1.is_empty() {
                     return Err(refuse("pub/sub messages have no headers").next("put them into the value, or use a stream"));
                 }
                 let payload =
@@ -89,23 +97,26 @@ impl Publish for Redis {
             Name::Key(_) => Err(refuse("keys are not published to").next("stream:NAME or channel:NAME")),
         }
     }
-}
 
-impl Redis {
-    /// XADD, with the payload's field behind the headers.
-    fn add(&self, name: &str, message: &Outgoing) -> Result<Cmd, String> {
+    /// XADD, with the payload's field where the message says, else behind the headers.
+    fn add(&self, name: &Key, message: &Outgoing) -> Result<Cmd, String> {
         let mut fields: Vec<Pair> = Vec::new();
-        for header in &message.headers {
-            let value = header.value.as_ref().ok_or_else(|| {
+        let (place, headers) = Place::split(&message.headers);
+        for header in headers {
+            let value = header.value.clone().ok_or_else(|| {
                 format!("the header `{}` has no value, and a stream's field always has one", String::from_utf8_lossy(&header.name))
             })?;
-            fields.push((header.name.to_vec(), value.to_vec()));
+            fields.push((header.name.clone(), value));
         }
-        let field = message.option("field").filter(|field| !field.is_empty()).unwrap_or_else(|| self.form.field());
-        match &message.payload {
-            Some(payload) if field == "*" => fields.extend(spread(payload)?),
-            Some(payload) => fields.push((field.as_bytes().to_vec(), payload.to_vec())),
-            None => {}
+        let place = match message.option("field").filter(|field| !field.is_empty()) {
+            Some("*") => Place::Spread,
+            Some(field) => Place::Field(fields.len(), field.to_owned().into()),
+            None => place.unwrap_or_else(|| Place::Field(fields.len(), self.form.field().to_owned().into())),
+        };
+        match (&message.payload, place) {
+            (Some(payload), Place::Spread) => fields.extend(spread(payload)?),
+            (Some(payload), Place::Field(at, field)) => fields.insert(at.min(fields.len()), (field, payload.clone())),
+            (None, _) => {}
         }
         if fields.is_empty() {
             return Err("an entry needs a field: give a value or a header".to_owned());
@@ -120,7 +131,7 @@ impl Redis {
         }
         command.arg(message.option("id").filter(|id| !id.is_empty()).unwrap_or("*"));
         for (name, value) in fields {
-            command.arg(name).arg(value);
+            command.arg(&name[..]).arg(&value[..]);
         }
         Ok(command)
     }
@@ -131,5 +142,5 @@ fn spread(payload: &[u8]) -> Result<Vec<Pair>, String> {
     let text = std::str::from_utf8(payload).map_err(|_| "the value is not UTF-8, so it is no JSON object".to_owned())?;
     let members = json::members(text).map_err(|error| format!("the value is not a JSON object: {error}"))?;
     let plain = |raw: &str| serde_json::from_str::<String>(raw).unwrap_or_else(|_| raw.to_owned());
-    Ok(members.iter().map(|member| (member.name.as_bytes().to_vec(), plain(member.value).into_bytes())).collect())
+    Ok(members.iter().map(|member| (member.name.clone().into(), plain(member.value).into())).collect())
 }

@@ -28,6 +28,17 @@ pub(super) fn int(value: &Value) -> Option<i64> {
     }
 }
 
+/// Bytes of the texts in an answer.
+pub(super) fn size(value: &Value) -> usize {
+    match value {
+        Value::BulkString(bytes) => bytes.len(),
+        Value::SimpleString(text) | Value::VerbatimString { text, .. } => text.len(),
+        Value::Array(items) | Value::Set(items) => items.iter().map(size).sum(),
+        Value::Map(pairs) => pairs.iter().map(|(name, value)| size(name) + size(value)).sum(),
+        _ => 0,
+    }
+}
+
 /// The elements of a list; nil has none.
 pub(super) fn items(value: Value) -> Vec<Value> {
     match value {
@@ -36,15 +47,20 @@ pub(super) fn items(value: Value) -> Vec<Value> {
     }
 }
 
-/// The pairs of a map, or of a list that stands for one, in order.
+/// The pairs of a map, or of a list that stands for one, in order; with names that are only shown or known.
 pub(super) fn pairs(value: Value) -> Vec<(String, Value)> {
+    named(value).into_iter().map(|(name, value)| (String::from_utf8_lossy(&name).into_owned(), value)).collect()
+}
+
+/// The same with names as they are.
+pub(super) fn named(value: Value) -> Vec<(Bytes, Value)> {
     match value {
-        Value::Map(pairs) => pairs.into_iter().filter_map(|(name, value)| Some((text(&name)?, value))).collect(),
+        Value::Map(pairs) => pairs.into_iter().filter_map(|(name, value)| Some((bytes(name)?, value))).collect(),
         other => {
             let mut items = items(other).into_iter();
             let mut pairs = Vec::with_capacity(items.len() / 2);
             while let (Some(name), Some(value)) = (items.next(), items.next()) {
-                pairs.extend(text(&name).map(|name| (name, value)));
+                pairs.extend(bytes(name).map(|name| (name, value)));
             }
             pairs
         }

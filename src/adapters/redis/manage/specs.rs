@@ -56,7 +56,7 @@ pub(super) static PENDING_ACK: OperationSpec = OperationSpec {
 pub(super) static PENDING_CLAIM: OperationSpec = OperationSpec {
     id: "pending.claim",
     title: "Claim pending",
-    help: "gives pending entries to another consumer (XCLAIM)",
+    help: "gives pending entries to another consumer (XCLAIM); those that were deleted from the stream stay where they are",
     risk: Risk::Bulk,
     permission: "messages:settle",
     on: Target::Group,
