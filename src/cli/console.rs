@@ -23,7 +23,7 @@ pub(super) async fn open(connection: &Connection, look: &Look, first: First) -> 
         return Err(usage("start", "console", cause).next("use another terminal, or the commands of `mqdeck --help`").into());
     }
     not_armed_at_start(connection)?;
-    runtime::console(connection.opener()?, theme(look)?, first).await?;
+    Box::pin(runtime::console(connection.opener()?, theme(look)?, first)).await?;
     Ok(ExitCode::SUCCESS)
 }
 

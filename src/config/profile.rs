@@ -315,7 +315,7 @@ impl Integration {
     /// How far behind the end of a range of times earlier stamps are still looked for, by the first pattern that says it.
     pub fn slack(&self, channel: &str) -> Duration {
         let named = self.channels.iter().filter(|pattern| pattern.names(self.kinds, channel));
-        named.filter_map(|pattern| pattern.slack).next().unwrap_or(SLACK)
+        named.find_map(|pattern| pattern.slack).unwrap_or(SLACK)
     }
 
     /// The tenant in a channel's name, by the first pattern that finds one.

@@ -40,7 +40,7 @@ impl Names {
             Some(outside) => outside.to_owned(),
             None => format!("{prefix}{bare}"),
         };
-        self.with_kind(kind, full)
+        self.with_kind(kind, &full)
     }
 
     /// The name that we show of a channel as the system names it.
@@ -48,14 +48,14 @@ impl Names {
         let Some(prefix) = &self.prefix else { return name.clone() };
         let (kind, bare) = split_kind(self.kinds, name);
         let inside = bare.strip_prefix(prefix.as_str()).filter(|inside| !inside.is_empty() && !inside.starts_with('/'));
-        self.with_kind(kind, inside.map_or_else(|| format!("/{bare}"), str::to_owned))
+        self.with_kind(kind, &inside.map_or_else(|| format!("/{bare}"), str::to_owned))
     }
 
     /// A name with its kind, also where it begins like one only now.
-    fn with_kind(&self, kind: Option<&'static str>, name: String) -> Arc<str> {
-        let needed = || self.kinds.first().copied().filter(|_| split_kind(self.kinds, &name).0.is_some());
+    fn with_kind(&self, kind: Option<&'static str>, name: &str) -> Arc<str> {
+        let needed = || self.kinds.first().copied().filter(|_| split_kind(self.kinds, name).0.is_some());
         let kind = if self.kinds.len() == 1 { needed() } else { kind.or_else(needed) };
-        kind.map_or_else(|| name.as_str().into(), |kind| format!("{kind}:{name}").into())
+        kind.map_or_else(|| name.into(), |kind| format!("{kind}:{name}").into())
     }
 
     pub(super) fn messages(&self, mut messages: Vec<Message>) -> Vec<Message> {

@@ -108,7 +108,7 @@ impl Performer {
                 let result = fetch(&gateway, &address, position).await.map(Box::new);
                 lanes.result(Event::Fetched { task, result }).await;
             }),
-            Effect::Publish { task, plan } => self.to_its_end(async move |gateway: Arc<Gateway>, lanes: Lanes| {
+            Effect::Publish { task, plan } => self.run_to_completion(async move |gateway: Arc<Gateway>, lanes: Lanes| {
                 let outcome = gateway.execute(plan).await;
                 if let Some(said) = outcome.as_ref().ok().and_then(targets_said) {
                     lanes.result(Event::Notice(Level::Info, said)).await;
@@ -120,7 +120,7 @@ impl Performer {
                 let result = gateway.plan(request).await.map(Arc::new);
                 lanes.result(Event::Planned { task, result }).await;
             }),
-            Effect::Execute { task, change } => self.to_its_end(async move |gateway: Arc<Gateway>, lanes: Lanes| {
+            Effect::Execute { task, change } => self.run_to_completion(async move |gateway: Arc<Gateway>, lanes: Lanes| {
                 let result = gateway.execute(Plan::Change(change)).await.map(|outcome| outcome.done.unwrap_or_default());
                 lanes.result(Event::Executed { task, result }).await;
             }),
@@ -170,8 +170,8 @@ impl Performer {
                 self.on_gateway(task, move |gateway, lanes| received::peek(gateway, lanes, task, address, most, agreed));
             }
             Effect::Call { task, plan } => self.on_gateway(task, move |gateway, lanes| received::call(gateway, lanes, task, plan)),
-            Effect::Settle { task, plan } => self.to_its_end(move |gateway, lanes| received::settle(gateway, lanes, task, plan)),
-            Effect::Release { task, hold } => self.to_its_end(async move |gateway: Arc<Gateway>, lanes: Lanes| {
+            Effect::Settle { task, plan } => self.run_to_completion(move |gateway, lanes| received::settle(gateway, lanes, task, plan)),
+            Effect::Release { task, hold } => self.run_to_completion(async move |gateway: Arc<Gateway>, lanes: Lanes| {
                 let result = gateway.release(hold).await.map(Into::into);
                 lanes.result(Event::Released { task, result }).await;
             }),
@@ -267,7 +267,7 @@ impl Performer {
     }
 
     /// Runs what changes something: nothing cuts it off, and it goes on when its profile is closed.
-    fn to_its_end<F, T>(&mut self, work: F)
+    fn run_to_completion<F, T>(&mut self, work: F)
     where
         F: FnOnce(Arc<Gateway>, Lanes) -> T,
         T: Future<Output = ()> + Send + 'static,

@@ -73,9 +73,9 @@ fn check(what: &str, cases: &[Case], messages: &[Message]) {
 
 /// What a stream keeps of them: all but a status in the first line, which the server leaves out.
 fn kept(cases: &[Case]) -> Vec<Case> {
-    let without = |(block, headers): &Case| match block.starts_with(b"NATS/1.0 ") {
-        true => (block.clone(), headers[1..].to_vec()),
-        false => (block.clone(), headers.clone()),
+    let without = |(block, headers): &Case| {
+        let headers = if block.starts_with(b"NATS/1.0 ") { &headers[1..] } else { &headers[..] };
+        (block.clone(), headers.to_vec())
     };
     cases.iter().map(without).collect()
 }

@@ -73,7 +73,7 @@ impl Redis {
             inner.seen.insert(name, Figures { at, length, groups });
         }
         let known: HashMap<Key, Figures> = streams.iter().filter_map(|name| Some((name.clone(), inner.seen.get(name)?.clone()))).collect();
-        inner.seen = known.clone();
+        inner.seen.clone_from(&known);
         known
     }
 }

@@ -227,7 +227,7 @@ mod tests {
                 let named = kind(Glob::literally(&name));
                 let read = Name::parse(&named.text());
                 prop_assert_eq!(read.as_ref(), Some(&named));
-                let (Some(Name::Channel(read)) | Some(Name::Key(read))) = read else { unreachable!() };
+                let Some(Name::Channel(read) | Name::Key(read)) = read else { unreachable!() };
                 prop_assert_eq!(read.literal(), Some(name.clone()));
             }
         }

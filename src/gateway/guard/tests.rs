@@ -9,6 +9,7 @@ use crate::domain::message::Outgoing;
 use crate::domain::operation::{Plan, Request};
 use crate::domain::operations::OPERATIONS;
 use crate::domain::safety::{Mode, Safety};
+use crate::domain::tail::TailEvent;
 use crate::gateway::filter::Filter;
 use crate::gateway::find::Search;
 use crate::gateway::hold::Taken;
@@ -183,7 +184,6 @@ async fn a_permission_that_ends_ends_what_is_being_read() {
     let gateway = gateway(Arc::new(Times(Mutex::new(3))), CancellationToken::new());
     let mut events = gateway.tail(&[at("log")]).await.expect("it starts");
     publish(&gateway).await.expect("published");
-    use crate::domain::tail::TailEvent;
     assert!(matches!(events.next().await, Some((_, TailEvent::Messages(_)))));
     publish(&gateway).await.expect("published");
     let Some((_, TailEvent::Interrupted(fault))) = events.next().await else { panic!("it goes on") };

@@ -148,7 +148,9 @@ impl Redis {
         for condition in conditions {
             command.arg(&condition.what).arg(Key::parse(&condition.of)).arg(Key::parse(&condition.wanted));
         }
-        words.iter().for_each(|word| _ = command.arg(Key::parse(word)));
+        for word in words {
+            command.arg(Key::parse(word));
+        }
         let mut said = value::items(self.link.call(&command, op, key).await.map_err(no_scripts)?).into_iter();
         let word = said.next().as_ref().and_then(value::text).unwrap_or_default();
         if word == "done" {
@@ -172,7 +174,9 @@ impl Redis {
     ) -> Vec<(SafeText, Result<SafeText, Fault>)> {
         let mut command = cmd("EVAL");
         command.arg(CLAIM).arg(1);
-        [stream, group, consumer, idle].iter().for_each(|word| _ = command.arg(Key::parse(word)));
+        for word in [stream, group, consumer, idle] {
+            command.arg(Key::parse(word));
+        }
         for (id, from) in entries {
             command.arg(id).arg(Key::parse(from));
         }
