@@ -235,9 +235,9 @@ impl Transaction for Session {
         self.usable()?;
         let mut list = TopicPartitionList::new();
         for mark in positions {
-            list.add_partition_offset(&mark.channel, mark.partition, Offset::Offset(mark.offset)).map_err(|error| {
-                Fault::new(Kind::Usage, COMMIT, self.maker.target.clone(), format!("{}@{}: {error}", mark.partition, mark.offset))
-            })?;
+            let wrong = |why: String| Fault::new(Kind::Usage, COMMIT, self.maker.target.clone(), format!("{}: {why}", mark.position));
+            let (partition, offset) = mark.in_partition().ok_or_else(|| wrong("this is no place in a topic".to_owned()))?;
+            list.add_partition_offset(&mark.channel, partition, Offset::Offset(offset)).map_err(|error| wrong(error.to_string()))?;
         }
         self.open(COMMIT).await?;
         self.positions.push((group.to_owned(), list));
