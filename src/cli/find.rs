@@ -70,7 +70,7 @@ impl Find {
         self.close(&report);
         gateway.shutdown().await;
         result?;
-        Ok(if report.complete && report.faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     fn search(&self) -> Result<Search, Fault> {
@@ -145,6 +145,6 @@ fn object(report: &Report) -> Json {
         "bytes_per_second": bytes,
         "paths": paths,
         "faults": report.faults,
-        "complete": report.complete,
+        "complete": report.is_whole(),
     })
 }
