@@ -81,7 +81,7 @@ async fn table(session: &Session, watch: &mut Watch, what: &str) -> Vec<Standing
 
 async fn stamps(session: &Session, watch: &mut Watch, rows: &[Standing]) {
     let handle = session.groups.as_ref().expect("Kafka has groups");
-    let mark = |row: &Standing| Some(Mark { channel: Arc::clone(&row.channel), partition: row.partition?, offset: row.committed? });
+    let mark = |row: &Standing| Some(Mark::offset(Arc::clone(&row.channel), row.partition?, row.committed?));
     let marks: Vec<Mark> = rows.iter().filter_map(mark).take(SHOWN).collect();
     let began = Instant::now();
     let stamps = handle.stamps(&marks).await;

@@ -1,7 +1,7 @@
 //! Where everything stands: one pure function of the Model, used by update (page sizes, hit tests) and by draw.
 
 use super::model::{Model, Screen};
-use super::screens::traffic::Focus;
+use super::screens::traffic::{Focus, caveats};
 use ratatui::layout::{Position, Rect};
 
 /// Below this size the screen says so in one line.
@@ -24,6 +24,8 @@ pub struct Areas {
     pub rule: Option<Rect>,
     /// The detail or description.
     pub pane: Option<Rect>,
+    /// What the list does not show, and why.
+    pub caveats: Rect,
     pub jobs: Rect,
     pub toasts: Rect,
     pub footer: Rect,
@@ -59,7 +61,8 @@ pub fn areas(model: &Model) -> Option<Areas> {
     let banner = banner(model);
     let top = 2 + u16::from(banner);
     let bottom = height - 1 - toasts - jobs;
-    let body = row(top, bottom.saturating_sub(top));
+    let caveats = if model.screen == Screen::Traffic { caveats::rows(model).len() as u16 } else { 0 };
+    let body = row(top, bottom.saturating_sub(top + caveats));
     let (list, rule, pane) = split(model, body);
     Some(Areas {
         env: row(0, 1),
@@ -68,6 +71,7 @@ pub fn areas(model: &Model) -> Option<Areas> {
         list,
         rule,
         pane,
+        caveats: row(body.bottom(), caveats),
         jobs: row(bottom, jobs),
         toasts: row(bottom + jobs, toasts),
         footer: row(height - 1, 1),

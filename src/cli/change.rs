@@ -185,6 +185,9 @@ fn show(out: &mut Out, change: &Change, as_json: bool) -> std::io::Result<()> {
     for note in &change.notes {
         out.line(&format!("note: {note}"))?;
     }
+    if let Some(refused) = &change.refused {
+        out.line(&format!("refused: {refused}"))?;
+    }
     if let Some(undo) = &change.undo {
         out.line(&format!("can be taken back by {}", undo.spec.id))?;
     }

@@ -73,7 +73,7 @@ impl Find {
         self.close(&report);
         gateway.shutdown().await;
         result?;
-        Ok(if report.complete && report.faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if report.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     fn search(&self) -> Result<Search, Fault> {
@@ -151,6 +151,6 @@ fn object(report: &Report) -> Json {
         "time_bound": report.time_bound(),
         "exact_would_read": report.timed.then(|| report.short.map_or(0, |short| short.unread)),
         "faults": report.faults,
-        "complete": report.complete,
+        "complete": report.is_whole(),
     })
 }

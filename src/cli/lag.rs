@@ -3,7 +3,7 @@
 use super::Connection;
 use super::output::{self, Out, known};
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::figure;
+use crate::domain::figure::{self, Amount};
 use crate::domain::lag::claim::{Claim, Subject};
 use crate::domain::lag::{Eta, GroupLag, PartitionLag};
 use crate::domain::text::SafeText;
@@ -29,8 +29,8 @@ pub struct Lag {
     /// Watches for this long before it judges: rates and verdicts need two looks at least. 0 looks once.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     over: Duration,
-    /// One JSON object a line, one line a partition: integration, group, channel, partition, committed, end, lag, seconds, verdict,
-    /// reason, `eta_seconds`, `catches_up`.
+    /// One JSON object a line, one line a partition: integration, group, channel, partition, committed, end, lag, `lag_at_least`,
+    /// `lag_at_most`, seconds, verdict, reason, `eta_seconds`, `catches_up`. What is not known exactly is null.
     #[arg(long)]
     json: bool,
     /// Exits with 5 unless this holds for every group: `lag < 1000 and eta < 10m`, `verdict in (keeps_up, draining)`. Fields: lag,
@@ -203,8 +203,7 @@ fn failures(claim: &Claim, rows: &[Row]) -> Vec<String> {
 
 /// How long the oldest unread message has been waiting: at least, and at most.
 fn behind(partitions: &[PartitionLag], now: Timestamp) -> Option<(Duration, Option<Duration>)> {
-    let with_position = partitions.iter().filter(|partition| partition.standing.committed.is_some() || partition.standing.fault.is_some());
-    let times: Vec<Option<Duration>> = with_position.map(|partition| partition.behind(now)).collect();
+    let times: Vec<Option<Duration>> = partitions.iter().map(|partition| partition.behind(now)).collect();
     let most = times.iter().flatten().max().copied()?;
     Some((most, times.iter().all(Option::is_some).then_some(most)))
 }
@@ -218,10 +217,15 @@ fn object(row: &Row, partition: Option<&PartitionLag>, now: Timestamp) -> serde_
         Eta::In(_) => Some(true),
         Eta::Never => Some(false),
     };
+    let lag = standing.map(|s| s.lag).unwrap_or_default();
+    let (least, most) = match lag {
+        Amount::Unknown => (None, None),
+        known => (Some(known.bounds().0), known.bounds().1),
+    };
     json!({
         "integration": row.integration, "group": &*row.group.group.name, "channel": known(standing.map(|s| &*s.channel)),
         "partition": known(standing.and_then(|s| s.partition)), "committed": known(standing.and_then(|s| s.committed)),
-        "end": known(standing.and_then(|s| s.end)), "lag": known(standing.and_then(|s| s.lag.number())),
+        "end": known(standing.and_then(|s| s.end)), "lag": known(least.filter(|_| least == most)), "lag_at_least": known(least), "lag_at_most": known(most),
         "seconds": known(partition.and_then(|p| p.behind(now)).map(|time| time.as_secs())),
         "verdict": verdict.id(), "reason": reason.as_str(), "eta_seconds": known(eta.seconds()), "catches_up": known(catches_up),
         "state": row.group.group.state.word(), "owner": known(standing.and_then(|s| s.owner.as_ref()).map(SafeText::as_str)),

@@ -314,7 +314,7 @@ impl Integration {
 
     /// How far behind the end of a range of times earlier stamps are still looked for, by the first pattern that says it.
     pub fn slack(&self, channel: &str) -> Duration {
-        let named = self.channels.iter().filter(|pattern| pattern.names(self.kinds, channel));
+        let mut named = self.channels.iter().filter(|pattern| pattern.names(self.kinds, channel));
         named.find_map(|pattern| pattern.slack).unwrap_or(SLACK)
     }
 

@@ -24,6 +24,33 @@ impl Amount {
         }
     }
 
+    /// What it lies between; an end that is not known is `None`.
+    pub fn bounds(self) -> (u64, Option<u64>) {
+        match self {
+            Self::Unknown => (0, None),
+            Self::Exactly(n) => (n, Some(n)),
+            Self::AtMost(n) => (0, Some(n)),
+            Self::AtLeast(n) => (n, None),
+        }
+    }
+
+    /// All of these together, as well as that is known: one that is unknown makes the sum a lower bound. Unknown if none is known.
+    pub fn total(amounts: impl IntoIterator<Item = Self>) -> Self {
+        let (mut low, mut high, mut known) = (0_u64, Some(0_u64), false);
+        for amount in amounts {
+            let (least, most) = amount.bounds();
+            low = low.saturating_add(least);
+            high = high.zip(most).map(|(sum, most)| sum.saturating_add(most));
+            known |= amount != Self::Unknown;
+        }
+        match high {
+            _ if !known => Self::Unknown,
+            None => Self::AtLeast(low),
+            Some(high) if high == low => Self::Exactly(high),
+            Some(high) => Self::AtMost(high),
+        }
+    }
+
     /// Written with `unit`, a formatter such as [`count`] or [`bytes()`]; unknown is `–`.
     pub fn show(self, unit: fn(u64) -> String) -> String {
         match self {
@@ -123,6 +150,23 @@ fn scaled(n: f64, units: &[&str], step: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sum_is_known_as_well_as_its_parts() {
+        let (exactly, most, least) = (Amount::Exactly, Amount::AtMost, Amount::AtLeast);
+        for (parts, sum) in [
+            (vec![exactly(1), exactly(2)], exactly(3)),
+            (vec![exactly(1), most(2)], most(3)),
+            (vec![exactly(1), least(2)], least(3)),
+            (vec![most(5), least(2)], least(2)),
+            (vec![exactly(0), Amount::Unknown], least(0)),
+            (vec![most(5), Amount::Unknown], least(0)),
+            (vec![Amount::Unknown, Amount::Unknown], Amount::Unknown),
+            (vec![], Amount::Unknown),
+        ] {
+            assert_eq!(Amount::total(parts.iter().copied()), sum, "{parts:?}");
+        }
+    }
 
     #[test]
     fn figures_are_short_and_honest() {

@@ -3,9 +3,11 @@
 use super::channel::Attribute;
 use super::fault::Fault;
 use super::figure::Amount;
+use super::position::Position;
 use super::text::SafeText;
 use super::time::Timestamp;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One row of the group list: a Kafka group, a JetStream consumer, a Redis group, the consumers of a RabbitMQ queue.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +22,8 @@ pub struct Group {
     /// Watched because the profile names it; the system did not list it.
     pub named: bool,
     pub attributes: Vec<Attribute>,
+    /// Why nothing is handed out to its members now, where the system tells it.
+    pub halt: Option<Halt>,
     /// Something is wrong with this group alone: not authorized, coordinator not available.
     pub fault: Option<Fault>,
 }
@@ -45,10 +49,15 @@ pub enum State {
     /// No member; positions are kept. Consumers that assign partitions to themselves look like this too.
     Empty,
     Dead,
-    /// It is given nothing for a while, because somebody said so.
-    Paused,
-    /// It is given nothing until it has settled some of what it was given.
-    Full,
+}
+
+/// Why a system hands out nothing more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// Somebody wants it so, until the time that the system names, if it does.
+    Paused { until: Option<SafeText> },
+    /// As many messages are handed out and not acknowledged as may be.
+    Unacknowledged(u64),
 }
 
 /// How far a group is in one partition.
@@ -58,16 +67,25 @@ pub struct Standing {
     /// `None` where the channel has no partitions.
     pub partition: Option<i32>,
     /// The next message to be read, counted as the system counts; `None`: nothing was ever committed, which is neither 0 nor the end.
+    /// It may lie beyond `end`, after a channel was made anew.
     pub committed: Option<i64>,
     /// The first message that is still there; `None` also where nobody needs it, the group being at the end.
     pub start: Option<i64>,
     /// The end, asked for after `committed`, so that it never lies before it.
     pub end: Option<i64>,
+    /// The next message to be read as a place in the channel, from `start` on: where reading on from the group's position begins. `None`
+    /// where that is not known, or beyond the end.
+    pub next: Option<Position>,
     /// Where an open transaction begins before `end`: readers of committed messages get no further until it is finished.
     pub held_at: Option<i64>,
     /// Positions between `committed`, or `start` if that is later, and `end`, as the system counts them: in Kafka offsets, among
     /// which are marks of transactions and what compaction took away.
     pub lag: Amount,
+    /// What grows as the group works, where its position does not tell: one that acknowledges in any order has dealt with messages behind
+    /// it. Counted like `end`; `None` where `committed` says it all.
+    pub done: Option<i64>,
+    /// How long the system itself says that the group has not moved on.
+    pub quiet: Option<Duration>,
     /// Handed out and not acknowledged yet, where the system knows that.
     pub pending: Option<u64>,
     /// The member that reads it.
@@ -93,26 +111,52 @@ pub struct GroupDescription {
     pub members: Vec<Member>,
 }
 
-/// A place whose message's time is asked for.
+/// A place in a channel: the next message of a group.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mark {
     pub channel: Arc<str>,
-    /// 0 where the channel has no partitions.
-    pub partition: i32,
-    pub offset: i64,
+    pub position: Position,
+}
+
+impl Mark {
+    /// A place in a partition.
+    pub fn offset(channel: Arc<str>, partition: i32, offset: i64) -> Self {
+        Self { channel, position: Position::Offset { partition, offset } }
+    }
+
+    /// Partition and offset, where the channel has partitions.
+    pub fn in_partition(&self) -> Option<(i32, i64)> {
+        match self.position {
+            Position::Offset { partition, offset } => Some((partition, offset)),
+            Position::Sequence(_) | Position::Entry { .. } | Position::Arrival(_) => None,
+        }
+    }
+}
+
+/// The next message to be read in a partition of which this is known.
+pub fn next_in(partition: i32, committed: Option<i64>, start: Option<i64>, end: Option<i64>) -> Option<Position> {
+    let offset = committed.filter(|committed| end.is_none_or(|end| *committed <= end))?;
+    Some(Position::Offset { partition, offset: offset.max(start.unwrap_or(0)) })
 }
 
 /// When the message at a mark was made. `None`: there is none (nothing behind the mark yet).
 pub type Stamped = Result<Option<Timestamp>, Fault>;
 
-/// How many positions lie between `committed`, or `start` if that is later, and `end`; 0 where `committed` lies behind the end, as
-/// after a log was cut off. Unknown where nothing was committed or the end is not known.
+/// How many positions lie between `committed`, or `start` if that is later, and `end`. Unknown where the end is not known, where
+/// `committed` lies beyond it (the log was cut off or made anew, and what is in it now was never read), and where nothing was
+/// committed, unless the log is empty: then nothing waits, wherever the group will begin.
 pub fn lag(committed: Option<i64>, start: Option<i64>, end: Option<i64>) -> Amount {
-    let (Some(committed), Some(end)) = (committed, end) else { return Amount::Unknown };
+    let Some(end) = end else { return Amount::Unknown };
+    let Some(committed) = committed else {
+        return if end <= start.unwrap_or(0) { Amount::Exactly(0) } else { Amount::Unknown };
+    };
+    if committed > end {
+        return Amount::Unknown;
+    }
     let behind = |from: i64| u64::try_from(end.saturating_sub(from)).unwrap_or(0);
     match start {
         Some(start) => Amount::Exactly(behind(committed.max(start))),
-        None if committed >= end => Amount::Exactly(0),
+        None if committed == end => Amount::Exactly(0),
         None => Amount::AtMost(behind(committed)),
     }
 }
@@ -126,17 +170,6 @@ impl State {
             Self::Rebalancing => "rebalancing",
             Self::Empty => "empty",
             Self::Dead => "dead",
-            Self::Paused => "paused",
-            Self::Full => "full",
-        }
-    }
-
-    /// Why a group gets nothing although it has members.
-    pub fn halted(self) -> Option<&'static str> {
-        match self {
-            Self::Paused => Some("paused"),
-            Self::Full => Some("as many are unacknowledged as may be"),
-            _ => None,
         }
     }
 }
@@ -160,10 +193,14 @@ mod tests {
             (Some(4), Some(0), Some(10), exactly(6)),
             (Some(4), Some(7), Some(10), exactly(3)),
             (Some(10), Some(10), Some(10), exactly(0)),
-            (Some(15), Some(0), Some(10), exactly(0)),
+            (Some(15), Some(0), Some(10), none),
+            (Some(15), None, Some(10), none),
             (Some(4), None, Some(10), Amount::AtMost(6)),
             (Some(10), None, Some(10), exactly(0)),
             (None, Some(0), Some(10), none),
+            (None, None, Some(10), none),
+            (None, Some(10), Some(10), exactly(0)),
+            (None, None, Some(0), exactly(0)),
             (Some(4), Some(0), None, none),
         ] {
             assert_eq!(lag(committed, start, end), shown, "{committed:?} of {start:?}..{end:?}");

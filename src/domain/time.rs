@@ -80,12 +80,16 @@ pub fn parse_moment(text: &str, now: &Zoned) -> Result<Timestamp, String> {
     })
 }
 
-/// Reads `90s`, `5m`, `3h`, `2d`, `250ms`, `1h30m`, `3 hours`.
+/// Reads `90s`, `5m`, `3h`, `2d`, `250ms`, `1h30m`, `3 hours`, `0`.
 pub fn parse_duration(text: &str) -> Result<SignedDuration, String> {
     let wrong = || format!("`{text}` is not a duration: write 90s, 5m, 3h, 2d or 1h30m");
     let mut rest = text.trim();
     if rest.is_empty() {
         return Err(wrong());
+    }
+    // Nothing is the same in every unit.
+    if rest == "0" {
+        return Ok(SignedDuration::ZERO);
     }
     let mut total = SignedDuration::ZERO;
     while !rest.is_empty() {

@@ -128,7 +128,7 @@ pub struct Report {
     pub at_most: u64,
     pub faults: u64,
     pub elapsed: Duration,
-    /// Whether everything was looked at, as far as it could be read, or as much as the limit needed.
+    /// The search has come to its end. What could not be read is counted in `faults`: see [`Report::is_whole`].
     pub complete: bool,
     /// What the first failure of a jq program said.
     pub said: Option<Arc<str>>,
@@ -264,6 +264,11 @@ impl Report {
         self.timed.then(|| self.short.map_or_else(|| "exact".to_owned(), |short| format!("slack {}", compact(short.slack))))
     }
 
+    /// Whether everything was looked at, or as much as the limit needed, and nothing of it could not be read.
+    pub fn is_whole(&self) -> bool {
+        self.complete && self.faults == 0
+    }
+
     /// How much of the range was passed, from 0 to 1; `None` if the range is empty.
     pub fn progress(&self) -> Option<f64> {
         (self.at_most > 0).then(|| (self.counts.passed as f64 / self.at_most as f64).min(1.0))
@@ -320,6 +325,9 @@ impl fmt::Display for Report {
         write!(f, ", undecodable {}, filter errors {}", figure::grouped(undecodable), figure::grouped(failed))?;
         if let Some(said) = self.said.as_ref() {
             write!(f, " ({})", crate::domain::text::SafeText::new(said))?;
+        }
+        if self.faults > 0 {
+            write!(f, ", {} could not be read", if self.faults == 1 { "1 part".to_owned() } else { format!("{} parts", self.faults) })?;
         }
         write!(f, "; {} in {:.2} s", figure::bytes(bytes), self.elapsed.as_secs_f64())?;
         write!(f, ", {} messages/s, {}/s", figure::rate(rate), figure::bytes(byte_rate as u64))?;

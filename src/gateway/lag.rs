@@ -3,6 +3,7 @@
 use super::{Gateway, cannot};
 use crate::adapters::session::Groups;
 use crate::domain::fault::{Fault, Kind};
+use crate::domain::figure::Amount;
 use crate::domain::group::{Group, Mark, Standing};
 use crate::domain::lag::{Behind, Board, GroupLag, GroupView, PartitionLag, Rules, Track, judge_group};
 use crate::domain::time::Timestamp;
@@ -35,6 +36,9 @@ struct Watched {
     channel: Arc<str>,
     partition: Option<i32>,
     track: Track,
+    /// As of the last look.
+    lag: Amount,
+    next: Option<Mark>,
 }
 
 impl Default for Pasts {
@@ -63,6 +67,9 @@ impl Pasts {
         let standings = match standings {
             Ok(standings) => standings,
             Err(fault) => {
+                for watched in self.of(integration).groups.get_mut(&group.name).into_iter().flatten() {
+                    (watched.lag, watched.next) = (Amount::Unknown, None);
+                }
                 let group = Group { fault: Some(fault), ..group.clone() };
                 let nothing = Track::default();
                 return judge_group(&group, &[], |_| &nothing, now, &rules);
@@ -73,7 +80,11 @@ impl Pasts {
         for (watched, standing) in past.iter_mut().zip(&standings) {
             watched.track.push(now, standing, &rules);
         }
-        judge_group(group, &standings, |at| &past[at].track, now, &rules)
+        let (lag, partitions) = judge_group(group, &standings, |at| &past[at].track, now, &rules);
+        for (watched, partition) in past.iter_mut().zip(&partitions) {
+            (watched.lag, watched.next) = (partition.standing.lag, partition.next());
+        }
+        (lag, partitions)
     }
 }
 
@@ -88,7 +99,7 @@ fn align(past: &mut Vec<Watched>, standings: &[Standing]) {
     past.extend(standings.iter().map(|standing| {
         let key = (standing.channel.clone(), standing.partition);
         let track = before.remove(&key).unwrap_or_default();
-        Watched { channel: key.0, partition: key.1, track }
+        Watched { channel: key.0, partition: key.1, track, lag: Amount::Unknown, next: None }
     }));
 }
 
@@ -156,21 +167,13 @@ impl Gateway {
             let mut pasts = self.pasts();
             let now = pasts.now();
             let past = pasts.of(integration);
-            let rows: Vec<_> = groups.iter().map(|group| (group.clone(), next_of(past.groups.get(group)))).collect();
+            let rows: Vec<_> = groups.iter().map(|group| (group.clone(), Next::of(past.groups.get(group)))).collect();
             (rows, now)
         };
-        let mut marks: Vec<Mark> = rows.iter().flat_map(|(_, next)| next.iter().flatten().take(STAMPS_OF_A_ROW).cloned()).collect();
+        let mut marks: Vec<Mark> = rows.iter().flat_map(|(_, next)| next.marks.iter().take(STAMPS_OF_A_ROW).cloned()).collect();
         marks.truncate(STAMPS);
         let known = self.stamps(integration, &marks).await?;
-        let behind = |next: Option<Vec<Mark>>| {
-            let Some(next) = next else { return Behind::default() };
-            if next.is_empty() {
-                return Behind { time: Some(Duration::ZERO), whole: true };
-            }
-            let times: Vec<Timestamp> = next.iter().filter_map(|mark| known.get(mark).copied()).collect();
-            Behind { time: times.iter().min().map(|oldest| now.since(*oldest)), whole: times.len() == next.len() }
-        };
-        Ok(rows.into_iter().map(|(name, next)| (name, behind(next))).collect())
+        Ok(rows.into_iter().map(|(name, next)| (name, next.behind(&known, now))).collect())
     }
 
     /// The times of the messages at these marks, as far as they could be told. A mark that was asked for once is not asked for again.
@@ -201,42 +204,97 @@ impl Gateway {
 /// Every group with its partitions, and what could not be listed.
 pub type LagTable = (Vec<(GroupLag, Vec<PartitionLag>)>, Vec<Fault>);
 
-/// The next messages of the partitions that are behind, the one with the greatest lag first; `None` if the group was never seen.
-fn next_of(past: Option<&Vec<Watched>>) -> Option<Vec<Mark>> {
-    let mut next: Vec<(u64, Mark)> = past?
-        .iter()
-        .filter_map(|watched| {
-            let (offset, lag) = watched.track.next().filter(|(_, lag)| *lag > 0)?;
-            Some((lag, Mark { channel: watched.channel.clone(), partition: watched.partition.unwrap_or(0), offset }))
-        })
-        .collect();
-    next.sort_by_key(|(lag, _)| std::cmp::Reverse(*lag));
-    Some(next.into_iter().map(|(_, mark)| mark).collect())
+/// What a group has not read, as of the last look.
+#[derive(Default)]
+struct Next {
+    /// The next messages of the partitions that are behind, the one with the greatest lag first.
+    marks: Vec<Mark>,
+    /// Every partition is either at its end or among the marks.
+    whole: bool,
+}
+
+impl Next {
+    fn of(past: Option<&Vec<Watched>>) -> Self {
+        let Some(past) = past.filter(|past| !past.is_empty()) else { return Self::default() };
+        let mut behind: Vec<(u64, &Mark)> = past.iter().filter_map(|watched| watched.lag.number().zip(watched.next.as_ref())).collect();
+        behind.sort_by_key(|(lag, _)| std::cmp::Reverse(*lag));
+        let whole = past.iter().all(|watched| watched.next.is_some() || watched.lag == Amount::Exactly(0));
+        Self { marks: behind.into_iter().map(|(_, mark)| mark.clone()).collect(), whole }
+    }
+
+    fn behind(&self, stamps: &HashMap<Mark, Timestamp>, now: Timestamp) -> Behind {
+        if self.marks.is_empty() {
+            return if self.whole { Behind { time: Some(Duration::ZERO), whole: true } } else { Behind::default() };
+        }
+        let times: Vec<Timestamp> = self.marks.iter().filter_map(|mark| stamps.get(mark).copied()).collect();
+        Behind { time: times.iter().min().map(|oldest| now.since(*oldest)), whole: self.whole && times.len() == self.marks.len() }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::figure::Amount;
+    use crate::domain::group::State;
+    use crate::domain::position::Position;
 
-    #[test]
-    fn a_group_that_is_behind_in_a_channel_without_partitions_has_a_next_message_too() {
-        let standing = Standing {
+    fn standing(partition: Option<i32>, committed: Option<i64>, lag: Amount) -> Standing {
+        Standing {
             channel: "stream:ORDERS".into(),
-            partition: None,
-            committed: Some(7),
+            partition,
+            committed,
             start: Some(1),
             end: Some(10),
+            next: committed.and_then(|at| u64::try_from(at).ok()).map(Position::Sequence),
             held_at: None,
-            lag: Amount::Exactly(3),
+            lag,
+            done: None,
+            quiet: None,
             pending: None,
             owner: None,
             fault: None,
+        }
+    }
+
+    /// What is next for a group after one look.
+    fn next(standings: Result<Vec<Standing>, Fault>) -> Next {
+        let group = Group {
+            name: "g".into(),
+            kind: "pull".into(),
+            state: State::Stable,
+            members: None,
+            named: false,
+            attributes: Vec::new(),
+            halt: None,
+            fault: None,
         };
-        let mut track = Track::default();
-        track.push(Timestamp(0), &standing, &Rules::default());
-        let watched = vec![Watched { channel: standing.channel.clone(), partition: None, track }];
-        let next = next_of(Some(&watched)).expect("it was seen");
-        assert_eq!(next, [Mark { channel: standing.channel, partition: 0, offset: 7 }], "nothing would mean that it waits for nothing");
+        let mut pasts = Pasts::default();
+        pasts.take("nats", &group, Ok(vec![standing(None, Some(10), Amount::Exactly(0))]));
+        pasts.take("nats", &group, standings);
+        Next::of(pasts.of("nats").groups.get("g"))
+    }
+
+    #[test]
+    fn a_group_that_is_behind_in_a_channel_without_partitions_has_a_next_message_too() {
+        let next = next(Ok(vec![standing(None, Some(7), Amount::Exactly(3))]));
+        assert_eq!(next.marks, [Mark { channel: "stream:ORDERS".into(), position: Position::Sequence(7) }]);
+        assert!(next.whole);
+    }
+
+    #[test]
+    fn what_is_not_known_of_a_partition_makes_the_time_a_lower_bound_or_unknown() {
+        let (at_end, unknown) = (standing(Some(0), Some(10), Amount::Exactly(0)), standing(Some(1), None, Amount::Unknown));
+        let beyond = standing(Some(1), Some(17), Amount::Unknown);
+        let behind = |standings| next(standings).behind(&HashMap::new(), Timestamp(0));
+        assert_eq!(behind(Ok(vec![at_end.clone()])), Behind { time: Some(Duration::ZERO), whole: true });
+        for not_known in [unknown, beyond] {
+            assert_eq!(behind(Ok(vec![at_end.clone(), not_known])), Behind::default());
+        }
+        assert_eq!(behind(Ok(Vec::new())), Behind::default(), "a group that reads nothing");
+        let fault = Fault::new(Kind::Timeout, "read the positions of", "g", "no answer");
+        assert_eq!(behind(Err(fault)), Behind::default(), "what was seen before is not what is now");
+        let late = standing(Some(1), Some(7), Amount::Exactly(3));
+        let next = next(Ok(vec![late.clone(), standing(Some(2), None, Amount::Unknown)]));
+        let stamps = HashMap::from([(next.marks[0].clone(), Timestamp(0))]);
+        assert_eq!(next.behind(&stamps, Timestamp(9_000)), Behind { time: Some(Duration::from_secs(9)), whole: false });
     }
 }

@@ -5,8 +5,10 @@ use super::stage_groups::{MADE, judged};
 use crate::app::effect::Copy;
 use crate::app::model::Screen;
 use crate::app::screens::groups;
+use crate::app::screens::traffic::Source;
 use crate::app::{Effect, Event};
 use crate::domain::address::Address;
+use crate::domain::group::Mark;
 use crate::domain::position::{Bound, Position, Range};
 
 fn stage() -> Stage {
@@ -47,6 +49,26 @@ fn messages_are_read_from_where_the_group_stands() {
     assert_eq!((stage.model.screen, read(&stage)), (Screen::Traffic, from(1, 996_000)), "payments, its worst partition");
     stage.keys("Esc Enter").group_seen("orders.created", &MADE[4]).keys("j m");
     assert_eq!(read(&stage), from(0, 1_005_800), "the partition under the cursor");
+}
+
+#[test]
+fn where_a_channel_has_no_partitions_its_own_places_are_read_from() {
+    for (channel, position) in
+        [("stream:ORDERS", Position::Sequence(636)), ("stream:jobs", Position::Entry { millis: 1_700_000_000_000, number: 4 })]
+    {
+        let mut stage = stage();
+        let (mut lag, _) = judged(channel, &MADE[0], 60);
+        lag.worst = Some(Mark { channel: channel.into(), position });
+        stage.board(vec![lag], Vec::new()).keys("m");
+        let read = stage.effects.iter().rev().find_map(|effect| match effect {
+            Effect::ReadHistory { addresses, range, .. } => Some((addresses[0].to_string(), *range)),
+            _ => None,
+        });
+        let range = Range { start: Bound::At(position), end: Bound::Latest };
+        assert_eq!(read, Some((format!("events/{channel}"), range)));
+        let Source::History { text, .. } = &stage.model.traffic.source else { panic!("history is read") };
+        assert!(Bound::parse(text, &jiff::Zoned::now()).is_ok(), "{text} can be typed again");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;
 use crate::domain::group::{Group, Member, Standing, State};
 use crate::domain::lag::{Behind, Board, GroupLag, GroupView, PartitionLag, Rules, Track, judge_group};
+use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
 use std::time::Duration;
 
@@ -37,8 +38,11 @@ fn standing(channel: &str, made: &Made, partition: usize, seconds: i64) -> Stand
         committed: Some(committed),
         start: Some(0),
         end: Some(end),
+        next: Some(Position::Offset { partition: partition as i32, offset: committed }),
         held_at: None,
         lag: Amount::AtMost((end - committed) as u64),
+        done: None,
+        quiet: None,
         pending: None,
         owner: (made.members > 0).then(|| format!("{}-1-5f1c2b6e-8d3a-4a55-9d6e-1f2e3d4c5b6a", made.name).as_str().into()),
         fault: None,
@@ -62,6 +66,7 @@ pub(super) fn judged(channel: &str, made: &Made, until: i64) -> (GroupLag, Vec<P
         members: Some(made.members),
         named: false,
         attributes: Vec::new(),
+        halt: None,
         fault: None,
     };
     let standings: Vec<Standing> = (0..made.partitions.len()).map(|partition| standing(channel, made, partition, until)).collect();

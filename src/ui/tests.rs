@@ -215,6 +215,24 @@ pub(super) const SCENES: &[Scene] = &[
         };
         s.history(update);
     }),
+    ("traffic-history-incomplete", |s| {
+        s.loaded().live(views(3)).keys("H Enter");
+        let unread = |partition: i32| {
+            let target = format!("orders.created partition {partition}");
+            Fault::new(Kind::Unreachable, "read", target, "the leader does not answer").next("see which brokers are down")
+        };
+        let update = HistoryUpdate {
+            views: views(60),
+            scanned: 2_311,
+            matched: 2_000,
+            at_most: Some(9_000),
+            notes: vec!["partition 3: a transaction is open since offset 100: what is behind it is not shown".into()],
+            faults: vec![unread(1), unread(4)],
+            end: Some(Ok(())),
+            ..HistoryUpdate::default()
+        };
+        s.history(update);
+    }),
     ("traffic-history-running", |s| {
         s.loaded().live(views(3)).keys("H ^u").text("3h ago until now").keys("Enter").after(6_000);
         s.history(HistoryUpdate { views: views(9), scanned: 1_204_000, matched: 9, at_most: Some(9_000_000), ..HistoryUpdate::default() });

@@ -152,7 +152,8 @@ async fn a_member_without_a_commit_has_a_row_without_a_lag() {
         let rows = world.standings(&group).await;
         let told: Vec<_> = rows.iter().map(|row| (row.partition, row.committed, row.lag)).collect();
         let none = |partition| (Some(partition), None, Amount::Unknown);
-        assert_eq!(told, [none(0), (Some(1), Some(3), Amount::Exactly(7)), none(2)], "{}", world.system);
+        let empty = (Some(2), None, Amount::Exactly(0));
+        assert_eq!(told, [none(0), (Some(1), Some(3), Amount::Exactly(7)), empty], "{}", world.system);
         assert_eq!(rows[0].end, Some(10), "what is there is told all the same");
 
         let described = world.groups().describe(&group).await.expect("described");
@@ -165,6 +166,15 @@ async fn a_member_without_a_commit_has_a_row_without_a_lag() {
         let row = listing.groups.iter().find(|row| *row.name == *group).expect("it is in the list");
         assert_eq!((row.state, row.members, row.named, row.kind.as_str()), (State::Stable, Some(1), false, "classic"));
         assert_eq!(described.group, *row);
+    }
+}
+
+#[tokio::test]
+async fn a_position_beyond_the_end_has_no_lag() {
+    for world in worlds(&[]).await {
+        let group = unique("beyond");
+        world.commit(&group, &[(0, 900), (1, 10)]);
+        assert_eq!(world.lag(&group).await, [(0, Some(900), Amount::Unknown), (1, Some(10), Amount::Exactly(0))], "{}", world.system);
     }
 }
 
@@ -201,12 +211,12 @@ async fn a_group_that_is_not_there_has_a_fault_or_nothing() {
 async fn a_stamp_is_the_time_of_the_next_message_that_is_there() {
     for world in worlds(&[]).await {
         world.delete_before(1, 7).await;
-        let mark = |partition, offset| Mark { channel: Arc::clone(&world.topic), partition, offset };
+        let mark = |partition, offset| Mark::offset(Arc::clone(&world.topic), partition, offset);
         let marks = [mark(0, 0), mark(0, 4), mark(0, 10), mark(1, 2), mark(1, 9), mark(2, 0), mark(0, 4), mark(0, 9)];
         let stamps: Vec<_> = world.groups().stamps(&marks).await.into_iter().map(|stamp| stamp.expect("a time or none")).collect();
         let at = |offset: i64| Some(Timestamp(FIRST + 1_000 * offset));
         assert_eq!(stamps, [at(0), at(4), None, at(7), at(9), None, at(4), at(9)], "{}", world.system);
-        let gone = Mark { channel: "no.such.topic".into(), partition: 0, offset: 0 };
+        let gone = Mark::offset("no.such.topic".into(), 0, 0);
         let beyond = mark(17, 0);
         let stamps = world.groups().stamps(&[gone, beyond, mark(0, 1)]).await;
         assert!(stamps[..2].iter().all(|stamp| stamp.as_ref().is_err_and(|fault| fault.kind == Kind::NotFound)), "{stamps:?}");

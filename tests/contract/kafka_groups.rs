@@ -11,6 +11,7 @@ use mqdeck::config::secret::Secret;
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::figure::Amount;
 use mqdeck::domain::group::{Group, Mark, Standing, State};
+use mqdeck::domain::position::Position;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -41,7 +42,8 @@ async fn same_as_librdkafka(kafka: &Kafka, session: &Session, group: &str) -> Op
         assert_eq!((&*ours.channel, ours.partition.map(i64::from)), (theirs["topic"].as_str().expect("a name"), number("partition")));
         assert_eq!((ours.committed, ours.end), (number("committed"), number("end")), "{theirs}");
         let (committed, start, end) = (number("committed").expect("one"), number("start").expect("one"), number("end").expect("one"));
-        assert_eq!(ours.lag, Amount::Exactly(u64::try_from(end - committed.max(start)).unwrap_or(0)), "{theirs}");
+        let lag = if committed > end { Amount::Unknown } else { Amount::Exactly((end - committed.max(start)).unsigned_abs()) };
+        assert_eq!(ours.lag, lag, "{theirs}");
         if committed < end {
             assert_eq!(ours.start, Some(start), "{theirs}");
             assert_eq!(ours.held_at.or(ours.end), number("stable"), "{theirs}");
@@ -81,7 +83,7 @@ async fn lag_is_what_librdkafka_finds_under_commits_resets_trims_and_transaction
     let held = rows.iter().find(|row| *row.channel == *all[2] && row.partition == Some(3)).expect("a row");
     let (at, end) = (held.held_at.expect("a transaction is open"), held.end.expect("an end"));
     assert_eq!(end - at, 3);
-    let mark = |offset| Mark { channel: Arc::clone(&held.channel), partition: 3, offset };
+    let mark = |offset| Mark::offset(Arc::clone(&held.channel), 3, offset);
     let groups = session.groups.as_ref().expect("Kafka has groups");
     assert!(matches!(groups.stamps(&[mark(at)]).await[..], [Ok(Some(_))]), "what waits in a transaction has a time");
     open.say("abort");
@@ -113,15 +115,15 @@ async fn groups_of_kip_848_show_their_members_and_what_they_read() {
     let rows = standings(&session, &group).await;
     assert_eq!(rows.len(), 3);
     assert!(
-        rows.iter().all(|row| row.committed.is_none() && row.lag == Amount::Unknown && row.owner.as_ref() == Some(&one.id)),
+        rows.iter().all(|row| row.committed.is_none() && row.lag == Amount::Exactly(0) && row.owner.as_ref() == Some(&one.id)),
         "{rows:?}"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn share_groups_show_where_they_begin() {
+async fn share_groups_show_where_they_begin_and_what_the_broker_counts_as_left() {
     let Some(kafka) = kafka::shared() else { return };
-    let (topic, group) = (topics::create(kafka.plain(), "share", 2, 1, &[]).await, unique("share"));
+    let (topic, group, pinned_group) = (topics::create(kafka.plain(), "share", 2, 1, &[]).await, unique("share"), unique("pinned"));
     let session = connect(integration(kafka.plain())).await.expect("Kafka is there");
     let publish = session.publish.as_ref().expect("Kafka takes messages");
     for number in 0..10 {
@@ -141,6 +143,64 @@ async fn share_groups_show_where_they_begin() {
     let rows = standings(&session, &group).await;
     assert_eq!(rows.iter().map(|row| row.partition).collect::<Vec<_>>(), [Some(0), Some(1)], "{rows:?}");
     assert!(rows.iter().all(|row| row.committed.is_some() && row.end == Some(5) && row.fault.is_none()), "{rows:?}");
+
+    // The broker's own tool knows the truth.
+    let theirs = |group: &str| {
+        let table = tool(&[&["share-groups"], &at[..], &["--describe", "--group", group, "--offsets"]].concat());
+        let table = String::from_utf8(table).expect("text");
+        let row = |line: &str| {
+            let cells: Vec<&str> = line.split_whitespace().collect();
+            let number = |at: usize| cells.get(at)?.parse::<i64>().ok();
+            Some((number(2)? as i32, number(3)?, number(4)?))
+        };
+        let mut rows: Vec<(i32, i64, i64)> = table.lines().filter_map(row).collect();
+        rows.sort_unstable();
+        rows
+    };
+    let ours = |rows: Vec<Standing>| -> Vec<(i32, i64, i64)> {
+        let row = |row: Standing| {
+            let Amount::Exactly(lag) = row.lag else { panic!("{row:?}") };
+            (row.partition.expect("one"), row.committed.expect("one"), lag as i64)
+        };
+        rows.into_iter().map(row).collect()
+    };
+    let rows = ours(rows);
+    assert_eq!(rows, theirs(&group));
+    assert_eq!(rows.iter().map(|row| row.2).sum::<i64>(), 4, "six of ten were acknowledged");
+
+    // A member that holds the first messages, because nobody reads what it prints, keeps the start where it is; another one
+    // acknowledges those behind them.
+    let topic = topics::create(kafka.plain(), "pinned", 1, 1, &[]).await;
+    let settings = "share.auto.offset.reset=earliest,share.record.lock.duration.ms=60000";
+    tool(&[&["configs"], &at[..], &["--alter", "--group", &pinned_group, "--add-config", settings]].concat());
+    let publish = async |count, payload: &str| {
+        for _ in 0..count {
+            publish.publish(&topic, outgoing(0, None, Some(payload))).await.expect("stored");
+        }
+    };
+    publish(25, &"x".repeat(10_000)).await;
+    let mut holder = Command::new(root().join("tests/servers/kafka/tool"));
+    holder.args([&["console-share-consumer"], &at[..], &["--topic", &topic, "--group", &pinned_group]].concat());
+    let mut holder = holder.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let printed = holder.stdout.take().expect("its output");
+    let (printed, came) = tokio::task::spawn_blocking(move || {
+        let mut printed = printed;
+        let came = std::io::Read::read(&mut printed, &mut [0; 100]).expect("something");
+        (printed, came)
+    })
+    .await
+    .expect("read");
+    assert!(came > 0, "the first messages came");
+    publish(75, "y").await;
+    let read = ["--topic", &topic, "--group", &pinned_group, "--max-messages", "75", "--timeout-ms", "50000"];
+    tool(&[&["console-share-consumer"], &at[..], &read].concat());
+    let pinned = standings(&session, &pinned_group).await;
+    let (done, next) = (pinned[0].done, pinned[0].next);
+    let rows = ours(pinned);
+    assert_eq!(rows, theirs(&pinned_group));
+    assert_eq!((rows, done, next), (vec![(0, 0, 25)], Some(75), Some(Position::Offset { partition: 0, offset: 0 })));
+    holder.kill().and_then(|()| holder.wait()).expect("it ends");
+    drop(printed);
 }
 
 #[tokio::test(flavor = "multi_thread")]

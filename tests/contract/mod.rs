@@ -13,6 +13,8 @@ mod inspect;
 mod kafka_groups;
 #[cfg(feature = "kafka")]
 mod kafka_link;
+#[cfg(feature = "kafka")]
+mod lag;
 mod logs;
 #[cfg(feature = "kafka")]
 mod manage;

@@ -149,7 +149,7 @@ async fn positions_of_a_group_without_members_move_with_the_transaction() {
         let system = subject.system;
         fill(&subject, 10).await;
         let source = source(&subject);
-        let mark = |offset| [Mark { channel: subject.topic.clone(), partition: 0, offset }];
+        let mark = |offset| [Mark::offset(subject.topic.clone(), 0, offset)];
         let mut session = transact(&subject).begin(&unique("name"), None).await.expect("begun");
         session.consumed(&source.group, &mark(4)).await.expect("noted");
         session.commit().await.unwrap_or_else(|fault| panic!("{system}: {fault}"));

@@ -52,7 +52,7 @@ async fn connect(integration: Integration, log: WireLog) -> Result<Session, Faul
     let integration = Arc::new(integration);
     let offers = Caps { tail: true, history: true, publish: true, ..Caps::default() };
     let inspect = Arc::new(KafkaInspect::new(cluster.clone(), integration.clone(), offers));
-    let publish = Publisher::new(&integration, inspect.clone(), log.clone())?;
+    let publish = Publisher::new(&integration, Some(cluster.clone()), log.clone())?;
     let transact = Transactions::new(integration.clone(), log);
     let tail = KafkaTail::new(cluster.clone());
     let groups = Arc::new(KafkaGroups::new(cluster.clone(), integration.clone()));

@@ -2,7 +2,7 @@
 
 use super::context::{Context, Trouble};
 use super::record::Order;
-use super::refusal::{Sent, no_connection, no_topic, undelivered};
+use super::refusal::{Sent, no_connection, no_leader, no_topic, not_sent, undelivered};
 use crate::adapters::token_source::TokenSource;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Outgoing;
@@ -12,7 +12,7 @@ use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -23,6 +23,8 @@ use tokio::time::{Instant, sleep};
 pub(super) const RECONNECT: Duration = Duration::from_secs(3);
 /// How long a full queue is left to empty itself before it is asked again.
 const QUEUE_PAUSE: Duration = Duration::from_millis(20);
+/// Between two looks whether a partition has a leader again.
+const LEADER_PAUSE: Duration = Duration::from_millis(250);
 
 pub(super) struct Producer {
     pub(super) client: FutureProducer<Context>,
@@ -30,11 +32,21 @@ pub(super) struct Producer {
     state: Mutex<State>,
     /// How long the last messages may take when the producer ends.
     patience: Duration,
+    /// Keys are hashed as Kafka's own producer does it.
+    murmur: bool,
+}
+
+/// The partitions of a topic, as the brokers told last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Layout {
+    count: usize,
+    /// Those that nobody leads, with the brokers that have replicas of them.
+    leaderless: BTreeMap<i32, Vec<i32>>,
 }
 
 struct State {
-    /// Partitions of the topics that were looked up.
-    topics: HashMap<String, usize>,
+    /// Topics that were looked up, all of whose partitions had a leader then.
+    topics: HashMap<String, Layout>,
     /// Troubles seen up to the last look-up.
     seen: watch::Receiver<Option<Trouble>>,
     /// Whether the brokers ever answered.
@@ -42,25 +54,94 @@ struct State {
     used: Instant,
 }
 
+impl Layout {
+    /// The partition of a message that names none: its key's, or any that has a leader. `None` if only librdkafka knows.
+    fn place(&self, key: Option<&[u8]>, murmur: bool) -> Option<i32> {
+        let count = i32::try_from(self.count).ok().filter(|count| *count > 0)?;
+        match key {
+            Some(key) => murmur.then(|| (murmur2(key) & 0x7fff_ffff).cast_signed() % count),
+            None => {
+                let led: Vec<i32> = (0..count).filter(|partition| !self.leaderless.contains_key(partition)).collect();
+                fastrand::choice(&led).copied().or(Some(0))
+            }
+        }
+    }
+}
+
+/// The hash of a key that says its partition (`org.apache.kafka.common.utils.Utils.murmur2`).
+fn murmur2(key: &[u8]) -> u32 {
+    const M: u32 = 0x5bd1_e995;
+    let mixed = |k: u32| {
+        let k = k.wrapping_mul(M);
+        (k ^ (k >> 24)).wrapping_mul(M)
+    };
+    let mut chunks = key.chunks_exact(4);
+    let mut hash = 0x9747_b28c ^ key.len() as u32;
+    for chunk in &mut chunks {
+        let word = chunk.iter().rev().fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
+        hash = hash.wrapping_mul(M) ^ mixed(word);
+    }
+    let rest = chunks.remainder();
+    if !rest.is_empty() {
+        hash = (hash ^ rest.iter().rev().fold(0_u32, |word, byte| word << 8 | u32::from(*byte))).wrapping_mul(M);
+    }
+    hash = (hash ^ (hash >> 13)).wrapping_mul(M);
+    hash ^ (hash >> 15)
+}
+
 impl Producer {
     /// Creates the client, which loads certificates and starts threads, but does not connect yet.
     pub(super) async fn create(config: ClientConfig, tokens: Option<Arc<dyn TokenSource>>, patience: Duration) -> Result<Self, KafkaError> {
         let context = Context::new(tokens);
         let troubles = context.troubles();
+        let murmur = config.get("partitioner").is_some_and(|name| name.starts_with("murmur2"));
         let seen = troubles.subscribe();
         let client = off_thread(move || FutureProducer::from_config_and_context(&config, context))
             .await
             .unwrap_or_else(|| Err(KafkaError::ClientCreation("no thread could be started".to_owned())))?;
         let state = Mutex::new(State { topics: HashMap::new(), seen, worked: false, used: Instant::now() });
-        Ok(Self { client, troubles, state, patience })
+        Ok(Self { client, troubles, state, patience, murmur })
     }
 
-    /// The number of the topic's partitions. Asks the brokers the first time, and again after trouble, so that whatever can be
+    /// Decides on the message's partition where it matters which one it is, and waits for that to have a leader, as long as `timeout`
+    /// lets: librdkafka would keep the message, give it up at its own time, and not tell whether it was ever sent.
+    pub(super) async fn choose(
+        &self,
+        topic: &str,
+        target: &SafeText,
+        key: Option<&[u8]>,
+        order: &mut Order,
+        timeout: Duration,
+    ) -> Result<(), Fault> {
+        let until = Instant::now() + timeout;
+        loop {
+            let layout = self.layout(topic, target, timeout).await?;
+            if let Some(partition) = order.partition.filter(|partition| *partition as usize >= layout.count) {
+                let cause = format!("there is no partition {partition}: the topic has {}, counted from 0", layout.count);
+                return Err(not_sent(target, Kind::NotFound, &cause, ""));
+            }
+            if layout.leaderless.is_empty() {
+                return Ok(());
+            }
+            // Another way to place keys is librdkafka's own business.
+            let Some(partition) = order.partition.or_else(|| layout.place(key, self.murmur)) else { return Ok(()) };
+            let Some(replicas) = layout.leaderless.get(&partition) else {
+                order.partition = Some(partition);
+                return Ok(());
+            };
+            if Instant::now() >= until {
+                return Err(no_leader(target, partition, replicas));
+            }
+            sleep(LEADER_PAUSE).await;
+        }
+    }
+
+    /// The topic's partitions. Asks the brokers the first time, and again after trouble, so that whatever can be
     /// found out without sending anything is found out before. Brokers that were there once are waited for, as long as `timeout`
     /// lets; those that never answered fail at once.
-    pub(super) async fn partitions(&self, topic: &str, target: &SafeText, timeout: Duration) -> Result<usize, Fault> {
-        if let Some(count) = self.known(topic) {
-            return Ok(count);
+    async fn layout(&self, topic: &str, target: &SafeText, timeout: Duration) -> Result<Layout, Fault> {
+        if let Some(layout) = self.known(topic) {
+            return Ok(layout);
         }
         let client = self.client.clone();
         let name = topic.to_owned();
@@ -91,9 +172,13 @@ impl Producer {
         if let Some(error) = found.error() {
             return Err(no_topic(target, error.into()));
         }
-        let count = found.partitions().len();
-        self.locked().topics.insert(topic.to_owned(), count);
-        Ok(count)
+        let leaderless = found.partitions().iter().filter(|partition| partition.leader() < 0);
+        let leaderless = leaderless.map(|partition| (partition.id(), partition.replicas().to_vec())).collect();
+        let layout = Layout { count: found.partitions().len(), leaderless };
+        if layout.leaderless.is_empty() {
+            self.locked().topics.insert(topic.to_owned(), layout.clone());
+        }
+        Ok(layout)
     }
 
     /// Queues a message; waits up to `timeout` while the queue is full.
@@ -124,13 +209,13 @@ impl Producer {
         }
     }
 
-    fn known(&self, topic: &str) -> Option<usize> {
+    fn known(&self, topic: &str) -> Option<Layout> {
         let mut state = self.locked();
         state.used = Instant::now();
         if self.troubles.borrow().is_some() {
             state.topics.clear();
         }
-        state.topics.get(topic).copied()
+        state.topics.get(topic).cloned()
     }
 
     /// What is known about why a message came back.
@@ -237,4 +322,36 @@ pub(super) fn not_created(target: &SafeText, error: &KafkaError) -> Fault {
         other => other.to_string(),
     };
     super::refusal::not_sent(target, Kind::Usage, &cause, "check the tls, auth and config blocks of the profile")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_hashed_as_kafka_does_it() {
+        // The cases of Kafka's own UtilsTest.
+        for (key, hash) in [
+            ("21", -973_932_308),
+            ("foobar", -790_332_482),
+            ("a-little-bit-long-string", -985_981_536),
+            ("a-little-bit-longer-string", -1_486_304_829),
+            ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
+            ("abc", 479_470_107),
+        ] {
+            assert_eq!(murmur2(key.as_bytes()).cast_signed(), hash, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_message_without_a_key_goes_where_there_is_a_leader() {
+        let layout = Layout { count: 3, leaderless: BTreeMap::from([(0, vec![2]), (2, vec![2, 3])]) };
+        for _ in 0..20 {
+            assert_eq!(layout.place(None, true), Some(1));
+        }
+        assert_eq!(layout.place(Some(b"abc"), true), Some(479_470_107 % 3));
+        assert_eq!(layout.place(Some(b"abc"), false), None, "keys may be placed in other ways");
+        let nobody = Layout { count: 1, leaderless: BTreeMap::from([(0, vec![2])]) };
+        assert_eq!(nobody.place(None, true), Some(0));
+    }
 }

@@ -1,14 +1,14 @@
 //! Publishing over librdkafka: idempotent, confirmed by every replica, in order, and never silent about a doubt.
 
+use super::link::cluster::Cluster;
 use super::producer::{Producer, not_created};
 use super::record::{self, Order};
 use super::refusal::{not_sent, undelivered};
 use super::{refusal, settings};
-use crate::adapters::session::{Inspect, Publish};
+use crate::adapters::session::Publish;
 use crate::adapters::token_source::{self, TokenSource};
 use crate::adapters::wirelog::WireLog;
 use crate::config::profile::{Auth, Integration};
-use crate::domain::channel::Description;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
 use crate::domain::message::Outgoing;
@@ -20,6 +20,7 @@ use async_trait::async_trait;
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::future_producer::DeliveryFuture;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -27,6 +28,8 @@ use tokio::time::{Instant, sleep};
 
 /// A producer that nobody used for so long is given up: it holds threads, connections and a handle for every topic it ever wrote to.
 const IDLE: Duration = Duration::from_secs(60);
+/// Topics that are published to at the same time seldom share one of so many.
+const TURNS: usize = 64;
 /// Bookkeeping of the client's own when a message has timed out there.
 pub(super) const GRACE: Duration = Duration::from_secs(1);
 
@@ -65,26 +68,29 @@ pub(super) struct Publisher {
     timeout: Duration,
     patience: Duration,
     log: WireLog,
-    /// Asked for the limit when a message was too large.
-    inspect: Arc<dyn Inspect>,
+    /// Looks up the limit when a message was too large.
+    cluster: Option<Cluster>,
     desk: Arc<Mutex<Desk>>,
+    /// Held from the first look at a topic until the message is queued, in the order of the calls (the lock is fair), so that the
+    /// messages of a topic are queued in that order too. Each topic has one of these, so that one whose brokers do not answer holds up
+    /// few others.
+    turns: [Mutex<()>; TURNS],
 }
 
-/// What one message at a time may touch: held from the first look at the topic until the message is queued, in the order of the
-/// calls (the lock is fair), so that messages are queued in that order too.
+/// Which producers there are; locked for no longer than it takes to find or make one.
 #[derive(Default)]
 struct Desk {
     /// One for each compression in use.
     producers: Vec<(String, Arc<Producer>)>,
     /// The compression of the last message.
     last: Option<String>,
-    /// The last failure to connect, for the calls that waited meanwhile: they need not each wait as long again.
-    failed: Option<(Instant, Fault)>,
+    /// The last failure of a topic, for the calls that waited meanwhile: they need not each wait as long again.
+    failed: Option<(Instant, Arc<str>, Fault)>,
 }
 
 impl Publisher {
     /// Checks the settings; connects when the first message comes.
-    pub(super) fn new(integration: &Integration, inspect: Arc<dyn Inspect>, log: WireLog) -> Result<Self, Fault> {
+    pub(super) fn new(integration: &Integration, cluster: Option<Cluster>, log: WireLog) -> Result<Self, Fault> {
         let config = settings::producer(integration)?;
         let patience = settings::message_timeout(&config) + GRACE;
         Ok(Self {
@@ -99,8 +105,9 @@ impl Publisher {
             timeout: integration.timeout,
             patience,
             log,
-            inspect,
+            cluster,
             desk: Arc::default(),
+            turns: std::array::from_fn(|_| Mutex::default()),
         })
     }
 
@@ -110,32 +117,36 @@ impl Publisher {
         if let Some(why) = self.refusal {
             return Err(not_sent(target, Kind::Rejected, why, "relax the tls block, or publish with another tool"));
         }
-        let order = Order::read(message).map_err(rejected)?;
+        let mut order = Order::read(message).map_err(rejected)?;
         let asked = Instant::now();
-        let mut desk = self.desk.lock().await;
-        if let Some((_, fault)) = desk.failed.as_ref().filter(|(when, _)| *when >= asked) {
-            return Err(fault.clone());
-        }
-        let producer = self.producer(&mut desk, &order.compression, target).await?;
-        let partitions = match producer.partitions(channel, target, self.timeout).await {
-            Ok(count) => count,
-            Err(fault) => {
-                if fault.kind == Kind::Unauthorized && !producer.is_busy() {
-                    // Left alone it would try the same log-in again and again, until somebody locks the account.
-                    desk.producers.retain(|(_, kept)| !Arc::ptr_eq(kept, &producer));
-                }
-                if matches!(fault.kind, Kind::Unauthorized | Kind::Unreachable | Kind::Timeout) {
-                    desk.failed = Some((Instant::now(), fault.clone()));
-                }
-                return Err(fault);
+        let _turn = self.turn(channel).lock().await;
+        let producer = {
+            let mut desk = self.desk.lock().await;
+            if let Some((_, _, fault)) = desk.failed.as_ref().filter(|(when, of, _)| *when >= asked && **of == *channel) {
+                return Err(fault.clone());
             }
+            self.producer(&mut desk, &order.compression, target).await?
         };
-        if let Some(partition) = order.partition.filter(|partition| *partition as usize >= partitions) {
-            let cause = format!("there is no partition {partition}: the topic has {partitions}, counted from 0");
-            return Err(not_sent(target, Kind::NotFound, &cause, ""));
+        if let Err(fault) = producer.choose(channel, target, message.key.as_deref(), &mut order, self.timeout).await {
+            let mut desk = self.desk.lock().await;
+            if fault.kind == Kind::Unauthorized && !producer.is_busy() {
+                // Left alone it would try the same log-in again and again, until somebody locks the account.
+                desk.producers.retain(|(_, kept)| !Arc::ptr_eq(kept, &producer));
+            }
+            if matches!(fault.kind, Kind::Unauthorized | Kind::Unreachable | Kind::Timeout) {
+                desk.failed = Some((Instant::now(), channel.into(), fault.clone()));
+            }
+            return Err(fault);
         }
         let delivery = producer.hand_over(channel, target, message, order, self.timeout).await?;
         Ok((producer, delivery))
+    }
+
+    /// The turn that messages of this topic wait for.
+    fn turn(&self, channel: &str) -> &Mutex<()> {
+        let mut hasher = DefaultHasher::new();
+        channel.hash(&mut hasher);
+        &self.turns[hasher.finish() as usize % TURNS]
     }
 
     /// The producer for this compression. When the compression changes, what is under way by another one is waited for: two
@@ -170,10 +181,20 @@ impl Publisher {
         let mut sent = producer.sent(size);
         let code = error.rdkafka_error_code();
         if matches!(code, Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::MessageBatchTooLarge)) {
-            sent.limit = self.inspect.describe(channel).await.ok().and_then(|description| limit_of(&description));
+            sent.limit = self.limit_of(channel).await;
         }
         producer.forget(channel);
         undelivered(target, error, &sent)
+    }
+}
+
+impl Publisher {
+    /// The largest message that a topic takes; `None` if the brokers do not tell.
+    async fn limit_of(&self, channel: &str) -> Option<u64> {
+        const LIMIT: &str = "max.message.bytes";
+        let mut settings = self.cluster.as_ref()?.settings(&[channel], Some(&[LIMIT])).await.ok()?;
+        let own = settings.remove(channel)?.ok()?;
+        own.into_iter().find(|setting| setting.name == LIMIT)?.value?.parse().ok()
     }
 }
 
@@ -218,13 +239,6 @@ impl Publish for Publisher {
         let cause = format!("{waiting} messages were not confirmed; whether they were stored is unknown");
         Err(Fault::new(Kind::Timeout, refusal::OP, &*self.integration, cause))
     }
-}
-
-/// `max.message.bytes` in a topic's description.
-fn limit_of(description: &Description) -> Option<u64> {
-    let mut rows = description.tables.iter().flat_map(|table| &table.rows);
-    let row = rows.find(|row| row.first().is_some_and(|name| name.as_str() == "max.message.bytes"))?;
-    row.get(1)?.as_str().replace(',', "").parse().ok()
 }
 
 /// Gives up producers that nobody uses; ends with the last of them or with the publisher.

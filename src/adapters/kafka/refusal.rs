@@ -54,6 +54,14 @@ pub(super) fn no_topic(target: &SafeText, code: Code) -> Fault {
     }
 }
 
+/// A partition that nobody takes messages for, before anything was sent.
+pub(super) fn no_leader(target: &SafeText, partition: i32, replicas: &[i32]) -> Fault {
+    let brokers: Vec<String> = replicas.iter().map(ToString::to_string).collect();
+    let what = if brokers.len() == 1 { "broker" } else { "brokers" };
+    let cause = format!("partition {partition} has no leader: its replicas are on {what} {}", brokers.join(", "));
+    not_sent(target, Kind::Unreachable, &cause, "see which brokers are down; other partitions may take messages")
+}
+
 /// What is known of a message that came back without a confirmation.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sent {

@@ -4,7 +4,7 @@ use super::Memory;
 use super::state::State as System;
 use crate::adapters::session::Groups;
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::group::{Group, GroupDescription, Listing, Mark, Member, Stamped, Standing, State, lag};
+use crate::domain::group::{Group, GroupDescription, Listing, Mark, Member, Stamped, Standing, State, lag, next_in};
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,12 +113,14 @@ impl Groups for Memory {
         let stamp = |mark: &Mark| {
             passed.clone()?;
             let parts = state.parts(OP, &mark.channel)?;
-            let part = usize::try_from(mark.partition).ok().and_then(|partition| parts.get(partition));
+            let place = mark.in_partition().ok_or_else(|| Fault::new(Kind::Usage, OP, &*mark.channel, "this is no place in a topic"));
+            let (partition, offset) = place?;
+            let part = usize::try_from(partition).ok().and_then(|partition| parts.get(partition));
             let part = part.ok_or_else(|| Fault::new(Kind::NotFound, OP, &*mark.channel, "there is no such partition"))?;
-            if let Some(fault) = state.damage_at(&mark.channel, mark.partition, mark.offset) {
+            if let Some(fault) = state.damage_at(&mark.channel, partition, offset) {
                 return Err(fault);
             }
-            Ok(part.from(mark.offset, 1).first().and_then(|message| message.timestamp))
+            Ok(part.from(offset, 1).first().and_then(|message| message.timestamp))
         };
         marks.iter().map(stamp).collect()
     }
@@ -147,6 +149,7 @@ fn row(state: &System, name: &Arc<str>) -> Group {
         members,
         named: group.is_err(),
         attributes: Vec::new(),
+        halt: None,
         fault: group.err(),
     }
 }
@@ -166,8 +169,11 @@ fn standing(state: &System, group: &StoredGroup, place: (Arc<str>, i32), owner: 
         committed,
         start,
         end,
+        next: next_in(partition, committed, start, end),
         held_at: held.filter(|held| end.is_some_and(|end| *held < end)),
         lag: lag(committed, start, end),
+        done: None,
+        quiet: None,
         pending: None,
         owner,
         fault: part.err(),

@@ -190,7 +190,10 @@ impl Transaction for Session {
             }
             let ours = self.source.as_ref().map(|source| &source.group);
             let taken = open.taken.into_iter().filter_map(|(place, (_, next))| Some((ours?.clone(), place, next)));
-            let noted = open.positions.into_iter().map(|(group, mark)| (group, (mark.channel, mark.partition), mark.offset));
+            let noted = open.positions.into_iter().filter_map(|(group, mark)| {
+                let (partition, next) = mark.in_partition()?;
+                Some((group, (mark.channel, partition), next))
+            });
             for (group, place, next) in taken.chain(noted) {
                 state.groups.entry(group).or_default().commits.insert(place, next);
             }

@@ -9,7 +9,8 @@ use crate::adapters::session::Groups;
 use crate::domain::channel::Attribute;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::{self, Amount};
-use crate::domain::group::{Group, GroupDescription, Listing, Mark, Stamped, Standing, State};
+use crate::domain::group::{Group, GroupDescription, Halt, Listing, Mark, Stamped, Standing, State};
+use crate::domain::position::Position;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream;
@@ -20,6 +21,8 @@ use std::time::Duration;
 
 const LIST: &str = "list consumers of";
 const OP: &str = "describe consumer";
+/// A pull consumer that was given something within this time is at work, though nobody waits at the moment.
+const BUSY: Duration = Duration::from_secs(30);
 
 pub(super) struct NatsGroups {
     api: Api,
@@ -78,7 +81,10 @@ impl Groups for NatsGroups {
             let Name::Stream(stream) = Name::of(OP, &mark.channel)? else {
                 return Err(Fault::new(Kind::Usage, OP, &*mark.channel, "this is no stream"));
             };
-            let message = Stored::new(self.api.clone(), stream, false).next(OP, u64::try_from(mark.offset).unwrap_or(0)).await?;
+            let Position::Sequence(sequence) = mark.position else {
+                return Err(Fault::new(Kind::Usage, OP, &*mark.channel, format!("{} is no place in a stream", mark.position)));
+            };
+            let message = Stored::new(self.api.clone(), stream, false).next(OP, sequence).await?;
             Ok(message.and_then(|message| message.timestamp))
         };
         stream::iter(marks.to_vec()).map(stamp).buffered(ABREAST).collect().await
@@ -103,22 +109,39 @@ pub(super) fn kind(info: &ConsumerInfo) -> &'static str {
 }
 
 fn group(info: &ConsumerInfo) -> Group {
-    let most = info.config.get("max_ack_pending").and_then(Value::as_u64).filter(|most| *most > 0);
-    let state = match () {
-        () if info.paused => State::Paused,
-        () if info.num_pending > 0 && most.is_some_and(|most| info.num_ack_pending >= most) => State::Full,
-        () if info.num_waiting > 0 || info.push_bound => State::Stable,
-        () => State::Empty,
-    };
     Group {
         name: format!("{}/{}", info.stream_name, info.name).into(),
         kind: kind(info).into(),
-        state,
+        state: state(info),
         members: None,
         named: false,
         attributes: attributes(info),
+        halt: halt(info),
         fault: None,
     }
+}
+
+/// Who pulls is seen only while it waits: between two fetches a consumer that is at work looks like one that nobody reads.
+fn state(info: &ConsumerInfo) -> State {
+    if info.num_waiting > 0 || info.push_bound {
+        State::Stable
+    } else if info.is_pull() && info.idle().is_none_or(|idle| idle < BUSY) {
+        State::Unknown
+    } else {
+        State::Empty
+    }
+}
+
+fn halt(info: &ConsumerInfo) -> Option<Halt> {
+    if info.paused {
+        let until = text(&info.config, "pause_until");
+        return Some(Halt::Paused { until: (!until.is_empty()).then(|| until.into()) });
+    }
+    let limit = info.config.get("max_ack_pending").and_then(Value::as_u64).filter(|limit| *limit > 0)?;
+    // Once the time to acknowledge is over and nobody waits for messages, nobody is there to do it.
+    let waited = info.ack_wait().unwrap_or(BUSY).max(BUSY);
+    let somebody = info.num_waiting > 0 || info.push_bound || info.idle().is_none_or(|idle| idle < waited);
+    (info.num_ack_pending >= limit && somebody).then_some(Halt::Unacknowledged(limit))
 }
 
 pub(super) fn attributes(info: &ConsumerInfo) -> Vec<Attribute> {
@@ -157,10 +180,14 @@ fn standing(info: &ConsumerInfo, stream: Option<&Result<StreamInfo, Fault>>) -> 
         // A consumer that was never given anything has no position yet.
         committed: (info.delivered.stream_seq > 0).then(|| at(floor + 1)).flatten(),
         start: known.and_then(|stream| at(stream.first())),
+        next: known.map(|stream| Position::Sequence(floor.saturating_add(1).max(stream.first()))),
         end: known.and_then(|stream| at(stream.end())),
         held_at: None,
         // What the server counts: it knows the filter and the holes.
         lag: Amount::Exactly(info.num_pending),
+        // Acknowledged in any order: what was handed out says how far it is, beside a lag that counts what was not.
+        done: (info.delivered.stream_seq > 0).then(|| at(info.delivered.stream_seq + 1)).flatten(),
+        quiet: if none { info.since(&info.delivered) } else { info.since(&info.ack_floor) },
         pending: Some(info.num_ack_pending),
         owner: None,
         fault: stream.and_then(|stream| stream.as_ref().err().cloned()),

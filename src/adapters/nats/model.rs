@@ -66,14 +66,18 @@ pub(super) struct ConsumerInfo {
     pub(super) num_pending: u64,
     pub(super) push_bound: bool,
     pub(super) paused: bool,
+    /// The server's time of this answer (2.10 and later).
+    pub(super) ts: String,
     pub(super) cluster: Option<Cluster>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Pair {
     pub(super) consumer_seq: u64,
     pub(super) stream_seq: u64,
+    /// When it last moved; not there before it did.
+    pub(super) last_active: String,
 }
 
 impl StreamInfo {
@@ -119,6 +123,18 @@ impl ConsumerInfo {
     /// Asked for messages, rather than given them.
     pub(super) fn is_pull(&self) -> bool {
         text(&self.config, "deliver_subject").is_empty()
+    }
+
+    /// How long ago one of its places last moved, by the server's clock; since the consumer was made if it never did.
+    pub(super) fn since(&self, place: &Pair) -> Option<std::time::Duration> {
+        let moved = if place.last_active.is_empty() { &self.created } else { &place.last_active };
+        let (now, moved) = (self.ts.parse::<jiff::Timestamp>().ok()?, moved.parse().ok()?);
+        std::time::Duration::try_from(now.duration_since(moved)).ok()
+    }
+
+    /// How long it was neither given a message nor acknowledged one.
+    pub(super) fn idle(&self) -> Option<std::time::Duration> {
+        Some(self.since(&self.delivered)?.min(self.since(&self.ack_floor)?))
     }
 
     /// Whether each message is settled by itself.

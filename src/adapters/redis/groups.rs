@@ -12,7 +12,9 @@ use crate::domain::delivery::Way;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::{self, Amount};
 use crate::domain::group::{Group, GroupDescription, Listing, Mark, Member, Stamped, Standing, State};
+use crate::domain::position::Position;
 use crate::domain::text::SafeText;
+use crate::domain::time::Timestamp;
 use async_trait::async_trait;
 use redis::{Value, cmd};
 use std::collections::HashMap;
@@ -125,11 +127,7 @@ impl Groups for Redis {
     }
 
     async fn stamps(&self, marks: &[Mark]) -> Vec<Stamped> {
-        let unknown = |mark: &Mark| {
-            let cause = "a group's position is a count here, and does not say which entry comes next";
-            Err(Fault::new(Kind::Usage, OP, &*mark.channel, cause))
-        };
-        marks.iter().map(unknown).collect()
+        futures::future::join_all(marks.iter().map(|mark| self.stamp(mark))).await
     }
 }
 
@@ -207,16 +205,37 @@ impl Redis {
         Ok(value::items(self.link.call(&command, OP, &stream.text()).await?).into_iter().filter_map(pending).collect())
     }
 
+    /// When the first entry at a mark or behind it was added: its id says it.
+    async fn stamp(&self, mark: &Mark) -> Stamped {
+        let (Name::Stream(stream), Position::Entry { millis, number }) = (self.resolve(OP, &mark.channel).await?, mark.position) else {
+            return Err(Fault::new(Kind::Usage, OP, &*mark.channel, format!("{} is no place in a stream", mark.position)));
+        };
+        let from = Id { millis, number };
+        let command = cmd("XRANGE").arg(&stream).arg(from.to_string()).arg("+").arg("COUNT").arg(1).to_owned();
+        let entry = value::items(self.link.call(&command, OP, &stream.text()).await?).into_iter().next();
+        let id = entry.and_then(|entry| Id::of(value::items(entry).first()?));
+        Ok(id.and_then(|id| i64::try_from(id.millis).ok()).map(Timestamp))
+    }
+
     async fn standing(&self, row: Row) -> Result<Standing, Fault> {
         let lag = self.behind(&row, None).await?;
+        let end = row.added().and_then(|added| i64::try_from(added).ok());
+        // A group that was begun somewhere has no count of what it read: what was added less what is left stands for it.
+        let done = match (row.read, lag, end) {
+            (None, Amount::Exactly(left), Some(end)) => end.checked_sub_unsigned(left),
+            _ => None,
+        };
         Ok(Standing {
             channel: Name::Stream(row.stream.clone()).text().into(),
             partition: None,
             committed: row.read,
             start: None,
-            end: row.added().and_then(|added| i64::try_from(added).ok()),
+            end,
+            next: row.last.map(Id::next).map(|id| Position::Entry { millis: id.millis, number: id.number }),
             held_at: None,
             lag,
+            done,
+            quiet: None,
             pending: row.pending,
             owner: None,
             fault: None,
@@ -264,6 +283,7 @@ impl Row {
             members: self.consumers,
             named: false,
             attributes,
+            halt: None,
             fault: None,
         }
     }

@@ -41,6 +41,15 @@ impl Notices {
         self.add(level, text.into(), SafeText::default(), now);
     }
 
+    /// Keeps something that stands on the screen elsewhere.
+    pub(crate) fn record(&mut self, level: Level, text: SafeText, now: Timestamp) {
+        let standing = self.all.back().is_some_and(|last| !last.gone && last.level == level && last.text == text);
+        self.add(level, text, SafeText::default(), now);
+        if let Some(last) = self.all.back_mut().filter(|_| !standing) {
+            last.gone = true;
+        }
+    }
+
     pub fn fault(&mut self, fault: &Fault, now: Timestamp) {
         let target = if fault.target.as_str().is_empty() { String::new() } else { format!(" {}", fault.target) };
         let text = format!("{}{target}: {}: {}", fault.op, fault.kind.word(), fault.cause);

@@ -4,7 +4,6 @@
 //! here what is unknown is neither, and never passes.
 
 use super::{Eta, GroupLag, Verdict};
-use crate::domain::figure::Amount;
 use crate::domain::query::QueryError;
 use crate::domain::query::cursor::Tokens;
 use crate::domain::query::lexer::Kind;
@@ -92,16 +91,26 @@ fn holds(expr: &Expr, subject: &Subject<'_>) -> Option<bool> {
         Expr::Or(parts) => any(parts, |part| holds(part, subject)),
         Expr::Not(inner) => holds(inner, subject).map(|truth| !truth),
         Expr::Number(field, order, value) => compare(range(*field, subject)?, *order, *value),
-        Expr::Word(field, words) => {
-            let word = match field {
-                Field::State => subject.lag.group.state.word(),
-                _ => subject.lag.verdict.id(),
-            };
-            let said = words.iter().any(|said| said == word);
-            // To be unknown is what may be asked for; anything else is not known then.
-            if word == "unknown" && !said { None } else { Some(said) }
-        }
+        Expr::Word(Field::State, words) => is_one_of(subject.lag.group.state.word(), words),
+        Expr::Word(_, words) => verdict_is(subject.lag, words),
     }
+}
+
+/// To be unknown is what may be asked for; anything else is not known then.
+fn is_one_of(word: &str, words: &[String]) -> Option<bool> {
+    let named = words.iter().any(|named| named == word);
+    if word == "unknown" && !named { None } else { Some(named) }
+}
+
+/// A partition that is not judged may be worse than the worst that is: then only what holds of that and of everything worse holds.
+fn verdict_is(lag: &GroupLag, words: &[String]) -> Option<bool> {
+    let judged = lag.unjudged == 0 && lag.group.fault.is_none() || matches!(lag.verdict, Verdict::Unknown | Verdict::NoCommits);
+    if judged {
+        return is_one_of(lag.verdict.id(), words);
+    }
+    let mut possible = Verdict::ALL.into_iter().filter(|verdict| *verdict >= lag.verdict).map(|verdict| is_one_of(verdict.id(), words));
+    let first = possible.next().flatten();
+    first.filter(|_| possible.all(|truth| truth == first))
 }
 
 fn any(parts: &[Expr], each: impl Fn(&Expr) -> Option<bool>) -> Option<bool> {
@@ -120,12 +129,11 @@ fn any(parts: &[Expr], each: impl Fn(&Expr) -> Option<bool>) -> Option<bool> {
 fn range(field: Field, subject: &Subject<'_>) -> Option<(f64, f64)> {
     let exactly = |n: f64| (n, n);
     match field {
-        Field::Lag => match subject.lag.lag {
-            Amount::Unknown => None,
-            Amount::Exactly(n) => Some(exactly(n as f64)),
-            Amount::AtMost(n) => Some((0.0, n as f64)),
-            Amount::AtLeast(n) => Some((n as f64, f64::INFINITY)),
-        },
+        Field::Lag => {
+            subject.lag.lag.number()?;
+            let (low, high) = subject.lag.lag.bounds();
+            Some((low as f64, high.map_or(f64::INFINITY, |high| high as f64)))
+        }
         Field::Seconds => subject.behind.map(|(low, high)| (low.as_secs_f64(), high.map_or(f64::INFINITY, |high| high.as_secs_f64()))),
         Field::Eta => match subject.lag.eta {
             Eta::Unknown => None,
@@ -309,6 +317,7 @@ impl Parser<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::figure::Amount;
     use crate::domain::group::{Group, State};
 
     fn group(lag: Amount, eta: Eta, verdict: Verdict) -> GroupLag {
@@ -319,6 +328,7 @@ mod tests {
             members: Some(3),
             named: false,
             attributes: Vec::new(),
+            halt: None,
             fault: None,
         };
         let (summary, _) =

@@ -17,11 +17,14 @@ pub struct GroupLag {
     pub lag: Amount,
     pub verdict: Verdict,
     pub reason: SafeText,
-    /// That of the partition that takes longest.
+    /// That of the partition that takes longest; unknown if it is of one of them, unless another one never catches up.
     pub eta: Eta,
+    /// Messages a second of all partitions together; `None` if one of them is not known.
     pub rate_out: Option<f64>,
     pub rate_in: Option<f64>,
     pub partitions: usize,
+    /// Partitions of which it is not known how they stand: they may be worse than the verdict.
+    pub unjudged: usize,
     /// The channels that it has a position or a member in, each once, in order.
     pub channels: Vec<Arc<str>>,
     /// The next message of the partition that the verdict comes from: of several, the one with the greatest lag.
@@ -53,6 +56,7 @@ pub fn judge_group<'t>(
 ) -> (GroupLag, Vec<PartitionLag>) {
     let facts = Facts {
         state: group.state,
+        halt: group.halt.as_ref(),
         owners_known: standings.iter().any(|standing| standing.owner.is_some()),
         moving: (0..standings.len()).any(|at| is_moving(past(at), now, rules)),
     };
@@ -62,16 +66,21 @@ pub fn judge_group<'t>(
 }
 
 fn sum_up(group: &Group, partitions: &[PartitionLag]) -> GroupLag {
-    let lag = total(partitions);
+    // Of a group that could not be described it is not known in which other partitions it has members.
+    let more = group.fault.is_some().then_some(Amount::Unknown);
+    let lag = Amount::total(partitions.iter().map(|p| p.standing.lag).chain(more));
+    let unjudged = partitions.iter().filter(|p| matches!(p.verdict, Verdict::NoCommits | Verdict::Unknown)).count();
     let verdict = partitions.iter().map(|p| p.verdict).max();
     let worst = partitions.iter().filter(|p| Some(p.verdict) == verdict).max_by_key(|p| p.standing.lag.number());
     let mut channels: Vec<Arc<str>> = partitions.iter().map(|p| p.standing.channel.clone()).collect();
     channels.sort();
     channels.dedup();
-    let rate = |each: fn(&PartitionLag) -> Option<f64>| partitions.iter().filter_map(each).reduce(|a, b| a + b);
+    // An empty partition that was never read has no past to measure, and moves nothing.
+    let measured = || partitions.iter().filter(|p| p.standing.committed.is_some() || p.standing.lag != Amount::Exactly(0));
+    let rate = |each: fn(&PartitionLag) -> Option<f64>| measured().map(each).reduce(|a, b| a.zip(b).map(|(a, b)| a + b)).flatten();
     let (verdict, reason) = match (&group.fault, verdict) {
-        (Some(fault), None) => (Verdict::Unknown, format!("{}: {}", fault.kind.word(), fault.cause)),
-        (_, Some(verdict)) => (verdict, reason(verdict, partitions)),
+        (Some(fault), None | Some(Verdict::KeepsUp)) => (Verdict::Unknown, format!("{}: {}", fault.kind.word(), fault.cause)),
+        (_, Some(verdict)) => (verdict, reason(verdict, partitions, unjudged)),
         (None, None) => (Verdict::NoCommits, words(Verdict::NoCommits, &Figures::default())),
     };
     GroupLag {
@@ -79,28 +88,27 @@ fn sum_up(group: &Group, partitions: &[PartitionLag]) -> GroupLag {
         lag,
         verdict,
         reason: reason.into(),
-        eta: partitions.iter().filter(|p| p.verdict != Verdict::NoCommits).map(|p| p.eta).reduce(Eta::worse).unwrap_or_default(),
+        eta: partitions.iter().map(|p| p.eta).chain(group.fault.is_some().then_some(Eta::Unknown)).reduce(Eta::worse).unwrap_or_default(),
         rate_out: rate(|p| p.rate_out),
         rate_in: rate(|p| p.rate_in),
         partitions: partitions.len(),
+        unjudged,
         channels,
-        worst: worst.and_then(mark),
+        worst: worst.and_then(PartitionLag::mark),
         skew: skew(partitions, lag),
     }
-}
-
-/// The next message to be read in a partition.
-fn mark(partition: &PartitionLag) -> Option<Mark> {
-    let standing = &partition.standing;
-    let offset = standing.committed?.max(standing.start.unwrap_or(0));
-    Some(Mark { channel: standing.channel.clone(), partition: standing.partition.unwrap_or(0), offset })
 }
 
 impl PartitionLag {
     /// The next message to be read here, where something waits.
     pub fn next(&self) -> Option<Mark> {
         self.standing.lag.number().filter(|lag| *lag > 0)?;
-        mark(self)
+        self.mark()
+    }
+
+    /// The next message to be read here.
+    fn mark(&self) -> Option<Mark> {
+        Some(Mark { channel: self.standing.channel.clone(), position: self.standing.next? })
     }
 
     /// How long the next message has been waiting: nothing at the end, `None` if its time is not known.
@@ -112,41 +120,18 @@ impl PartitionLag {
     }
 }
 
-fn total(partitions: &[PartitionLag]) -> Amount {
-    // Where nothing was committed there is no lag to be added, and none that is missing.
-    let mut counted = partitions.iter().filter(|p| p.verdict != Verdict::NoCommits).map(|p| p.standing.lag).peekable();
-    if counted.peek().is_none() {
-        return Amount::Unknown;
-    }
-    let (mut sum, mut some, mut exact, mut at_most) = (0_u64, false, true, false);
-    for lag in counted {
-        match lag {
-            Amount::Unknown => exact = false,
-            Amount::Exactly(n) | Amount::AtMost(n) | Amount::AtLeast(n) => {
-                some = true;
-                exact &= !matches!(lag, Amount::AtLeast(_));
-                at_most |= matches!(lag, Amount::AtMost(_));
-                sum = sum.saturating_add(n);
-            }
-        }
-    }
-    match (some, exact, at_most) {
-        (false, ..) => Amount::Unknown,
-        (true, false, _) => Amount::AtLeast(sum),
-        (true, true, true) => Amount::AtMost(sum),
-        (true, true, false) => Amount::Exactly(sum),
-    }
-}
-
 /// The reason of the worst verdict, with the figures of all partitions that share it.
-fn reason(verdict: Verdict, partitions: &[PartitionLag]) -> String {
+fn reason(verdict: Verdict, partitions: &[PartitionLag], unjudged: usize) -> String {
     let sharing: Vec<&PartitionLag> = partitions.iter().filter(|p| p.verdict == verdict).collect();
     let mut all = Figures { at_end: true, unowned: true, held: true, ..Figures::default() };
     for figures in sharing.iter().map(|p| &p.figures) {
         let add = |sum: Option<f64>, one: Option<f64>| sum.map_or(one, |sum| Some(sum + one.unwrap_or(0.0)));
         all.out = add(all.out, figures.out);
         all.into = add(all.into, figures.into);
-        all.still = all.still.max(figures.still);
+        if figures.idle.time >= all.idle.time {
+            all.idle = figures.idle;
+        }
+        all.limit = all.limit.or(figures.limit);
         all.lost += figures.lost;
         all.loss_in = all.loss_in.into_iter().chain(figures.loss_in).min();
         all.back += figures.back;
@@ -159,15 +144,20 @@ fn reason(verdict: Verdict, partitions: &[PartitionLag]) -> String {
         }
     }
     let text = words(verdict, &all);
-    let of = partitions.iter().filter(|p| p.verdict != Verdict::NoCommits).count();
-    match (verdict, sharing.as_slice()) {
-        (Verdict::KeepsUp | Verdict::NoCommits, _) => text,
+    let of = partitions.len();
+    let text = match (verdict, sharing.as_slice()) {
+        (Verdict::KeepsUp, _) => text,
         (_, [one]) if of > 1 => match one.standing.partition {
             Some(partition) => format!("{text} (partition {partition} of {})", one.standing.channel),
             None => format!("{text} ({})", one.standing.channel),
         },
         (_, several) if several.len() < of => format!("{text} ({} of {of} partitions)", several.len()),
         _ => text,
+    };
+    match verdict {
+        Verdict::NoCommits | Verdict::Unknown => text,
+        _ if unjudged == 0 => text,
+        _ => format!("{text}; {unjudged} of {of} partitions unknown"),
     }
 }
 

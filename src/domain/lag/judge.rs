@@ -2,16 +2,17 @@
 
 use super::track::{Speed, Track};
 use super::{Eta, Rules, Verdict};
-use crate::domain::figure;
-use crate::domain::group::{Standing, State};
+use crate::domain::figure::{self, Amount};
+use crate::domain::group::{Halt, Standing, State};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use std::time::Duration;
 
 /// What is known of the group beside the partition's own past.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts {
+pub struct Facts<'g> {
     pub state: State,
+    pub halt: Option<&'g Halt>,
     /// The system tells for some partition of this group which member reads it.
     pub owners_known: bool,
     /// Some position of this group moved lately: it is alive, whatever its state says (consumers that assign partitions to
@@ -41,7 +42,9 @@ pub struct PartitionLag {
 pub(super) struct Figures {
     pub(super) out: Option<f64>,
     pub(super) into: Option<f64>,
+    /// How long it was seen that something waits and the position does not move.
     pub(super) still: Duration,
+    pub(super) idle: Idle,
     pub(super) lost: u64,
     pub(super) loss_in: Option<Duration>,
     pub(super) back: u64,
@@ -49,27 +52,50 @@ pub(super) struct Figures {
     /// There are members, only not here.
     pub(super) unowned: bool,
     pub(super) cause: String,
+    /// So many messages are not acknowledged, and no more may be.
+    pub(super) limit: Option<u64>,
     pub(super) at_end: bool,
     /// It has read up to an open transaction; readers of committed messages get no further.
     pub(super) held: bool,
 }
 
+/// How long a position has not moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Idle {
+    pub(super) time: Duration,
+    /// When it last moved is known; else it may have stood still for longer.
+    pub(super) whole: bool,
+}
+
+impl Idle {
+    /// `10 s`, `≥ 4 m`.
+    fn show(self) -> String {
+        format!("{}{}", if self.whole { "" } else { "≥ " }, figure::age(self.time))
+    }
+}
+
 /// Judges one partition by its past. The first rule that holds decides.
-pub fn judge(track: &Track, standing: &Standing, facts: Facts, now: Timestamp, rules: &Rules) -> PartitionLag {
+pub fn judge(track: &Track, standing: &Standing, facts: Facts<'_>, now: Timestamp, rules: &Rules) -> PartitionLag {
     let speed = track.speed(rules);
-    let mut figures = Figures {
-        out: speed.map(|s| s.out),
-        into: speed.map(|s| s.into),
-        still: track.still_since().map_or(Duration::ZERO, |since| now.since(since)),
-        ..Figures::default()
-    };
-    let verdict = decide(track, standing, facts, now, rules, &mut figures);
+    let mut figures = Figures { out: speed.map(|s| s.out), into: speed.map(|s| s.into), ..Figures::default() };
+    if let Some((since, seen)) = track.still_since() {
+        figures.still = now.since(since);
+        // What was not watched the system may know.
+        let quiet = standing.quiet.filter(|quiet| !seen && *quiet > figures.still);
+        figures.idle = Idle { time: quiet.unwrap_or(figures.still), whole: seen || quiet.is_some() };
+    }
+    let mut standing = standing.clone();
+    if is_beyond(&standing) {
+        // Whatever a system makes of such a position: what is in the log now was never read.
+        standing.lag = Amount::Unknown;
+    }
+    let verdict = decide(track, &standing, facts, now, rules, &mut figures);
     let reason = words(verdict, &figures).into();
     PartitionLag {
-        standing: standing.clone(),
+        eta: eta(verdict, &standing, speed),
+        standing,
         verdict,
         reason,
-        eta: eta(verdict, standing, speed),
         rate_out: figures.out,
         rate_in: figures.into,
         stamp: None,
@@ -78,9 +104,13 @@ pub fn judge(track: &Track, standing: &Standing, facts: Facts, now: Timestamp, r
     }
 }
 
-fn decide(track: &Track, standing: &Standing, facts: Facts, now: Timestamp, rules: &Rules, figures: &mut Figures) -> Verdict {
+fn decide(track: &Track, standing: &Standing, facts: Facts<'_>, now: Timestamp, rules: &Rules, figures: &mut Figures) -> Verdict {
     if let Some(fault) = &standing.fault {
         figures.cause = format!("{}: {}", fault.kind.word(), fault.cause);
+        return Verdict::Unknown;
+    }
+    if let (Some(committed), Some(end), true) = (standing.committed, standing.end, is_beyond(standing)) {
+        figures.cause = format!("its position {committed} is beyond the end {end}: was the channel deleted and created again?");
         return Verdict::Unknown;
     }
     let Some(lag) = standing.lag.number() else {
@@ -90,12 +120,6 @@ fn decide(track: &Track, standing: &Standing, facts: Facts, now: Timestamp, rule
         "the end is not known".clone_into(&mut figures.cause);
         return Verdict::Unknown;
     };
-    if let (Some(committed), Some(end)) = (standing.committed, standing.end)
-        && committed > end
-    {
-        figures.cause = format!("its position {committed} lies behind the end {end}: was the channel made anew?");
-        return Verdict::Unknown;
-    }
     figures.lost = match (standing.committed, standing.start) {
         (Some(committed), Some(start)) => u64::try_from(start - committed).unwrap_or(0),
         _ => 0,
@@ -104,15 +128,17 @@ fn decide(track: &Track, standing: &Standing, facts: Facts, now: Timestamp, rule
         figures.at_end = true;
         return Verdict::KeepsUp;
     }
-    figures.unowned = facts.owners_known && standing.owner.is_none();
-    let nobody = matches!(facts.state, State::Empty | State::Dead) || figures.unowned;
-    let moving = is_moving(track, now, rules) || facts.moving && !figures.unowned;
-    if let Some(why) = facts.state.halted()
-        && !moving
-    {
-        why.clone_into(&mut figures.cause);
-        return Verdict::Stopped;
+    if let Some(Halt::Paused { until }) = facts.halt {
+        figures.cause = until.as_ref().map_or_else(String::new, |until| format!(" until {until}"));
+        return Verdict::Paused;
     }
+    if let Some(Halt::Unacknowledged(count)) = facts.halt {
+        figures.limit = Some(*count);
+    }
+    figures.unowned = facts.owners_known && standing.owner.is_none();
+    // Whoever has messages to acknowledge is there.
+    let nobody = matches!(facts.state, State::Empty | State::Dead) && figures.limit.is_none() || figures.unowned;
+    let moving = is_moving(track, now, rules) || facts.moving && !figures.unowned;
     if nobody && !moving {
         return Verdict::Stopped;
     }
@@ -155,10 +181,12 @@ fn by_speed(track: &Track, lag: u64, now: Timestamp, rules: &Rules, figures: &mu
         figures.cause = format!("nothing moved for {} yet", figure::duration(figures.still));
         return Verdict::Unknown;
     }
-    // A difference that one commit more or less would make is none, nor is a twentieth of what came.
-    let gap = track.gap.unwrap_or_default().min(speed.span / 4).max(speed.span / 20).as_secs_f64();
-    let noise = (speed.into * gap).max(1.0);
-    if speed.growth < -noise { Verdict::Draining } else { Verdict::FallingBehind }
+    if speed.growth < -speed.noise(track.gap) { Verdict::Draining } else { Verdict::FallingBehind }
+}
+
+/// Whether the position lies beyond the end of the log.
+pub(super) fn is_beyond(standing: &Standing) -> bool {
+    standing.committed.zip(standing.end).is_some_and(|(committed, end)| committed > end)
 }
 
 /// Whether the position moved within the window.
@@ -184,6 +212,7 @@ fn eta(verdict: Verdict, standing: &Standing, speed: Option<Speed>) -> Eta {
     }
     let within = |seconds: f64| Eta::In(Duration::from_secs_f64(seconds.clamp(0.0, 1e9)));
     match (verdict, speed) {
+        (Verdict::Paused, _) => Eta::Unknown,
         (Verdict::Stopped | Verdict::Stalled, _) => Eta::Never,
         // What waits now is done in this time; there will be something new by then.
         (Verdict::KeepsUp, Some(speed)) if speed.out > 0.0 => within(lag as f64 / speed.out),
@@ -199,14 +228,19 @@ pub(super) fn words(verdict: Verdict, figures: &Figures) -> String {
         (Some(into), Some(out)) => format!("in {}/s, out {}/s", figure::rate(into), figure::rate(out)),
         _ => String::new(),
     };
-    let into = || figures.into.filter(|rate| *rate > 0.0).map_or(String::new(), |rate| format!(", in {}/s", figure::rate(rate)));
+    let into =
+        || figures.into.filter(|rate| figure::rate(*rate) != "0").map_or(String::new(), |rate| format!(", in {}/s", figure::rate(rate)));
     match verdict {
         Verdict::NoCommits => "nothing was ever committed".to_owned(),
         Verdict::KeepsUp if figures.at_end => "at the end".to_owned(),
         Verdict::KeepsUp if figures.held => "at an open transaction".to_owned(),
         Verdict::KeepsUp if figures.out.is_none_or(|out| out <= 0.0) => "was at the end a moment ago".to_owned(),
         Verdict::KeepsUp | Verdict::Draining | Verdict::FallingBehind => rates(),
-        Verdict::Unknown => figures.cause.clone(),
+        Verdict::Unknown => match figures.limit {
+            Some(limit) => format!("{}; {}", full(limit), figures.cause),
+            None => figures.cause.clone(),
+        },
+        Verdict::Paused => format!("nothing is handed out{}{}", figures.cause, into()),
         Verdict::Rewound => {
             format!("went back by {}, {} ago", figure::count(figures.back), figure::age(figures.back_since)).replace("now ago", "just now")
         }
@@ -219,12 +253,19 @@ pub(super) fn words(verdict: Verdict, figures: &Figures) -> String {
             };
             format!("{why}{}{lost}", into())
         }
-        Verdict::Stalled if figures.held => format!("waits for an open transaction for {}{}", figure::age(figures.still), into()),
-        Verdict::Stalled => format!("no commit moved for {}{}", figure::age(figures.still), into()),
+        Verdict::Stalled if figures.held => format!("waits for an open transaction for {}{}", figures.idle.show(), into()),
+        Verdict::Stalled if figures.limit.is_some() => {
+            format!("{}, nothing moved for {}{}", full(figures.limit.unwrap_or_default()), figures.idle.show(), into())
+        }
+        Verdict::Stalled => format!("no commit moved for {}{}", figures.idle.show(), into()),
         Verdict::Losing if figures.lost > 0 => format!("{} messages were deleted unread", figure::count(figures.lost)),
         Verdict::Losing => {
             let left = figures.loss_in.map_or_else(|| "soon".to_owned(), |time| format!("in {}", figure::duration(time)));
             format!("the next unread messages are deleted {left}")
         }
     }
+}
+
+fn full(limit: u64) -> String {
+    format!("{} messages are not acknowledged, its limit", figure::count(limit))
 }

@@ -24,9 +24,9 @@ use std::time::Duration;
 /// How a group, or a part of it, stands. In the order of what needs an eye first, the worst last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Verdict {
+    KeepsUp,
     /// Nothing was ever committed here: neither 0 nor the end.
     NoCommits,
-    KeepsUp,
     /// Not enough is known, or it could not be asked.
     #[default]
     Unknown,
@@ -34,6 +34,8 @@ pub enum Verdict {
     Draining,
     /// The position went back.
     Rewound,
+    /// Somebody paused it.
+    Paused,
     /// Nobody reads it.
     Stopped,
     /// Behind, and not catching up.
@@ -45,12 +47,13 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    pub const ALL: [Self; 9] = [
-        Self::NoCommits,
+    pub const ALL: [Self; 10] = [
         Self::KeepsUp,
+        Self::NoCommits,
         Self::Unknown,
         Self::Draining,
         Self::Rewound,
+        Self::Paused,
         Self::Stopped,
         Self::FallingBehind,
         Self::Stalled,
@@ -65,6 +68,7 @@ impl Verdict {
             Self::Unknown => "unknown",
             Self::Draining => "draining",
             Self::Rewound => "rewound",
+            Self::Paused => "paused",
             Self::Stopped => "stopped",
             Self::FallingBehind => "falling behind",
             Self::Stalled => "stalled",
@@ -80,6 +84,7 @@ impl Verdict {
             Self::Unknown => "unknown",
             Self::Draining => "draining",
             Self::Rewound => "rewound",
+            Self::Paused => "paused",
             Self::Stopped => "stopped",
             Self::FallingBehind => "falling_behind",
             Self::Stalled => "stalled",

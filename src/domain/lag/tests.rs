@@ -3,7 +3,8 @@
 use super::*;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;
-use crate::domain::group::{Group, Standing, State};
+use crate::domain::group::{Group, Halt, Standing, State};
+use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
 
 const RULES: Rules = Rules {
@@ -22,8 +23,11 @@ fn standing(partition: i32, committed: i64, end: i64) -> Standing {
         committed: Some(committed),
         start: Some(0),
         end: Some(end),
+        next: Some(Position::Offset { partition, offset: committed }),
         held_at: None,
         lag: Amount::Exactly(u64::try_from(end - committed).unwrap_or(0)),
+        done: None,
+        quiet: None,
         pending: None,
         owner: Some("member-1".into()),
         fault: None,
@@ -32,7 +36,7 @@ fn standing(partition: i32, committed: i64, end: i64) -> Standing {
 
 fn group(state: State) -> Group {
     let members = Some(if state == State::Stable { 3 } else { 0 });
-    Group { name: "payments".into(), kind: "classic".into(), state, members, named: false, attributes: Vec::new(), fault: None }
+    Group { name: "payments".into(), kind: "classic".into(), state, members, named: false, attributes: Vec::new(), halt: None, fault: None }
 }
 
 fn at(seconds: u64) -> Timestamp {
@@ -48,7 +52,7 @@ fn watched(state: State, until: u64, every: u64, look: impl Fn(u64) -> Standing)
         seconds += every;
     }
     let last = seconds - every;
-    let facts = Facts { state, owners_known: false, moving: false };
+    let facts = Facts { state, halt: None, owners_known: false, moving: false };
     judge(&track, &look(last), facts, at(last), &RULES)
 }
 
@@ -72,8 +76,8 @@ fn steady_groups_get_the_verdict_that_an_operator_would_give() {
         ("far behind, gaining", Draining, "in 100/s, out 300/s", "1 m 10 s", Box::new(steady(100, 300, 26_000, 1))),
         ("far behind, losing", FallingBehind, "in 300/s, out 100/s", "never", Box::new(steady(300, 100, 20_000, 1))),
         ("far behind, for ever", FallingBehind, "in 100/s, out 100/s", "never", Box::new(steady(100, 100, 20_000, 1))),
-        ("does not move", Stalled, "no commit moved for 1 m, in 100/s", "never", Box::new(steady(100, 0, 20_000, 1))),
-        ("does not move, nothing comes", Stalled, "no commit moved for 1 m", "never", Box::new(steady(0, 0, 7, 1))),
+        ("does not move", Stalled, "no commit moved for ≥ 1 m, in 100/s", "never", Box::new(steady(100, 0, 20_000, 1))),
+        ("does not move, nothing comes", Stalled, "no commit moved for ≥ 1 m", "never", Box::new(steady(0, 0, 7, 1))),
     ] {
         let judged = watched(State::Stable, 60, 5, look);
         assert_eq!((judged.verdict, judged.reason.as_str()), (verdict, reason), "{what}");
@@ -97,19 +101,90 @@ fn what_is_not_known_yet_is_said_to_be_so() {
     let refused = |_| Standing { fault: Some(fault.clone()), end: None, lag: Amount::Unknown, ..standing(0, 5, 5) };
     let judged = watched(State::Stable, 60, 5, refused);
     assert_eq!((judged.verdict, judged.reason.as_str()), (Verdict::Unknown, "not authorized: no DESCRIBE"));
-    let beyond = |_| standing(0, 900, 10);
-    let judged = watched(State::Stable, 60, 5, beyond);
-    assert_eq!(judged.reason.as_str(), "its position 900 lies behind the end 10: was the channel made anew?");
+}
+
+#[test]
+fn of_a_position_beyond_the_end_neither_lag_nor_time_nor_eta_is_known() {
+    // Whatever lag the system makes of it.
+    for lag in [Amount::Exactly(0), Amount::Unknown] {
+        let judged = watched(State::Stable, 60, 5, |_| Standing { lag, ..standing(0, 900, 10) });
+        assert_eq!((judged.verdict, judged.standing.lag, judged.eta), (Verdict::Unknown, Amount::Unknown, Eta::Unknown));
+        assert_eq!(judged.reason.as_str(), "its position 900 is beyond the end 10: was the channel deleted and created again?");
+        assert_eq!((judged.behind(at(60)), judged.next()), (None, None));
+    }
+    // Watched on until the new channel is longer than the old one was, the lag is one of the new channel.
+    let anew = |t: u64| if t < 30 { standing(0, 900, 900) } else { standing(0, 900, 40 * (t as i64 - 29)) };
+    let judged = watched(State::Stable, 60, 5, anew);
+    assert_eq!((judged.verdict, judged.reason.as_str()), (Verdict::FallingBehind, "in 40/s, out 0/s"));
+}
+
+#[test]
+fn a_partition_without_a_commit_makes_its_group_unknown_and_no_claim_passes_by_it() {
+    use super::claim::{Claim, Subject};
+    let none = |partition| Standing { committed: None, lag: Amount::Unknown, ..standing(partition, 0, 500) };
+    let empty = Standing { committed: None, lag: Amount::Exactly(0), ..standing(2, 0, 0) };
+    let track = Track::default();
+    let judged = |standings: &[Standing]| judge_group(&group(State::Stable), standings, |_| &track, at(0), &RULES).0;
+    let holds = |lag: &GroupLag, claim: &str| Claim::parse(claim).expect("a claim").holds(&Subject { lag, behind: None });
+
+    let one = judged(&[standing(0, 9, 9), none(1), empty.clone()]);
+    assert_eq!((one.verdict, one.lag, one.eta), (Verdict::NoCommits, Amount::AtLeast(0), Eta::Unknown));
+    assert_eq!(one.reason.as_str(), "nothing was ever committed (partition 1 of orders)");
+    for claim in [
+        "lag < 1",
+        "lag == 0",
+        "eta < 1h",
+        "seconds < 1",
+        "rate_in < 1",
+        "rate_out < 1",
+        "verdict == keeps_up",
+        "verdict in (keeps_up, draining)",
+    ] {
+        assert_ne!(holds(&one, claim), Some(true), "{claim}");
+    }
+    assert_eq!(holds(&one, "verdict == no_commits"), Some(true));
+
+    let read = judged(&[standing(0, 9, 9), empty]);
+    assert_eq!((read.verdict, read.lag), (Verdict::KeepsUp, Amount::Exactly(0)), "nothing waits in an empty partition");
+    let all = judged(&[none(0), none(1)]);
+    assert_eq!((all.verdict, all.lag, all.reason.as_str()), (Verdict::NoCommits, Amount::Unknown, "nothing was ever committed"));
+}
+
+#[test]
+fn a_group_that_could_not_be_described_is_not_known_to_keep_up() {
+    let fault = Fault::new(Kind::Timeout, "describe group", "payments", "no answer");
+    let group = Group { fault: Some(fault), ..group(State::Unknown) };
+    let track = Track::default();
+    let lag = judge_group(&group, &[standing(0, 9, 9)], |_| &track, at(0), &RULES).0;
+    assert_eq!((lag.verdict, lag.lag, lag.eta), (Verdict::Unknown, Amount::AtLeast(0), Eta::Unknown));
+    assert_eq!(lag.reason.as_str(), "timed out: no answer");
+}
+
+#[test]
+fn a_claim_on_the_verdict_heeds_that_a_partition_which_is_not_judged_may_be_worse() {
+    use super::claim::{Claim, Subject};
+    let mut stopped = [standing(0, 5, 9), standing(1, 0, 500)];
+    (stopped[0].owner, stopped[1].committed, stopped[1].lag) = (None, None, Amount::Unknown);
+    let track = Track::default();
+    let lag = judge_group(&group(State::Stable), &stopped, |_| &track, at(0), &RULES).0;
+    assert_eq!((lag.verdict, lag.unjudged), (Verdict::Stopped, 1));
+    assert_eq!(lag.reason.as_str(), "no member reads it (partition 0 of orders); 1 of 2 partitions unknown");
+    for (claim, truth) in [
+        ("verdict in (keeps_up, draining, stopped)", None),
+        ("verdict == stopped", None),
+        ("verdict != stopped", None),
+        ("verdict != keeps_up", Some(true)),
+        ("verdict in (keeps_up, draining)", Some(false)),
+        ("verdict in (stopped, falling_behind, stalled, losing)", Some(true)),
+    ] {
+        assert_eq!(Claim::parse(claim).expect("a claim").holds(&Subject { lag: &lag, behind: None }), truth, "{claim}");
+    }
 }
 
 #[test]
 fn a_group_without_members_is_stopped_unless_its_position_moves() {
     let judged = watched(State::Empty, 60, 5, steady(12, 0, 12_004, 1));
     assert_eq!((judged.verdict, judged.reason.as_str(), judged.eta), (Verdict::Stopped, "no member, in 12/s", Eta::Never));
-    for (state, why) in [(State::Paused, "paused, in 12/s"), (State::Full, "as many are unacknowledged as may be, in 12/s")] {
-        let judged = watched(state, 60, 5, steady(12, 0, 12_004, 1));
-        assert_eq!((judged.verdict, judged.reason.as_str()), (Verdict::Stopped, why));
-    }
     let judged = watched(State::Empty, 60, 5, steady(0, 0, 0, 1));
     assert_eq!(judged.verdict, Verdict::KeepsUp, "nothing waits for it");
     let judged = watched(State::Empty, 60, 5, steady(100, 300, 26_000, 1));
@@ -176,6 +251,85 @@ fn a_rewind_is_told_until_it_is_made_up_for_or_old() {
 }
 
 #[test]
+fn the_verdict_turns_with_the_trend() {
+    use Verdict::*;
+    // Falls behind for a minute, then catches up twice as fast; and the other way round. Commits every five seconds.
+    let turns = |first: i64, then: i64| {
+        move |t: u64| {
+            let t = t as i64;
+            let out = first * t.min(60) + then * (t - 60).max(0);
+            standing(0, 1_000_000 + out, 1_030_000 + 200 * t)
+        }
+    };
+    for (what, look, before, after, eta) in
+        [("recovers", turns(100, 400), FallingBehind, Draining, true), ("breaks down", turns(400, 50), Draining, FallingBehind, false)]
+    {
+        assert_eq!(watched(State::Stable, 60, 5, &look).verdict, before, "{what}");
+        for until in [70, 75, 80, 90, 120] {
+            let judged = watched(State::Stable, until, 5, &look);
+            assert_eq!(judged.verdict, after, "{what}, {} s later: {}", until - 60, judged.reason);
+            assert_eq!(matches!(judged.eta, Eta::In(_)), eta, "{what}, {} s later", until - 60);
+        }
+    }
+    // A breath that a consumer takes is no turn; and one that does not commit when it is due falls behind.
+    let breath = |t: u64| standing(0, 1_000_000 + 300 * (t as i64 - i64::from(t >= 40) * 5), 1_026_000 + 100 * t as i64);
+    assert_eq!(watched(State::Stable, 60, 5, breath).verdict, Draining);
+    let overdue = |t: u64| standing(0, 1_000_000 + 300 * t.min(60) as i64, 1_090_000 + 200 * t as i64);
+    let judged = watched(State::Stable, 75, 5, overdue);
+    assert_eq!((judged.verdict, judged.eta), (FallingBehind, Eta::Never), "{}", judged.reason);
+}
+
+#[test]
+fn how_long_nothing_moved_is_a_lower_bound_unless_the_last_move_is_known() {
+    let still = |t: u64| Standing { quiet: None, ..steady(0, 0, 7, 1)(t) };
+    assert_eq!(watched(State::Stable, 60, 5, still).reason.as_str(), "no commit moved for ≥ 1 m");
+    let known = |t: u64| Standing { quiet: Some(Duration::from_secs(1_200 + t)), ..steady(0, 0, 7, 1)(t) };
+    assert_eq!(watched(State::Stable, 60, 5, known).reason.as_str(), "no commit moved for 21 m", "the system knows");
+    let seen = |t: u64| standing(0, if t < 30 { 1 } else { 2 }, 9);
+    assert_eq!(watched(State::Stable, 150, 5, seen).reason.as_str(), "no commit moved for 2 m");
+    // At the end for long, then one message: it waits for so long as it waits, not since the last commit.
+    let slow = |t: u64| standing(0, 7, if t < 600 { 7 } else { 8 });
+    assert_ne!(watched(State::Stable, 620, 5, slow).verdict, Verdict::Stalled);
+    assert_eq!(watched(State::Stable, 640, 5, slow).reason.as_str(), "no commit moved for 30 s");
+}
+
+#[test]
+fn a_group_that_is_handed_nothing_says_why() {
+    let judged = |halt: Halt, state, until| {
+        let (mut track, group) = (Track::default(), Group { halt: Some(halt), ..group(state) });
+        let look = steady(100, 0, 7, 1);
+        (0..=until).step_by(5).for_each(|t| track.push(at(t), &look(t), &RULES));
+        judge_group(&group, &[look(until)], |_| &track, at(until), &RULES).0
+    };
+    let paused = |until: Option<&str>| Halt::Paused { until: until.map(Into::into) };
+    let lag = judged(paused(Some("2026-12-01T00:00:00Z")), State::Empty, 60);
+    assert_eq!((lag.verdict, lag.eta), (Verdict::Paused, Eta::Unknown));
+    assert_eq!(lag.reason.as_str(), "nothing is handed out until 2026-12-01T00:00:00Z, in 100/s");
+    assert_eq!(judged(paused(None), State::Stable, 0).reason.as_str(), "nothing is handed out");
+    let lag = judged(Halt::Unacknowledged(1_000), State::Empty, 0);
+    assert_eq!(
+        (lag.verdict, lag.reason.as_str()),
+        (Verdict::Unknown, "1,000 messages are not acknowledged, its limit; watched for < 1 s only")
+    );
+    let lag = judged(Halt::Unacknowledged(1_000), State::Stable, 60);
+    assert_eq!((lag.verdict, lag.eta), (Verdict::Stalled, Eta::Never));
+    assert_eq!(lag.reason.as_str(), "1,000 messages are not acknowledged, its limit, nothing moved for ≥ 1 m, in 100/s");
+}
+
+#[test]
+fn a_group_that_acknowledges_in_any_order_moves_though_its_position_does_not() {
+    let poison = |t: u64| {
+        let (left, end) = (9_000 - 100 * t as i64, 10_000);
+        Standing { lag: Amount::Exactly(left as u64), done: Some(end - left), ..standing(0, 25, end) }
+    };
+    let judged = watched(State::Stable, 60, 5, poison);
+    assert_eq!((judged.verdict, judged.reason.as_str(), judged.eta.show()), (Verdict::Draining, "in 0/s, out 100/s", "30 s".to_owned()));
+    // The end is looked up after the count: a little less done than before is no step back.
+    let jitter = |t: u64| Standing { done: Some(1_000 - (t / 5 % 2) as i64), ..standing(0, 25, 1_100) };
+    assert_ne!(watched(State::Stable, 60, 5, jitter).verdict, Verdict::Rewound);
+}
+
+#[test]
 fn memory_is_bounded_and_quiet_partitions_take_next_to_none() {
     let (mut busy, mut quiet) = (Track::default(), Track::default());
     for t in 0..10_000 {
@@ -183,7 +337,7 @@ fn memory_is_bounded_and_quiet_partitions_take_next_to_none() {
         quiet.push(at(t), &standing(0, 7, 7), &RULES);
     }
     assert_eq!((busy.len(), quiet.len()), (RULES.kept, 2));
-    assert!(size_of::<Track>() <= 240, "{}", size_of::<Track>());
+    assert!(size_of::<Track>() <= 256, "{}", size_of::<Track>());
     let mut track = Track::default();
     track.push(at(9), &standing(0, 7, 7), &RULES);
     track.push(at(3), &standing(0, 1, 7), &RULES);
@@ -205,12 +359,15 @@ fn a_group_is_as_bad_as_its_worst_partition_and_takes_as_long_as_its_slowest() {
     }
     let standings: Vec<Standing> = looks.iter().map(|look| look(60)).collect();
     let (summary, _) = judge_group(&group(State::Stable), &standings, |i| &tracks[i], at(60), &RULES);
-    assert_eq!((summary.verdict, summary.eta.show()), (Verdict::Draining, "1 m 10 s".to_owned()));
-    assert_eq!(summary.reason.as_str(), "in 100/s, out 300/s (partition 0 of orders)");
-    assert_eq!(summary.lag, Amount::Exactly(14_300), "a partition without commits has no lag, and takes none away");
+    assert_eq!((summary.verdict, summary.eta), (Verdict::Draining, Eta::Unknown), "how long the third takes is not known");
+    assert_eq!(summary.reason.as_str(), "in 100/s, out 300/s (partition 0 of orders); 1 of 3 partitions unknown");
+    assert_eq!((summary.lag, summary.rate_out), (Amount::AtLeast(14_300), None));
+    let (known, _) = judge_group(&group(State::Stable), &standings[..2], |i| &tracks[i], at(60), &RULES);
+    assert_eq!((known.eta.show(), known.lag), ("1 m 10 s".to_owned(), Amount::Exactly(14_300)));
+    assert_eq!((known.rate_in, known.rate_out), (Some(200.0), Some(400.0)));
     let skew = summary.skew.expect("one partition has nearly all");
     assert_eq!((skew.partition, skew.share), (0, 97));
-    assert_eq!(summary.worst.map(|mark| (mark.partition, mark.offset)), Some((0, 992_000)));
+    assert_eq!(summary.worst.and_then(|mark| mark.in_partition()), Some((0, 992_000)));
     assert_eq!(summary.channels, [std::sync::Arc::<str>::from("orders")]);
 }
 
@@ -257,7 +414,7 @@ fn polled(commits: &[Commit], end_now: i64, after: u64) -> PartitionLag {
     for t in first..=last + after {
         track.push(at(t), &look(t), &RULES);
     }
-    let facts = Facts { state: State::Stable, owners_known: false, moving: false };
+    let facts = Facts { state: State::Stable, halt: None, owners_known: false, moving: false };
     judge(&track, &look(last + after), facts, at(last + after), &RULES)
 }
 
@@ -310,7 +467,7 @@ fn burrows_rules_and_where_polling_must_differ() {
     }
     // 1. No commits: Burrow says OK; nothing is known of the group, so here it says that.
     let track = Track::default();
-    let facts = Facts { state: State::Stable, owners_known: false, moving: false };
+    let facts = Facts { state: State::Stable, halt: None, owners_known: false, moving: false };
     let none = Standing { committed: None, lag: Amount::Unknown, ..standing(0, 0, 9) };
     assert_eq!(judge(&track, &none, facts, at(0), &RULES).verdict, NoCommits);
 }

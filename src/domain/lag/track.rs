@@ -1,6 +1,7 @@
 //! `Track`: what was seen of a group's position in one partition, in bounded memory.
 
 use super::Rules;
+use super::judge::is_beyond;
 use crate::domain::group::Standing;
 use crate::domain::time::Timestamp;
 use std::time::Duration;
@@ -10,6 +11,8 @@ use std::time::Duration;
 pub(super) struct Sample {
     pub(super) at: Timestamp,
     pub(super) committed: i64,
+    /// What grows as the group works: the position, where nothing else says it better.
+    pub(super) done: i64,
     pub(super) lag: u64,
 }
 
@@ -49,6 +52,45 @@ pub(super) struct Speed {
     pub(super) span: Duration,
 }
 
+impl Speed {
+    /// `None` if too little time lies between the two.
+    fn between(first: &Sample, last: &Sample, rules: &Rules) -> Option<Self> {
+        let span = last.at.since(first.at);
+        if span < rules.shortest {
+            return None;
+        }
+        let seconds = span.as_secs_f64();
+        let growth = last.lag as f64 - first.lag as f64;
+        let out = (last.done - first.done) as f64 / seconds;
+        Some(Self { out, into: (out + growth / seconds).max(0.0), growth, span })
+    }
+
+    /// A difference in lag that means nothing: what one commit more or less makes, or a twentieth of what came.
+    pub(super) fn noise(&self, gap: Option<Duration>) -> f64 {
+        let gap = gap.unwrap_or_default().min(self.span / 4).max(self.span / 20).as_secs_f64();
+        (self.into * gap).max(1.0)
+    }
+}
+
+/// Where the lag began to go the way that it goes now: back from the last sample to the first that differs by more than `noise`, and
+/// on to the peak, or the trough, of that run. `None` if it goes nowhere.
+fn turn<'s>(points: &[&'s Sample], noise: f64) -> Option<&'s Sample> {
+    let last = points.last()?.lag as f64;
+    let differs = points.iter().rposition(|point| (point.lag as f64 - last).abs() > noise)?;
+    // Seen upside down, a lag that grows shrinks.
+    let sign = if points[differs].lag as f64 > last { 1.0 } else { -1.0 };
+    let height = |at: usize| sign * points[at].lag as f64;
+    let mut peak = differs;
+    for at in (0..differs).rev() {
+        if height(at) >= height(peak) {
+            peak = at;
+        } else if height(peak) - height(at) > noise {
+            break;
+        }
+    }
+    Some(points[peak])
+}
+
 impl Track {
     /// Takes in one look. Looks come in order of time; one that is older than the last is ignored.
     pub fn push(&mut self, at: Timestamp, standing: &Standing, rules: &Rules) {
@@ -58,16 +100,20 @@ impl Track {
         if let Some(start) = standing.start {
             self.starts = Some(self.starts.map_or([(at, start); 2], |[first, _]| [first, (at, start)]));
         }
-        let (Some(committed), Some(lag)) = (standing.committed, standing.lag.number()) else {
-            // Whatever comes after an unknown is not a continuation of what was before: a position may have been deleted.
-            if standing.fault.is_none() && standing.committed.is_none() {
+        let position = standing.committed.or(standing.done);
+        let known = position.zip(standing.lag.number()).filter(|_| !is_beyond(standing));
+        let Some((committed, lag)) = known else {
+            // Whatever comes after an unknown is not a continuation of what was before: a position may have been deleted, or the
+            // channel made anew.
+            if standing.fault.is_none() && (position.is_none() || is_beyond(standing)) {
                 *self = Self { starts: self.starts, ..Self::default() };
             }
             return;
         };
         self.since.get_or_insert(at);
+        let sample = Sample { at, committed, done: standing.done.unwrap_or(committed), lag };
         if let Some(last) = self.samples.last().copied() {
-            self.moves(at, last.committed, committed);
+            self.moves(&last, &sample);
         }
         if self.rewind.is_some_and(|rewind| committed >= rewind.from) {
             self.rewind = None;
@@ -75,11 +121,12 @@ impl Track {
         if lag == 0 {
             self.at_end = Some(at);
         }
-        self.keep(Sample { at, committed, lag }, rules);
+        self.keep(sample, rules);
     }
 
-    fn moves(&mut self, at: Timestamp, before: i64, now: i64) {
-        if now == before {
+    fn moves(&mut self, last: &Sample, sample: &Sample) {
+        let (at, before, now) = (sample.at, last.committed, sample.committed);
+        if now == before && sample.done <= last.done {
             return;
         }
         self.gap = self.moved.map(|moved| at.since(moved)).or(self.gap);
@@ -93,8 +140,8 @@ impl Track {
     }
 
     fn keep(&mut self, sample: Sample, rules: &Rules) {
+        let unchanged = |a: &Sample, b: &Sample| (a.committed, a.done, a.lag) == (b.committed, b.done, b.lag);
         if let [.., before, last] = self.samples.as_mut_slice() {
-            let unchanged = |a: &Sample, b: &Sample| (a.committed, a.lag) == (b.committed, b.lag);
             if sample.at.since(before.at) <= rules.spacing || (unchanged(before, last) && unchanged(last, &sample)) {
                 *last = sample;
                 return;
@@ -108,41 +155,38 @@ impl Track {
         let reach = rules.spacing.saturating_mul(u32::try_from(rules.kept).unwrap_or(u32::MAX));
         if let [first, second, ..] = self.samples.as_mut_slice() {
             let edge = Timestamp(sample.at.0.saturating_sub(i64::try_from(reach.as_millis()).unwrap_or(i64::MAX)));
-            if first.at < edge && (first.committed, first.lag) == (second.committed, second.lag) {
+            if first.at < edge && unchanged(first, second) {
                 first.at = edge.min(second.at);
             }
         }
     }
 
-    /// The next message to be read, and how many wait from there on, as of the last look.
-    pub fn next(&self) -> Option<(i64, u64)> {
-        let last = self.samples.last()?;
-        let start = self.starts.map_or(0, |[_, (_, start)]| start);
-        Some((last.committed.max(start), last.lag))
+    /// Since when something waits and the position does not move, and whether that moment was seen; else it is when watching began.
+    pub(super) fn still_since(&self) -> Option<(Timestamp, bool)> {
+        let seen = self.moved.max(self.at_end);
+        seen.map(|at| (at, true)).or(self.since.map(|at| (at, false)))
     }
 
-    /// Since when the position has not moved, as far as it was watched.
-    pub(super) fn still_since(&self) -> Option<Timestamp> {
-        self.moved.or(self.since)
-    }
-
-    /// How fast messages come and are committed. Where the position moved at least twice, from the first of these moments to the last:
-    /// what lies between two commits says nothing about speed.
+    /// How fast messages come and are committed, since the lag last turned from growing to shrinking or back.
+    ///
+    /// Where the position moved at least twice, only the looks that found it moved count: what lies between two commits says nothing
+    /// about speed.
     pub(super) fn speed(&self, rules: &Rules) -> Option<Speed> {
         let all = self.samples.as_slice();
-        let moves: Vec<usize> = (1..all.len()).filter(|i| all[*i].committed != all[*i - 1].committed).collect();
-        let (first, last) = match (moves.first(), moves.last()) {
-            (Some(first), Some(last)) if all[*last].at.since(all[*first].at) >= rules.shortest => (&all[*first], &all[*last]),
-            _ => (all.first()?, all.last()?),
-        };
-        let span = last.at.since(first.at);
-        if span < rules.shortest {
-            return None;
+        let mut points: Vec<&Sample> = all.windows(2).filter(|two| two[1].done != two[0].done).map(|two| &two[1]).collect();
+        let spans = |points: &[&Sample]| points.first().zip(points.last()).map_or(Duration::ZERO, |(a, b)| b.at.since(a.at));
+        if spans(&points) < rules.shortest {
+            points = all.iter().collect();
+        } else if let (Some(last), Some(moved)) = (all.last(), points.last())
+            && last.at.since(moved.at) > self.gap.unwrap_or_default().max(rules.spacing) * 2
+        {
+            // A commit is overdue: what came since then counts.
+            points.push(last);
         }
-        let seconds = span.as_secs_f64();
-        let growth = last.lag as f64 - first.lag as f64;
-        let out = (last.committed - first.committed) as f64 / seconds;
-        Some(Speed { out, into: (out + growth / seconds).max(0.0), growth, span })
+        let (first, last) = (*points.first()?, *points.last()?);
+        let whole = Speed::between(first, last, rules)?;
+        let turned = turn(&points, whole.noise(self.gap)).and_then(|turn| Speed::between(turn, last, rules));
+        Some(turned.unwrap_or(whole))
     }
 
     /// Messages a second that are deleted at the start of the log; `None` while it was not seen to move.

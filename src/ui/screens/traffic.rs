@@ -1,10 +1,12 @@
 //! Traffic and the detail of one message, drawn.
 
 use crate::app::clock::PATIENCE;
+use crate::app::event::Level;
 use crate::app::layout::Areas;
 use crate::app::model::Model;
+use crate::app::screens::traffic::caveats::{INDENT, rows};
 use crate::app::screens::traffic::detail::{Detail, Part, Row};
-use crate::app::screens::traffic::{Focus, HISTORY_LIMIT, Phase, Source, Traffic, columns, has_history};
+use crate::app::screens::traffic::{Focus, Phase, Source, Traffic, columns, has_history};
 use crate::app::wrap::words;
 use crate::domain::figure;
 use crate::domain::text::SafeText;
@@ -94,6 +96,10 @@ fn status(canvas: &Canvas, model: &Model) -> Vec<(String, Role)> {
     if traffic.filter_errors > 0 {
         pieces.push((format!(" {dot} {} could not be decoded", figure::count(traffic.filter_errors)), Role::Watch));
     }
+    if traffic.noted > 0 {
+        let notes = if traffic.noted == 1 { "note" } else { "notes" };
+        pieces.push((format!(" {dot} {} {notes}", figure::count(traffic.noted)), Role::Watch));
+    }
     pieces
 }
 
@@ -161,6 +167,7 @@ pub fn draw(canvas: &mut Canvas, model: &Model, areas: &Areas) {
     if let Some(rule) = areas.rule {
         canvas.rule(rule);
     }
+    caveats(canvas, model, areas.caveats);
     if let (Some(area), Some(pane)) = (areas.pane, &model.traffic.detail) {
         detail(canvas, area, pane, model.traffic.focus == Focus::Detail);
     }
@@ -190,32 +197,37 @@ fn list(canvas: &mut Canvas, model: &Model, area: Rect) {
             column => cell(view, column, &model.zone),
         });
     }
-    if !traffic.notes.is_empty() || traffic.phase == Phase::Ended || matches!(traffic.phase, Phase::Failed(_)) {
-        let y = area.y + 1 + (traffic.window.len() - first).min(table.page()) as u16;
-        notes(canvas, traffic, Rect { y, height: area.bottom().saturating_sub(y), ..area });
+    let y = area.y + 1 + (traffic.window.len() - first).min(table.page()) as u16;
+    if traffic.phase == Phase::Ended && y < area.bottom() {
+        end(canvas, traffic, Rect { y, height: area.bottom() - y, ..area });
     }
 }
 
 /// What there is to say below the last row.
-fn notes(canvas: &mut Canvas, traffic: &Traffic, area: Rect) {
-    let mut lines: Vec<(String, Role)> = Vec::new();
-    match &traffic.phase {
-        Phase::Failed(fault) => lines.push((fault.to_string(), Role::Bad)),
-        Phase::Ended if traffic.is_followed() => {
-            let said = "Searched an hour before and after the message; what comes from now on appears here.   Esc back";
-            lines.push((said.to_owned(), Role::Dim));
-        }
-        Phase::Ended if traffic.matched >= HISTORY_LIMIT => {
-            lines.push((format!("The first {} are shown; H reads on from another place.", figure::count(HISTORY_LIMIT)), Role::Dim));
-        }
-        Phase::Ended => lines.push(("The end of what was asked for.   L live   H history".to_owned(), Role::Dim)),
-        _ => {}
+fn end(canvas: &mut Canvas, traffic: &Traffic, area: Rect) {
+    let text = if traffic.is_followed() {
+        "Searched an hour before and after the message; what comes from now on appears here.   Esc back"
+    } else {
+        "The end of what was asked for.   L live   H history"
+    };
+    let room = area.width.saturating_sub(INDENT + 1);
+    for (at, row) in words(text, usize::from(room)).iter().take(usize::from(area.height)).enumerate() {
+        canvas.put(area.x + INDENT, area.y + at as u16, room, row, Role::Dim);
     }
-    lines.extend(traffic.notes.iter().map(|note| (note.as_str().to_owned(), Role::Watch)));
-    let room = usize::from(area.width.saturating_sub(5));
-    let rows = lines.iter().flat_map(|(text, role)| words(text, room).into_iter().map(move |row| (row, role)));
-    for (at, (text, role)) in rows.take(usize::from(area.height)).enumerate() {
-        canvas.put(area.x + 4, area.y + at as u16, area.width.saturating_sub(5), &text, *role);
+}
+
+/// What the list does not show, and why.
+fn caveats(canvas: &mut Canvas, model: &Model, area: Rect) {
+    for (at, (level, begins, text)) in rows(model).iter().take(usize::from(area.height)).enumerate() {
+        let (glyph, role) = match level {
+            Level::Error => (canvas.glyphs().bad, Role::Bad),
+            _ => (canvas.glyphs().watch, Role::Watch),
+        };
+        let y = area.y + at as u16;
+        if *begins {
+            canvas.put(area.x + 2, y, 1, glyph, role);
+        }
+        canvas.put(area.x + INDENT, y, area.width.saturating_sub(INDENT + 1), text, role);
     }
 }
 

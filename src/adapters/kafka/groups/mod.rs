@@ -187,6 +187,7 @@ fn row(name: Arc<str>, kind: &str, named: bool, described: Option<&Described>) -
         members: described.map(|described| u32::try_from(described.members.len()).unwrap_or(u32::MAX)),
         named,
         attributes,
+        halt: None,
         fault: None,
     }
 }

@@ -47,7 +47,7 @@ enum Next {
 impl KafkaGroups {
     pub(super) async fn stamps_of(&self, marks: &[Mark]) -> Vec<Stamped> {
         let mut known: HashMap<&Mark, Stamped> = HashMap::new();
-        let mut open: Vec<Open<'_>> = marks.iter().collect::<BTreeSet<_>>().into_iter().map(Open::new).collect();
+        let mut open: Vec<Open<'_>> = marks.iter().collect::<BTreeSet<_>>().into_iter().filter_map(Open::new).collect();
         let topics: BTreeSet<&str> = marks.iter().map(|mark| &*mark.channel).collect();
         // What cannot be learnt is told mark by mark.
         let _ = self.cluster.learn(&topics.into_iter().collect::<Vec<_>>()).await;
@@ -87,7 +87,7 @@ impl KafkaGroups {
         let mut answered = Vec::with_capacity(open.len());
         let mut by_leader: BTreeMap<(i32, usize), Vec<Open<'a>>> = BTreeMap::new();
         for one in open {
-            match self.leader_of(one.mark).await {
+            match self.leader_of(&one.cursor.partition).await {
                 Ok(leader) => by_leader.entry((leader, one.size)).or_default().push(one),
                 Err(fault) => answered.push((one, Err(fault))),
             }
@@ -118,11 +118,11 @@ impl KafkaGroups {
         answers.collect()
     }
 
-    async fn leader_of(&self, mark: &Mark) -> Result<i32, Fault> {
-        let topic = self.cluster.topic(&mark.channel).await?;
-        let partition = topic.partition(mark.partition);
-        let partition = partition.ok_or_else(|| Fault::new(Kind::NotFound, OP, target(mark), "there is no such partition"))?;
-        partition.leader.ok_or_else(|| faults::refused(OP, target(mark), LEADER_NOT_AVAILABLE, None))
+    async fn leader_of(&self, of: &Partition) -> Result<i32, Fault> {
+        let topic = self.cluster.topic(&of.topic).await?;
+        let target = || format!("{} partition {}", of.topic, of.index);
+        let partition = topic.partition(of.index).ok_or_else(|| Fault::new(Kind::NotFound, OP, target(), "there is no such partition"))?;
+        partition.leader.ok_or_else(|| faults::refused(OP, target(), LEADER_NOT_AVAILABLE, None))
     }
 
     /// Marks before the start of their logs go on there; behind the end there is nothing.
@@ -130,7 +130,8 @@ impl KafkaGroups {
         if outside.is_empty() {
             return Vec::new();
         }
-        let wanted = outside.iter().map(|one| Wanted { topic: one.mark.channel.clone(), partition: one.mark.partition, at: At::Start });
+        let start = |Partition { topic, index }: Partition| Wanted { topic, partition: index, at: At::Start };
+        let wanted = outside.iter().map(|one| start(one.cursor.partition.clone()));
         let starts = self.cluster.offsets_on(self.lane(2), &wanted.collect::<Vec<_>>(), 1).await;
         let mut left = Vec::new();
         for (mut one, start) in outside.into_iter().zip(starts) {
@@ -177,9 +178,11 @@ impl Next {
 }
 
 impl<'a> Open<'a> {
-    fn new(mark: &'a Mark) -> Self {
-        let partition = Partition { topic: Arc::clone(&mark.channel), index: mark.partition };
-        Self { mark, cursor: Cursor::new(partition, mark.offset, SIZES[SIZES.len() - 1]), size: 0 }
+    /// `None` if the mark is no place in a partition.
+    fn new(mark: &'a Mark) -> Option<Self> {
+        let (index, offset) = mark.in_partition()?;
+        let partition = Partition { topic: Arc::clone(&mark.channel), index };
+        Some(Self { mark, cursor: Cursor::new(partition, offset, SIZES[SIZES.len() - 1]), size: 0 })
     }
 
     fn read(&mut self, part: Part) -> Next {
@@ -210,5 +213,5 @@ impl<'a> Open<'a> {
 }
 
 fn target(mark: &Mark) -> String {
-    format!("{} partition {} @ {}", mark.channel, mark.partition, mark.offset)
+    format!("{} {}", mark.channel, mark.position)
 }

@@ -2,12 +2,14 @@
 
 use super::super::faults;
 use super::super::link::group_describe::Described;
-use super::super::link::group_offsets::{Commits, Positions, ShareStarts};
+use super::super::link::group_offsets::{Commits, Committed, Positions};
 use super::super::link::metadata::Topic;
 use super::super::link::offsets::{At, Found, Wanted};
+use super::super::link::share_offsets::ShareStarts;
 use super::{KafkaGroups, Kind};
 use crate::domain::fault::Fault;
-use crate::domain::group::{Standing, lag};
+use crate::domain::figure::Amount;
+use crate::domain::group::{Standing, lag, next_in};
 use crate::domain::text::SafeText;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -22,6 +24,9 @@ type Place = (usize, i32);
 #[derive(Default)]
 struct Row {
     committed: Option<i64>,
+    /// A share group's: it acknowledges in any order, so that its position alone bounds what is left, and the broker counts it.
+    share: bool,
+    counted: Option<u64>,
     owner: Option<SafeText>,
     error: i16,
 }
@@ -72,15 +77,16 @@ impl KafkaGroups {
         let (mut plain, mut share) = (plain.into_iter(), share.into_iter());
         let positions = kinds.iter().map(|kind| if *kind == Kind::Share { share.next() } else { plain.next() });
         let told = positions.zip(described);
-        told.map(|(positions, described)| {
-            let positions = positions.unwrap_or_else(|| Ok(Vec::new()))?;
-            match described.transpose() {
-                // A group that does not exist has no positions, as one has that is new: its description tells them apart.
-                Err(fault) if positions.is_empty() => Err(fault),
-                described => Ok(rows_of(positions, described.ok().flatten(), names)),
-            }
-        })
-        .collect()
+        told.zip(&kinds)
+            .map(|((positions, described), kind)| {
+                let positions = positions.unwrap_or_else(|| Ok(Vec::new()))?;
+                match described.transpose() {
+                    // A group that does not exist has no positions, as one has that is new: its description tells them apart.
+                    Err(fault) if positions.is_empty() => Err(fault),
+                    described => Ok(rows_of(positions, described.ok().flatten(), *kind == Kind::Share, names)),
+                }
+            })
+            .collect()
     }
 
     /// The partitions to ask positions for: all that there are in the cluster where a broker does not tell by itself in which a
@@ -157,14 +163,15 @@ impl Names {
 }
 
 /// Every partition in which the group has a position or a member.
-fn rows_of(positions: Positions, described: Option<Described>, names: &mut Names) -> Rows {
+fn rows_of(positions: Positions, described: Option<Described>, share: bool, names: &mut Names) -> Rows {
     let mut rows = Rows::new();
     for (topic, partitions) in positions {
         // Where a partition was asked for by name, the answer has it without a position as well.
         let mut told = partitions.into_iter().filter(|told| told.offset.is_some() || told.error != 0).peekable();
         if told.peek().is_some() {
             let topic = names.number(topic);
-            rows.extend(told.map(|told| ((topic, told.partition), Row { committed: told.offset, owner: None, error: told.error })));
+            let row = |told: Committed| Row { committed: told.offset, share, counted: told.lag, owner: None, error: told.error };
+            rows.extend(told.map(|told| ((topic, told.partition), row(told))));
         }
     }
     for member in described.map(|described| described.members).unwrap_or_default() {
@@ -197,10 +204,24 @@ fn standing((topic, partition): Place, row: Row, names: &Names, table: &Table) -
         committed: row.committed,
         start,
         end,
+        next: next_in(partition, row.committed, start, end),
         held_at: stable.filter(|stable| end.is_some_and(|end| *stable < end)),
-        lag: lag(row.committed, start, end),
+        lag: left(&row, start, end),
+        done: row.counted.zip(end).and_then(|(left, end)| end.checked_sub_unsigned(left)),
+        quiet: None,
         pending: None,
         owner: row.owner,
         fault: refused.or(fault),
+    }
+}
+
+/// What is left for a group in a partition.
+fn left(row: &Row, start: Option<i64>, end: Option<i64>) -> Amount {
+    let behind = lag(row.committed, start, end);
+    match (row.counted, behind) {
+        // A position beyond the end leaves nothing to count.
+        (Some(counted), behind) if behind != Amount::Unknown => Amount::Exactly(counted),
+        (None, Amount::Exactly(behind)) if row.share && behind > 0 => Amount::AtMost(behind),
+        _ => behind,
     }
 }

@@ -398,7 +398,7 @@ mod tests {
             let _ = <ShareGroupDescribeRequest as Ask>::decode(body.clone(), 1);
             let _ = <kafka_protocol::messages::OffsetFetchRequest as Ask>::decode(body.clone(), version.clamp(1, 9));
             let _ = <kafka_protocol::messages::FindCoordinatorRequest as Ask>::decode(body.clone(), version.min(6));
-            let _ = <kafka_protocol::messages::DescribeShareGroupOffsetsRequest as Ask>::decode(body, 0);
+            let _ = <kafka_protocol::messages::DescribeShareGroupOffsetsRequest as Ask>::decode(body, version.min(1));
         }
     }
 }

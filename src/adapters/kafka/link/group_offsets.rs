@@ -1,15 +1,11 @@
-//! What groups have committed: `OffsetFetch` for many groups in one request (KIP-709), and where share groups begin.
+//! What groups have committed: `OffsetFetch` for many groups in one request (KIP-709).
 
-use super::api::{Ask, checked, counted, millis, shared};
+use super::api::{Ask, checked, counted, shared};
 use super::coordinator::{OfGroups, Refusal, Verdict};
 use super::shape::{Of, Shape, always, since, within};
 use bytes::{Bytes, BytesMut};
-use kafka_protocol::messages::describe_share_group_offsets_request::DescribeShareGroupOffsetsRequestGroup;
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics};
-use kafka_protocol::messages::{
-    ApiKey, DescribeShareGroupOffsetsRequest, DescribeShareGroupOffsetsResponse, GroupId, OffsetFetchRequest, OffsetFetchResponse,
-    TopicName,
-};
+use kafka_protocol::messages::{ApiKey, GroupId, OffsetFetchRequest, OffsetFetchResponse, TopicName};
 use kafka_protocol::protocol::{Encodable, Message, StrBytes, VersionRange};
 use std::sync::Arc;
 
@@ -24,6 +20,8 @@ pub(crate) struct Committed {
     pub(crate) partition: i32,
     /// `None`: nothing was committed.
     pub(crate) offset: Option<i64>,
+    /// Share groups: what is not dealt with yet, as the broker counts it.
+    pub(crate) lag: Option<u64>,
     /// 0, or why the partition is not told.
     pub(crate) error: i16,
 }
@@ -36,9 +34,6 @@ pub(crate) struct Commits {
     /// Ask for these partitions alone; `None` asks for all that there are.
     pub(crate) of: Option<Vec<(Arc<str>, Vec<i32>)>>,
 }
-
-/// The question where share groups begin.
-pub(crate) struct ShareStarts;
 
 impl OfGroups for Commits {
     type Ask = OffsetFetchRequest;
@@ -65,35 +60,8 @@ impl OfGroups for Commits {
     }
 }
 
-impl OfGroups for ShareStarts {
-    type Ask = DescribeShareGroupOffsetsRequest;
-    type Said = Positions;
-    const MOST: usize = ASKED;
-
-    fn request(&self, groups: &[&str]) -> DescribeShareGroupOffsetsRequest {
-        let group = |group: &&str| {
-            let id = GroupId(StrBytes::from_string((*group).to_owned()));
-            DescribeShareGroupOffsetsRequestGroup::default().with_group_id(id).with_topics(None)
-        };
-        DescribeShareGroupOffsetsRequest::default().with_groups(groups.iter().map(group).collect())
-    }
-
-    fn read(&self, answer: DescribeShareGroupOffsetsResponse) -> Vec<Verdict<Positions>> {
-        let groups = answer.groups.into_iter();
-        groups
-            .map(|group| {
-                let topics = group.topics.into_iter().map(|topic| {
-                    let told = topic.partitions.iter().map(|told| committed(told.partition_index, told.start_offset, told.error_code));
-                    (topic.topic_name.to_string(), told.collect())
-                });
-                verdict(Some(group.group_id.to_string()), group.error_code, group.error_message, topics.collect())
-            })
-            .collect()
-    }
-}
-
 fn committed(partition: i32, offset: i64, error: i16) -> Committed {
-    Committed { partition, offset: Some(offset).filter(|offset| *offset >= 0 && error == 0), error }
+    Committed { partition, offset: Some(offset).filter(|offset| *offset >= 0 && error == 0), lag: None, error }
 }
 
 fn verdict(group: Option<String>, code: i16, said: Option<StrBytes>, positions: Positions) -> Verdict<Positions> {
@@ -157,33 +125,5 @@ impl Ask for OffsetFetchRequest {
     fn said(answer: &Vec<Verdict<Positions>>) -> String {
         let topics = answer.iter().filter_map(|(_, said)| said.as_ref().ok()).flatten();
         counted(topics.map(|(_, partitions)| partitions.len()).sum(), "position")
-    }
-}
-
-impl Ask for DescribeShareGroupOffsetsRequest {
-    const KEY: ApiKey = ApiKey::DescribeShareGroupOffsets;
-    const OP: &'static str = "read the positions of";
-    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, DescribeShareGroupOffsetsResponse::VERSIONS);
-    type Answer = DescribeShareGroupOffsetsResponse;
-
-    fn decode(body: Bytes, version: i16) -> Result<DescribeShareGroupOffsetsResponse, anyhow::Error> {
-        const PARTITION: Of = Of::Structs(&[always(Of::Fixed(4 + 8 + 4 + 2)), always(Of::Text)]);
-        const TOPIC: Of = Of::Structs(&[always(Of::Text), always(Of::Fixed(16)), always(PARTITION)]);
-        const GROUP: Of = Of::Structs(&[always(Of::Text), always(TOPIC), always(Of::Fixed(2)), always(Of::Text)]);
-        const SHAPE: Shape = Shape { flexible: 0, fields: &[always(Of::Fixed(4)), always(GROUP)] };
-        checked(&SHAPE, body, version)
-    }
-
-    fn throttle(answer: &DescribeShareGroupOffsetsResponse) -> std::time::Duration {
-        millis(answer.throttle_time_ms)
-    }
-
-    fn about(&self) -> String {
-        counted(self.groups.len(), "group")
-    }
-
-    fn said(answer: &DescribeShareGroupOffsetsResponse) -> String {
-        let topics = answer.groups.iter().flat_map(|group| &group.topics);
-        counted(topics.map(|topic| topic.partitions.len()).sum(), "position")
     }
 }

@@ -35,5 +35,6 @@ mod record;
 mod sample;
 mod sasl;
 pub(crate) mod shape;
+pub(crate) mod share_offsets;
 pub(crate) mod walk;
 mod wire;

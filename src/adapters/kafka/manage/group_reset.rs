@@ -229,7 +229,7 @@ async fn times(manage: &KafkaManage, moves: &mut [Move]) {
     let places = |one: &Move| [one.stand.committed, one.to].map(|offset| offset.filter(|offset| *offset < one.stand.end));
     let mut marks = Vec::new();
     for one in moves.iter().filter(|one| one.moves()).take(TIMED) {
-        let mark = |offset: i64| Mark { channel: Arc::clone(&one.channel), partition: one.partition, offset: offset.max(one.stand.start) };
+        let mark = |offset: i64| Mark::offset(Arc::clone(&one.channel), one.partition, offset.max(one.stand.start));
         marks.extend(places(one).into_iter().flatten().map(mark));
     }
     let mut stamps = manage.groups.stamps(&marks).await.into_iter();

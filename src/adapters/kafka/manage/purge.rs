@@ -63,7 +63,7 @@ pub(super) async fn plan(manage: &KafkaManage, request: Request) -> Result<Chang
         return Err(Fault::new(Kind::Rejected, OP, name, format!("there is nothing before {before}")));
     }
     let policy = settings.ok().and_then(|mut all| all.remove(&name)?.ok()).and_then(|all| all.into_iter().next()?.value);
-    let compacted = policy.is_some_and(|policy| !policy.contains("delete")).then(|| {
+    let compacted = policy.is_some_and(|policy| policy.contains("compact") && !policy.contains("delete")).then(|| {
         Fault::new(Kind::Rejected, OP, name.as_str(), "the topic is compacted: Kafka deletes from topics with cleanup.policy delete alone")
             .next("publish tombstones, or append delete to its cleanup.policy first")
     });

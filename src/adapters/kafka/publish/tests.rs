@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::adapters::kafka::embedded::{Embedded, Topic};
-use crate::adapters::memory::Memory;
 use crate::domain::message::{Header, Message};
 use crate::domain::time::Timestamp;
 use bytes::Bytes;
@@ -16,7 +15,7 @@ fn cluster() -> Embedded {
 fn publisher(addresses: Vec<String>) -> Publisher {
     let mut integration = Integration::new("events", "kafka", addresses);
     integration.timeout = Duration::from_secs(1);
-    Publisher::new(&integration, Memory::new().session().inspect, WireLog::default()).expect("a publisher")
+    Publisher::new(&integration, None, WireLog::default()).expect("a publisher")
 }
 
 fn text(payload: &str) -> Outgoing {

@@ -207,15 +207,11 @@ impl Transaction for Session {
         self.usable()?;
         let target = SafeText::from(format!("{}/{channel}", self.integration.name));
         let refused = |cause: &str| not_sent(&target, Kind::Rejected, cause, "");
-        let order = Order::read(&message).map_err(|cause| refused(&cause))?;
+        let mut order = Order::read(&message).map_err(|cause| refused(&cause))?;
         if order.compression != PROFILE {
             return Err(refused("messages of a transaction are compressed as the profile says"));
         }
-        let partitions = self.producer.partitions(channel, &target, self.maker.timeout).await?;
-        if let Some(partition) = order.partition.filter(|partition| *partition as usize >= partitions) {
-            let cause = format!("there is no partition {partition}: the topic has {partitions}, counted from 0");
-            return Err(not_sent(&target, Kind::NotFound, &cause, ""));
-        }
+        self.producer.choose(channel, &target, message.key.as_deref(), &mut order, self.maker.timeout).await?;
         self.open("publish to").await?;
         let size = record::size(&message);
         let handed = self.producer.hand_over(channel, &target, &message, order, self.maker.timeout).await;
@@ -235,9 +231,9 @@ impl Transaction for Session {
         self.usable()?;
         let mut list = TopicPartitionList::new();
         for mark in positions {
-            list.add_partition_offset(&mark.channel, mark.partition, Offset::Offset(mark.offset)).map_err(|error| {
-                Fault::new(Kind::Usage, COMMIT, self.maker.target.clone(), format!("{}@{}: {error}", mark.partition, mark.offset))
-            })?;
+            let wrong = |why: String| Fault::new(Kind::Usage, COMMIT, self.maker.target.clone(), format!("{}: {why}", mark.position));
+            let (partition, offset) = mark.in_partition().ok_or_else(|| wrong("this is no place in a topic".to_owned()))?;
+            list.add_partition_offset(&mark.channel, partition, Offset::Offset(offset)).map_err(|error| wrong(error.to_string()))?;
         }
         self.open(COMMIT).await?;
         self.positions.push((group.to_owned(), list));

@@ -199,13 +199,15 @@ pub fn mark(model: &Model) -> Option<(Arc<str>, Mark)> {
 /// Reads the messages from there on.
 pub(crate) fn messages(model: &mut Model) {
     let Some((integration, mark)) = mark(model) else { return };
-    let start = Position::Offset { partition: mark.partition, offset: mark.offset };
+    let start = mark.position;
     traffic::stop(model);
     model.traffic = traffic::Traffic::default();
     model.traffic.addresses = vec![Address::new(&integration, &mark.channel)];
     model.go(Screen::Traffic);
     let range = Range { start: Bound::At(start), end: Bound::Latest };
-    traffic::start(model, Source::History { range, text: start.to_string() });
+    // As it can be typed again: a bare number would be no bound.
+    let text = if let Position::Sequence(sequence) = start { format!("@{sequence}") } else { start.to_string() };
+    traffic::start(model, Source::History { range, text });
 }
 
 /// Goes to the list, of all groups or of those that read a channel.

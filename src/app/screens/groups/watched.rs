@@ -82,15 +82,10 @@ impl Watched {
     }
 
     fn sum_up(&mut self, groups: &[GroupLag]) {
-        let known: Vec<u64> = groups.iter().filter_map(|group| group.lag.number()).collect();
-        let exact = groups.iter().all(|group| matches!(group.lag, Amount::Exactly(_)) || group.verdict == Verdict::NoCommits);
-        let sum = known.iter().fold(0_u64, |sum, lag| sum.saturating_add(*lag));
-        self.lag = match (known.is_empty(), exact) {
-            (true, _) => Amount::Unknown,
-            (false, true) => Amount::Exactly(sum),
-            (false, false) => Amount::AtLeast(sum),
-        };
-        if !known.is_empty() {
+        // A group that reads nothing (a worker group of Connect) has no lag that could be missing.
+        let reading = groups.iter().filter(|group| group.partitions > 0 || group.group.fault.is_some());
+        self.lag = Amount::total(reading.map(|group| group.lag));
+        if let Some(sum) = self.lag.number() {
             self.spark.push(sum as f64);
         }
         self.worst = groups.iter().map(|group| group.verdict).max();

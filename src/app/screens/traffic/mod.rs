@@ -1,5 +1,6 @@
 //! Traffic: live messages of one or several channels, or a part of their history; a list, and the detail of one message.
 
+pub mod caveats;
 pub mod detail;
 pub mod follow;
 pub mod open;
@@ -86,7 +87,9 @@ pub struct Traffic {
     pub at_most: Option<u64>,
     /// How far a search through history is, or its closing report.
     pub said: Option<SafeText>,
+    /// What the reading told of itself: the first ones, and how many there were.
     pub notes: Vec<SafeText>,
+    pub noted: u64,
     /// The integrations whose reading is interrupted, why and since when.
     pub interrupted: BTreeMap<Arc<str>, (Fault, Timestamp)>,
     /// The integrations in which something holds back what is written already, and what.
@@ -322,9 +325,9 @@ pub(crate) fn history(model: &mut Model, task: TaskId, update: HistoryUpdate) {
     if traffic.is_followed() {
         traffic.window.sort();
     }
-    traffic.notes.extend(update.notes);
-    traffic.notes.extend(update.faults.iter().map(|fault| SafeText::from(fault.to_string())));
     traffic.measure(now);
+    let faults = update.faults.iter().map(|fault| SafeText::from(fault.to_string()));
+    caveats::note(model, update.notes.into_iter().chain(faults), now);
     if let Some(job) = model.jobs.iter_mut().find(|job| job.task == task) {
         job.done = update.scanned;
         job.total = update.at_most.or(job.total);

@@ -147,7 +147,7 @@ pub fn verdict(verdict: Verdict, glyphs: &Glyphs) -> (&'static str, Role) {
         Verdict::KeepsUp => (glyphs.ok, Role::Ok),
         Verdict::NoCommits => (glyphs.dot, Role::Dim),
         Verdict::Unknown => (glyphs.unknown, Role::Unknown),
-        Verdict::Draining | Verdict::Rewound | Verdict::Stopped => (glyphs.watch, Role::Watch),
+        Verdict::Draining | Verdict::Rewound | Verdict::Paused | Verdict::Stopped => (glyphs.watch, Role::Watch),
         Verdict::FallingBehind | Verdict::Stalled | Verdict::Losing => (glyphs.bad, Role::Bad),
     }
 }
