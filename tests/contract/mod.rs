@@ -15,6 +15,8 @@ mod kafka_groups;
 mod kafka_link;
 #[cfg(feature = "kafka")]
 mod lag;
+#[cfg(all(feature = "nats", feature = "redis"))]
+mod lag_streams;
 mod logs;
 #[cfg(feature = "kafka")]
 mod manage;

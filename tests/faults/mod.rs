@@ -10,6 +10,8 @@ mod crash;
 mod damage;
 #[cfg(feature = "kafka")]
 mod held;
+#[cfg(feature = "kafka")]
+mod leaderless;
 #[cfg(feature = "mqtt")]
 mod mqtt;
 #[cfg(feature = "mqtt")]
