@@ -59,6 +59,8 @@ pub(super) struct Outline {
     pub(super) notes: Vec<String>,
     pub(super) rows: Vec<(&'static str, String)>,
     pub(super) refused: Option<Fault>,
+    /// The steps name the places up to which they go.
+    pub(super) bounded: bool,
     /// The operation that takes it back, and what it is done to.
     pub(super) undo: Option<(&'static OperationSpec, Address)>,
 }
@@ -277,7 +279,7 @@ impl Manage for NatsManage {
             refused: outline.refused,
             steps: steps.into(),
             undo,
-            bounded: false,
+            bounded: outline.bounded,
             request,
         })
     }
@@ -367,6 +369,7 @@ fn delete_message(request: &Request, info: &StreamInfo) -> Result<(Outline, Vec<
         notes: vec![if erase { "its bytes are overwritten" } else { "its bytes stay on disk until its block is cleaned up" }.to_owned()],
         rows: now(info),
         refused,
+        bounded: true,
         undo: None,
     };
     let body = json!({ "seq": seq, "no_erase": !erase });
