@@ -104,11 +104,14 @@ pub(super) fn kind(info: &ConsumerInfo) -> &'static str {
 
 fn group(info: &ConsumerInfo) -> Group {
     let most = info.config.get("max_ack_pending").and_then(Value::as_u64).filter(|most| *most > 0);
-    let state = match () {
-        () if info.paused => State::Paused,
-        () if info.num_pending > 0 && most.is_some_and(|most| info.num_ack_pending >= most) => State::Full,
-        () if info.num_waiting > 0 || info.push_bound => State::Stable,
-        () => State::Empty,
+    let state = if info.paused {
+        State::Paused
+    } else if info.num_pending > 0 && most.is_some_and(|most| info.num_ack_pending >= most) {
+        State::Full
+    } else if info.num_waiting > 0 || info.push_bound {
+        State::Stable
+    } else {
+        State::Empty
     };
     Group {
         name: format!("{}/{}", info.stream_name, info.name).into(),
