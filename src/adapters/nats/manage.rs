@@ -252,6 +252,7 @@ impl NatsManage {
             notes: vec!["it tells of those from now on: what was given up before is not known to anybody".to_owned()],
             rows: vec![("subjects", DEAD.join(" ")), ("keeps", "7 days, 100,000 advisories".to_owned())],
             refused,
+            bounded: false,
             undo: Some(deletion(request, ADVISORIES)),
         };
         let (call, on) = (format!("STREAM.CREATE.{ADVISORIES}"), On::New { info: format!("STREAM.INFO.{ADVISORIES}") });
