@@ -165,7 +165,7 @@ impl Feed {
     }
 
     /// So many messages did not come, though the connection is there; `None` where nobody counted them.
-    #[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
+    #[cfg(any(test, feature = "mqtt", feature = "rabbitmq"))]
     pub(super) fn skipped(&self, count: Option<u64>, side: Side) {
         self.add(|waiting| waiting.say(TailEvent::Skipped { count, side }));
     }

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use mqdeck::adapters::session::Session;
 use mqdeck::domain::delivery::{Effect, Settlement, Ticket};
 use mqdeck::domain::fault::{Fault, Kind};
-use mqdeck::domain::group::State;
+use mqdeck::domain::group::Halt;
 use mqdeck::domain::message::{Message, Outgoing};
 use mqdeck::domain::receipt::Receipt;
 use std::io::{BufRead, BufReader, Write};
@@ -181,8 +181,9 @@ async fn a_consumer_that_is_given_nothing_says_why() {
         holding.next().await.expect("it goes on").unwrap_or_else(|fault| panic!("{fault}"));
     }
     let listed = session.groups.as_ref().expect("groups").groups().await.expect("a list");
-    let states: Vec<(&str, State)> = listed.groups.iter().map(|group| (&*group.name, group.state)).collect();
-    assert_eq!(states, [("WORK/few", State::Full), ("WORK/resting", State::Paused)]);
+    let halts: Vec<(&str, Option<Halt>)> = listed.groups.iter().map(|group| (&*group.name, group.halt.clone())).collect();
+    let [few, (resting, Some(Halt::Paused { .. }))] = halts.as_slice() else { panic!("{halts:?}") };
+    assert_eq!((few, *resting), (&("WORK/few", Some(Halt::Unacknowledged(2))), "WORK/resting"));
     holding.release().await.expect("given back");
 }
 

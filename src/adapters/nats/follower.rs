@@ -58,9 +58,9 @@ enum Found {
     Nothing,
     Messages(Vec<Message>),
     /// Nothing, after an interruption.
-    Purged(StreamInfo),
+    Purged(Box<StreamInfo>),
     /// Another stream has the name.
-    Another(StreamInfo),
+    Another(Box<StreamInfo>),
 }
 
 impl Follower {
@@ -127,10 +127,10 @@ impl Follower {
             let info = self.api.stream(OP, &self.stream).await?;
             self.compared = Some(Instant::now());
             if info.created != self.created || info.end() < self.next {
-                return Ok(Found::Another(info));
+                return Ok(Found::Another(Box::new(info)));
             }
             if messages.is_empty() {
-                return Ok(if self.down { Found::Purged(info) } else { Found::Nothing });
+                return Ok(if self.down { Found::Purged(Box::new(info)) } else { Found::Nothing });
             }
         }
         Ok(Found::Messages(messages))

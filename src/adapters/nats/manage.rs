@@ -59,6 +59,8 @@ pub(super) struct Outline {
     pub(super) notes: Vec<String>,
     pub(super) rows: Vec<(&'static str, String)>,
     pub(super) refused: Option<Fault>,
+    /// The steps name the places up to which they go.
+    pub(super) bounded: bool,
     /// The operation that takes it back, and what it is done to.
     pub(super) undo: Option<(&'static OperationSpec, Address)>,
 }
@@ -250,6 +252,7 @@ impl NatsManage {
             notes: vec!["it tells of those from now on: what was given up before is not known to anybody".to_owned()],
             rows: vec![("subjects", DEAD.join(" ")), ("keeps", "7 days, 100,000 advisories".to_owned())],
             refused,
+            bounded: false,
             undo: Some(deletion(request, ADVISORIES)),
         };
         let (call, on) = (format!("STREAM.CREATE.{ADVISORIES}"), On::New { info: format!("STREAM.INFO.{ADVISORIES}") });
@@ -277,7 +280,7 @@ impl Manage for NatsManage {
             refused: outline.refused,
             steps: steps.into(),
             undo,
-            bounded: false,
+            bounded: outline.bounded,
             request,
         })
     }
@@ -367,6 +370,7 @@ fn delete_message(request: &Request, info: &StreamInfo) -> Result<(Outline, Vec<
         notes: vec![if erase { "its bytes are overwritten" } else { "its bytes stay on disk until its block is cleaned up" }.to_owned()],
         rows: now(info),
         refused,
+        bounded: true,
         undo: None,
     };
     let body = json!({ "seq": seq, "no_erase": !erase });

@@ -58,6 +58,7 @@ pub(super) async fn plan(api: &Api, request: &Request, info: &StreamInfo) -> Res
         ],
         rows,
         refused,
+        bounded: true,
         ..Outline::default()
     };
     Ok((outline, vec![Step::on(info, format!("purged {name}"), format!("STREAM.PURGE.{name}"), body)]))
