@@ -2,6 +2,7 @@
 //! everything that reads; and nothing else is lost beside it.
 
 use super::history::WHOLE;
+use crate::support::SOON;
 use crate::support::nats::{self, Nats, publish};
 use crate::support::program::Home;
 use crate::support::subjects::{Listener, connect, header, manage, read};
@@ -12,9 +13,7 @@ use mqdeck::domain::message::{Header, Message, Outgoing};
 use mqdeck::domain::position::Position;
 use mqdeck::gateway::filter::{Filter, Prefilter, Wanted};
 use std::sync::Arc;
-use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(30);
 /// In every message, so that a search and a follow find all of them.
 const PAYLOAD: &str = r#"{"correlation_id":"c-77"}"#;
 

@@ -2,6 +2,7 @@
 //! has another's name by then is left alone.
 
 use super::history::WHOLE;
+use crate::support::SOON;
 use crate::support::nats::{self, Nats};
 use crate::support::subjects::{connect, header, manage, read};
 use futures::StreamExt;
@@ -13,9 +14,6 @@ use mqdeck::domain::operation::{Change, Request};
 use mqdeck::domain::receipt::Receipt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
-
-const SOON: Duration = Duration::from_secs(30);
 
 async fn plan(session: &Session, address: &str, id: &str, arguments: &[(&str, &str)]) -> Change {
     let manage = session.manage.as_ref().expect("NATS is managed");
