@@ -126,7 +126,7 @@ def build():
     """Compiles all tests and benchmarks; the test programs by target name, empty if that failed, and whether there was any warning."""
     environment = os.environ | {"RUSTC_WORKSPACE_WRAPPER": "clippy-driver"}
     form = "json-diagnostic-rendered-ansi" if sys.stdout.isatty() else "json"
-    command = [os.environ.get("CARGO", "cargo"), "build", "--locked", "--all-targets", f"--message-format={form}"]
+    command = [os.environ.get("CARGO", "cargo"), "build", "--locked", "--lib", "--bins", "--tests", "--benches", f"--message-format={form}"]
     programs, warnings = {}, set()
     cargo = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     for line in cargo.stdout:
@@ -151,11 +151,11 @@ def tests(programs, words):
     wanted = lambda title: not words or any(word in title for word in words)
     found = []
     for kind, program in programs.items():
-        if kind != "test/all":
-            found += [test for test in [Test(program)] if wanted(test.title)]
-            continue
         listed = subprocess.run([program, "--list", "--format", "terse"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
         names = [name.removesuffix(": test") for name in listed.splitlines() if name.endswith(": test")]
+        if kind != "test/all":
+            found += [test for test in [Test(program)] if names and wanted(test.title)]
+            continue
         STALE.extend(start for start in [*HEAVY, *ALONE, *FIRST] if not any(name.startswith(start) for name in names))
         found += [Test(program, name) for name in names if wanted(name)]
     # Unit tests work all the time: before all others.

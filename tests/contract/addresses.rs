@@ -4,7 +4,7 @@
 use crate::support::mosquitto::{self, Peer};
 #[cfg(feature = "nats")]
 use crate::support::nats;
-use crate::support::unique;
+use crate::support::{SOON, unique};
 use mqdeck::config::profile::{Integration, Profile};
 use mqdeck::domain::address::Address;
 use mqdeck::domain::message::{Message, Outgoing};
@@ -15,9 +15,6 @@ use mqdeck::gateway::Gateway;
 use mqdeck::gateway::filter::Filter;
 use mqdeck::gateway::find::Search;
 use std::sync::Arc;
-use std::time::Duration;
-
-const SOON: Duration = Duration::from_secs(30);
 
 fn gateway(integration: Integration) -> Gateway {
     let integrations = vec![integration];
