@@ -12,6 +12,8 @@ mod flows;
 #[cfg(test)]
 mod groups_tests;
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod ladder;
 #[cfg(test)]
 mod received_tests;
