@@ -221,7 +221,7 @@ pub(super) fn words(verdict: Verdict, figures: &Figures) -> String {
         }
         Verdict::Stalled if figures.held => format!("waits for an open transaction for {}{}", figure::age(figures.still), into()),
         Verdict::Stalled => format!("no commit moved for {}{}", figure::age(figures.still), into()),
-        Verdict::Losing if figures.lost > 0 => format!("{} messages were deleted unread", figure::count(figures.lost)),
+        Verdict::Losing if figures.lost > 0 => format!("{} deleted unread", figure::several(figures.lost, "message")),
         Verdict::Losing => {
             let left = figures.loss_in.map_or_else(|| "soon".to_owned(), |time| format!("in {}", figure::duration(time)));
             format!("the next unread messages are deleted {left}")

@@ -34,7 +34,7 @@ pub fn path(model: &Model) -> Vec<String> {
             vec![one.integration.to_string(), channel]
         }
         [first, ..] => {
-            let count = format!("{} channels", model.traffic.addresses.len());
+            let count = figure::several(model.traffic.addresses.len() as u64, "channel");
             let same = model.traffic.addresses.iter().all(|a| a.integration == first.integration);
             if same { vec![first.integration.to_string(), count] } else { vec!["Traffic".to_owned(), count] }
         }
@@ -84,10 +84,10 @@ fn status(canvas: &Canvas, model: &Model) -> Vec<(String, Role)> {
     let seen = figure::grouped(traffic.counts.seen);
     let verb = if traffic.is_live() { "seen" } else { "scanned" };
     let dot = glyphs.dot;
-    // Where there is no room for it: what matched is what is shown and what was dropped.
+    // Where there is no room for it: what matched is what is shown and what is older.
     let filtered =
         if traffic.filter.is_empty() || !wide { String::new() } else { format!(" {dot} matched {}", figure::count(traffic.matched)) };
-    let dropped = if traffic.is_live() { format!(" {dot} dropped {}", figure::count(traffic.dropped())) } else { String::new() };
+    let dropped = if traffic.is_live() { format!(" {dot} older {}", figure::count(traffic.dropped())) } else { String::new() };
     // The row below tells how much was searched for ids.
     let read = if traffic.is_followed() && !wide { String::new() } else { format!("{filtered} {dot} {verb} {seen}{dropped}") };
     pieces.push((format!("   shown {shown}{read}"), Role::Dim));
@@ -208,7 +208,7 @@ fn notes(canvas: &mut Canvas, traffic: &Traffic, area: Rect) {
         Phase::Ended if traffic.matched >= HISTORY_LIMIT => {
             lines.push((format!("The first {} are shown; H reads on from another place.", figure::count(HISTORY_LIMIT)), Role::Dim));
         }
-        Phase::Ended => lines.push(("The end of what was asked for.   L live   H history".to_owned(), Role::Dim)),
+        Phase::Ended => lines.push(("End of results.   L live   H history".to_owned(), Role::Dim)),
         _ => {}
     }
     lines.extend(traffic.notes.iter().map(|note| (note.as_str().to_owned(), Role::Watch)));
