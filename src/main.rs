@@ -1,7 +1,6 @@
 //! The program: parse, load, run, restore the terminal.
 
-use clap::Parser;
-use mqdeck::cli::{self, Cli};
+use mqdeck::cli;
 use mqdeck::domain::principal::Principal;
 use mqdeck::gateway::Access;
 use mqdeck::gateway::audit::Audit;
@@ -14,7 +13,10 @@ use tokio_util::sync::CancellationToken;
 fn main() -> ExitCode {
     // Before anything can speak TLS. It fails only if a provider was installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut cli = Cli::parse();
+    let mut cli = match cli::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     log::start();
     panics::watch();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

@@ -324,6 +324,31 @@ fn text_is_put_on_the_screen_by_one_file_alone() {
 }
 
 #[test]
+fn the_terminal_is_reached_by_few_files_alone() {
+    // The printer of the command line, the screen, and the clipboard make safe what is foreign; what waits for the end says only how much.
+    const REACH: &[&str] =
+        &["src/cli/output.rs", "src/runtime/terminal.rs", "src/runtime/export.rs", "src/runtime/core.rs", "src/runtime/stop.rs"];
+    const WAYS: &[&str] =
+        &["print!(", "println!(", "dbg!(", "io::stdout", "io::stderr", "stdout()", "stderr()", "Stdout", "Stderr", ".print()", ".exit()"];
+    let mut broken = Vec::new();
+    let is_test = |path: &str| path.ends_with("/fuzz.rs") || path.ends_with("tests.rs");
+    for source in sources().into_iter().filter(|source| !REACH.contains(&source.path.as_str()) && !is_test(&source.path)) {
+        let code = source.code();
+        broken.extend(WAYS.iter().filter(|way| code.contains(**way)).map(|way| format!("{} writes by {way}", source.path)));
+        if names(&code, "indicatif") {
+            broken.push(format!("{} names indicatif: progress is moved by cli/output.rs", source.path));
+        }
+    }
+    // A command prints by `Out` and `note`, which make safe text of what they are given; another writer would not.
+    for source in sources().into_iter().filter(|source| source.room() == Some("cli") && source.path != "src/cli/output.rs") {
+        let code = source.code();
+        let others = ["write!(out", "writeln!(out", "dyn Write", "&mut impl Write", "W: Write"];
+        broken.extend(others.iter().filter(|way| code.contains(**way)).map(|way| format!("{} formats by {way}", source.path)));
+    }
+    expect_none(broken);
+}
+
+#[test]
 fn a_model_is_made_by_the_app_alone() {
     let literal = |code: &str| {
         code.match_indices("Model {").any(|(at, _)| {

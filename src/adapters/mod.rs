@@ -19,7 +19,9 @@ mod tls;
 pub mod token_source;
 pub mod wirelog;
 
+use crate::config::load::Check;
 use crate::config::profile::Integration;
+use crate::config::rules::Rule;
 use crate::domain::fault::Fault;
 use crate::domain::operation::OperationSpec;
 use futures::future::BoxFuture;
@@ -34,6 +36,12 @@ pub struct Adapter {
     pub title: &'static str,
     /// URL schemes with their default port.
     pub schemes: &'static [(&'static str, u16)],
+    /// What its `config` block may hold; `None` where names are librdkafka's, which `check` knows.
+    pub settings: Option<&'static [Rule]>,
+    /// Checks a setting that no table has.
+    pub check: Option<Check>,
+    /// The types of log-in that it has, as the `auth` block writes them.
+    pub log_ins: &'static [&'static str],
     /// The kinds of channel that it has, as addresses write them; the first is what a bare name means, if that is one kind. Handles are
     /// given what the address says, `stream:ORDERS` or a bare name. The adapter itself names a channel in one way only, in lists and
     /// in messages: by its kind where the bare name would be read otherwise, and as `domain::address` escapes it.

@@ -120,6 +120,11 @@ fn encoded(text: &str) -> String {
 }
 
 impl ClientCredentials {
+    /// The endpoint as faults name it: what stands behind its `?` may be a key.
+    fn peer(&self) -> &str {
+        self.url.split('?').next().unwrap_or_default()
+    }
+
     async fn ask(&self) -> Result<Token, Fault> {
         let asked = Instant::now();
         let mut form = vec![("grant_type", "client_credentials")];
@@ -144,10 +149,10 @@ impl ClientCredentials {
             let denied: Denied = serde_json::from_slice(&body).unwrap_or_default();
             let said = [denied.error, denied.error_description].iter().filter(|s| !s.is_empty()).cloned().collect::<Vec<_>>().join(": ");
             let cause = if said.is_empty() { format!("the token endpoint answered {status}") } else { format!("{status}: {said}") };
-            return Err(Fault::new(Kind::Unauthorized, OP, self.url.as_str(), cause).next("check client_id, client_secret and scopes"));
+            return Err(Fault::new(Kind::Unauthorized, OP, self.peer(), cause).next("check client_id, client_secret and scopes"));
         }
         let granted: Granted = serde_json::from_slice(&body).map_err(|_| {
-            Fault::new(Kind::Protocol, OP, self.url.as_str(), "the answer is no JSON with an access_token").next("check token_url")
+            Fault::new(Kind::Protocol, OP, self.peer(), "the answer is no JSON with an access_token").next("check token_url")
         })?;
         let expires = granted.expires_in.map(|seconds| asked + Duration::from_secs(seconds.min(86_400)));
         Ok(Token { secret: Secret::new(granted.access_token), expires })
@@ -159,7 +164,7 @@ impl ClientCredentials {
         while let Some(source) = cause.source() {
             cause = source;
         }
-        Fault::new(kind, OP, self.url.as_str(), cause.to_string()).next("check token_url, and that it can be reached from here")
+        Fault::new(kind, OP, self.peer(), cause.to_string()).next("check token_url, and that it can be reached from here")
     }
 }
 

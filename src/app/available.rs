@@ -317,12 +317,12 @@ pub(super) fn arm_for_plan(model: &Model) -> Available {
 }
 
 pub(super) fn undo(model: &Model) -> Available {
-    only_if(model.changes.can_undo(), "nothing was changed that can be taken back")?;
+    only_if(model.changes.can_undo(), "nothing was changed that can be undone")?;
     may_change(model, Risk::Reversible)
 }
 
 pub(super) fn redo(model: &Model) -> Available {
-    only_if(model.changes.can_redo(), "nothing was taken back")?;
+    only_if(model.changes.can_redo(), "nothing was undone")?;
     may_change(model, Risk::Reversible)
 }
 

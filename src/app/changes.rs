@@ -114,7 +114,7 @@ pub(super) fn armed_deadline(model: &Model) -> Option<Timestamp> {
 pub(super) fn tick(model: &mut Model) {
     if model.changes.armed_until.is_some_and(|until| until <= model.now) {
         model.changes.armed_until = None;
-        say(model, Level::Warning, "No longer armed: the time was over.");
+        say(model, Level::Warning, "Disarmed: time is up.");
     }
 }
 
@@ -338,7 +338,7 @@ pub(super) fn executed(model: &mut Model, task: TaskId, result: Result<Done, Fau
     let outcome = Outcome { change, result };
     remember(&mut model.changes, &outcome, origin);
     let title = format!("{} {}", outcome.change.request.spec.title, outcome.change.request.address);
-    let undo = if outcome.has_undo() { "   z takes it back" } else { "" };
+    let undo = if outcome.has_undo() { "   z undoes this" } else { "" };
     let PartCounts { done: well, failed } = outcome.counts();
     match &outcome.result {
         Err(fault) => fault_said(model, &fault.clone()),

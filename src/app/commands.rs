@@ -215,7 +215,7 @@ pub const COMMANDS: &[Command] = &[
     row(S::Channels, Action::Actions, "channels.actions", "Actions on this channel", &[k('x')]).foot("actions").when(can::actions),
     row(S::Channels, Action::Mark, "channels.mark", "Mark, and go on", &[k(' ')]).foot("mark").when(can::channel_selected),
     row(S::Channels, Action::MarkRange, "channels.range", "Begin or end a range of marks", &[k('v')]).when(can::channel_selected),
-    row(S::Channels, Action::MarkInvert, "channels.invert", "Mark the others", &[k('*')]).when(can::channel_selected),
+    row(S::Channels, Action::MarkInvert, "channels.invert", "Invert marks", &[k('*')]).when(can::channel_selected),
     row(S::Channels, Action::MarkNone, "channels.unmark", "Clear the marks", &[k('\\')]).when(can::channels_marked),
     row(S::Channels, Action::Internal, "channels.internal", "Show or hide internal channels", &[k('i')])
         .foot("internal")
@@ -246,7 +246,7 @@ pub const COMMANDS: &[Command] = &[
     row(S::Traffic, Action::Look, "traffic.editor", "Open a copy in $EDITOR", &[k('e')]).when(can::message_selected),
     row(S::Traffic, Action::Mark, "traffic.mark", "Mark, and go on", &[k(' ')]).when(can::message_selected),
     row(S::Traffic, Action::MarkRange, "traffic.range", "Begin or end a range of marks", &[k('v')]).when(can::message_selected),
-    row(S::Traffic, Action::MarkInvert, "traffic.invert", "Mark the others", &[k('*')]).when(can::message_selected),
+    row(S::Traffic, Action::MarkInvert, "traffic.invert", "Invert marks", &[k('*')]).when(can::message_selected),
     row(S::Traffic, Action::MarkNone, "traffic.unmark", "Clear the marks", &[k('\\')]).when(can::messages_marked),
     row(S::Groups, Action::Messages, "groups.messages", "Messages at the group's position", &[k('m')])
         .foot("messages")
@@ -259,7 +259,7 @@ pub const COMMANDS: &[Command] = &[
         .when(can::message_selected),
     row(S::Received, Action::Mark, "received.mark", "Mark, and go on", &[k(' ')]).foot("mark").when(can::message_selected),
     row(S::Received, Action::MarkRange, "received.range", "Begin or end a range of marks", &[k('v')]).when(can::message_selected),
-    row(S::Received, Action::MarkInvert, "received.invert", "Mark the others", &[k('*')]).when(can::message_selected),
+    row(S::Received, Action::MarkInvert, "received.invert", "Invert marks", &[k('*')]).when(can::message_selected),
     row(S::Received, Action::MarkNone, "received.unmark", "Clear the marks", &[k('\\')]).when(can::messages_marked),
     row(S::Received, Action::CopyMenu, "received.copy", "Copy…", &[k('y')]).foot("copy").when(can::message_selected),
     row(S::Received, Action::Follow, "received.follow", "Follow this message's ids through every integration", &[k('o')])
@@ -295,14 +295,14 @@ pub const COMMANDS: &[Command] = &[
     row(S::CopyMenu, Action::CopyJson, "copy.json", "As JSON", &[k('j')]).when(can::json_there),
     row(S::CopyMenu, Action::CopyAddress, "copy.address", "Address", &[k('a')]).when(can::something_selected),
     row(S::CopyMenu, Action::CopyCommand, "copy.command", "Command: mqdeck …", &[k('c')]).when(can::command_there),
-    row(S::Confirm, Action::Confirm, "yes", "Do it", &[k('y')]).foot("do it"),
-    row(S::Confirm, Action::Decline, "no", "Do not", &[k('n'), code(KeyCode::Esc), k('q')]).foot("do not"),
+    row(S::Confirm, Action::Confirm, "yes", "Yes", &[k('y')]).foot("yes"),
+    row(S::Confirm, Action::Decline, "no", "No", &[k('n'), code(KeyCode::Esc), k('q')]).foot("no"),
     row(S::Form, Action::Review, "form.review", "Work out the plan", &[ctrl('s')]).foot("plan").plans(),
     row(S::Form, Action::NextField, "form.next", "Next field", &[code(KeyCode::Tab), code(KeyCode::Down)]).foot("next field"),
     row(S::Form, Action::PreviousField, "form.previous", "Previous field", &[code(KeyCode::BackTab), code(KeyCode::Up)]),
     row(S::Form, Action::Leave, "form.back", "Back", &[code(KeyCode::Esc)]).foot("back"),
-    row(S::Typed, Action::Confirm, "plan.do", "Do it, if what was typed is right", &[code(KeyCode::Enter)]).foot("do it"),
-    row(S::Typed, Action::Decline, "plan.leave", "Do not", &[code(KeyCode::Esc)]).foot("do not"),
+    row(S::Typed, Action::Confirm, "plan.do", "Confirm what was typed", &[code(KeyCode::Enter)]).foot("confirm"),
+    row(S::Typed, Action::Decline, "plan.leave", "Cancel", &[code(KeyCode::Esc)]).foot("cancel"),
     row(S::Closed, Action::Arm, "plan.arm", "Arm the profile", &[k('!')]).foot("arm").when(can::arm_for_plan),
     row(S::Closed, Action::Decline, "plan.close", "Back", &[code(KeyCode::Esc), k('n'), k('q')]).foot("back"),
     row(S::Plan, Action::ExportFirst, "plan.export", "Save the whole channel to a file first…", &[ctrl('e')])
@@ -328,9 +328,9 @@ pub const COMMANDS: &[Command] = &[
     row(S::Global, Action::Groups, "groups", "Groups", &[k('4')]).foot("groups").when(can::profile_open),
     row(S::Global, Action::Profiles, "profiles", "Profiles", &[k('0')]).foot("profiles"),
     row(S::Global, Action::Arm, "arm", "Arm the profile for a time, or disarm it", &[k('!')]).when(can::arm),
-    row(S::Global, Action::Undo, "undo", "Take the last change back…", &[k('z')]).plans().when(can::undo),
-    row(S::Global, Action::Redo, "redo", "Do again what was taken back…", &[k('Z')]).plans().when(can::redo),
-    row(S::Global, Action::Outcome, "outcome", "What became of the last change", &[k('X')]).when(can::outcome),
+    row(S::Global, Action::Undo, "undo", "Undo the last change…", &[k('z')]).plans().when(can::undo),
+    row(S::Global, Action::Redo, "redo", "Redo…", &[k('Z')]).plans().when(can::redo),
+    row(S::Global, Action::Outcome, "outcome", "Result of the last change", &[k('X')]).when(can::outcome),
     row(S::Global, Action::LastView, "last-view", "Last view", &[k('-')]).when(can::last_view),
     row(S::Global, Action::WireLog, "wire-log", "Wire log: what was asked and answered", &[k('@')])
         .foot("wire log")

@@ -12,6 +12,7 @@ use super::screens::{channels, groups, overview, profiles, received, wire_log};
 use super::{act, changes, clock, keys, layout, receive};
 use crate::domain::channel::Channel;
 use crate::domain::fault::Fault;
+use crate::domain::figure;
 use crate::domain::lag::Behind;
 use crate::domain::receipt::Receipt;
 use crate::domain::view::MessageView;
@@ -128,8 +129,9 @@ impl Model {
             Event::Copied(Ok(what)) => say(self, Level::Info, &format!("Copied: {what}")),
             Event::Exported { task, result: Ok(export) } => {
                 self.jobs.retain(|job| job.task != task);
-                let size = crate::domain::figure::bytes(export.bytes);
-                say(self, Level::Info, &format!("Exported {} messages, {size}, to {}", export.messages, export.path));
+                let size = figure::bytes(export.bytes);
+                let messages = figure::several(export.messages as u64, "message");
+                say(self, Level::Info, &format!("Exported {messages}, {size}, to {}", export.path));
             }
             Event::Exported { task, result: Err(fault) } => {
                 self.jobs.retain(|job| job.task != task);

@@ -3,7 +3,7 @@
 use super::output::{self, Out, known};
 use super::usage;
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::figure::{self, Amount};
+use crate::domain::figure::Amount;
 use crate::domain::operation::{Change, OperationSpec, PartCounts, Plan, Request, Risk};
 use crate::domain::safety::Rung;
 use crate::domain::text::SafeText;
@@ -12,7 +12,7 @@ use crate::gateway::plans::Plans;
 use crate::runtime::log;
 use serde_json::{Map, Value as Json, json};
 use std::fs::{self, OpenOptions};
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -60,7 +60,7 @@ pub(super) async fn run(gateway: &Gateway, request: Request, mode: &Mode, as_jso
     gateway.passes(&plan)?;
     match mode {
         Mode::Ask if gateway.safety.asks(plan.risk()) => {
-            if !std::io::stdin().is_terminal() {
+            if !output::can_answer() {
                 let cause = "cannot ask: not a terminal; nothing was changed";
                 let fault = usage(change.request.spec.id, &change.request.address.to_string(), cause);
                 return Err(fault.next("keep the plan with --plan, and carry it out with --apply DIGEST").into());
@@ -144,7 +144,7 @@ async fn carry_out(gateway: &Gateway, change: Change, out: &mut Out, as_json: bo
             let (said, error) = (known(said.map(SafeText::as_str)), known(error.map(ToString::to_string)));
             out.json(&json!({ "operation": operation, "address": address, "part": part.as_str(), "said": said, "error": error }))?;
         } else if let Ok(said) = result {
-            out.line(&format!("{part}: {said}"))?;
+            out.line(format!("{part}: {said}"))?;
         }
     }
     let path = kept.as_ref().map(|path| path.to_string_lossy().into_owned());
@@ -153,11 +153,11 @@ async fn carry_out(gateway: &Gateway, change: Change, out: &mut Out, as_json: bo
             json!({ "operation": operation, "address": address, "plan": digest, "done": done, "failed": failed, "undo": known(path) });
         out.json(&object)?;
     } else if let Some(path) = path {
-        out.line(&format!("to take it back: mqdeck manage undo {path}"))?;
+        out.line(format!("to undo this: mqdeck manage undo {path}"))?;
     }
     out.flush()?;
     for fault in parts.iter().filter_map(|(_, result)| result.as_ref().err()) {
-        output::note(&fault.to_string());
+        output::note(fault.to_string());
     }
     let first = parts.iter().find_map(|(_, result)| result.as_ref().err());
     Ok(match first {
@@ -173,25 +173,26 @@ fn show(out: &mut Out, change: &Change, as_json: bool) -> std::io::Result<()> {
         return out.json(&object(change));
     }
     let Request { spec, address, .. } = &change.request;
-    out.line(&format!("{} {address}: {}", spec.id, change.summary))?;
+    out.line(format!("{} {address}: {}", spec.id, change.summary))?;
     for table in &change.tables {
-        out.line(&format!("\n{}", table.title))?;
-        out.line(&output::table(&table.columns, table.rows.clone()))?;
+        out.line("")?;
+        out.line(table.title)?;
+        out.table(&table.columns, table.rows.clone())?;
     }
     out.line("")?;
     if change.touches != Amount::Exactly(0) {
-        out.line(&format!("touches {} messages", change.touches.show(figure::grouped)))?;
+        out.line(format!("touches {}", change.touches.several("message")))?;
     }
     for note in &change.notes {
-        out.line(&format!("note: {note}"))?;
+        out.line(format!("note: {note}"))?;
     }
     if let Some(refused) = &change.refused {
-        out.line(&format!("refused: {refused}"))?;
+        out.line(format!("refused: {refused}"))?;
     }
     if let Some(undo) = &change.undo {
-        out.line(&format!("can be taken back by {}", undo.spec.id))?;
+        out.line(format!("can be undone by {}", undo.spec.id))?;
     }
-    out.line(&format!("plan {}", change.digest()))
+    out.line(format!("plan {}", change.digest()))
 }
 
 fn object(change: &Change) -> Json {
@@ -234,12 +235,12 @@ async fn asked(plan: &Plan) -> anyhow::Result<bool> {
             _ => "to carry it out, type the address: ".to_owned(),
         },
     };
-    let typed = output::ask(&question).await?.unwrap_or_default();
+    let typed = output::ask(question).await?.unwrap_or_default();
     if rung.wanted().is_none() {
         return Ok(matches!(typed.trim(), "y" | "Y" | "yes"));
     }
     if let Err(wrong) = rung.check(&typed) {
-        output::note(&wrong);
+        output::note(wrong);
         return Ok(false);
     }
     Ok(true)
@@ -250,7 +251,7 @@ fn keep(gateway: &Gateway, change: &Change) -> Result<Option<PathBuf>, Fault> {
     let Some(undo) = &change.undo else { return Ok(None) };
     let failed = |path: &Path, error: std::io::Error| {
         let fault = Fault::new(Kind::Rejected, "write", path.to_string_lossy().into_owned(), error.to_string());
-        fault.next("nothing was done: without this file the change could not be taken back")
+        fault.next("nothing was done: without this file the change could not be undone")
     };
     let folder = log::folder().map(|folder| folder.join("undo"));
     let folder = folder.ok_or_else(|| usage("write", "undo file", "this machine has no state directory").next("set MQDECK_STATE_DIR"))?;
@@ -290,6 +291,9 @@ pub(super) async fn undo(gateway: &Gateway, path: &Path) -> Result<Request, Faul
     }
     let address = field("address")?.parse().map_err(wrong)?;
     let spec: &'static OperationSpec = gateway.operation(&address, field("operation")?).await?;
+    if let (Some(operation), Some(made)) = (object["undoes"]["operation"].as_str(), object["made"].as_str()) {
+        output::note(format!("this undoes {operation} of {made}"));
+    }
     let arguments = object["arguments"].as_object().into_iter().flatten();
     let arguments = arguments.map(|(id, value)| (id.clone(), value.as_str().unwrap_or_default().to_owned())).collect();
     Ok(Request { spec, address, arguments })

@@ -1,7 +1,7 @@
 //! `mqdeck channels`: what messages travel through, with depth, size and rates.
 
 use super::Connection;
-use super::output::{self, Out, known};
+use super::output::{Out, known};
 use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::figure;
@@ -64,7 +64,7 @@ impl Channels {
             }
         }
         if !self.json {
-            out.line(&table(&rows))?;
+            table(out, &rows)?;
         }
         Ok(())
     }
@@ -84,14 +84,16 @@ impl Channels {
             }
             return Ok(out.json(&object)?);
         }
-        out.line(&table(&[(address.clone(), description.channel)]))?;
+        table(out, &[(address.clone(), description.channel)])?;
         for table in description.tables {
             if let Some(remark) = table.as_remark() {
-                out.line(&format!("\n{}: {remark}", table.title))?;
+                out.line("")?;
+                out.line(format!("{}: {remark}", table.title))?;
                 continue;
             }
-            out.line(&format!("\n{}", table.title))?;
-            out.line(&output::table(&table.columns, table.rows))?;
+            out.line("")?;
+            out.line(table.title)?;
+            out.table(&table.columns, table.rows)?;
         }
         Ok(())
     }
@@ -109,8 +111,8 @@ fn object(address: &Address, channel: &Channel) -> serde_json::Value {
     })
 }
 
-/// One row a channel. Who consumes and how fast stands there where a system tells it of any of them.
-fn table(channels: &[(Address, Channel)]) -> String {
+/// One row a channel, what is wrong with it below. Who consumes and how fast stands there where a system tells it of any of them.
+fn table(out: &mut Out, channels: &[(Address, Channel)]) -> std::io::Result<()> {
     let mut headings = vec!["channel", "kind", "tenant", ">parts", ">messages", ">size", ">in/s"];
     let consumed = channels.iter().any(|(_, channel)| channel.rate_out.is_some() || channel.consumers.is_some());
     if consumed {
@@ -119,20 +121,19 @@ fn table(channels: &[(Address, Channel)]) -> String {
     let rows = channels.iter().map(|(address, channel)| {
         let mut row = cells(address, channel);
         row.truncate(headings.len());
-        row
+        (row, channel.fault.as_ref().map(|fault| fault.to_string().into()))
     });
-    output::table(&headings, rows.collect())
+    out.table_with_remarks(&headings, rows.collect())
 }
 
 fn cells(address: &Address, channel: &Channel) -> Vec<SafeText> {
     let unknown = || "–".to_owned();
-    let messages = channel.fault.as_ref().map_or_else(|| channel.depth.to_string(), ToString::to_string);
     vec![
         address.to_string().into(),
         channel.kind.into(),
         channel.tenant.clone().unwrap_or_else(|| "–".into()),
         channel.parts.map_or_else(unknown, |n| n.to_string()).into(),
-        messages.into(),
+        channel.depth.to_string().into(),
         channel.bytes.show(figure::bytes).into(),
         channel.rate_in.map_or_else(unknown, figure::rate).into(),
         channel.rate_out.map_or_else(unknown, figure::rate).into(),

@@ -1,19 +1,18 @@
 //! The console itself: what it opens first and how it looks.
 
-use super::{Connection, Look, usage};
+use super::{Connection, Look, output, usage};
 use crate::domain::fault::Fault;
 use crate::runtime::{self, First};
 use crate::ui::theme::{Depth, Theme};
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 pub(super) async fn run(connection: &Connection, look: &Look) -> anyhow::Result<ExitCode> {
-    open(connection, look, connection.first()).await
+    open(connection, look, connection.first()?).await
 }
 
 /// Runs the console in this terminal.
 pub(super) async fn open(connection: &Connection, look: &Look, first: First) -> anyhow::Result<ExitCode> {
-    if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+    if !(output::can_answer() && output::is_terminal()) {
         return Err(usage("start", "console", "standard input and output are no terminal")
             .next("`mqdeck --help` lists the commands for scripts")
             .into());

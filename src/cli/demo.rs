@@ -27,7 +27,7 @@ async fn headless(connection: &Connection) -> anyhow::Result<ExitCode> {
     let profile = folder.path().join("demo.hcl");
     tokio::fs::write(&profile, demo.profile_hcl()).await?;
     let mut out = Out::new();
-    out.line(&profile.display().to_string())?;
+    out.line(profile.display().to_string())?;
     out.flush()?;
     output::note("the demo runs until Ctrl-C; try `mqdeck --profile PATH status` in a second terminal");
     connection.stopped().await;

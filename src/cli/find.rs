@@ -1,7 +1,7 @@
 //! `mqdeck find`: looks for messages in history; progress and the closing report go to stderr.
 
 use super::Connection;
-use super::output::{self, Messages};
+use super::output::{self, Messages, Progress};
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
 use crate::domain::position::{Bound, Range};
@@ -9,10 +9,8 @@ use crate::domain::search::Path;
 use crate::gateway::filter::{Filter, Wanted};
 use crate::gateway::find::{Finding, Report, Search};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Zoned;
 use serde_json::{Map, Value as Json, json};
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -58,15 +56,15 @@ impl Find {
             finding = gateway.find(search) => finding?,
         };
         for note in &finding.notes {
-            output::note(note);
+            output::note(note.as_str());
         }
-        let bar = bar();
+        let bar = Progress::new(output::is_watched(), "{msg}");
         let result = tokio::select! {
             biased;
             () = connection.stopped() => Ok(()),
             result = print(&mut finding, &mut messages, &bar) => result,
         };
-        bar.finish_and_clear();
+        bar.close();
         let report = finding.report();
         drop(finding);
         messages.out.flush()?;
@@ -93,43 +91,35 @@ impl Find {
     /// Says what was done.
     fn close(&self, report: &Report) {
         if self.json {
-            return output::line(&object(report).to_string());
+            return output::report(&object(report));
         }
         let stopped = if report.complete { "" } else { "stopped: " };
-        output::note(&format!("{stopped}{report}"));
+        output::note(format!("{stopped}{report}"));
     }
 }
 
-async fn print(finding: &mut Finding, messages: &mut Messages, bar: &ProgressBar) -> anyhow::Result<()> {
+async fn print(finding: &mut Finding, messages: &mut Messages, bar: &Progress) -> anyhow::Result<()> {
     let mut waits = false;
     while let Some(found) = finding.next().await {
         for (integration, message) in &found.messages {
             messages.print(integration, message)?;
         }
         for fault in &found.faults {
-            bar.suspend(|| output::note(&fault.to_string()));
+            bar.suspend(|| output::note(fault.to_string()));
         }
         if let Some(fault) = found.waits.as_ref().filter(|_| !waits) {
-            bar.suspend(|| output::note(&format!("waiting: {fault}")));
+            bar.suspend(|| output::note(format!("waiting: {fault}")));
         }
         waits = found.waits.is_some();
         if !found.messages.is_empty() {
             // What was found is seen at once, also by a pipe.
             bar.suspend(|| messages.out.flush())?;
         }
-        if !bar.is_hidden() && bar.elapsed() >= PACE {
-            bar.set_message(finding.report().progress_line());
+        if bar.elapsed().is_some_and(|elapsed| elapsed >= PACE) {
+            bar.say(finding.report().progress_line());
         }
     }
     Ok(())
-}
-
-fn bar() -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-    ProgressBar::new_spinner().with_style(style)
 }
 
 /// The report with stable names; what is unknown is `null`.

@@ -5,6 +5,7 @@ use super::{Connection, duration, usage};
 use crate::domain::address::{Address, parse_message_address};
 use crate::domain::envelope::{self, Id, IdKind};
 use crate::domain::fault::Fault;
+use crate::domain::figure;
 use crate::domain::message::Message;
 use crate::domain::position::{Bound, Position, Range};
 use crate::domain::remarks::{Remarks, remark};
@@ -61,7 +62,7 @@ impl Follow {
         let gateway = connection.open()?;
         let (ids, when) = self.ids(&gateway).await?;
         let words: Vec<String> = ids.iter().map(|id| format!("{} {}", id.kind.word(), SafeText::new(&id.text))).collect();
-        output::note(&format!("following {}", words.join(", ")));
+        output::note(format!("following {}", words.join(", ")));
         let now = Timestamp(jiff::Timestamp::now().as_millisecond());
         let trail = Trail { limit: self.limit, ..Trail::around(ids, around.or(when).unwrap_or(now), reach) };
         let names: Vec<Address> = gateway.integrations().map(|(name, _)| Address::new(name, "")).collect();
@@ -163,7 +164,7 @@ async fn search(gateway: &Gateway, trail: Trail, live: bool) -> Result<Searched,
                     noted.add(address.to_string(), note);
                 }
                 for fault in faults {
-                    output::note(&fault.to_string());
+                    output::note(fault.to_string());
                 }
                 searched.found.extend(messages);
                 searched.report.read.extend(report.read);
@@ -171,10 +172,15 @@ async fn search(gateway: &Gateway, trail: Trail, live: bool) -> Result<Searched,
         }
     }
     for line in unseen.take().map(|line| format!("not looked at: {line}")).chain(noted.take().map(|line| line.to_string())) {
-        output::note(&line);
+        output::note(line);
     }
     searched.found.sort_by_key(|(_, message)| message.timestamp);
-    output::note(&format!("{} found in {channels} channels, {scanned} messages looked at", searched.found.len()));
+    output::note(format!(
+        "{} found in {}, {} looked at",
+        searched.found.len(),
+        figure::several(channels, "channel"),
+        figure::several(scanned, "message")
+    ));
     Ok(searched)
 }
 
@@ -187,14 +193,14 @@ async fn watch(
 ) -> Result<mpsc::Receiver<(Arc<str>, TailEvent)>, Fault> {
     if !only.is_empty() {
         let names: Vec<SafeText> = only.iter().map(|address| address.to_string().into()).collect();
-        output::note(remark(&names, "no history is kept there: only what comes from now on").as_str());
+        output::note(remark(&names, "no history is kept there: only what comes from now on"));
     }
     let asked = only.len() + kept.len();
     let mut watch = gateway.watch(trail, only.into_iter().chain(kept).collect()).await?;
     for (address, fault) in &watch.unseen {
-        output::note(&format!("not watched: {address}: {fault}"));
+        output::note(format!("not watched: {address}: {fault}"));
     }
-    output::note(&format!("watching {} channels", asked - watch.unseen.len()));
+    output::note(format!("watching {}", figure::several((asked - watch.unseen.len()) as u64, "channel")));
     let (seen, watching) = mpsc::channel(WAITING);
     tokio::spawn(async move {
         while let Some(event) = watch.events.next().await {

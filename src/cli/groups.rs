@@ -18,9 +18,9 @@ pub struct Groups {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Prints what putting a group's positions elsewhere would do; with --execute does it and keeps a file that takes it back.
+    /// Prints what putting a group's positions elsewhere would do; with --execute does it and keeps a file that undoes it.
     Reset(Reset),
-    /// Prints what taking a change back would do, by the file that it kept; with --execute does it.
+    /// Prints what undoing a change would do, by the file that it kept; with --execute does it.
     Undo(Undo),
 }
 

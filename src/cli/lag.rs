@@ -90,7 +90,7 @@ impl Lag {
         }
         self.print(&rows)?;
         for failure in &failed {
-            output::note(failure);
+            output::note(failure.as_str());
         }
         Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(ASSERTION) })
     }
@@ -130,7 +130,7 @@ impl Lag {
     fn note_gaps(&self, integration: &str, gaps: &[Fault]) {
         let Some(first) = gaps.first() else { return };
         if self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(integration.to_owned()) {
-            output::note(&format!("groups of {integration} may be missing: {first}"));
+            output::note(format!("groups of {integration} may be missing: {first}"));
         }
     }
 
@@ -143,7 +143,10 @@ impl Lag {
                 rows.iter_mut().filter(|row| row.integration == name).flat_map(|row| &mut row.partitions).collect();
             let left_out = gateway.stamp(&name, &mut partitions).await?;
             if left_out > 0 {
-                output::note(&format!("{left_out} partitions of {name} were not asked for the time that they are behind: name a group"));
+                output::note(format!(
+                    "{} of {name} left out of the times behind: name a group",
+                    figure::several(left_out as u64, "partition")
+                ));
             }
         }
         Ok(())
@@ -163,10 +166,11 @@ impl Lag {
             }
         } else if let ([row], Some(true)) = (rows, self.target.as_ref().map(|target| target.contains('/'))) {
             let headings = ["channel", ">partition", ">committed", ">end", ">lag", ">behind", ">eta", "verdict", "reason", "owner"];
-            out.line(&output::table(&headings, row.partitions.iter().map(|partition| partition_cells(partition, now)).collect()))?;
+            out.table(&headings, row.partitions.iter().map(|partition| partition_cells(partition, now)).collect())?;
             let group = &row.group;
-            out.line(&format!(
-                "\n{}/{}: state {}, {} behind, {}: {}",
+            out.line("")?;
+            out.line(format!(
+                "{}/{}: state {}, {} behind, {}: {}",
                 SafeText::new(&row.integration),
                 SafeText::new(&group.group.name),
                 group.group.state.word(),
@@ -176,7 +180,7 @@ impl Lag {
             ))?;
         } else {
             let headings = ["group", "state", ">members", ">partitions", ">lag", ">behind", ">eta", "verdict", "reason"];
-            out.line(&output::table(&headings, rows.iter().map(|row| group_cells(row, now)).collect()))?;
+            out.table(&headings, rows.iter().map(|row| group_cells(row, now)).collect())?;
         }
         out.flush()?;
         Ok(())

@@ -1,7 +1,7 @@
 //! `mqdeck manage`: what can be done to a system itself, planned, confirmed and carried out.
 
 use super::change::{self, Mode};
-use super::output::{self, Out};
+use super::output::Out;
 use super::{Connection, usage};
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
@@ -105,7 +105,7 @@ impl Manage {
             }
         }
         if !self.json {
-            out.line(&output::table(&["integration", "operation", "on", "risk", "fields", "what it does"], rows))?;
+            out.table(&["integration", "operation", "on", "risk", "fields", "what it does"], rows)?;
         }
         out.flush()?;
         Ok(ExitCode::SUCCESS)

@@ -1,12 +1,13 @@
 //! `mqdeck completions` and `mqdeck man`: made from the command line's own description, so that they cannot differ from it.
 
 use super::Cli;
+use super::output::Out;
 use crate::adapters::ADAPTERS;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 #[derive(Debug, Args)]
@@ -19,7 +20,9 @@ pub struct Man {}
 
 impl Completions {
     pub(super) fn run(&self) -> anyhow::Result<ExitCode> {
-        io::stdout().write_all(&script(self.shell))?;
+        let mut out = Out::new();
+        out.document(&script(self.shell))?;
+        out.flush()?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -51,7 +54,9 @@ impl Man {
             sub.render_synopsis_section(&mut page)?;
             sub.render_options_section(&mut page)?;
         }
-        io::stdout().write_all(&page)?;
+        let mut out = Out::new();
+        out.document(&page)?;
+        out.flush()?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -24,9 +24,14 @@ use crate::config::load::Context;
 use crate::config::store::Store;
 use crate::domain::fault::{self, Fault, Kind};
 use crate::domain::position::Range;
+use crate::domain::redact;
+use crate::domain::text::SafeText;
 use crate::gateway::{Access, Gateway};
 use crate::runtime::{First, Opener, environment, systems};
 use clap::{Args, Parser, Subcommand};
+use output::Out;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
 /// One terminal console for all the message traffic an operations team runs.
@@ -41,14 +46,17 @@ pub struct Cli {
     pub command: Option<Command>,
 }
 
+/// The environment variable that names the profile.
+const PROFILE: &str = "MQDECK_PROFILE";
+
 const EXIT_CODES: &str =
     "Without a command: the console.\n\nExit codes: 0 done, 1 failed, 2 usage, 3 denied, 4 unreachable, 5 assertion or alert.";
 
 /// What to connect to.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Connection {
-    /// Profile: a name in the configuration folder or a path.
-    #[arg(long, global = true, env = "MQDECK_PROFILE", value_name = "NAME|PATH", conflicts_with = "url")]
+    /// Profile: a name in the configuration folder or a path; without it and --url, what the environment variable `MQDECK_PROFILE` says.
+    #[arg(long, global = true, value_name = "NAME|PATH", conflicts_with = "url")]
     pub profile: Option<String>,
     /// Connects without a profile: `kafka://host:9092`.
     #[arg(long, global = true, value_name = "URL")]
@@ -104,7 +112,7 @@ pub enum Command {
     Rpc(rpc::Rpc),
     /// Puts a group's positions elsewhere, and back.
     Groups(groups::Groups),
-    /// What can be done to a system itself: topics made, set, emptied, deleted; groups reset and deleted.
+    /// What can be done to a system itself: topics created, configured, purged, deleted; groups reset and deleted.
     Manage(manage::Manage),
     /// The profiles there are, what they say, and what is wrong with them.
     Profile(profile::Args),
@@ -114,6 +122,26 @@ pub enum Command {
     Completions(manual::Completions),
     /// The manual page, on standard output.
     Man(manual::Man),
+}
+
+/// The command line as it was typed; what is wrong with it is printed, and its exit code given back.
+///
+/// # Errors
+/// The exit code: of a mistake, or of help and version, which are answers.
+pub fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|answer| {
+        // A mistake repeats what was typed, which may have been pasted or hold a password: then it is told of the same words with marks.
+        let typed: Vec<OsString> = std::env::args_os().collect();
+        let mark = |word: &OsString| redact::log_ins(SafeText::from_bytes(word.as_bytes()).as_str()).into_owned().into();
+        let marked: Vec<OsString> = typed.iter().map(mark).collect();
+        let code = ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2));
+        if typed == marked {
+            output::answer(&answer);
+        } else {
+            output::answer_plainly(&Cli::try_parse_from(marked).err().unwrap_or(answer));
+        }
+        code
+    })
 }
 
 /// Runs what the command line asks for; without a command, the console. The fault, if there is one, has not been printed yet.
@@ -145,18 +173,30 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn profile(args: &profile::Args, connection: &Connection) -> anyhow::Result<ExitCode> {
     let (opener, systems) = (connection.opener()?, systems());
     let context = Context { systems: &systems, env: &environment, vars: &opener.variables };
-    let code = profile::run(args, connection.profile.as_deref(), &Store::open(&environment)?, context, &mut std::io::stdout().lock())?;
+    let mut out = Out::new();
+    let code = profile::run(args, connection.chosen()?.as_deref(), &Store::open(&environment)?, context, &mut out)?;
+    out.flush()?;
     Ok(ExitCode::from(code))
 }
 
 impl Connection {
+    /// The profile that was asked for: by the option, else by the environment unless another option says what to connect to. An empty
+    /// variable is as if it were not set.
+    fn chosen(&self) -> Result<Option<String>, Fault> {
+        if self.profile.is_some() || self.url.is_some() {
+            return Ok(self.profile.clone());
+        }
+        let name = std::env::var_os(PROFILE).filter(|name| !name.is_empty()).map(OsString::into_string).transpose();
+        name.map_err(|_| usage("find profile", PROFILE, "the environment variable is not UTF-8").next("give the path with --profile"))
+    }
+
     /// What the console opens first.
-    fn first(&self) -> First {
-        match (&self.profile, &self.url) {
-            (Some(profile), _) => First::Profile(profile.clone()),
+    fn first(&self) -> Result<First, Fault> {
+        Ok(match (self.chosen()?, &self.url) {
+            (Some(profile), _) => First::Profile(profile),
             (None, Some(url)) => First::Url(url.clone()),
             (None, None) => First::Nothing,
-        }
+        })
     }
 
     fn access(&self) -> Access {
@@ -171,16 +211,18 @@ impl Connection {
     fn opener(&self) -> Result<Opener, Fault> {
         let pair = |text: &String| match text.split_once('=') {
             Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-            _ => Err(usage("read --var", text, "it is not NAME=VALUE").next(format!("write --var {text}=…"))),
+            // It is not repeated: a name that was forgotten leaves the value, which may be a secret.
+            _ => Err(usage("read", "--var", "it is not NAME=VALUE").next("write --var NAME=VALUE")),
         };
-        Ok(Opener { access: self.access(), variables: self.variables.iter().map(pair).collect::<Result<_, _>>()? })
+        let variables = self.variables.iter().map(pair).collect::<Result<_, _>>()?;
+        Ok(Opener::new(self.access(), variables))
     }
 
     /// Opens what `--profile` or `--url` names.
     fn open(&self) -> Result<Gateway, Fault> {
         let opener = self.opener()?;
-        let profile = match (&self.profile, &self.url) {
-            (Some(profile), _) => opener.path(profile)?,
+        let profile = match (self.chosen()?, &self.url) {
+            (Some(profile), _) => opener.path(&profile)?,
             (None, Some(url)) => opener.url(url)?,
             (None, None) => {
                 return Err(
@@ -207,8 +249,8 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     }
     let code = error.downcast_ref::<Fault>().map_or(1, |fault| fault.kind.exit_code());
     match error.downcast_ref::<std::io::Error>() {
-        Some(error) => output::note(&format!("write standard output: {error} (is the disk full, or the file gone?)")),
-        None => output::note(&error.to_string()),
+        Some(error) => output::note(format!("write standard output: {error} (is the disk full, or the file gone?)")),
+        None => output::note(error.to_string()),
     }
     ExitCode::from(code)
 }

@@ -28,9 +28,9 @@ impl Peek {
         let mut messages = Messages::new(&gateway, std::slice::from_ref(&self.address), self.json)?;
         match gateway.peek_cost(&self.address).await? {
             Cost::Nothing => {}
-            Cost::Temporary(what) => output::note(&format!("looking makes {what}, removed afterwards")),
+            Cost::Temporary(what) => output::note(format!("looking makes {what}, removed afterwards")),
             Cost::Marks(marks) => {
-                output::note(&format!("looking leaves marks: {marks}"));
+                output::note(format!("looking leaves marks: {marks}"));
                 if !self.yes && !self.asked().await? {
                     output::note("nothing was looked at");
                     return Ok(ExitCode::FAILURE);
@@ -44,16 +44,16 @@ impl Peek {
             messages.received(&self.address.integration, delivery)?;
         }
         messages.out.flush()?;
-        output::note(&format!("{} looked at; they are still there", looked.len()));
+        output::note(format!("{} looked at; they are still there", looked.len()));
         Ok(ExitCode::SUCCESS)
     }
 
     async fn asked(&self) -> anyhow::Result<bool> {
         if !output::can_ask() {
-            let fault = usage("peek at", &self.address.to_string(), "there is no terminal to ask on; nothing was looked at");
+            let fault = usage("peek at", &self.address.to_string(), "cannot ask: not a terminal; nothing was looked at");
             return Err(fault.next("add --yes to agree to it").into());
         }
-        let answer = output::ask("look all the same? [y/N] ").await?.unwrap_or_default();
+        let answer = output::ask("look anyway? [y/N] ").await?.unwrap_or_default();
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 }

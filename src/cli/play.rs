@@ -34,7 +34,7 @@ impl Play {
             Ok(tape) => tape,
             Err(mistakes) => {
                 for mistake in &mistakes {
-                    output::note(&format!("{path}:{mistake}"));
+                    output::note(format!("{path}:{mistake}"));
                 }
                 return Ok(ExitCode::from(2));
             }
@@ -46,11 +46,11 @@ impl Play {
         let theme = console::named(&name, Depth::True, look.ascii)?;
         let palette = if name == "light" { Palette::light() } else { Palette::dark() };
         let frames = self.frames.clone().or_else(|| tape.outputs.first().map(PathBuf::from)).unwrap_or_default();
-        let first = if self.demo { First::Demo } else { connection.first() };
+        let first = if self.demo { First::Demo } else { connection.first()? };
         let written = driver::play(connection.opener()?, &theme, &palette, &tape, first, &frames).await?;
         let mut out = Out::new();
         for path in written {
-            out.line(&path.display().to_string())?;
+            out.line(path.display().to_string())?;
         }
         out.flush()?;
         Ok(ExitCode::SUCCESS)

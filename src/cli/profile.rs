@@ -1,12 +1,14 @@
 //! `mqdeck profile ls | show | check`: which profiles there are, what one finally says and where, and everything that is wrong with it.
 
+use super::output::{self, Out};
 use crate::config::load::{Context, Loaded};
 use crate::config::profile::{Auth, Integration, ScramMechanism, Seed, TlsVersion, TokenSource};
 use crate::config::source::{Origin, Problems, setting_at};
 use crate::config::store::{self, Store};
 use crate::domain::fault::Fault;
+use crate::domain::figure;
 use crate::domain::safety::Safety;
-use crate::domain::text::{SafeText, escape_json};
+use crate::domain::text::SafeText;
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::Path;
@@ -35,6 +37,9 @@ enum Command {
     },
     /// Everything that is wrong with a profile
     Check {
+        /// Fails with 1 if anything is noted: a file that cannot be read, a setting that does nothing
+        #[arg(long)]
+        strict: bool,
         /// A name or a path; without it --profile or `MQDECK_PROFILE`
         #[arg(value_name = "NAME|PATH")]
         name: Option<String>,
@@ -66,7 +71,7 @@ impl Row {
 ///
 /// # Errors
 /// The output cannot be written.
-pub fn run(args: &Args, chosen: Option<&str>, store: &Store, context: Context<'_>, out: &mut dyn Write) -> io::Result<u8> {
+pub fn run(args: &Args, chosen: Option<&str>, store: &Store, context: Context<'_>, out: &mut Out<impl Write>) -> io::Result<u8> {
     match &args.command {
         Command::Ls => list(store, context, args.json, out).map(|()| 0),
         Command::Show { name } => match find(name.as_deref().or(chosen), store) {
@@ -77,10 +82,10 @@ pub fn run(args: &Args, chosen: Option<&str>, store: &Store, context: Context<'_
             },
             Err(fault) => refuse(&fault, args.json, out),
         },
-        Command::Check { name } => match find(name.as_deref().or(chosen), store) {
+        Command::Check { name, strict } => match find(name.as_deref().or(chosen), store) {
             Ok(path) => match store::load(&path, context) {
                 Ok(Loaded { stranger: Some(fault), .. }) => refuse(&fault, args.json, out),
-                Ok(loaded) => fine(&path, &loaded, args.json, out).map(|()| 0),
+                Ok(loaded) => fine(&path, &loaded, args.json, out).map(|()| u8::from(*strict && !loaded.notes.is_empty())),
                 Err(problems) => report(&path, &problems, args.json, out),
             },
             Err(fault) => refuse(&fault, args.json, out),
@@ -94,10 +99,10 @@ fn find(given: Option<&str>, store: &Store) -> Result<std::path::PathBuf, Fault>
     store.find(given.ok_or_else(none)?)
 }
 
-fn list(store: &Store, context: Context<'_>, json: bool, out: &mut dyn Write) -> io::Result<()> {
+fn list(store: &Store, context: Context<'_>, json: bool, out: &mut Out<impl Write>) -> io::Result<()> {
     let entries = store.list();
     if entries.is_empty() && !json {
-        return writeln!(out, "no profiles in {}", SafeText::new(&store.folder().display().to_string()));
+        return out.line(format!("no profiles in {}", store.folder().display()));
     }
     let mut table = vec![["profile", "integrations", "state", "path"].map(str::to_owned)];
     for entry in entries {
@@ -108,7 +113,7 @@ fn list(store: &Store, context: Context<'_>, json: bool, out: &mut dyn Write) ->
         };
         if json {
             let line = json!({"profile": entry.name, "path": entry.path, "integrations": count, "error": fault});
-            emit(out, &line)?;
+            out.json(&line)?;
         } else {
             let state = fault.map_or_else(|| "ok".to_owned(), |fault| SafeText::from(fault).to_string());
             table.push([SafeText::from(entry.name).to_string(), count.map_or("–".to_owned(), |n| n.to_string()), state, path.to_string()]);
@@ -117,7 +122,7 @@ fn list(store: &Store, context: Context<'_>, json: bool, out: &mut dyn Write) ->
     if json { Ok(()) } else { columns(out, &table) }
 }
 
-fn show(loaded: &Loaded, json: bool, out: &mut dyn Write) -> io::Result<()> {
+fn show(loaded: &Loaded, json: bool, out: &mut Out<impl Write>) -> io::Result<()> {
     let rows = rows(loaded);
     if json {
         for row in rows {
@@ -126,16 +131,17 @@ fn show(loaded: &Loaded, json: bool, out: &mut dyn Write) -> io::Result<()> {
                 "profile": &*loaded.profile.name, "integration": integration, "setting": row.setting, "value": row.value.as_str(),
                 "line": row.origin.as_ref().map(|origin| origin.line), "from": row.from(None),
             });
-            emit(out, &line)?;
+            out.json(&line)?;
         }
         return Ok(());
     }
     let path = loaded.profile.path.as_deref().unwrap_or(Path::new("--url")).display().to_string();
     let file = loaded.profile.path.as_deref().and_then(Path::file_name).map_or_else(|| path.clone(), |name| name.display().to_string());
-    writeln!(out, "{}  {}", SafeText::new(&loaded.profile.name), SafeText::from(path))?;
+    out.line(format!("{}  {path}", loaded.profile.name))?;
     for group in rows.chunk_by(|a, b| a.integration == b.integration) {
         if !group[0].integration.is_empty() {
-            writeln!(out, "\n{}", SafeText::new(&group[0].integration))?;
+            out.line("")?;
+            out.line(group[0].integration.as_str())?;
         }
         let table: Vec<[String; 3]> =
             group.iter().map(|row| [format!("  {}", SafeText::new(&row.setting)), row.value.to_string(), row.from(Some(&file))]).collect();
@@ -144,62 +150,54 @@ fn show(loaded: &Loaded, json: bool, out: &mut dyn Write) -> io::Result<()> {
     notes(loaded, out)
 }
 
-fn fine(path: &Path, loaded: &Loaded, json: bool, out: &mut dyn Write) -> io::Result<()> {
+fn fine(path: &Path, loaded: &Loaded, json: bool, out: &mut Out<impl Write>) -> io::Result<()> {
     if json {
         let notes: Vec<Value> = loaded.notes.iter().map(|note| json!({"line": note.line, "text": note.text.as_str()})).collect();
-        return emit(
-            out,
-            &json!({"path": path, "ok": true, "integrations": loaded.profile.integrations.len(), "problems": [], "notes": notes}),
-        );
+        return out
+            .json(&json!({"path": path, "ok": true, "integrations": loaded.profile.integrations.len(), "problems": [], "notes": notes}));
     }
     let count = loaded.profile.integrations.len();
-    let word = if count == 1 { "integration" } else { "integrations" };
-    writeln!(out, "{}: ok, {count} {word}", SafeText::from(path.display().to_string()))?;
+    out.line(format!("{}: ok, {}", path.display(), figure::several(count as u64, "integration")))?;
     notes(loaded, out)
 }
 
-fn notes(loaded: &Loaded, out: &mut dyn Write) -> io::Result<()> {
+fn notes(loaded: &Loaded, out: &mut Out<impl Write>) -> io::Result<()> {
     if !loaded.notes.is_empty() {
-        writeln!(out)?;
+        out.line("")?;
     }
     for note in &loaded.notes {
-        writeln!(out, "note: line {}: {}", note.line, note.text)?;
+        out.line(format!("note: line {}: {}", note.line, note.text))?;
     }
     Ok(())
 }
 
 /// The problems of a file: exit code 2, as for every wrong word on the command line.
-fn report(path: &Path, problems: &Problems, json: bool, out: &mut dyn Write) -> io::Result<u8> {
+fn report(path: &Path, problems: &Problems, json: bool, out: &mut Out<impl Write>) -> io::Result<u8> {
     if json {
         let list: Vec<Value> = problems
             .0
             .iter()
             .map(|p| json!({"line": p.line, "column": p.column, "message": p.message.as_str(), "help": p.help.as_str()}))
             .collect();
-        emit(out, &json!({"path": path, "ok": false, "integrations": null, "problems": list, "notes": []}))?;
+        out.json(&json!({"path": path, "ok": false, "integrations": null, "problems": list, "notes": []}))?;
     } else {
         let count = problems.0.len();
-        let word = if count == 1 { "problem" } else { "problems" };
-        writeln!(out, "{problems}\n\n{count} {word}")?;
+        out.lines(&format!("{problems}\n\n{}", figure::several(count as u64, "problem")))?;
     }
     Ok(2)
 }
 
-fn refuse(fault: &Fault, json: bool, out: &mut dyn Write) -> io::Result<u8> {
+fn refuse(fault: &Fault, json: bool, out: &mut Out<impl Write>) -> io::Result<u8> {
     if json {
-        emit(out, &json!({"ok": false, "error": fault.to_string()}))?;
+        out.json(&json!({"ok": false, "error": fault.to_string()}))?;
     } else {
-        super::output::note(&fault.to_string());
+        output::note(fault.to_string());
     }
     Ok(fault.kind.exit_code())
 }
 
-fn emit(out: &mut dyn Write, line: &Value) -> io::Result<()> {
-    writeln!(out, "{}", escape_json(&line.to_string()))
-}
-
 /// Left-aligned columns, two blanks apart; the last one is not padded.
-fn columns<const N: usize>(out: &mut dyn Write, rows: &[[String; N]]) -> io::Result<()> {
+fn columns<const N: usize>(out: &mut Out<impl Write>, rows: &[[String; N]]) -> io::Result<()> {
     let width = |at: usize| rows.iter().map(|row| row[at].width()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
     for row in rows {
@@ -210,7 +208,7 @@ fn columns<const N: usize>(out: &mut dyn Write, rows: &[[String; N]]) -> io::Res
                 line.push_str(&" ".repeat(widths[at] - cell.width() + 2));
             }
         }
-        writeln!(out, "{}", line.trim_end())?;
+        out.line(line.trim_end())?;
     }
     Ok(())
 }
@@ -312,7 +310,7 @@ impl Rows<'_> {
             Auth::Token(TokenSource::ClientCredentials { token_url, client_id, scopes, .. }) => (
                 "oauth2",
                 vec![
-                    ("token_url", token_url.clone()),
+                    ("token_url", token_url.split('?').next().unwrap_or_default().to_owned()),
                     ("client_id", client_id.clone()),
                     ("client_secret", "***".into()),
                     ("scopes", scopes.join(" ")),
@@ -380,14 +378,14 @@ mod tests {
         args: Args,
     }
 
-    const SYSTEMS: &[System] = &[System { name: "kafka", schemes: &[("kafka", 9092), ("kafkas", 9092)] }];
+    const SYSTEMS: &[System] = &[System::named("kafka", &[("kafka", 9092), ("kafkas", 9092)])];
 
     fn answer(folder: &Path, line: &[&str]) -> (u8, String) {
         let program = Program::parse_from(["profile"].iter().chain(line));
         let context = Context { systems: SYSTEMS, env: &|name| (name == "PW").then(|| "hunter2".to_owned()), vars: &[] };
-        let mut out = Vec::new();
+        let mut out = Out::to(Vec::new());
         let code = run(&program.args, None, &Store::at(folder.to_path_buf()), context, &mut out).expect("output");
-        (code, String::from_utf8(out).expect("text"))
+        (code, String::from_utf8(out.into_inner()).expect("text"))
     }
 
     fn folder() -> tempfile::TempDir {

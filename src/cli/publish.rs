@@ -1,9 +1,10 @@
 //! `mqdeck publish`: one message from the command line, a file or standard input; or one a line.
 
-use super::output::{self, Out, is_terminal, known};
+use super::output::{self, Out, Progress, is_terminal, known};
 use super::{Connection, usage};
 use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
+use crate::domain::figure;
 use crate::domain::message::{Header, Outgoing};
 use crate::domain::operation::{Field, Plan, PublishSpec};
 use crate::domain::receipt::Receipt;
@@ -14,10 +15,8 @@ use crate::wire::lines;
 use bytes::Bytes;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Zoned;
 use serde_json::json;
-use std::io::IsTerminal;
 use std::pin::pin;
 use std::process::ExitCode;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -137,7 +136,7 @@ impl Publish {
 
     async fn publish_lines(&self, gateway: &Gateway, options: &[(&'static str, String)]) -> anyhow::Result<ExitCode> {
         let mut input = BufReader::with_capacity(1 << 16, tokio::io::stdin());
-        let (mut out, bar) = (Out::new(), progress());
+        let (mut out, bar) = (Out::new(), Progress::new(is_terminal(), "{pos} published, {per_sec}, {elapsed}"));
         // Lines read, lines dealt with, messages stored.
         let (mut read, mut sent, mut stored) = (0, self.skip, 0);
         let mut interrupted = pin!(gateway.caller().stop().cancelled());
@@ -172,23 +171,23 @@ impl Publish {
             runs.tell();
             // Whoever feeds the lines slowly waits for what became of them.
             out.flush()?;
-            bar.inc(stored - bar.position());
+            bar.reach(stored);
             if let Some(line) = failed {
                 break Some(line);
             }
             if let Some(fault) = wrong {
-                output::note(&fault.to_string());
+                output::note(fault.to_string());
                 break Some(read);
             }
             if ended {
                 break None;
             }
         };
-        bar.finish_and_clear();
+        bar.close();
         out.flush()?;
-        output::note(&format!("{stored} messages published to {}", self.address));
+        output::note(format!("{} published to {}", figure::several(stored, "message"), self.address));
         let Some(line) = failure else { return Ok(ExitCode::SUCCESS) };
-        output::note(&format!("stopped at line {line}; to go on from there: mqdeck publish {} --lines --skip {}", self.address, line - 1));
+        output::note(format!("stopped at line {line}; to go on from there: mqdeck publish {} --lines --skip {}", self.address, line - 1));
         Ok(ExitCode::FAILURE)
     }
 
@@ -229,7 +228,7 @@ impl Publish {
     fn print_target(&self, out: &mut Out, target: &str, result: &Result<Receipt, Fault>) -> std::io::Result<()> {
         let said = result.as_ref().map_or_else(ToString::to_string, ToString::to_string);
         if !self.json {
-            return out.line(&format!("{} → {target}: {said}", self.address));
+            return out.line(format!("{} → {target}: {said}", self.address));
         }
         let error = result.as_ref().err().map(ToString::to_string);
         out.json(&json!({ "address": self.address.to_string(), "target": target, "said": said, "error": known(error) }))
@@ -237,7 +236,7 @@ impl Publish {
 
     fn print(&self, out: &mut Out, receipt: Receipt) -> std::io::Result<()> {
         if !self.json {
-            return out.line(&format!("{}: {receipt}", self.address));
+            return out.line(format!("{}: {receipt}", self.address));
         }
         let (position, promise) = match receipt {
             Receipt::Stored(position) => (Some(position.to_string()), "stored"),
@@ -265,7 +264,7 @@ impl Runs {
     fn tell(&self) {
         for (first, last, fate) in &self.0 {
             let lines = if first == last { format!("line {first}") } else { format!("lines {first} to {last}") };
-            output::note(&format!("{lines}: {fate}"));
+            output::note(format!("{lines}: {fate}"));
         }
     }
 }
@@ -274,7 +273,7 @@ impl Runs {
 pub(super) async fn payload(data: Option<&str>) -> Result<Bytes, Fault> {
     match data {
         None | Some("-") => {
-            if std::io::stdin().is_terminal() {
+            if output::can_answer() {
                 output::note("reading the payload from the terminal; Ctrl-D ends it");
             }
             let mut bytes = Vec::new();
@@ -300,16 +299,6 @@ pub(super) fn header(text: &str) -> Header {
         None => (text, None),
     };
     Header { name: Bytes::from(name.to_owned()), value }
-}
-
-fn progress() -> ProgressBar {
-    if is_terminal() {
-        let style =
-            ProgressStyle::with_template("{pos} published, {per_sec}, {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-        ProgressBar::new_spinner().with_style(style)
-    } else {
-        ProgressBar::hidden()
-    }
 }
 
 #[cfg(test)]

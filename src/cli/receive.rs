@@ -87,7 +87,7 @@ impl Receive {
         result?;
         let settled = if tally.settled > 0 { format!(", {} settled", tally.settled) } else { String::new() };
         let failed = if tally.failed > 0 { format!(", {} could not be settled", tally.failed) } else { String::new() };
-        output::note(&format!("{} received{settled}{failed}; {}", tally.received, released?));
+        output::note(format!("{} received{settled}{failed}; {}", tally.received, released?));
         Ok(if tally.failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
@@ -191,7 +191,7 @@ impl Receive {
                 [word, rest @ ..] => match effect(word) {
                     Some(effect) => (effect, rest),
                     None => {
-                        output::note(&format!("write {} with numbers (1,3-5) or all, or leave", words_of(held)));
+                        output::note(format!("write {} with numbers (1,3-5) or all, or leave", words_of(held)));
                         continue;
                     }
                 },
@@ -201,7 +201,7 @@ impl Receive {
                 settlement.check(held.verbs).map(|()| (tickets, settlement))
             });
             match chosen {
-                Err(wrong) => output::note(&wrong),
+                Err(wrong) => output::note(wrong),
                 Ok((tickets, settlement)) => {
                     let done = self.settle(gateway, held, tickets.clone(), settlement, tally).await?;
                     shown.settled(&tickets, &done, effect);
@@ -226,7 +226,7 @@ impl Receive {
                 Ok(_) => tally.settled += 1,
                 Err(fault) => {
                     tally.failed += 1;
-                    output::note(&format!("{part}: {fault}"));
+                    output::note(format!("{part}: {fault}"));
                 }
             }
         }
@@ -268,8 +268,9 @@ impl Shown<'_> {
         tally.received += 1;
         let integration = &self.command.address.integration;
         if self.asks {
-            let line = self.messages.delivery(integration, &delivery).unwrap_or_default();
-            self.messages.out.line(&format!("{:>3}  {line}", tally.received))?;
+            if let Some(line) = self.messages.delivery(integration, &delivery) {
+                self.messages.out.message(&line.numbered(tally.received))?;
+            }
         } else {
             self.messages.received(integration, &delivery)?;
         }
@@ -291,7 +292,7 @@ impl Shown<'_> {
             return Ok(None);
         }
         let mut stopped = std::pin::pin!(self.stop.cancelled());
-        output::question(&question(held, &self.unsettled))?;
+        output::question(question(held, &self.unsettled))?;
         let mut typed = std::pin::pin!(output::typed());
         loop {
             let taken = tokio::select! {
@@ -299,13 +300,13 @@ impl Shown<'_> {
                 () = &mut stopped => None,
                 Some(taken) = held.later() => Some(taken),
             };
-            output::question("\n")?;
+            output::leave_question()?;
             let Some(taken) = taken else { return Ok(None) };
             self.take(taken, tally)?;
             if self.unsettled.is_empty() {
                 return Ok(None);
             }
-            output::question(&question(held, &self.unsettled))?;
+            output::question(question(held, &self.unsettled))?;
         }
     }
 
@@ -313,7 +314,7 @@ impl Shown<'_> {
     fn settled(&mut self, tickets: &[Ticket], done: &Done, effect: Effect) {
         let settled = done.parts.iter().filter(|(_, part)| part.is_ok()).count();
         if settled > 0 {
-            output::note(&format!("{settled} {}", effect.done()));
+            output::note(format!("{settled} {}", effect.done()));
         }
         if effect.keeps() {
             self.unsettled.iter_mut().filter(|held| tickets.contains(&held.ticket)).for_each(|held| held.since = Instant::now());
@@ -344,12 +345,12 @@ async fn next(held: &mut Held, wait: Duration, stop: &CancellationToken) -> Next
 fn broken(fault: Fault, lost: usize, tally: &mut Tally) -> Result<(), Fault> {
     if lost > 0 {
         tally.failed += u32::try_from(lost).unwrap_or(u32::MAX);
-        output::note(&format!("{lost} of those shown were lost with the connection: nothing can be decided on them any more"));
+        output::note(format!("{lost} of those shown were lost with the connection: nothing can be decided on them any more"));
     }
     if !fault.kind.is_transient() {
         return Err(fault);
     }
-    output::note(&fault.to_string());
+    output::note(fault.to_string());
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! `mqdeck status`: how every integration stands.
 
 use super::Connection;
-use super::output::{self, Out, known};
+use super::output::{Out, known};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
 use crate::gateway::Gateway;
@@ -38,7 +38,7 @@ impl Status {
                 }))?;
             }
         } else {
-            out.line(&output::table(&["integration", "system", "state", ">latency", "error"], rows.iter().map(cells).collect()))?;
+            out.table(&["integration", "system", "state", ">latency", "error"], rows.iter().map(cells).collect())?;
         }
         out.flush()?;
         gateway.shutdown().await;

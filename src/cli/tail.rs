@@ -4,6 +4,7 @@ use super::Connection;
 use super::output::{self, Messages};
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
+use crate::domain::figure;
 use crate::domain::message::Message;
 use crate::domain::position::{Bound, Range};
 use crate::domain::query::Query;
@@ -55,7 +56,7 @@ impl Tail {
         };
         printer.messages.out.flush()?;
         if stopped {
-            output::note(&format!("stopped after {} messages", printer.given()));
+            output::note(format!("stopped after {}", figure::several(printer.given(), "message")));
         }
         printer.close();
         gateway.shutdown().await;
@@ -103,14 +104,14 @@ impl Tail {
             Search { range, limit: Some(printer.limit), exact: self.exact, ..Search::new(self.addresses.clone(), printer.filter.clone()) };
         let mut finding = gateway.find(search).await?;
         for note in &finding.notes {
-            output::note(note);
+            output::note(note.as_str());
         }
         while let Some(found) = finding.next().await {
             for (integration, message) in &found.messages {
                 printer.messages.print(integration, message)?;
             }
             printer.faults += found.faults.len() as u64;
-            found.faults.iter().for_each(|fault| output::note(&fault.to_string()));
+            found.faults.iter().for_each(|fault| output::note(fault.to_string()));
             printer.report = finding.report();
         }
         Ok(())
@@ -181,16 +182,16 @@ impl<'a> Printer<'a> {
     /// Says what the query made of what was read.
     fn close(&self) {
         if !self.tail.filter.is_empty() && self.report.counts.scanned > 0 {
-            output::note(&format!("history: {}", self.report));
+            output::note(format!("history: {}", self.report));
         } else if let Some(words) = self.report.short_words() {
-            output::note(&words);
+            output::note(words);
         }
         if (!self.tail.filter.is_empty() && self.seen > 0) || self.filter_errors > 0 {
             let undecided = match self.filter_errors {
                 0 => String::new(),
                 n => format!("; on {n} the query cannot tell"),
             };
-            output::note(&format!("live: {} of {} messages match{undecided}", self.printed, self.seen));
+            output::note(format!("live: {} of {} match{undecided}", self.printed, figure::several(self.seen, "message")));
         }
     }
 }

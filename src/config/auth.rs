@@ -1,5 +1,7 @@
 //! The `auth` block: who we say we are.
 
+use super::endpoint::has_log_in;
+use super::load::System;
 use super::profile::{Auth, ScramMechanism, Seed, TokenSource};
 use super::section::Text;
 use super::tree::{Reading, Section};
@@ -25,6 +27,14 @@ enum Type {
     Creds,
 }
 
+impl Type {
+    /// Whether they are one log-in: of a name and a password, the name may be left out or not.
+    fn is_like(self, other: Self) -> bool {
+        let named = |kind| if kind == Self::Password { Self::Basic } else { kind };
+        named(self) == named(other)
+    }
+}
+
 /// Names that people know these by, the first of each kind in the documentation.
 const TYPES: &[(&str, Type)] = &[
     ("none", Type::None),
@@ -46,8 +56,9 @@ const TYPES: &[(&str, Type)] = &[
 const MECHANISMS: &[(&str, ScramMechanism)] = &[("SCRAM-SHA-256", ScramMechanism::Sha256), ("SCRAM-SHA-512", ScramMechanism::Sha512)];
 
 /// Reads the block; `None` if it is wrong, and the problems are noted.
-pub(super) fn read(mut section: Section, rd: &mut Reading<'_>, system: &str) -> Option<Said> {
+pub(super) fn read(mut section: Section, rd: &mut Reading<'_>, system: &str, known: Option<&System>) -> Option<Said> {
     let missing = !section.has("type") && !section.misspelled("type");
+    let place = section.entries.iter().find(|entry| entry.name == "type").map(|entry| entry.value.span.clone());
     let kind = section.word(rd, "type", TYPES);
     if missing {
         rd.wrong(&section.span.clone(), "`type` is missing", "for example type = \"scram\"");
@@ -61,6 +72,13 @@ pub(super) fn read(mut section: Section, rd: &mut Reading<'_>, system: &str) -> 
     };
     if matches!(kind, Type::Nkey | Type::Creds) && system != "nats" {
         rd.wrong(&section.span.clone(), "this kind of log-in is NATS's own", "for example type = \"password\"");
+        return None;
+    }
+    if let Some((title, types)) = known.and_then(|known| Some((known.title, known.log_ins?)))
+        && !types.iter().any(|name| TYPES.iter().any(|(known, other)| known == name && other.is_like(kind)))
+    {
+        let span = place.unwrap_or_else(|| section.span.clone());
+        rd.wrong(&span, format!("{title} has no log-in of this type"), format!("it has: {}", types.join(", ")));
         return None;
     }
     let said = match kind {
@@ -106,7 +124,7 @@ fn token(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
     let file = section.text(rd, "token_file");
     let source = match (token, file) {
         (Some(token), None) => TokenSource::Fixed(token.into_secret(rd)),
-        (None, Some(file)) => TokenSource::File(rd.path(file.as_str())),
+        (None, Some(file)) => TokenSource::File(rd.file(&file, "`token_file`")),
         (Some(_), Some(file)) => {
             rd.wrong(&file.span, "both `token` and `token_file`", "keep one of them");
             return None;
@@ -131,6 +149,10 @@ fn client_credentials(section: &mut Section, rd: &mut Reading<'_>) -> Option<Sai
         rd.wrong(&token_url.span, "`token_url` is not a URL", "write https://…");
         return None;
     }
+    if has_log_in(token_url.as_str()) {
+        rd.wrong(&token_url.span, "`token_url` holds no user and no password", "they are `client_id` and `client_secret`");
+        return None;
+    }
     Some(log_in(Auth::Token(TokenSource::ClientCredentials {
         token_url: token_url.into_string(),
         client_id: client_id?.into_string(),
@@ -142,14 +164,14 @@ fn client_credentials(section: &mut Section, rd: &mut Reading<'_>) -> Option<Sai
 fn mtls(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
     let cert = section.required(rd, "client_cert", "PEM of our certificate chain");
     let key = section.required(rd, "client_key", "PEM of the certificate's key");
-    Some(Said { auth: Auth::None, client: Some((rd.path(cert?.as_str()), rd.path(key?.as_str()))) })
+    Some(Said { auth: Auth::None, client: Some((rd.file(&cert?, "`client_cert`"), rd.file(&key?, "`client_key`"))) })
 }
 
 fn nkey(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
     let written = section.has("seed") || section.has("seed_file");
     let seed = match (section.text(rd, "seed"), section.text(rd, "seed_file")) {
         (Some(seed), None) => Seed::Fixed(seed.into_secret(rd)),
-        (None, Some(file)) => Seed::File(rd.path(file.as_str())),
+        (None, Some(file)) => Seed::File(rd.file(&file, "`seed_file`")),
         (Some(_), Some(file)) => {
             rd.wrong(&file.span, "both `seed` and `seed_file`", "keep one of them");
             return None;
@@ -165,7 +187,7 @@ fn nkey(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
 
 fn creds(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
     let file = section.required(rd, "file", "for example file = \"user.creds\"")?;
-    Some(log_in(Auth::Creds(rd.path(file.as_str()))))
+    Some(log_in(Auth::Creds(rd.file(&file, "`file`"))))
 }
 
 /// SCRAM's mechanism by its name (RFC 7677, RFC 5802).

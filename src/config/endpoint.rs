@@ -124,6 +124,12 @@ pub(super) fn parse(text: &str, system: Option<&System>, port: Option<u16>, path
     Ok(Addresses { list, tls })
 }
 
+/// Whether a URL has a user, and perhaps a password, before its host.
+pub(super) fn has_log_in(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
+}
+
 /// Whether a scheme is the TLS one of a pair: `kafkas` beside `kafka`, and `tls` itself, as NATS has it.
 pub(super) fn is_tls(scheme: &str, schemes: &[(&str, u16)]) -> bool {
     scheme == "tls" || scheme.strip_suffix('s').is_some_and(|plain| schemes.iter().any(|(name, _)| *name == plain))
@@ -161,11 +167,11 @@ fn tls(value: Datum, rd: &mut Reading<'_>) -> TlsSaid {
         }
     };
     let enabled = section.flag(rd, "enabled").unwrap_or(true);
-    let path = |text: Option<Text>, rd: &Reading<'_>| text.map(|text| rd.path(text.as_str()));
+    let path = |text: Option<Text>, rd: &mut Reading<'_>, what| text.map(|text| rd.file(&text, what));
     let ca = section.text_any(rd, &["ca_cert", "ca"]);
     let cert = section.text_any(rd, &["client_cert", "cert"]);
     let key = section.text_any(rd, &["client_key", "key"]);
-    let client = match (path(cert, rd), path(key, rd)) {
+    let client = match (path(cert, rd, "`client_cert`"), path(key, rd, "`client_key`")) {
         (Some(cert), Some(key)) => Some((cert, key)),
         (None, None) => None,
         _ => {
@@ -177,7 +183,7 @@ fn tls(value: Datum, rd: &mut Reading<'_>) -> TlsSaid {
     let versions = [("1.2", TlsVersion::V1_2), ("1.3", TlsVersion::V1_3), ("TLSv1.2", TlsVersion::V1_2), ("TLSv1.3", TlsVersion::V1_3)];
     let tls = Tls {
         verify_server: verify.unwrap_or(true),
-        ca_cert: path(ca, rd),
+        ca_cert: path(ca, rd, "`ca_cert`"),
         client,
         server_name: section.text(rd, "server_name").map(Text::into_string),
         min_version: section.word(rd, "min_version", &versions).unwrap_or_default(),

@@ -5,10 +5,11 @@ use super::endpoint::{self, Endpoint, TlsSaid};
 use super::kafka::{self, Config};
 use super::load::{Context, System};
 use super::profile::{Auth, Backoff, Breaker, HealthCheck, Integration, Reconnect, Retry, ScramMechanism, Setting, Tls};
+use super::rules::{self, Rule};
 use super::section::Text;
-use super::source::setting_at;
+use super::source::{display_name, setting_at};
 use super::tree::{Entry, Kind, Reading, Section, join};
-use crate::domain::suggest;
+use crate::domain::{redact, suggest};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -32,8 +33,8 @@ pub(super) fn read(mut section: Section, rd: &mut Reading<'_>, context: &Context
     let kind = kind.map(Text::into_string).unwrap_or_default();
     let config = section.section(rd, "config");
     let config = match (config, &*kind) {
-        (Some(config), "kafka") => kafka::read(config, rd),
-        (Some(config), _) => Config { settings: plain_settings(config, rd), ..Config::default() },
+        (Some(config), "kafka") => kafka::read(config, rd, system),
+        (Some(config), _) => Config { settings: plain_settings(config, rd, system), ..Config::default() },
         (None, _) => Config::default(),
     };
     let says_brokers = config.connection.contains_key("brokers");
@@ -48,7 +49,7 @@ pub(super) fn read(mut section: Section, rd: &mut Reading<'_>, context: &Context
         }
     };
     let auth_said = section.has("auth");
-    let said = section.section(rd, "auth").and_then(|block| auth::read(block, rd, &kind));
+    let said = section.section(rd, "auth").and_then(|block| auth::read(block, rd, &kind, system));
     let mut integration = Integration::new(name.as_deref().unwrap_or_default(), &kind, Vec::new());
     integration.timeout = section.duration(rd, "timeout").unwrap_or(integration.timeout);
     resilience(&mut section, rd, &mut integration);
@@ -110,6 +111,9 @@ fn targets(section: &mut Section, rd: &mut Reading<'_>, kind: &str) -> Vec<Arc<s
         if targets.iter().any(|known| **known == *name.as_str()) {
             rd.wrong(&name.span, format!("the target {} is named twice", name.quoted()), "remove one of them");
         } else {
+            if !name.is_quotable() {
+                rd.unquotable.insert(name.as_str().to_owned());
+            }
             targets.push(name.as_str().into());
         }
     }
@@ -124,10 +128,11 @@ pub(super) fn check_targets(integrations: &[Integration], rd: &mut Reading<'_>, 
     for fanout in integrations.iter().filter(|integration| integration.system == FANOUT) {
         for target in &fanout.targets {
             let help = "name integrations of this profile that are connections";
+            let quoted = if rd.unquotable.contains(&**target) { "the variable's value".to_owned() } else { format!("`{target}`") };
             match integrations.iter().find(|integration| integration.name == *target) {
-                None => rd.wrong(&span(&fanout.name), format!("{}: its target `{target}` is not in this profile", fanout.name), help),
+                None => rd.wrong(&span(&fanout.name), format!("{}: its target {quoted} is not in this profile", fanout.name), help),
                 Some(other) if other.system == FANOUT => {
-                    rd.wrong(&span(&fanout.name), format!("{}: its target `{target}` is a fanout as well", fanout.name), help);
+                    rd.wrong(&span(&fanout.name), format!("{}: its target {quoted} is a fanout as well", fanout.name), help);
                 }
                 Some(_) => {}
             }
@@ -157,34 +162,54 @@ fn absent(kind: &Text, rd: &mut Reading<'_>, context: &Context<'_>) {
         rd.note(&kind.span, format!("{} is not in this build: the integration is listed and not connected", kind.as_str()));
         return;
     }
-    let near = suggest::nearest(if kind.foreign { "" } else { kind.as_str() }, known);
+    let near = suggest::nearest(if kind.is_quotable() { kind.as_str() } else { "" }, known);
     let help = near.map_or_else(|| format!("expected {}", suggest::one_of(SYSTEMS)), |near| format!("did you mean `{near}`?"));
     rd.wrong(&kind.span, format!("unknown adapter {}", kind.quoted()), help);
 }
 
-/// The settings of a system whose names are not known here: taken as they are.
-fn plain_settings(section: Section, rd: &mut Reading<'_>) -> BTreeMap<String, Setting> {
+/// The settings of a `config` block by their flat names, each checked by the system's table where this build has the system.
+fn plain_settings(section: Section, rd: &mut Reading<'_>, system: Option<&System>) -> BTreeMap<String, Setting> {
     let mut settings = BTreeMap::new();
-    flatten(section.entries, "", rd, &mut settings);
+    let known = system.and_then(|system| Some((system.title, system.settings?)));
+    flatten(section.entries, "", rd, known, &mut settings);
     settings
 }
 
-fn flatten(entries: Vec<Entry>, above: &str, rd: &mut Reading<'_>, into: &mut BTreeMap<String, Setting>) {
+/// A system's title and its table.
+type Known = Option<(&'static str, &'static [Rule])>;
+
+fn flatten(entries: Vec<Entry>, above: &str, rd: &mut Reading<'_>, known: Known, into: &mut BTreeMap<String, Setting>) {
     for entry in entries {
         let (name, line) = (join(above, &entry.name), rd.line(&entry.span));
         match entry.value.kind {
-            Kind::Section(section) => flatten(section.entries, &name, rd, into),
+            Kind::Section(section) => flatten(section.entries, &name, rd, known, into),
             Kind::List(items) => {
                 for (at, value) in items.into_iter().enumerate() {
                     let item = Entry { name: at.to_string(), span: entry.span.clone(), value };
-                    flatten(vec![item], &name, rd, into);
+                    flatten(vec![item], &name, rd, known, into);
                 }
             }
             _ => {
                 rd.came_from(setting_at(line, &name), &entry);
-                if let Some(text) = rd.scalar(entry.value, &name) {
-                    into.insert(name, Setting { value: text.value, line });
+                let rule = known.map(|(title, rules)| (title, rules, rules::find(rules, &name)));
+                if let Some((title, rules, None)) = rule {
+                    let message = format!("{title} has no setting {}", display_name(&name));
+                    rd.wrong(&entry.span, message, rules::hint(rules, &name));
+                    continue;
                 }
+                let Some(text) = rd.scalar(entry.value, &name) else { continue };
+                if into.contains_key(&name) {
+                    rd.wrong(&entry.span, format!("a second `{name}`"), "keep one of them");
+                    continue;
+                }
+                let rule = rule.and_then(|(.., rule)| rule);
+                if let Some(wrong) = rule.and_then(|rule| rule.check(text.as_str()).err()) {
+                    let said =
+                        if rule.is_some_and(Rule::is_secret) { String::new() } else { format!(" is {}", redact::log_ins(&text.quoted())) };
+                    rd.wrong(&text.span, format!("`{name}`{said}: {}", wrong.expected), wrong.help);
+                }
+                let value = if rule.is_some_and(Rule::is_secret) { text.into_secret(rd) } else { text.value };
+                into.insert(name, Setting { value, line });
             }
         }
     }
@@ -332,7 +357,7 @@ fn tls_of(
         return Ok(None);
     }
     let client = match (&cert, &key) {
-        (Some(cert), Some(key)) => Some((rd.path(cert.as_str()), rd.path(key.as_str()))),
+        (Some(cert), Some(key)) => Some((rd.file(cert, "the client certificate"), rd.file(key, "the client certificate's key"))),
         (None, None) => None,
         (Some(one), None) | (None, Some(one)) => {
             rd.wrong(&one.span.clone(), "a client certificate and its key come together", "give both, or none");
@@ -340,7 +365,7 @@ fn tls_of(
         }
     };
     // `probe` is librdkafka's word for the system's own authorities.
-    let ca_cert = ca.filter(|ca| ca.as_str() != "probe").map(|ca| rd.path(ca.as_str()));
+    let ca_cert = ca.filter(|ca| ca.as_str() != "probe").map(|ca| rd.file(&ca, "the file of authorities"));
     Ok(Some(Tls { verify_server: verify.is_none_or(|verify| verify.as_str() != "false"), ca_cert, client, ..Tls::default() }))
 }
 

@@ -5,11 +5,12 @@
 //! `librdkafka = { "linger.ms" = 20 }` before `producer { linger_ms = 5 }` before `linger_ms = 1`.
 
 use super::librdkafka_names::NAMES;
+use super::load::{Check, System};
 use super::profile::{ChannelPattern, Setting, TenantExtraction};
 use super::secret::Secret;
 use super::section::Text;
-use super::source::setting_at;
-use super::tree::{Entry, Kind, Reading, Section};
+use super::source::{display_name, setting_at};
+use super::tree::{Entry, Kind, Reading, Section, Written};
 use crate::domain::format::Format;
 use crate::domain::suggest;
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ use std::collections::BTreeMap;
 pub(super) struct Config {
     pub(super) settings: BTreeMap<String, Setting>,
     pub(super) channels: Vec<ChannelPattern>,
+    /// How the adapter checks a setting by librdkafka's name.
+    pub(super) check: Option<Check>,
     /// What belongs to endpoint and auth, by these names: see [`CONNECTION`].
     pub(super) connection: BTreeMap<&'static str, Text>,
 }
@@ -63,14 +66,14 @@ enum Scope {
 }
 
 /// Reads the block.
-pub(super) fn read(mut section: Section, rd: &mut Reading<'_>) -> Config {
-    let mut config = Config::default();
+pub(super) fn read(mut section: Section, rd: &mut Reading<'_>, system: Option<&System>) -> Config {
+    let mut config = Config { check: system.and_then(|system| system.check), ..Config::default() };
     if let Some(entry) = section.take(rd, "brokers") {
         let span = entry.value.span.clone();
         let texts = rd.texts(entry.value, "brokers");
-        let foreign = texts.iter().any(|text| text.foreign);
+        let written = texts.iter().map(|text| text.written).find(|written| *written != Written::Plainly).unwrap_or(Written::Plainly);
         let joined = texts.iter().map(Text::as_str).collect::<Vec<_>>().join(",");
-        config.connection.insert("brokers", Text { value: Secret::new(joined), span, foreign });
+        config.connection.insert("brokers", Text { value: Secret::new(joined), span, written });
     }
     if let Some(security) = section.section(rd, "security") {
         config.security(security, rd);
@@ -124,7 +127,7 @@ fn prefer(section: &mut Section, rd: &mut Reading<'_>) -> Vec<Format> {
             Ok(format) => formats.push(format),
             Err(_) => {
                 let known = Format::ALL.map(Format::id);
-                let near = if name.foreign { String::new() } else { suggest::hint(name.as_str(), known) };
+                let near = if name.is_quotable() { suggest::hint(name.as_str(), known) } else { String::new() };
                 let help = if near.is_empty() { format!("expected {}", suggest::one_of(&known)) } else { near };
                 rd.wrong(&name.span, format!("unknown format {}", name.quoted()), help);
             }
@@ -171,7 +174,7 @@ impl Config {
             Kind::List(_) => {
                 let texts = rd.texts(entry.value, &entry.name);
                 let joined = texts.iter().map(Text::as_str).collect::<Vec<_>>().join(",");
-                Some(Text { value: Secret::new(joined), span: span.clone(), foreign: true })
+                Some(Text { value: Secret::new(joined), span: span.clone(), written: Written::Elsewhere })
             }
             _ => rd.scalar(entry.value, &entry.name),
         };
@@ -181,6 +184,11 @@ impl Config {
                 rd.note(&weaker.span, format!("overruled by `{}` in line {line}", entry.name));
             }
             return;
+        }
+        if name != BEYOND_LIBRDKAFKA
+            && let Some((message, help)) = self.check.and_then(|check| check(name, text.as_str()).err())
+        {
+            rd.wrong(&text.span, message, help);
         }
         let value = if name.ends_with("password") || name.ends_with("secret") { text.into_secret(rd) } else { text.value };
         let key = match scope {
@@ -201,17 +209,17 @@ impl Config {
 
 fn unknown(entry: &Entry, section: &Section, rd: &mut Reading<'_>, scope: Scope) {
     if section.asked.contains(entry.name.as_str()) {
-        rd.wrong(&entry.span, format!("a second `{}`", entry.name), "keep one of them");
+        rd.wrong(&entry.span, format!("a second {}", display_name(&entry.name)), "keep one of them");
         return;
     }
     if matches!(entry.value.kind, Kind::Section(_)) {
         let help = suggest::hint(&entry.name, section.asked.iter().copied());
-        rd.wrong(&entry.span, format!("unknown block `{}`", entry.name), help);
+        rd.wrong(&entry.span, format!("unknown block {}", display_name(&entry.name)), help);
         return;
     }
     // The suggestion is spelled as it has to be written at this place.
     let spelled: Vec<String> =
         NAMES.iter().map(|name| if matches!(scope, Scope::Raw) { (*name).to_owned() } else { name.replace('.', "_") }).collect();
     let names = spelled.iter().map(String::as_str).chain(section.asked.iter().copied());
-    rd.wrong(&entry.span, format!("unknown setting `{}`", entry.name), suggest::hint(&entry.name, names));
+    rd.wrong(&entry.span, format!("unknown setting {}", display_name(&entry.name)), suggest::hint(&entry.name, names));
 }

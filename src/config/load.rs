@@ -2,8 +2,9 @@
 
 use super::integration;
 use super::profile::Profile;
+use super::rules::Rule;
 use super::secret::Secret;
-use super::source::{Note, Origin, Problem, Problems, Source};
+use super::source::{Note, Origin, Problem, Problems, Source, display_name};
 use super::tree::{Kind, Reading};
 use crate::domain::fault::{self, Fault};
 use crate::domain::safety::{Mode, Safety};
@@ -21,8 +22,26 @@ use std::time::Duration;
 pub struct System {
     /// The `type` of an integration.
     pub name: &'static str,
+    /// The system's name as people write it.
+    pub title: &'static str,
     /// URL schemes with their default port, the usual one first. `kafkas` beside `kafka` means TLS.
     pub schemes: &'static [(&'static str, u16)],
+    /// What its `config` block may hold; `None`: not checked here.
+    pub settings: Option<&'static [Rule]>,
+    /// How settings are checked that no table has.
+    pub check: Option<Check>,
+    /// The types of log-in that it has, as the `auth` block writes them; `None`: not checked here.
+    pub log_ins: Option<&'static [&'static str]>,
+}
+
+/// Checks a setting by its name; else what is wrong, without the value, and what to do about it.
+pub type Check = fn(&str, &str) -> Result<(), (String, String)>;
+
+impl System {
+    /// A system of which no more is known.
+    pub const fn named(name: &'static str, schemes: &'static [(&'static str, u16)]) -> Self {
+        Self { name, title: name, schemes, settings: None, check: None, log_ins: None }
+    }
 }
 
 /// What a profile is read with.
@@ -77,7 +96,9 @@ const USED: &[&str] = &["integration", "variable", "safety"];
 /// Everything that is wrong with it; a file that cannot be read is one problem at its first line.
 pub fn load(path: &Path, context: Context<'_>) -> Result<Loaded, Problems> {
     let file = path.display().to_string();
-    let unreadable = |message: String, help: &str| Problems(vec![Source { file: file.clone(), text: "" }.problem(&(0..0), message, help)]);
+    let unreadable = |message: String, help: &str| {
+        Problems(vec![Source { file: file.clone(), text: "", names: Vec::new() }.problem(&(0..0), message, help)])
+    };
     let mut bytes = Vec::new();
     let opened = fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
     opened.map_err(|error| {
@@ -92,7 +113,8 @@ pub fn load(path: &Path, context: Context<'_>) -> Result<Loaded, Problems> {
         Err(error) => {
             let valid = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(&error.as_bytes()[..valid]).into_owned();
-            let problem = Source { file, text: &text }.problem(&(valid..valid), "this is not UTF-8", "save the profile as UTF-8");
+            let problem =
+                Source { file, text: &text, names: Vec::new() }.problem(&(valid..valid), "this is not UTF-8", "save the profile as UTF-8");
             return Err(Problems(vec![problem]));
         }
     };
@@ -109,7 +131,8 @@ pub fn load(path: &Path, context: Context<'_>) -> Result<Loaded, Problems> {
 /// Everything that is wrong with it, in the order of lines.
 pub fn read(text: &str, file: &str, name: &str, base: &Path, context: Context<'_>) -> Result<Loaded, Problems> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let source = Source { file: file.to_owned(), text };
+    let names = context.systems.iter().filter_map(|system| system.settings).flatten().map(|rule| rule.name).collect();
+    let source = Source { file: file.to_owned(), text, names };
     let body: Body = match hcl_edit::parser::parse_body(text) {
         Ok(body) => body,
         Err(error) => {
@@ -130,6 +153,7 @@ pub fn read(text: &str, file: &str, name: &str, base: &Path, context: Context<'_
         notes: Vec::new(),
         origins: BTreeMap::new(),
         holds_secret: false,
+        unquotable: BTreeSet::new(),
     };
     variables(&body, &mut rd);
     let mut profile = Profile { name: name.into(), path: None, safety: Safety::default(), integrations: Vec::new() };
@@ -142,7 +166,7 @@ pub fn read(text: &str, file: &str, name: &str, base: &Path, context: Context<'_
             Structure::Attribute(attribute) => {
                 let span = attribute.key.span().unwrap_or_default();
                 let help = "settings stand inside blocks: integration \"name\" { … }";
-                rd.wrong(&span, format!("unknown attribute `{}`", attribute.key.as_str()), help);
+                rd.wrong(&span, format!("unknown attribute {}", display_name(attribute.key.as_str())), help);
             }
         }
     }
@@ -198,7 +222,7 @@ fn top_block(block: &Block, rd: &mut Reading<'_>, profile: &mut Profile, context
             let known = USED.iter().copied().chain(UNUSED.iter().map(|(name, _)| *name));
             let near = suggest::hint(name, known);
             let help = if near.is_empty() { "write integration \"name\" { … }".to_owned() } else { near };
-            rd.wrong(&span, format!("unknown block `{name}`"), help);
+            rd.wrong(&span, format!("unknown block {}", display_name(name)), help);
         }
     }
 }

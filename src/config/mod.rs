@@ -11,6 +11,7 @@ mod kafka;
 mod librdkafka_names;
 pub mod load;
 pub mod profile;
+pub mod rules;
 pub mod secret;
 mod section;
 pub mod source;

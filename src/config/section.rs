@@ -1,18 +1,19 @@
 //! Taking values out of a section by name and type; what nobody took is unknown, and an error.
 
 use super::secret::Secret;
-use super::tree::{Datum, Entry, Kind, Reading, Section, join};
-use crate::domain::suggest;
+use super::source::display_name;
+use super::tree::{Datum, Entry, Kind, Reading, Section, Written, join};
 use crate::domain::time::parse_duration;
+use crate::domain::{fault, suggest};
 use std::ops::{Range, RangeInclusive};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A text with its place.
 pub(super) struct Text {
     pub(super) value: Secret,
     pub(super) span: Range<usize>,
-    /// Part of it came from a variable.
-    pub(super) foreign: bool,
+    pub(super) written: Written,
 }
 
 impl Text {
@@ -24,15 +25,31 @@ impl Text {
         self.value.expose().to_owned()
     }
 
-    /// The text as the secret that it is.
+    /// The text as the secret that it is. A heredoc ends with a line end, which no password does.
     pub(super) fn into_secret(self, rd: &mut Reading<'_>) -> Secret {
-        rd.holds_secret |= !self.foreign;
-        self.value
+        rd.holds_secret |= self.written != Written::Elsewhere;
+        let whole = self.as_str();
+        match whole.strip_suffix('\n').filter(|_| self.written == Written::Heredoc) {
+            None => self.value,
+            Some(text) => {
+                rd.note(&self.span, "the line end at the end of this secret is left out; in quotes there is none");
+                Secret::new(text.strip_suffix('\r').unwrap_or(text).to_owned())
+            }
+        }
+    }
+
+    /// Whether an error may quote it.
+    pub(super) fn is_quotable(&self) -> bool {
+        self.written == Written::Plainly
     }
 
     /// The text in backquotes, or what stands for it where it may be a secret.
     pub(super) fn quoted(&self) -> String {
-        if self.foreign { "the variable's value".to_owned() } else { format!("`{}`", self.as_str()) }
+        match self.written {
+            Written::Plainly => format!("`{}`", self.as_str()),
+            Written::Heredoc => "the heredoc's text".to_owned(),
+            Written::Elsewhere => "the variable's value".to_owned(),
+        }
     }
 }
 
@@ -102,13 +119,13 @@ impl Section {
     pub(super) fn word<T: Copy>(&mut self, rd: &mut Reading<'_>, name: &'static str, words: &[(&'static str, T)]) -> Option<T> {
         let entry = self.take(rd, name)?;
         let text = match entry.value.kind {
-            Kind::Word(word) => Text { value: Secret::new(word), span: entry.value.span, foreign: false },
+            Kind::Word(word) => Text { value: Secret::new(word), span: entry.value.span, written: Written::Plainly },
             _ => rd.text(entry.value, name)?,
         };
         let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text.as_str())).map(|(_, value)| *value);
         if found.is_none() {
             let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            let near = if text.foreign { String::new() } else { suggest::hint(text.as_str(), names.iter().copied()) };
+            let near = if text.is_quotable() { suggest::hint(text.as_str(), names.iter().copied()) } else { String::new() };
             let message = format!("`{name}` cannot be {}: expected {}", text.quoted(), suggest::one_of(&names));
             rd.wrong(&text.span, message, near);
         }
@@ -190,7 +207,7 @@ impl Section {
             let twice = self.asked.contains(entry.name.as_str());
             let kind = if matches!(entry.value.kind, Kind::Section(_)) { "block" } else { "attribute" };
             if twice {
-                rd.wrong(&entry.span, format!("a second `{}`", entry.name), "keep one of them");
+                rd.wrong(&entry.span, format!("a second {}", display_name(&entry.name)), "keep one of them");
                 continue;
             }
             let near = suggest::hint(&entry.name, self.asked.iter().copied());
@@ -199,7 +216,7 @@ impl Section {
             } else {
                 near
             };
-            rd.wrong(&entry.span, format!("unknown {kind} `{}`", entry.name), help);
+            rd.wrong(&entry.span, format!("unknown {kind} {}", display_name(&entry.name)), help);
         }
     }
 }
@@ -208,7 +225,7 @@ impl Reading<'_> {
     /// A text, or an error that says what stands there instead.
     pub(super) fn text(&mut self, value: Datum, name: &str) -> Option<Text> {
         let kind = match value.kind {
-            Kind::Text(text, foreign) => return Some(Text { value: text, span: value.span, foreign }),
+            Kind::Text(text, written) => return Some(Text { value: text, span: value.span, written }),
             Kind::Failed => return None,
             other => other.name(),
         };
@@ -218,17 +235,35 @@ impl Reading<'_> {
 
     /// A text, a number or a truth value, as text.
     pub(super) fn scalar(&mut self, value: Datum, name: &str) -> Option<Text> {
-        let (text, foreign) = match value.kind {
-            Kind::Text(text, foreign) => (text, foreign),
-            Kind::Number(number) => (Secret::new(number), false),
-            Kind::Bool(flag) => (Secret::new(flag.to_string()), false),
+        let (text, written) = match value.kind {
+            Kind::Text(text, written) => (text, written),
+            Kind::Number(number) => (Secret::new(number), Written::Plainly),
+            Kind::Bool(flag) => (Secret::new(flag.to_string()), Written::Plainly),
             Kind::Failed => return None,
             other => {
                 self.wrong(&value.span, format!("`{name}` is {}: expected one value", other.name()), "");
                 return None;
             }
         };
-        Some(Text { value: text, span: value.span, foreign })
+        Some(Text { value: text, span: value.span, written })
+    }
+
+    /// The path of a file that is read later; that it cannot be read now is noted.
+    pub(super) fn file(&mut self, text: &Text, what: &str) -> PathBuf {
+        let path = self.path(text.as_str());
+        // Opening alone would wait for the other end of a pipe.
+        let readable = std::fs::metadata(&path).and_then(|found| {
+            if found.is_dir() {
+                return Err(std::io::ErrorKind::IsADirectory.into());
+            }
+            if found.is_file() { std::fs::File::open(&path).map(drop) } else { Ok(()) }
+        });
+        if let Err(error) = readable {
+            let (cause, next) = fault::unreadable(&error);
+            let name = if text.is_quotable() { format!(" {}", path.display()) } else { String::new() };
+            self.note(&text.span, format!("{what}{name} cannot be read: {cause} ({next})"));
+        }
+        path
     }
 
     /// A truth value; a variable's text may be one.

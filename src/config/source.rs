@@ -1,7 +1,9 @@
 //! Where something stands in a profile's text, and what is wrong there: file, line, column, the line itself with a caret.
 
+use super::librdkafka_names::NAMES;
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::text::SafeText;
+use crate::domain::suggest;
+use crate::domain::text::{SafeText, is_hidden};
 use std::fmt;
 use std::ops::Range;
 use unicode_width::UnicodeWidthStr;
@@ -10,6 +12,8 @@ use unicode_width::UnicodeWidthStr;
 pub(super) struct Source<'a> {
     pub(super) file: String,
     pub(super) text: &'a str,
+    /// Names of settings that systems have, beside those that the language itself has.
+    pub(super) names: Vec<&'static str>,
 }
 
 /// One thing that is wrong, at its place.
@@ -73,12 +77,46 @@ impl Source<'_> {
         let whole = self.text[from..].lines().next().unwrap_or_default();
         let before = SafeText::new(&self.text[from..start]).as_str().width();
         let marked = SafeText::new(self.text[start..end].lines().next().unwrap_or_default()).as_str().width();
-        let excerpt = SafeText::new(&mask(whole));
+        let excerpt = if self.is_in_heredoc(from) { SafeText::from("***") } else { SafeText::new(&mask(whole, &self.names)) };
         let room = excerpt.as_str().width();
         let at = before.min(room);
         let caret = (at, marked.min(room - at).max(1));
         Problem { file: self.file.as_str().into(), line, column, excerpt, caret, message: message.into(), help: help.into() }
     }
+}
+
+impl Source<'_> {
+    /// Whether the line that begins there is the text of a heredoc, ended or not: it may be a key or a password, line by line.
+    fn is_in_heredoc(&self, line_start: usize) -> bool {
+        let mut mark: Option<&str> = None;
+        let mut start = 0;
+        for line in self.text.split_inclusive('\n') {
+            let is_text = mark.is_some_and(|mark| line.trim() != mark);
+            if start == line_start {
+                return is_text;
+            }
+            if !is_text {
+                mark = if mark.is_some() { None } else { heredoc_mark(line) };
+            }
+            start += line.len();
+        }
+        mark.is_some()
+    }
+}
+
+/// What ends the heredoc that begins in this line: `password = <<-EOT`.
+fn heredoc_mark(line: &str) -> Option<&str> {
+    let (_, mark) = line.trim_end().rsplit_once("<<")?;
+    let mark = mark.strip_prefix('-').unwrap_or(mark).trim();
+    (!mark.is_empty() && mark.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c))).then_some(mark)
+}
+
+/// A name that stands in a profile, in backquotes; what looks like no name may be a secret that slipped out of its quotes.
+pub(super) fn display_name(name: &str) -> String {
+    let like_a_name = name.len() <= 40
+        && name.chars().all(|c| c.is_alphanumeric() || "_-. /:@".contains(c) || is_hidden(c))
+        && name.chars().filter(char::is_ascii_digit).count() <= 2;
+    if like_a_name { format!("`{name}`") } else { "here (it does not look like a name, and is not repeated)".to_owned() }
 }
 
 /// Names whose values are never secret; a line that begins with any other name is shown up to its `=` only.
@@ -164,7 +202,7 @@ const PUBLIC: &[&str] = &[
 const TELLTALE: &[&str] = &["pass", "pwd", "secret", "token", "credential", "@", "basic_auth"];
 
 /// The line without what may be a secret. Errors quote the profile, and a typing error may stand on the line of a password.
-fn mask(line: &str) -> String {
+fn mask(line: &str, names: &[&str]) -> String {
     let name_at = line.len() - line.trim_start().len();
     let rest = &line[name_at..];
     let name_len = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).unwrap_or(rest.len());
@@ -178,16 +216,47 @@ fn mask(line: &str) -> String {
     }
     match after.trim_start().chars().next() {
         // Without anything behind it the word may itself be a value: a line of a heredoc.
-        Some(next @ ('=' | '{')) if name_len > 0 => {
+        Some(next @ ('=' | '{')) if is_like_known(name, names) => {
             let to = after.find(next).unwrap_or(0) + 1;
             let behind = after[to..].trim();
             let shown = format!("{}{name}{}", &line[..name_at], &after[..to]);
             if behind.is_empty() { shown } else { shown + " ***" }
         }
-        Some('"') if name_len > 0 && after.trim_end().ends_with('{') && after.matches('"').count() == 2 => line.trim_end().to_owned(),
+        Some('"') if is_like_known(name, names) && after.trim_end().ends_with('{') && after.matches('"').count() == 2 => {
+            line.trim_end().to_owned()
+        }
         _ => format!("{}***", &line[..name_at]),
     }
 }
+
+/// Whether it is a name of the language, or one with a slip in it.
+fn is_like_known(name: &str, names: &[&str]) -> bool {
+    let librdkafka = NAMES.iter().map(|name| name.replace('.', "_"));
+    let known = PUBLIC.iter().chain(SECRET).chain(names).map(|name| (*name).to_owned());
+    let all: Vec<String> = known.chain(librdkafka).collect();
+    !name.is_empty() && suggest::nearest(name, all.iter().map(String::as_str)).is_some()
+}
+
+/// Names whose values may be secret, and which are shown without them.
+const SECRET: &[&str] = &[
+    "app",
+    "arm_for",
+    "client_id",
+    "client_secret",
+    "default",
+    "description",
+    "file",
+    "groups",
+    "mqdeck",
+    "password",
+    "seed",
+    "seed_file",
+    "targets",
+    "token",
+    "token_file",
+    "token_url",
+    "topic_prefix",
+];
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -247,21 +316,25 @@ mod tests {
             ("  address = \"kafka://u:hunter2@host\"", "  address = ***"),
             ("integraton \"events\" {", "integraton \"events\" {"),
             ("  }", "  }"),
+            ("  keepalive = \"hunter2\"", "  keepalive = ***"),
+            ("  c2VjcmV0aHVudGVyMg==", "  ***"),
+            ("  c2VjcmV0aHVudGVyMg {", "  ***"),
+            ("  hunter2 = 1", "  ***"),
         ] {
-            assert_eq!(mask(line), shown);
+            assert_eq!(mask(line, &["keep_alive"]), shown, "{line}");
         }
     }
 
     #[test]
     fn a_problem_shows_its_line_and_marks_the_place() {
-        let source = Source { file: "a.hcl".into(), text: "integration \"events\" {\n  tipe = \"kafka\"\n}\n" };
+        let source = Source { file: "a.hcl".into(), text: "integration \"events\" {\n  tipe = \"kafka\"\n}\n", names: Vec::new() };
         let shown = source.problem(&(25..29), "unknown attribute `tipe`", "did you mean `type`?").to_string();
         assert_eq!(shown, "a.hcl:2:3: unknown attribute `tipe`\n   2 |   tipe = ***\n     |   ^^^^ did you mean `type`?");
     }
 
     #[test]
     fn a_place_beyond_the_text_or_inside_a_character_is_still_a_place() {
-        let source = Source { file: "a.hcl".into(), text: "ö\n" };
+        let source = Source { file: "a.hcl".into(), text: "ö\n", names: Vec::new() };
         for (start, end) in [(0, 99), (1, 1), (99, 3)] {
             assert!(source.problem(&(start..end), "wrong", "").line >= 1);
         }

@@ -3,7 +3,7 @@
 use super::load::{self, Context, Loaded};
 use super::source::{Note, Problems};
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::suggest;
+use crate::domain::{redact, suggest};
 use directories::ProjectDirs;
 use std::path::{Path, PathBuf};
 
@@ -61,6 +61,10 @@ impl Store {
     /// # Errors
     /// There is none of that name; the nearest one is suggested.
     pub fn find(&self, given: &str) -> Result<PathBuf, Fault> {
+        if given.contains("://") {
+            let fault = Fault::new(Kind::Usage, OP, redact::log_ins(given).as_ref(), "this is a URL, and not the name of a profile");
+            return Err(fault.next("give it with --url"));
+        }
         let path = Path::new(given);
         let looks_like_path = given.contains('/')
             || path.components().count() > 1
@@ -116,7 +120,7 @@ mod tests {
     use super::super::load::System;
     use super::*;
 
-    const SYSTEMS: &[System] = &[System { name: "kafka", schemes: &[("kafka", 9092)] }];
+    const SYSTEMS: &[System] = &[System::named("kafka", &[("kafka", 9092)])];
 
     fn context() -> Context<'static> {
         Context { systems: SYSTEMS, env: &|name| (name == "SECRET").then(|| "s".to_owned()), vars: &[] }

@@ -24,13 +24,22 @@ pub(super) enum Kind {
     Bool(bool),
     /// As it was written.
     Number(String),
-    /// `true` if part of it came from a variable: such text is never quoted in an error.
-    Text(Secret, bool),
+    Text(Secret, Written),
     /// A bare word: `topic_suffix`.
     Word(String),
     List(Vec<Datum>),
     /// A block, or an object: the grammar makes no difference between `tls { … }` and `tls = { … }`.
     Section(Section),
+}
+
+/// How a text stands in the profile. What stands elsewhere, or in many lines, may be a secret wherever it is put: an error never quotes it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// In quotes, or bare.
+    Plainly,
+    Heredoc,
+    /// At least part of it came from a variable.
+    Elsewhere,
 }
 
 /// The attributes and blocks between two braces.
@@ -69,6 +78,8 @@ pub(super) struct Reading<'a> {
     pub(super) origins: BTreeMap<String, Origin>,
     /// A secret stands in the file itself, not in a variable.
     pub(super) holds_secret: bool,
+    /// Texts that were taken and must not be quoted.
+    pub(super) unquotable: BTreeSet<String>,
 }
 
 impl Reading<'_> {
@@ -142,12 +153,12 @@ impl Reading<'_> {
             Expression::Number(number) => {
                 Kind::Number(self.source.text.get(span.clone()).map_or_else(|| number.value().to_string(), str::to_owned))
             }
-            Expression::String(text) => Kind::Text(Secret::new(text.value().clone()), false),
-            Expression::StringTemplate(template) => self.template(template, &span),
+            Expression::String(text) => Kind::Text(Secret::new(text.value().clone()), Written::Plainly),
+            Expression::StringTemplate(template) => self.template(template, &span, Written::Plainly),
             Expression::HeredocTemplate(heredoc) => {
                 let mut heredoc = heredoc.clone();
                 heredoc.dedent();
-                self.template(&heredoc.template, &span)
+                self.template(&heredoc.template, &span, Written::Heredoc)
             }
             Expression::Array(array) => Kind::List(array.iter().map(|item| self.datum(item, path)).collect()),
             Expression::Object(object) => {
@@ -161,7 +172,7 @@ impl Reading<'_> {
                 _ => self.refuse(&span, "only a number can be negative"),
             },
             Expression::Traversal(traversal) => match self.variable(traversal, &span) {
-                Some(value) => Kind::Text(value, true),
+                Some(value) => Kind::Text(value, Written::Elsewhere),
                 None => Kind::Failed,
             },
             Expression::FuncCall(_) => self.refuse(&span, "a profile computes nothing: functions are not called here"),
@@ -192,8 +203,8 @@ impl Reading<'_> {
         (!matches!(value.kind, Kind::Null)).then_some(Entry { name, span, value })
     }
 
-    fn template(&mut self, template: &Template, whole: &Range<usize>) -> Kind {
-        let (mut text, mut foreign, mut failed) = (String::new(), false, false);
+    fn template(&mut self, template: &Template, whole: &Range<usize>, mut written: Written) -> Kind {
+        let (mut text, mut failed) = (String::new(), false);
         for element in template {
             match element {
                 Element::Literal(literal) => text.push_str(literal.value()),
@@ -205,7 +216,7 @@ impl Reading<'_> {
                         self.refuse(&span, "only ${env.NAME} and ${var.name} are filled in");
                         None
                     };
-                    foreign = true;
+                    written = Written::Elsewhere;
                     failed |= value.is_none();
                     text.push_str(value.as_ref().map_or("", Secret::expose));
                 }
@@ -217,7 +228,7 @@ impl Reading<'_> {
             }
         }
         let text = Secret::new(text);
-        if failed { Kind::Failed } else { Kind::Text(text, foreign) }
+        if failed { Kind::Failed } else { Kind::Text(text, written) }
     }
 
     /// `env.NAME` or `var.name`.

@@ -7,6 +7,7 @@ use super::auth::scram_mechanism;
 use super::endpoint;
 use super::load::System;
 use super::profile::{Auth, Integration, Profile, Setting, Tls, TlsVersion};
+use super::rules::{self, Rule};
 use super::secret::Secret;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::safety::Safety;
@@ -85,10 +86,14 @@ fn read(url: &str, systems: &[System]) -> Result<Profile, Wrong> {
     let mut tls = parsed.tls.then(Tls::default);
     let secure = system.schemes.iter().map(|(name, _)| *name).find(|name| endpoint::is_tls(name, system.schemes)).unwrap_or(scheme);
     if let Some((_, setting, _)) = extra.filter(|_| !path.is_empty()) {
-        integration.settings.insert((*setting).to_owned(), Setting { value: decode(path)?, line: 1 });
+        let value = decode(path)?;
+        if let Some(wrong) = system.settings.and_then(|rules| rules::find(rules, setting)?.check(value.expose()).err()) {
+            return Err(self::wrong(format!("its path, the {setting}: {}", wrong.expected), wrong.help));
+        }
+        integration.settings.insert((*setting).to_owned(), Setting { value, line: 1 });
     }
     let known = extra.map_or(&[][..], |(_, _, settings)| *settings);
-    let mechanism = options(query, known, &mut integration, &mut tls, secure)?;
+    let mechanism = options(query, known, system.settings, &mut integration, &mut tls, secure)?;
     integration.endpoint.tls = tls;
     integration.url = Some(without_password(url));
     integration.auth = auth(log_in, mechanism.as_deref())?;
@@ -117,6 +122,7 @@ fn host_of(address: &str) -> String {
 fn options(
     query: &str,
     settings: &[&str],
+    rules: Option<&[Rule]>,
     integration: &mut Integration,
     tls: &mut Option<Tls>,
     secure: &str,
@@ -133,6 +139,9 @@ fn options(
                 integration.timeout = timeout.ok_or_else(|| wrong("`timeout` is not a duration", "write timeout=10s"))?;
             }
             _ if settings.contains(&name) => {
+                if let Some(wrong) = rules.and_then(|rules| rules::find(rules, name)?.check(value).err()) {
+                    return Err(self::wrong(format!("`{name}`: {}", wrong.expected), wrong.help));
+                }
                 integration.settings.insert(name.to_owned(), Setting { value: Secret::new(value.to_owned()), line: 1 });
             }
             _ if !OPTIONS.contains(&name) => {
@@ -214,7 +223,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const SYSTEMS: &[System] = &[System { name: "kafka", schemes: &[("kafka", 9092), ("kafkas", 9092)] }];
+    const SYSTEMS: &[System] = &[System::named("kafka", &[("kafka", 9092), ("kafkas", 9092)])];
 
     fn integration(url: &str) -> Integration {
         from_url(url, SYSTEMS).unwrap_or_else(|fault| panic!("{fault}")).integrations.remove(0)
@@ -265,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_path_and_settings_are_read_where_the_system_has_them() {
-        const RABBIT: &[System] = &[System { name: "rabbitmq", schemes: &[("amqp", 5672), ("amqps", 5671)] }];
+        const RABBIT: &[System] = &[System::named("rabbitmq", &[("amqp", 5672), ("amqps", 5671)])];
         let read = |url: &str| from_url(url, RABBIT).unwrap_or_else(|fault| panic!("{fault}")).integrations.remove(0);
         let said = read("amqp://a:b@one,two:5673/tenant%2Fa?heartbeat=60&management_url=http%3A%2F%2Fone%3A15672");
         let setting = |name: &str| said.settings.get(name).map(|setting| setting.value.expose().to_owned());
@@ -279,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_websocket_keeps_its_path() {
-        const WEB: &[System] = &[System { name: "mqtt", schemes: &[("mqtt", 1883), ("mqtts", 8883), ("ws", 80), ("wss", 443)] }];
+        const WEB: &[System] = &[System::named("mqtt", &[("mqtt", 1883), ("mqtts", 8883), ("ws", 80), ("wss", 443)])];
         for (url, name, address, tls) in [
             ("ws://one:9001/mqtt", "one", "ws://one:9001/mqtt", false),
             ("wss://u:p@one/a/b", "one", "wss://one:443/a/b", true),

@@ -51,6 +51,18 @@ impl Amount {
         }
     }
 
+    /// `1 message`, `≤ 312 messages`, `– messages` where the number is unknown.
+    pub fn several(self, one: &str) -> String {
+        match self {
+            Self::Exactly(n) => several(n, one),
+            _ => {
+                let plural = several(self.number().unwrap_or(0), one);
+                let word = plural.split_once(' ').map_or(one, |(_, word)| word);
+                format!("{} {word}", self.show(grouped))
+            }
+        }
+    }
+
     /// Written with `unit`, a formatter such as [`count`] or [`bytes()`]; unknown is `–`.
     pub fn show(self, unit: fn(u64) -> String) -> String {
         match self {
@@ -86,6 +98,16 @@ pub fn grouped(n: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// `1 message`, `48,211 messages`, `2 entries`.
+pub fn several(n: u64, one: &str) -> String {
+    let plural = match one.strip_suffix('y') {
+        _ if n == 1 => one.to_owned(),
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{stem}ies"),
+        _ => format!("{one}s"),
+    };
+    format!("{} {plural}", grouped(n))
 }
 
 /// `214 B`, `88 kB`, `1.9 GB` (powers of 1000).
@@ -180,6 +202,19 @@ mod tests {
         }
         for (n, shown) in [(0.0, "0"), (0.4, "0.4"), (840.0, "840"), (12_400.0, "12.4 k"), (999.9, "1.00 k")] {
             assert_eq!(rate(n), shown);
+        }
+        for (n, one, shown) in
+            [(0, "message", "0 messages"), (1, "message", "1 message"), (48_211, "entry", "48,211 entries"), (2, "key", "2 keys")]
+        {
+            assert_eq!(several(n, one), shown);
+        }
+        for (amount, shown) in [
+            (Amount::Exactly(1), "1 message"),
+            (Amount::AtMost(1), "≤ 1 message"),
+            (Amount::AtLeast(1_200), "≥ 1,200 messages"),
+            (Amount::Unknown, "– messages"),
+        ] {
+            assert_eq!(amount.several("message"), shown);
         }
         assert_eq!(Amount::Unknown.to_string(), "–");
         assert_eq!(Amount::AtMost(312).to_string(), "≤ 312");

@@ -5,6 +5,7 @@
 use super::value::Value;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use std::borrow::Cow;
 
 /// Names that hold a credential wherever they stand in a header's or field's name, letter case and `-_.` apart.
 const SECRET_PARTS: [&str; 12] = [
@@ -68,6 +69,26 @@ pub fn text(text: &str) -> Option<String> {
         scheme = word;
     }
     found.then_some(out)
+}
+
+/// A text in which no URL has a log-in: `kafka://alice:secret@host` is `kafka://***@host`.
+pub fn log_ins(text: &str) -> Cow<'_, str> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        // A password may hold any character that was not encoded: everything up to the last `@` of the word belongs to it.
+        let word = after.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')).unwrap_or(after.len());
+        out.push_str(before);
+        out.push_str("://");
+        rest = match after[..word].rfind('@') {
+            Some(at) => {
+                out.push_str("***");
+                &after[at..]
+            }
+            None => after,
+        };
+    }
+    if out.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(out + rest) }
 }
 
 /// Whether a header or field of this name holds a credential.
@@ -210,6 +231,19 @@ mod tests {
             ("log", Value::Array(vec![text(&format!("got {}, ok", mark(JWT.len()))), text("plain")])),
         ]);
         assert_eq!(value(&given), shown);
+    }
+
+    #[test]
+    fn a_url_is_shown_without_its_log_in() {
+        for (given, shown) in [
+            ("read kafka://alice:hunter2@host:9092, and x", "read kafka://***@host:9092, and x"),
+            ("`amqp://u:p@ss@w/rd@host/v`: no", "`amqp://***@host/v`: no"),
+            ("a://b@c d://e:f@g", "a://***@c d://***@g"),
+            ("http://host/a mail@host", "http://host/a mail@host"),
+            ("nothing", "nothing"),
+        ] {
+            assert_eq!(log_ins(given), shown);
+        }
     }
 
     #[test]

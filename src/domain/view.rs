@@ -71,7 +71,7 @@ impl Side {
         let messages = match count {
             None => "messages".to_owned(),
             Some(1) => "1 message".to_owned(),
-            Some(count) => format!("{} messages", figure::grouped(count)),
+            Some(count) => figure::several(count, "message"),
         };
         match self {
             Self::Ours => format!("{messages} skipped: more comes than is taken here"),

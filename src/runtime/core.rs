@@ -16,6 +16,7 @@ const PATIENT: Duration = Duration::from_secs(1);
 pub(super) struct Core {
     pub(super) model: Model,
     pub(super) asked: Asked,
+    pub(super) opener: Opener,
     performer: Performer,
 }
 
@@ -32,7 +33,7 @@ impl Core {
     pub(super) fn new(lanes: Lanes, opener: Opener, width: u16, height: u16, opening: bool, terminal: bool) -> Self {
         let (model, effects) =
             Model::new(Start { now: now(), zone: jiff::tz::TimeZone::system(), width, height, opening, seed: fastrand::u64(..) });
-        let mut core = Self { model, asked: Asked::default(), performer: Performer::new(lanes, opener, terminal) };
+        let mut core = Self { model, asked: Asked::default(), opener: opener.clone(), performer: Performer::new(lanes, opener, terminal) };
         core.perform(effects);
         core
     }

@@ -26,6 +26,7 @@ use std::time::{Duration, Instant};
 use tempfile::NamedTempFile;
 use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
+use tokio::process::Command;
 
 /// Terminals cut longer clipboard sequences off or refuse them.
 const CLIPBOARD: usize = 74_994;
@@ -105,7 +106,8 @@ pub(super) async fn channel(gateway: &Gateway, lanes: &Lanes, task: TaskId, path
     let title = SafeText::from(format!("export {address} to {path}"));
     let tell = |done, total, end| lanes.result(Event::Job { task, update: JobUpdate { title: title.clone(), done, total, end } });
     let end = write_channel(gateway, path, address, tell).await.map(|export| {
-        format!("Exported {} messages, {}, to {}", figure::grouped(export.messages as u64), figure::bytes(export.bytes), export.path).into()
+        format!("Exported {}, {}, to {}", figure::several(export.messages as u64, "message"), figure::bytes(export.bytes), export.path)
+            .into()
     });
     tell(0, None, Some(end)).await;
 }
@@ -149,8 +151,9 @@ where
     Ok(Export { path: path.into(), messages, bytes })
 }
 
-/// Opens `$VISUAL` or `$EDITOR` on a copy of the bytes, and returns what was saved. The terminal must have been given up.
-pub(super) async fn edit(bytes: &Bytes, extension: &str) -> Result<Bytes, Fault> {
+/// Opens `$VISUAL` or `$EDITOR` on a copy of the bytes, without these environment variables, and returns what was saved. The terminal must
+/// have been given up.
+pub(super) async fn edit(bytes: &Bytes, extension: &str, withheld: &[String]) -> Result<Bytes, Fault> {
     let failed = |e: io::Error| Fault::new(Kind::Rejected, "edit", "", e.to_string());
     let editor = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_else(|| "vi".to_owned());
     let mut words = editor.split_whitespace();
@@ -160,13 +163,22 @@ pub(super) async fn edit(bytes: &Bytes, extension: &str) -> Result<Bytes, Fault>
     // Readable by its owner alone, and removed at the end of this function.
     let file = tempfile::Builder::new().prefix("mqdeck-").suffix(&format!(".{extension}")).tempfile().map_err(failed)?;
     tokio::fs::write(file.path(), bytes).await.map_err(failed)?;
-    let status = tokio::process::Command::new(program).args(words).arg(file.path()).status().await;
+    let words: Vec<&str> = words.collect();
+    let status = editor_command(program, &words, withheld).arg(file.path()).status().await;
     let status = status
         .map_err(|e| Fault::new(Kind::Rejected, "edit", program, e.to_string()).next("set $EDITOR to an editor that is installed"))?;
     if !status.success() {
         return Err(Fault::new(Kind::Rejected, "edit", program, format!("it ended with {status}: nothing was taken over")));
     }
     tokio::fs::read(file.path()).await.map(Bytes::from).map_err(failed)
+}
+
+/// An editor's command, without these environment variables.
+pub(super) fn editor_command(program: &str, words: &[&str], withheld: &[String]) -> Command {
+    let mut command = Command::new(program);
+    withheld.iter().for_each(|name| _ = command.env_remove(name));
+    command.args(words);
+    command
 }
 
 async fn whole(gateway: Option<&Gateway>, view: &MessageView) -> Result<Message, Fault> {

@@ -187,7 +187,7 @@ impl Console {
         }
         let edited = match self.core.asked.edit.take() {
             Some(Effect::Edit { purpose, bytes, extension }) => {
-                Some(Event::Edited { purpose, result: export::edit(&bytes, extension).await })
+                Some(Event::Edited { purpose, result: export::edit(&bytes, extension, &self.core.opener.withheld()).await })
             }
             _ => None,
         };

@@ -10,7 +10,9 @@ use crate::demo::Demo;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
 use crate::gateway::{Access, Gateway};
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Knows where profiles live and which values their variables have.
 #[derive(Clone, Default)]
@@ -19,9 +21,19 @@ pub struct Opener {
     pub access: Access,
     /// `--var name=value`.
     pub variables: Vec<(String, String)>,
+    /// The environment variables that profiles were filled with, secrets among them.
+    pub(super) filled_in: Arc<Mutex<BTreeSet<String>>>,
 }
 
+/// Variables that every program needs, whatever a profile fills in from them.
+const NEEDED: &[&str] = &["HOME", "PATH", "TERM", "USER", "LOGNAME", "SHELL", "LANG", "TMPDIR", "DISPLAY"];
+
 impl Opener {
+    /// For this access, with the values of `--var name=value`.
+    pub fn new(access: Access, variables: Vec<(String, String)>) -> Self {
+        Self { access, variables, filled_in: Arc::default() }
+    }
+
     /// The profiles of the configuration folder, each with what is wrong with it.
     pub(super) fn list(&self) -> Vec<ProfileEntry> {
         let Ok(store) = Store::open(&environment) else { return Vec::new() };
@@ -51,17 +63,36 @@ impl Opener {
         config::url::from_url(url, &systems())
     }
 
+    /// What a program that we start is not given: it may hand its environment on.
+    pub(super) fn withheld(&self) -> Vec<String> {
+        self.filled_in.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
     /// Reads a profile's file with this opener's variables.
     pub fn load(&self, path: &Path) -> Result<Loaded, Fault> {
         let systems = systems();
-        let context = Context { systems: &systems, env: &environment, vars: &self.variables };
+        let env = |name: &str| {
+            if !NEEDED.contains(&name) {
+                self.filled_in.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+            }
+            environment(name)
+        };
+        let context = Context { systems: &systems, env: &env, vars: &self.variables };
         Ok(store::load(path, context)?)
     }
 }
 
 /// The systems of this build, as profiles need to know them.
 pub fn systems() -> Vec<System> {
-    ADAPTERS.iter().map(|adapter| System { name: adapter.name, schemes: adapter.schemes }).collect()
+    let system = |adapter: &adapters::Adapter| System {
+        name: adapter.name,
+        title: adapter.title,
+        schemes: adapter.schemes,
+        settings: adapter.settings,
+        check: adapter.check,
+        log_ins: Some(adapter.log_ins),
+    };
+    ADAPTERS.iter().map(system).collect()
 }
 
 /// An environment variable, if it is set and text.
@@ -100,5 +131,25 @@ fn integration(integration: &Integration) -> OpenedIntegration {
         name: integration.name.clone(),
         system: adapters::find(&integration.system).map_or("unknown", |adapter| adapter.title),
         endpoint: integration.endpoint.addresses.first().map_or("", String::as_str).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_profile_is_filled_with_is_withheld_from_programs_that_we_start() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("p.hcl");
+        let text = "integration \"a\" {\n  type = \"memory\"\n  config {\n    topics = \"${env.MQDECK_TEST_SECRET}\"\n    services = env.HOME\n  }\n}\n";
+        std::fs::write(&path, text).expect("a profile");
+        let opener = Opener::default();
+        // Whether it is set or not, and whatever is wrong with the rest.
+        let _ = opener.clone().load(&path);
+        assert_eq!(opener.withheld(), ["MQDECK_TEST_SECRET"]);
+        let command = crate::runtime::export::editor_command("vi", &["-R"], &opener.withheld());
+        let removed: Vec<_> = command.as_std().get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name).collect();
+        assert_eq!(removed, ["MQDECK_TEST_SECRET"]);
     }
 }

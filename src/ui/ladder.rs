@@ -141,7 +141,7 @@ fn a_profile_disarms_by_itself_while_the_address_is_being_typed() {
     stage.after(1).keys("Enter");
     assert_eq!(executed(&stage).len(), 0);
     let screen = stage.screen();
-    assert!(screen.contains("not armed") && screen.contains("No longer armed") && !screen.contains("ARMED"), "{screen}");
+    assert!(screen.contains("not armed") && screen.contains("Disarmed") && !screen.contains("ARMED"), "{screen}");
     stage.armed().keys("Enter");
     assert_eq!(executed(&stage).len(), 1, "what was typed is still there");
 }
@@ -303,7 +303,7 @@ fn an_outcome_does_not_fall_into_what_is_being_typed() {
 fn a_change_is_taken_back_by_a_plan_of_its_own_and_done_again() {
     let mut stage = stage();
     changed(&mut stage);
-    assert!(stage.screen().contains("z takes it back"), "{}", stage.screen());
+    assert!(stage.screen().contains("z undoes this"), "{}", stage.screen());
     stage.keys("z");
     assert_eq!(executed(&stage).len(), 1, "never silently");
     assert_eq!(stage.request().argument("retention"), Some("1d"));

@@ -14,6 +14,8 @@ mod groups_tests;
 #[cfg(test)]
 mod history_tests;
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod ladder;
 #[cfg(test)]
 mod received_tests;

@@ -113,6 +113,25 @@ fn plans(stage: &Stage) -> Vec<Decided> {
     stage.effects.iter().filter_map(plan).collect()
 }
 
+/// Messages that were looked at, and attack the terminal.
+pub(super) fn hostile(width: u16, height: u16) -> Stage {
+    let mut stage = stage(width, height);
+    stage.keys("x l Enter");
+    let (task, address) = (stage.task(), Some(Address::new("events", HOSTILE)));
+    let deliveries = (1..=4).map(|id| delivery(id, false, HOSTILE.as_bytes())).collect();
+    stage.event(Event::Arrived { task, arrived: Arrived { address, deliveries, end: Some(Ok(())), ..Arrived::default() } });
+    stage
+}
+
+/// A question whose words attack the terminal.
+pub(super) fn hostile_question(width: u16, height: u16) -> Stage {
+    let mut stage = stage(width, height);
+    stage.keys("x l Enter");
+    let (task, address) = (stage.task(), Address::new("events", HOSTILE));
+    stage.event(Event::PeekMarks { task, address, marks: HOSTILE.into() });
+    stage
+}
+
 fn shot(name: &str, reach: impl Fn(&mut Stage)) {
     for (width, height) in [(80, 24), (120, 40), (160, 45)] {
         let mut stage = stage(width, height);

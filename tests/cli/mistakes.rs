@@ -85,7 +85,7 @@ const PROFILES: &[Case] = &[
     (&["--profile", "unset.hcl", "status"], 2, &["unset.hcl:3:", "NOWHERE is not set", "set NOWHERE"]),
     (&["--profile", "unit.hcl", "status"], 2, &["unit.hcl:3:", "unit", "\"30s\""]),
     (&["--profile", "port.hcl", "status"], 2, &["port.hcl:3:", "65535"]),
-    (&["--profile", "variable.hcl", "--var", "cluster", "status"], 2, &["NAME=VALUE", "cluster=…"]),
+    (&["--profile", "variable.hcl", "--var", "cluster", "status"], 2, &["read --var", "write --var NAME=VALUE"]),
     (&["--profile", "variable.hcl", "--var", "clutser=us", "status"], 2, &["clutser", "`cluster`"]),
     (&["--profile", "memory.hcl", "publish", "a/nowhere", "x"], 1, &["a/nowhere", "spelling"]),
     (&["--profile", "memory.hcl", "publish", "a/orders", "x", "-o", "partiton=1"], 2, &["partiton", "it has: partition"]),

@@ -4,8 +4,12 @@
 mod commands;
 #[cfg(all(feature = "kafka", feature = "nats", feature = "redis"))]
 mod copied;
+mod hostile;
+mod hostile_systems;
 mod mistakes;
 mod panics;
+mod profiles;
 mod queues;
 #[cfg(feature = "kafka")]
 mod round_trip;
+mod secrets;

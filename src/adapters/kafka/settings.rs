@@ -218,34 +218,37 @@ fn set_auth(config: &mut ClientConfig, auth: &Auth) {
 }
 
 fn set_own(config: &mut ClientConfig, integration: &Integration, name: &str, setting: &Setting) -> Result<(), Fault> {
-    let wrong = |cause: String, next: String| {
+    check(name, setting.value.expose()).map_err(|(cause, next)| {
         Fault::new(Kind::Usage, OP, format!("{} (line {} of the profile)", integration.name, setting.line), cause).next(next)
-    };
-    if let Some((_, block)) = SAID_ELSEWHERE.iter().find(|(said, _)| *said == name) {
-        return Err(wrong(format!("`{name}` is said by {block}, not in config"), format!("remove the line and set {block}")));
-    }
-    if let Some((_, why)) = RESERVED.iter().find(|(reserved, _)| *reserved == name) {
-        return Err(wrong(format!("`{name}` cannot be set here: {why}"), "remove the line".to_owned()));
-    }
+    })?;
     for (one, other) in ALIASES {
         if name == *one || name == *other {
             config.remove(one).remove(other);
         }
     }
-    let mut alone = ClientConfig::new();
-    match alone.set(name, setting.value.expose()).create_native_config() {
-        Ok(_) => {}
-        Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => {
-            return Err(wrong(format!("`{name}` is not a setting that librdkafka knows"), "check the name, or remove the line".to_owned()));
-        }
-        // librdkafka's own words repeat the value, which may be a secret.
-        Err(_) => {
-            let next = "see librdkafka's CONFIGURATION.md for its values".to_owned();
-            return Err(wrong(format!("librdkafka does not take the value of `{name}`"), next));
-        }
-    }
     config.set(name, setting.value.expose());
     Ok(())
+}
+
+/// Checks a setting by librdkafka's name; else what is wrong, without the value, which may be a secret, and what to do about it.
+pub(crate) fn check(name: &str, value: &str) -> Result<(), (String, String)> {
+    if let Some((_, block)) = SAID_ELSEWHERE.iter().find(|(said, _)| *said == name) {
+        return Err((format!("`{name}` is said by {block}, not in config"), format!("remove the line and set {block}")));
+    }
+    if let Some((_, why)) = RESERVED.iter().find(|(reserved, _)| *reserved == name) {
+        return Err((format!("`{name}` cannot be set here: {why}"), "remove the line".to_owned()));
+    }
+    let mut alone = ClientConfig::new();
+    match alone.set(name, value).create_native_config() {
+        Ok(_) => Ok(()),
+        Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => {
+            Err((format!("`{name}` is not a setting that librdkafka knows"), "check the name, or remove the line".to_owned()))
+        }
+        // librdkafka's own words repeat the value.
+        Err(_) => {
+            Err((format!("librdkafka does not take the value of `{name}`"), "see librdkafka's CONFIGURATION.md for its values".to_owned()))
+        }
+    }
 }
 
 #[cfg(test)]

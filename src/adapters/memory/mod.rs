@@ -15,6 +15,7 @@ mod write;
 use super::Adapter;
 use super::session::Session;
 use crate::config::profile::Integration;
+use crate::config::rules::{self, Rule, Takes};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Message, Outgoing};
 use crate::domain::position::Position;
@@ -28,10 +29,22 @@ pub(super) const ADAPTER: Adapter = Adapter {
     name: "memory",
     title: "Memory",
     schemes: &[],
+    settings: Some(RULES),
+    check: None,
+    log_ins: &["none"],
     kinds: &["topic"],
     operations: manage::OPERATIONS,
     connect: |integration, _log| Box::pin(async move { Ok(Memory::of(integration)?.session()) }),
 };
+
+/// What a profile's `config` block may hold.
+const RULES: &[Rule] = &[
+    Rule::new("topics", Takes::Checked(|text| numbered("topics", text, 1, 1).map(drop).map_err(|_| NUMBERED))),
+    Rule::new("queues", Takes::Checked(|text| numbered("queues", text, 0, 0).map(drop).map_err(|_| NUMBERED))),
+    Rule::new("services", Takes::Checked(|text| numbered("services", text, 0, 0).map(drop).map_err(|_| NUMBERED))),
+    Rule::new("patience", Takes::Number(0, 86_400)),
+];
+const NUMBERED: &str = "expected NAME:NUMBER, several with commas between them";
 
 /// What is wrong with the system.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +90,7 @@ impl Memory {
     fn of(integration: Integration) -> Result<Self, Fault> {
         let said = |name: &str| integration.settings.get(name).map(|setting| setting.value.expose().to_owned()).unwrap_or_default();
         let (topics, queues, services, patience) = (said("topics"), said("queues"), said("services"), said("patience"));
+        rules::verify(&integration, "Memory", RULES)?;
         let memory = Self::with(integration);
         for (name, partitions) in numbered("topics", &topics, 1, 1)? {
             memory.create(name, partitions);

@@ -3,29 +3,41 @@
 use super::topic;
 use super::wire::{Packet, Qos, Version};
 use crate::config::profile::Integration;
-use crate::domain::fault::{Fault, Kind};
-use crate::domain::time::parse_duration;
+use crate::config::rules::{self, Rule, Takes};
+use crate::domain::fault::Fault;
 use std::time::Duration;
 
 const OP: &str = "read settings of";
-/// The client crate keeps alive no faster than this; the protocol's number has 16 bits.
-const KEEP_ALIVE: std::ops::RangeInclusive<u64> = 5..=65_535;
-/// Names that may stand in the block.
-const NAMES: &[&str] = &[
-    "version",
-    "client_id",
-    "keep_alive",
-    "clean_session",
-    "session_expiry",
-    "qos",
-    "username",
-    "sys",
-    "max_topics",
-    "will.topic",
-    "will.payload",
-    "will.qos",
-    "will.retain",
+const VERSIONS: &[&str] = &["auto", "5", "5.0", "3.1.1", "3", "4"];
+const QOS: Takes = Takes::Word(&["0", "1", "2"]);
+
+/// What may stand in the block.
+pub(super) const RULES: &[Rule] = &[
+    Rule::new("version", Takes::Word(VERSIONS)),
+    Rule::new("client_id", Takes::Text),
+    // The client crate keeps alive no faster; the protocol's number has 16 bits.
+    Rule::new("keep_alive", Takes::Seconds(5, 65_535)),
+    Rule::new("clean_session", Takes::Flag),
+    Rule::new("session_expiry", Takes::Seconds(0, u32::MAX as u64)),
+    Rule::new("qos", QOS),
+    Rule::new("username", Takes::Text),
+    Rule::new("sys", Takes::Flag),
+    Rule::new("max_topics", Takes::Number(1, 1_000_000)),
+    Rule::new("will.topic", Takes::Checked(is_topic)),
+    Rule::new("will.payload", Takes::Text),
+    Rule::new("will.qos", QOS),
+    Rule::new("will.retain", Takes::Flag),
+    Rule::new("topics", Takes::Checked(is_filter)),
+    Rule::new("topics.*", Takes::Checked(is_filter)),
 ];
+
+fn is_topic(text: &str) -> Result<(), &'static str> {
+    topic::check_topic(OP, text).map_err(|_| "expected one topic: not empty, without `+`, `#` and $share")
+}
+
+fn is_filter(text: &str) -> Result<(), &'static str> {
+    topic::check_filter(OP, text).map_err(|_| "expected a topic or a filter: `+` stands for one whole level, `#` for all that follow")
+}
 
 /// How an integration is spoken to.
 #[derive(Clone, Debug)]
@@ -52,93 +64,35 @@ pub(super) struct Settings {
     pub(super) will: Option<Packet>,
 }
 
-/// Reads single settings, and says which one is wrong.
-struct Reading<'a>(&'a Integration);
-
-impl Reading<'_> {
-    fn wrong(&self, name: &str, cause: &str) -> Fault {
-        let line = self.0.settings.get(name).map_or(0, |setting| setting.line);
-        let place = if line > 0 { format!(" (line {line})") } else { String::new() };
-        Fault::new(Kind::Usage, OP, &*self.0.name, format!("{name}{place}: {cause}"))
-    }
-
-    fn text(&self, name: &str) -> Option<&str> {
-        self.0.settings.get(name).map(|setting| setting.value.expose())
-    }
-
-    fn flag(&self, name: &str, default: bool) -> Result<bool, Fault> {
-        match self.text(name) {
-            None => Ok(default),
-            Some("true") => Ok(true),
-            Some("false") => Ok(false),
-            Some(other) => Err(self.wrong(name, &format!("`{other}` is neither true nor false"))),
-        }
-    }
-
-    fn qos(&self, name: &str) -> Result<Option<Qos>, Fault> {
-        let read = |said| Qos::parse(said).ok_or_else(|| self.wrong(name, &format!("`{said}` is not 0, 1 or 2")));
-        self.text(name).map(read).transpose()
-    }
-
-    fn duration(&self, name: &str, default: Duration) -> Result<Duration, Fault> {
-        let Some(said) = self.text(name) else { return Ok(default) };
-        let read = parse_duration(said).ok().and_then(|duration| Duration::try_from(duration).ok());
-        read.ok_or_else(|| self.wrong(name, &format!("`{said}` is not a duration: write 60s")))
-    }
-
-    fn keep_alive(&self) -> Result<Duration, Fault> {
-        let read = self.duration("keep_alive", Duration::from_secs(60))?;
-        let wrong = || self.wrong("keep_alive", &format!("it is {} to {} s", KEEP_ALIVE.start(), KEEP_ALIVE.end()));
-        KEEP_ALIVE.contains(&read.as_secs()).then_some(read).ok_or_else(wrong)
-    }
-
-    fn version(&self) -> Result<Option<Version>, Fault> {
-        match self.text("version") {
-            None | Some("auto") => Ok(None),
-            Some("5" | "5.0") => Ok(Some(Version::V5)),
-            Some("3.1.1" | "3" | "4") => Ok(Some(Version::V3)),
-            Some(other) => Err(self.wrong("version", &format!("`{other}` is not 5, 3.1.1 or auto"))),
-        }
-    }
-
-    fn max_topics(&self) -> Result<usize, Fault> {
-        let said = self.text("max_topics").unwrap_or("20000");
-        let read = said.parse().ok().filter(|n| (1..=1_000_000).contains(n));
-        read.ok_or_else(|| self.wrong("max_topics", &format!("`{said}` is not a number from 1 to 1,000,000")))
-    }
-
-    fn will(&self) -> Result<Option<Packet>, Fault> {
-        let Some(topic) = self.text("will.topic") else { return Ok(None) };
-        topic::check_topic(OP, topic)?;
-        Ok(Some(Packet {
-            topic: topic.to_owned(),
-            payload: self.text("will.payload").unwrap_or_default().to_owned().into(),
-            qos: self.qos("will.qos")?.unwrap_or_default(),
-            retain: self.flag("will.retain", false)?,
-            ..Packet::default()
-        }))
-    }
-}
-
 impl Settings {
     pub(super) fn of(integration: &Integration) -> Result<Self, Fault> {
-        let read = Reading(integration);
-        let known = |name: &str| NAMES.contains(&name) || name == "topics" || name.starts_with("topics.");
-        if let Some(name) = integration.settings.keys().find(|name| !known(name)) {
-            return Err(read.wrong(name, "there is no such setting").next(format!("it has: {}, topics", NAMES.join(", "))));
-        }
+        rules::verify(integration, "MQTT", RULES)?;
+        let said = rules::Settings(&integration.settings);
+        let qos = |name| said.text(name).and_then(Qos::parse);
+        let version = match said.text("version") {
+            None | Some("auto") => None,
+            Some("5" | "5.0") => Some(Version::V5),
+            Some(_) => Some(Version::V3),
+        };
+        let will = said.text("will.topic").map(|topic| Packet {
+            topic: topic.to_owned(),
+            payload: said.text("will.payload").unwrap_or_default().to_owned().into(),
+            qos: qos("will.qos").unwrap_or_default(),
+            retain: said.flag("will.retain").unwrap_or(false),
+            ..Packet::default()
+        });
         Ok(Self {
-            version: read.version()?,
-            client_id: read.text("client_id").unwrap_or("mqdeck").to_owned(),
-            keep_alive: read.keep_alive()?,
-            clean: read.flag("clean_session", true)?,
-            session_expiry: read.duration("session_expiry", Duration::from_secs(3_600))?,
-            qos: read.qos("qos")?,
-            username: read.text("username").unwrap_or("mqdeck").to_owned(),
-            sys: read.flag("sys", true)?,
+            version,
+            client_id: said.text("client_id").unwrap_or("mqdeck").to_owned(),
+            keep_alive: said.duration("keep_alive").unwrap_or(Duration::from_secs(60)),
+            clean: said.flag("clean_session").unwrap_or(true),
+            session_expiry: said.duration("session_expiry").unwrap_or(Duration::from_secs(3_600)),
+            qos: qos("qos"),
+            username: said.text("username").unwrap_or("mqdeck").to_owned(),
+            sys: said.flag("sys").unwrap_or(true),
             filters: filters(integration)?,
-            max_topics: read.max_topics()?,
-            will: read.will()?,
+            max_topics: said.number("max_topics").unwrap_or(20_000),
+            will,
         })
     }
 
@@ -185,6 +139,7 @@ mod tests {
     use super::*;
     use crate::config::profile::{ChannelPattern, Setting};
     use crate::config::secret::Secret;
+    use crate::domain::fault::Kind;
 
     fn integration(settings: &[(&str, &str)], patterns: &[&str]) -> Integration {
         let mut integration = Integration::new("iot", "mqtt", vec!["localhost:1883".into()]);
@@ -220,12 +175,14 @@ mod tests {
     #[test]
     fn a_wrong_setting_is_told_with_its_line() {
         for (name, value, word) in [
-            ("version", "4.2", "not 5, 3.1.1"),
-            ("keep_alive", "1s", "5 to 65535 s"),
-            ("keep_alive", "soon", "not a duration"),
-            ("qos", "3", "not 0, 1 or 2"),
-            ("clean_session", "maybe", "neither"),
-            ("cleansession", "true", "no such setting"),
+            ("version", "4.2", "`3.1.1`"),
+            ("keep_alive", "1s", "from 5 to 65535 seconds"),
+            ("keep_alive", "soon", "a duration"),
+            ("qos", "3", "`0`, `1` or `2`"),
+            ("clean_session", "maybe", "true or false"),
+            ("cleansession", "true", "no setting `cleansession`"),
+            ("will.topic", "a/#", "one topic"),
+            ("topics.0", "a#", "a filter"),
         ] {
             let fault = Settings::of(&integration(&[(name, value)], &[])).expect_err(value);
             assert!(fault.kind == Kind::Usage && fault.to_string().contains(word) && fault.to_string().contains("line 7"), "{fault}");

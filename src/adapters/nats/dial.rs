@@ -7,6 +7,7 @@ use crate::adapters::tls::{self, TlsDial};
 use crate::adapters::token_source::{self, TokenSource};
 use crate::adapters::wirelog::WireLog;
 use crate::config::profile::{Auth, Integration, Reconnect, Seed, Tls};
+use crate::config::rules::{self, Rule, Takes};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
 use base64::Engine;
@@ -21,6 +22,13 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 const OP: &str = "connect to";
+/// The settings that a profile's `config` block may have.
+pub(super) const RULES: &[Rule] = &[
+    Rule::new("inbox_prefix", Takes::Checked(is_prefix)),
+    Rule::new("tls_first", Takes::Flag),
+    Rule::new("domain", Takes::Text),
+    Rule::new("api_prefix", Takes::Checked(is_prefix)),
+];
 
 /// Bytes to and from a server, in the clear or not.
 pub(super) trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -33,6 +41,13 @@ pub(super) struct Opened {
     /// What came behind the log-in.
     pub(super) buffer: BytesMut,
     pub(super) info: ServerInfo,
+}
+
+/// Whether it is a subject that others can stand below.
+fn is_prefix(text: &str) -> Result<(), &'static str> {
+    let text = text.trim_end_matches('.');
+    let well = text.split('.').all(|token| !token.is_empty() && !token.contains(['*', '>']) && !token.contains(char::is_whitespace));
+    if well { Ok(()) } else { Err("expected a subject without wildcards and blanks: \"_INBOX_app\"") }
 }
 
 /// How every server of a cluster is reached.
@@ -58,15 +73,9 @@ pub(super) struct Dial {
 
 impl Dial {
     pub(super) fn new(integration: &Integration, log: WireLog) -> Result<Self, Fault> {
-        let setting = |name: &str| integration.settings.get(name).map(|setting| setting.value.expose());
-        let known = ["inbox_prefix", "tls_first", "domain", "api_prefix"];
-        if let Some((name, setting)) = integration.settings.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-            let cause = format!("NATS has no setting `{name}` (line {})", setting.line);
-            return Err(
-                Fault::new(Kind::Usage, "read settings of", &*integration.name, cause).next(format!("it has: {}", known.join(", ")))
-            );
-        }
-        let api_prefix = match (setting("api_prefix"), setting("domain")) {
+        rules::verify(integration, "NATS", RULES)?;
+        let said = rules::Settings(&integration.settings);
+        let api_prefix = match (said.text("api_prefix"), said.text("domain")) {
             (Some(_), Some(_)) => {
                 let cause = "`domain` and `api_prefix` are two ways to say the same";
                 return Err(Fault::new(Kind::Usage, "read settings of", &*integration.name, cause).next("leave one of them out"));
@@ -87,13 +96,13 @@ impl Dial {
         Ok(Self {
             timeout: integration.timeout,
             log,
-            inbox_prefix: setting("inbox_prefix").unwrap_or("_INBOX").trim_end_matches('.').to_owned(),
+            inbox_prefix: said.text("inbox_prefix").unwrap_or("_INBOX").trim_end_matches('.').to_owned(),
             api_prefix,
             addresses: integration.endpoint.addresses.clone(),
             peer,
             tls,
             tls_required: integration.endpoint.tls.is_some(),
-            tls_first: setting("tls_first") == Some("true"),
+            tls_first: said.flag("tls_first").unwrap_or(false),
             auth: integration.auth.clone(),
             tokens,
             reconnect: integration.reconnect.clone(),

@@ -35,18 +35,18 @@ static VERBS: [Verb; 4] = [
     Verb {
         effect: Effect::Requeue,
         word: "nak",
-        help: "given again, at once or after a delay",
+        help: "redelivered, at once or after a delay",
         fields: &[Field {
             id: "delay",
             title: "Delay",
-            help: "seconds before it is given again; at once without it",
+            help: "seconds before it is redelivered; at once without it",
             input: Input::Number { min: 0, max: 31_536_000 },
         }],
     },
     Verb {
         effect: Effect::Reject,
         word: "term",
-        help: "never given again; it stays in the stream, and an advisory tells of it",
+        help: "never redelivered; it stays in the stream, and an advisory tells of it",
         fields: &[Field { id: "reason", title: "Reason", help: "is in the advisory (2.10 and later)", input: Input::Text }],
     },
     Verb { effect: Effect::Extend, word: "in progress", help: "the time to decide begins again", fields: &[] },

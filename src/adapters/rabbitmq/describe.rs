@@ -130,7 +130,7 @@ fn bindings_of(bindings: &[Value], side: &str, name: &str) -> Table {
 fn dead_letters(queue: &Value, map: &Map) -> Table {
     let mut rows = Vec::new();
     match map.path(queue) {
-        None => rows.push(["none".to_owned(), "what is rejected, expires or is too much is gone".to_owned()]),
+        None => rows.push(["none".to_owned(), "rejected, expired and overflowing messages are deleted".to_owned()]),
         Some(path) => {
             let exchange = if path.exchange.is_empty() { "the default exchange".to_owned() } else { format!("exchange:{}", path.exchange) };
             rows.push(["by".to_owned(), path.key.as_ref().map_or(exchange.clone(), |key| format!("{exchange}, key {key}"))]);

@@ -2,12 +2,48 @@
 
 use super::topology::Topology;
 use crate::config::profile::Integration;
-use crate::domain::fault::{Fault, Kind};
-use crate::domain::suggest;
+use crate::config::rules::{self, Rule, Takes};
+use crate::domain::fault::Fault;
 
-/// The settings that a `config` block may have. `connection.…` is as seed 1 writes them.
-const NAMES: &[&str] =
-    &["vhost", "management_url", "heartbeat", "connection.heartbeat", "channel_max", "connection.channel_max", "prefetch"];
+const SHORT: Takes = Takes::Number(0, u16::MAX as u64);
+
+/// What may stand in the block. `connection.…` is as seed 1 writes them.
+pub(super) const RULES: &[Rule] = &[
+    Rule::new("vhost", Takes::Checked(is_vhost)),
+    Rule::new("management_url", Takes::Checked(is_management)),
+    Rule::new("heartbeat", SHORT),
+    Rule::new("connection.heartbeat", SHORT),
+    Rule::new("channel_max", SHORT),
+    Rule::new("connection.channel_max", SHORT),
+    Rule::new("prefetch", SHORT),
+    Rule::new("exchanges.*.name", Takes::Text),
+    Rule::new("exchanges.*.type", Takes::Text),
+    Rule::new("exchanges.*.durable", Takes::Flag),
+    Rule::new("queues.*.name", Takes::Text),
+    Rule::new("queues.*.type", Takes::Text),
+    Rule::new("queues.*.durable", Takes::Flag),
+    Rule::new("queues.*.max_priority", Takes::Number(0, u8::MAX as u64)),
+    Rule::new("queues.*.dead_letter_exchange", Takes::Text),
+    Rule::new("queues.*.dead_letter_routing_key", Takes::Text),
+    Rule::new("queues.*.message_ttl", Takes::Number(0, u32::MAX as u64)),
+    Rule::new("queues.*.max_length", Takes::Number(0, u64::MAX)),
+    Rule::new("queues.*.exchange", Takes::Text),
+    Rule::new("queues.*.routing_key", Takes::Text),
+];
+
+fn is_vhost(text: &str) -> Result<(), &'static str> {
+    if text.len() > 255 { Err("expected no more than 255 bytes") } else { Ok(()) }
+}
+
+fn is_management(text: &str) -> Result<(), &'static str> {
+    let well = text == "none" || text.split(',').all(|url| base(url).is_some());
+    if !well {
+        return Err("expected \"http://host:15672\", several with commas between them, or \"none\"");
+    }
+    // Whoever it is for is said by the auth block.
+    if text.contains('@') { Err("expected a URL without a user and a password: they belong into the auth block") } else { Ok(()) }
+}
+
 /// Messages that are held unsettled at once unless somebody says otherwise (seed 1).
 const PREFETCH: u16 = 10;
 /// Seconds between two signs of life. Seed 1 has 60; a server that stopped without a word is then missed after two minutes, so we ask for
@@ -40,48 +76,20 @@ pub(super) enum ManagementSaid {
 
 impl Settings {
     pub(super) fn of(integration: &Integration) -> Result<Self, Fault> {
-        let wrong = |cause: String, next: String| Fault::new(Kind::Usage, "read settings of", &*integration.name, cause).next(next);
-        let known = |name: &str| NAMES.contains(&name) || Topology::knows(name);
-        if let Some((name, setting)) = integration.settings.iter().find(|(name, _)| !known(name)) {
-            let near = suggest::hint(name, NAMES.iter().copied());
-            let next = if near.is_empty() { format!("it has: {}", NAMES.join(", ")) } else { near };
-            return Err(wrong(format!("RabbitMQ has no setting `{name}` (line {})", setting.line), next));
-        }
-        let text = |name: &str| integration.settings.get(name).map(|setting| setting.value.expose().to_owned());
-        let number = |names: &[&str], most: u32| -> Result<Option<u32>, Fault> {
-            let Some((name, setting)) = names.iter().find_map(|name| Some((name, integration.settings.get(*name)?))) else {
-                return Ok(None);
-            };
-            let read = setting.value.expose().parse().ok().filter(|n| *n <= most);
-            read.map(Some).ok_or_else(|| {
-                wrong(format!("`{name}` is not a number from 0 to {most} (line {})", setting.line), format!("write {name} = 10"))
-            })
-        };
-        let word = |name: &str, usual: &str| text(name).unwrap_or_else(|| usual.to_owned());
-        let management = match text("management_url") {
+        rules::verify(integration, "RabbitMQ", RULES)?;
+        let said = rules::Settings(&integration.settings);
+        let management = match said.text("management_url") {
             None => ManagementSaid::Usual,
-            Some(said) if said == "none" => ManagementSaid::None,
-            Some(urls) => ManagementSaid::At(urls.split(',').map(base).collect::<Option<_>>().ok_or_else(|| {
-                wrong(
-                    "`management_url` is not a URL".into(),
-                    "write management_url = \"http://host:15672\", several with commas between them, or \"none\"".into(),
-                )
-            })?),
+            Some("none") => ManagementSaid::None,
+            Some(urls) => ManagementSaid::At(urls.split(',').filter_map(base).collect()),
         };
-        let vhost = word("vhost", "/");
-        if vhost.len() > 255 {
-            return Err(wrong("`vhost` is longer than 255 bytes".into(), "check it".into()));
-        }
-        let short = u32::from(u16::MAX);
-        let narrow = |n: Option<u32>| n.and_then(|n| u16::try_from(n).ok());
         Ok(Self {
-            vhost,
+            vhost: said.text("vhost").unwrap_or("/").to_owned(),
             management,
-            heartbeat: narrow(number(&["heartbeat", "connection.heartbeat"], short)?).unwrap_or(HEARTBEAT),
-            channel_max: narrow(number(&["channel_max", "connection.channel_max"], short)?),
-            prefetch: narrow(number(&["prefetch"], short)?).unwrap_or(PREFETCH).max(1),
-            topology: Topology::of(integration)
-                .map_err(|cause| wrong(cause, "write queues = [{ name = \"grey.tasks.{tenant}\", max_priority = 10 }]".into()))?,
+            heartbeat: said.number("heartbeat").or_else(|| said.number("connection.heartbeat")).unwrap_or(HEARTBEAT),
+            channel_max: said.number("channel_max").or_else(|| said.number("connection.channel_max")),
+            prefetch: said.number("prefetch").unwrap_or(PREFETCH).max(1),
+            topology: Topology::of(&said),
         })
     }
 }
@@ -98,6 +106,7 @@ mod tests {
     use super::*;
     use crate::config::profile::Setting;
     use crate::config::secret::Secret;
+    use crate::domain::fault::Kind;
 
     fn settings(said: &[(&str, &str)]) -> Result<Settings, Fault> {
         let mut integration = Integration::new("rabbit", "rabbitmq", vec!["localhost:5672".into()]);
@@ -127,12 +136,14 @@ mod tests {
     fn a_wrong_setting_names_its_line() {
         for (name, value, words) in [
             ("vhosts", "x", "no setting `vhosts` (line 7)"),
-            ("heartbeat", "soon", "`heartbeat` is not a number from 0 to 65535 (line 7)"),
-            ("management_url", "localhost", "`management_url` is not a URL"),
-            ("management_url", "http://one:15672,two", "`management_url` is not a URL"),
+            ("heartbeat", "soon", "`heartbeat`: expected a whole number from 0 to 65535 (line 7)"),
+            ("management_url", "localhost", "`management_url`: expected"),
+            ("management_url", "http://one:15672,two", "`management_url`: expected"),
+            ("management_url", "http://u:hunter2@one:15672", "the auth block"),
+            ("queues.0.durable", "maybe", "`queues.0.durable`: expected true or false (line 7)"),
         ] {
             let fault = settings(&[(name, value)]).expect_err(name);
-            assert!(fault.kind == Kind::Usage && fault.to_string().contains(words), "{fault}");
+            assert!(fault.kind == Kind::Usage && !fault.to_string().contains("hunter2") && fault.to_string().contains(words), "{fault}");
         }
     }
 }

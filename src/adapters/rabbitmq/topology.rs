@@ -1,6 +1,6 @@
 //! Seed 1's topology: exchanges, a queue for each tenant, and where its dead letters go; from a profile's `exchanges` and `queues`.
 
-use crate::config::profile::Integration;
+use crate::config::rules::Settings;
 use serde::{Deserialize, Serialize};
 
 /// Exchanges and queues with `{tenant}` in their names, as a profile says them or as seed 1 does.
@@ -37,44 +37,15 @@ pub(super) struct Queue {
 }
 
 impl Topology {
-    /// Whether a setting is part of it: `exchanges.0.name`, `queues.2.max_priority`.
-    pub(super) fn knows(name: &str) -> bool {
-        let mut parts = name.split('.');
-        let (list, at, field) = (parts.next(), parts.next(), parts.next());
-        let fields: &[&str] = match list {
-            Some("exchanges") => &["name", "type", "durable"],
-            Some("queues") => &[
-                "name",
-                "type",
-                "durable",
-                "max_priority",
-                "dead_letter_exchange",
-                "dead_letter_routing_key",
-                "message_ttl",
-                "max_length",
-                "exchange",
-                "routing_key",
-            ],
-            _ => return false,
-        };
-        at.is_some_and(|at| at.parse::<u16>().is_ok()) && field.is_some_and(|field| fields.contains(&field)) && parts.next().is_none()
-    }
-
-    /// The profile's; seed 1's where the profile has none. The cause of an error is one sentence.
-    pub(super) fn of(integration: &Integration) -> Result<Self, String> {
-        let text = |list: &str, at: usize, field: &str| {
-            integration.settings.get(&format!("{list}.{at}.{field}")).map(|setting| setting.value.expose().to_owned())
-        };
-        let flag = |list: &str, at: usize| match text(list, at, "durable").as_deref() {
-            None | Some("true") => Ok(true),
-            Some("false") => Ok(false),
-            Some(_) => Err(format!("`durable` of {list} {at} is true or false")),
-        };
+    /// The profile's, whose settings were checked; seed 1's where the profile has none.
+    pub(super) fn of(said: &Settings<'_>) -> Self {
+        let text = |list: &str, at: usize, field: &str| said.text(&format!("{list}.{at}.{field}")).map(str::to_owned);
+        let flag = |list: &str, at: usize| said.flag(&format!("{list}.{at}.durable")).unwrap_or(true);
         let mut exchanges = Vec::new();
         while let Some(name) = text("exchanges", exchanges.len(), "name") {
             let at = exchanges.len();
             let kind = text("exchanges", at, "type").unwrap_or_else(|| "topic".to_owned());
-            exchanges.push(Exchange { name, kind, durable: flag("exchanges", at)? });
+            exchanges.push(Exchange { name, kind, durable: flag("exchanges", at) });
         }
         if exchanges.is_empty() {
             let exchange = |name: &str, kind: &str| Exchange { name: name.to_owned(), kind: kind.to_owned(), durable: true };
@@ -89,10 +60,10 @@ impl Topology {
             };
             queues.push(Queue {
                 kind: text("queues", at, "type"),
-                durable: flag("queues", at)?,
-                max_priority: number(text("queues", at, "max_priority"), "max_priority")?,
-                message_ttl: number(text("queues", at, "message_ttl"), "message_ttl")?,
-                max_length: number(text("queues", at, "max_length"), "max_length")?,
+                durable: flag("queues", at),
+                max_priority: said.number(&format!("queues.{at}.max_priority")),
+                message_ttl: said.number(&format!("queues.{at}.message_ttl")),
+                max_length: said.number(&format!("queues.{at}.max_length")),
                 dead_letter_exchange: text("queues", at, "dead_letter_exchange"),
                 dead_letter_key: text("queues", at, "dead_letter_routing_key"),
                 binding,
@@ -109,7 +80,7 @@ impl Topology {
                 ..Queue::plain(&name)
             });
         }
-        Ok(Self { exchanges, queues })
+        Self { exchanges, queues }
     }
 
     /// Everything of one tenant: the exchanges, its queues, and a queue that keeps the dead letters of each dead-letter exchange
@@ -209,19 +180,16 @@ fn derived_binding(queue: &str, exchanges: &[Exchange]) -> Option<(String, Strin
     Some((exchange.name.clone(), key.to_owned()))
 }
 
-fn number<T: std::str::FromStr>(text: Option<String>, name: &str) -> Result<Option<T>, String> {
-    text.map(|text| text.parse().map_err(|_| format!("`{name}` of a queue is a whole number"))).transpose()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::profile::Setting;
     use crate::config::secret::Secret;
+    use std::collections::BTreeMap;
 
     #[test]
     fn without_a_word_it_is_seed_1s() {
-        let seed = Topology::of(&Integration::new("rabbit", "rabbitmq", Vec::new())).expect("a topology").for_tenant("tenant-123");
+        let seed = Topology::of(&Settings(&BTreeMap::new())).for_tenant("tenant-123");
         let exchanges: Vec<_> = seed.exchanges.iter().map(|e| (e.name.as_str(), e.kind.as_str())).collect();
         assert_eq!(exchanges, [("grey.tasks", "topic"), ("grey.results", "topic"), ("grey.dlx", "fanout")]);
         let [tasks, dead] = seed.queues.as_slice() else { panic!("{:?}", seed.queues) };
@@ -233,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_profile_says_its_own() {
-        let mut integration = Integration::new("rabbit", "rabbitmq", Vec::new());
+        let mut said = BTreeMap::new();
         for (name, value) in [
             ("exchanges.0.name", "work"),
             ("exchanges.0.type", "direct"),
@@ -242,10 +210,9 @@ mod tests {
             ("queues.0.exchange", "work"),
             ("queues.0.routing_key", "{tenant}"),
         ] {
-            assert!(Topology::knows(name), "{name}");
-            integration.settings.insert(name.to_owned(), Setting { value: Secret::new(value.to_owned()), line: 1 });
+            said.insert(name.to_owned(), Setting { value: Secret::new(value.to_owned()), line: 1 });
         }
-        let own = Topology::of(&integration).expect("a topology");
+        let own = Topology::of(&Settings(&said));
         assert_eq!(own.find("acme-work").map(|(queue, tenant)| (queue.name.as_str(), tenant)), Some(("{tenant}-work", Some("acme"))));
         assert!(own.find("-work").is_none() && own.find("acme-work-2").is_none());
         let own = own.for_tenant("a");
@@ -254,6 +221,5 @@ mod tests {
         assert_eq!((own.queues[0].name.as_str(), own.queues[0].kind.as_deref()), ("a-work", Some("quorum")));
         assert_eq!(own.queues[0].binding, Some(("work".to_owned(), "a".to_owned())));
         assert_eq!(own.queues.len(), 1, "nothing dies here");
-        assert!(!Topology::knows("queues.x.name") && !Topology::knows("queues.0.nam") && !Topology::knows("queues.0.name.x"));
     }
 }

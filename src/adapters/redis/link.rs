@@ -11,6 +11,7 @@ use crate::adapters::tls::{self, TlsDial};
 use crate::adapters::token_source::{self, TokenSource};
 use crate::adapters::wirelog::WireLog;
 use crate::config::profile::{Auth, Integration};
+use crate::config::rules::{self, Rule, Takes};
 use crate::config::secret::Secret;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
@@ -26,7 +27,12 @@ use tokio::task::JoinHandle;
 
 const OP: &str = "connect to";
 /// The settings that a profile's `config` block may have.
-const SETTINGS: &[&str] = &["db", "payload_field", "sentinel", "sentinel_password"];
+pub(super) const RULES: &[Rule] = &[
+    Rule::new("db", Takes::Number(0, i64::MAX as u64)),
+    Rule::new("payload_field", Takes::Text),
+    Rule::new("sentinel", Takes::Text),
+    Rule::new("sentinel_password", Takes::Secret),
+];
 /// How often one request is sent on to another server of a cluster.
 const REDIRECTS: u32 = 5;
 /// Requests that may wait to be written. Were there more, those that wait for room and those that come would overtake each other.
@@ -114,19 +120,8 @@ impl<F: Fn(redis::PushInfo) + Send + Sync + 'static> AsyncPushSender for Push<F>
 impl Link {
     pub(super) fn new(integration: &Integration, log: WireLog) -> Result<Self, Fault> {
         let wrong = |cause: String, next: String| Fault::new(Kind::Usage, "read settings of", &*integration.name, cause).next(next);
-        if let Some((name, setting)) = integration.settings.iter().find(|(name, _)| !SETTINGS.contains(&name.as_str())) {
-            return Err(wrong(
-                format!("Redis has no setting `{name}` (line {})", setting.line),
-                format!("it has: {}", SETTINGS.join(", ")),
-            ));
-        }
-        let db =
-            match integration.settings.get("db") {
-                None => 0,
-                Some(setting) => setting.value.expose().parse().ok().filter(|db| *db >= 0).ok_or_else(|| {
-                    wrong(format!("`db` is not the number of a database (line {})", setting.line), "write db = 0".to_owned())
-                })?,
-            };
+        rules::verify(integration, "Redis", RULES)?;
+        let db = rules::Settings(&integration.settings).number("db").unwrap_or(0);
         let tokens = match &integration.auth {
             Auth::Token(source) => Some(token_source::from_profile(source)),
             Auth::None | Auth::Basic { .. } => None,

@@ -35,7 +35,7 @@ pub fn rows(outcome: &Outcome, width: u16) -> Vec<Row<'static>> {
             }
         }
     }
-    let undo = if outcome.has_undo() { "z takes it back, as long as nothing else has changed it" } else { "none" };
+    let undo = if outcome.has_undo() { "z undoes this, as long as nothing else has changed it" } else { "none" };
     rows.push(Row::Blank);
     fact(&mut rows, "undo", undo, width, Tone::Plain);
     rows

@@ -82,9 +82,8 @@ pub fn rows<'a>(model: &Model, plan: &'a Plan, width: u16) -> Vec<Row<'a>> {
     match plan {
         Plan::Publish { address, messages } => {
             let system = model.integration(&address.integration).map_or("", |i| i.system);
-            let many = if messages.len() == 1 { "" } else { "s" };
             let mut rows = Vec::new();
-            text(&mut rows, &format!("{} message{many} → {address} ({system})", messages.len()), width, Tone::Strong);
+            text(&mut rows, &format!("{} → {address} ({system})", figure::several(messages.len() as u64, "message")), width, Tone::Strong);
             for message in messages.iter().take(1) {
                 text(&mut rows, &described(message), width, Tone::Plain);
                 rows.extend(message.options.iter().map(|(id, value)| Row::Text(format!("{id} = {value}"), Tone::Plain)));
@@ -99,12 +98,11 @@ pub fn rows<'a>(model: &Model, plan: &'a Plan, width: u16) -> Vec<Row<'a>> {
         Plan::Change(change) => change_rows(change, width),
         Plan::Settle { address, tickets, settlement, .. } => {
             let mut rows = Vec::new();
-            let many = if tickets.len() == 1 { "" } else { "s" };
             // In the words of the system that they came from.
             let verbs = model.received.hold.as_ref().map_or(&[][..], |start| start.verbs);
             let verb = verbs.iter().find(|verb| verb.effect == settlement.effect);
             let word = verb.map_or(settlement.effect.word(), |verb| verb.word);
-            text(&mut rows, &format!("{word} {} message{many} of {address}", tickets.len()), width, Tone::Strong);
+            text(&mut rows, &format!("{word} {} of {address}", figure::several(tickets.len() as u64, "message")), width, Tone::Strong);
             rows.extend(settlement.arguments.iter().map(|(id, value)| Row::Text(format!("{id} = {value}"), Tone::Plain)));
             rows.push(Row::Blank);
             if let Some(verb) = verb {
@@ -142,11 +140,11 @@ fn change_rows(change: &Change, width: u16) -> Vec<Row<'_>> {
     let touches = match change.touches.number() {
         None => "nobody knows how many messages".to_owned(),
         Some(0) => "no message".to_owned(),
-        Some(_) => format!("{} messages", change.touches.show(figure::grouped)),
+        Some(_) => change.touches.several("message"),
     };
     fact(&mut rows, "touches", &touches, width, Tone::Plain);
     match &change.undo {
-        Some(_) => fact(&mut rows, "undo", "z takes it back, as long as nothing else has changed it", width, Tone::Plain),
+        Some(_) => fact(&mut rows, "undo", "z undoes this, as long as nothing else has changed it", width, Tone::Plain),
         None => fact(&mut rows, "undo", "none", width, Tone::Watch),
     }
     for note in &change.notes {

@@ -258,7 +258,7 @@ pub(super) fn words(verdict: Verdict, figures: &Figures) -> String {
             format!("{}, nothing moved for {}{}", full(figures.limit.unwrap_or_default()), figures.idle.show(), into())
         }
         Verdict::Stalled => format!("no commit moved for {}{}", figures.idle.show(), into()),
-        Verdict::Losing if figures.lost > 0 => format!("{} messages were deleted unread", figure::count(figures.lost)),
+        Verdict::Losing if figures.lost > 0 => format!("{} deleted unread", figure::several(figures.lost, "message")),
         Verdict::Losing => {
             let left = figures.loss_in.map_or_else(|| "soon".to_owned(), |time| format!("in {}", figure::duration(time)));
             format!("the next unread messages are deleted {left}")

@@ -210,7 +210,7 @@ fn a_partition_that_no_member_reads_is_stopped_though_others_are_read() {
 fn data_that_is_lost_or_soon_will_be_is_the_worst() {
     let lost = |t| Standing { start: Some(1_000), lag: Amount::Exactly(500), ..steady(100, 0, 1_000_000, 1)(t) };
     let judged = watched(State::Stable, 60, 5, |t| Standing { committed: Some(400), end: Some(1_500), ..lost(t) });
-    assert_eq!((judged.verdict, judged.reason.as_str()), (Verdict::Losing, "600 messages were deleted unread"));
+    assert_eq!((judged.verdict, judged.reason.as_str()), (Verdict::Losing, "600 messages deleted unread"));
     let chased = |t: u64| Standing { start: Some(900_000 + 200 * t as i64), ..steady(100, 50, 60_000, 1)(t) };
     let judged = watched(State::Stable, 60, 5, chased);
     assert_eq!(judged.reason.as_str(), "the next unread messages are deleted in 3 m 26 s", "31 k ahead of the start, 150/s nearer");

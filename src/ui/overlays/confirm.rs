@@ -2,6 +2,7 @@
 
 use crate::app::overlays::confirm::Confirm;
 use crate::app::wrap::words;
+use crate::domain::figure;
 use crate::ui::theme::Role;
 use crate::ui::widgets::panel;
 use crate::ui::widgets::text::Canvas;
@@ -13,9 +14,9 @@ pub(super) fn draw(canvas: &mut Canvas, confirm: &Confirm) {
             ("Quit?", vec![(text, Role::Text)])
         }
         Confirm::Peek { address, most, marks } => {
-            let first = format!("Looking at the first {most} messages leaves marks on them:");
+            let first = format!("Looking at the first {} leaves marks:", figure::several(u64::from(*most), "message"));
             let lines = vec![(address.to_string(), Role::Strong), (first, Role::Text), (marks.to_string(), Role::Watch)];
-            ("Look all the same?", lines)
+            ("Look anyway?", lines)
         }
         Confirm::Release { address, unsettled, left_over } => {
             let many = if *unsettled == 1 { " is" } else { "s are" };
@@ -29,7 +30,7 @@ pub(super) fn draw(canvas: &mut Canvas, confirm: &Confirm) {
     let room = usize::from(84.min(canvas.area().width.saturating_sub(4)));
     let lines: Vec<(String, Role)> =
         lines.into_iter().flat_map(|(text, role)| words(&text, room).into_iter().map(move |row| (row, role))).collect();
-    let inside = panel::open(canvas, 84, lines.len() as u16 + 2, title, "n or Esc: do not");
+    let inside = panel::open(canvas, 84, lines.len() as u16 + 2, title, "n or Esc: no");
     for (at, (text, role)) in lines.iter().enumerate().take(usize::from(inside.height.saturating_sub(1))) {
         canvas.put(inside.x, inside.y + at as u16, inside.width, text, *role);
     }

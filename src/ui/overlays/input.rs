@@ -17,7 +17,7 @@ const WIDTH: u16 = 92;
 pub(super) fn draw(canvas: &mut Canvas, prompt: &Prompt) -> Position {
     let several = prompt.ways.as_ref().and_then(|ways| ways.known.as_ref()).is_some_and(|known| known.len() > 1);
     let choose = if several { format!("{} choose   ", if canvas.glyphs().ascii { "Up Down" } else { "↑ ↓" }) } else { String::new() };
-    let hint = format!("{choose}{} do it   Esc close", enter(canvas));
+    let hint = format!("{choose}{} confirm   Esc close", enter(canvas));
     let listed = prompt.ways.as_ref().map_or(0, rows);
     let room = layout::panel(canvas.area().width, canvas.area().height, WIDTH, 0).1.width.saturating_sub(2);
     let warning = prompt.warning.map_or_else(Vec::new, |warning| words(warning, room.into()));

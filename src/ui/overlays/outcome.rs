@@ -14,7 +14,7 @@ pub(super) fn draw(canvas: &mut Canvas, model: &Model, offset: usize) {
     let (_, width) = plan::page(model, 0);
     let rows = outcome::rows(last, width);
     let height = u16::try_from(rows.len()).unwrap_or(u16::MAX).saturating_add(FOOT);
-    let title = format!("{} {}: what became of it", last.change.request.spec.title, last.change.request.address);
+    let title = format!("{} {}: result", last.change.request.spec.title, last.change.request.address);
     let inside = panel::open(canvas, PLAN_WIDTH, height, &title, "Esc close");
     scrolled(canvas, Rect { height: inside.height.saturating_sub(FOOT), ..inside }, &rows, offset);
 }

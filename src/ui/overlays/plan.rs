@@ -17,7 +17,7 @@ pub(super) fn draw(canvas: &mut Canvas, model: &Model, view: &PlanView) -> Optio
     let rows = plan::rows(model, &view.plan, width);
     let height = u16::try_from(rows.len()).unwrap_or(u16::MAX).saturating_add(FOOT);
     let title = format!("{}: the plan", view.plan.spec().title);
-    let inside = panel::open(canvas, PLAN_WIDTH, height, &title, "nothing has happened yet");
+    let inside = panel::open(canvas, PLAN_WIDTH, height, &title, "nothing has been changed yet");
     scrolled(canvas, Rect { height: inside.height.saturating_sub(FOOT), ..inside }, &rows, view.offset);
     let foot = Rect { y: inside.bottom().saturating_sub(2), height: 2.min(inside.height), ..inside };
     question(canvas, model, view, foot)

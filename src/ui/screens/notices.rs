@@ -2,6 +2,7 @@
 
 use crate::app::columns::Column;
 use crate::app::model::Model;
+use crate::domain::figure;
 use crate::ui::theme::Role;
 use crate::ui::widgets::chrome::{self, Crumbs};
 use crate::ui::widgets::message;
@@ -12,14 +13,14 @@ use ratatui::layout::Rect;
 const COLUMNS: &[Column] = &[Column::left("time", 12, 12, 1), Column::left("notice", 24, 400, 0)];
 
 pub fn crumbs(model: &Model) -> Crumbs<'_> {
-    let count = format!("{} notices, newest first", model.notices.all.len());
+    let count = format!("{}, newest first", figure::several(model.notices.all.len() as u64, "notice"));
     Crumbs { path: vec!["Notices"], filter: "", right: vec![(count, Role::Dim)] }
 }
 
 pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
     let all = &model.notices.all;
     if all.is_empty() {
-        return message::say(canvas, area, None, "Nothing was said yet.", &[("Results, warnings and errors are kept here.", Role::Dim)]);
+        return message::say(canvas, area, None, "No notices yet.", &[("Results, warnings and errors are kept here.", Role::Dim)]);
     }
     let list = &model.notices.list;
     // What a row has no room for is shown whole below the list.

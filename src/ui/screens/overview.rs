@@ -18,7 +18,7 @@ pub fn crumbs(model: &Model) -> Crumbs<'_> {
     let overview = &model.overview;
     let total = model.integrations().len();
     let mut count = if overview.rows.len() == total {
-        format!("{total} integration{}", if total == 1 { "" } else { "s" })
+        figure::several(total as u64, "integration")
     } else {
         format!("shown {} of {total}", overview.rows.len())
     };

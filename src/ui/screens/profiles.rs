@@ -4,6 +4,7 @@ use crate::app::clock::PATIENCE;
 use crate::app::columns::Column;
 use crate::app::model::Model;
 use crate::app::screens::profiles::Profiles;
+use crate::domain::figure;
 use crate::domain::text::SafeText;
 use crate::ui::theme::Role;
 use crate::ui::widgets::chrome::Crumbs;
@@ -19,7 +20,7 @@ pub fn welcome_crumbs(_: &Model) -> Crumbs<'_> {
 }
 
 pub fn crumbs(model: &Model) -> Crumbs<'_> {
-    let count = model.profiles.entries.as_ref().map_or_else(String::new, |entries| format!("{} profiles", entries.len()));
+    let count = model.profiles.entries.as_ref().map_or_else(String::new, |entries| figure::several(entries.len() as u64, "profile"));
     Crumbs { path: vec!["Profiles"], filter: "", right: vec![(count, Role::Dim)] }
 }
 

@@ -75,7 +75,7 @@ fn status(canvas: &Canvas, received: &Received, now: Timestamp) -> Vec<(String, 
                     if left.as_secs() <= 30 { Role::Watch } else { Role::Dim },
                 )),
                 None if received.unsettled(now) > 0 && received.hold.as_ref().is_some_and(|start| start.patience.is_none()) => {
-                    pieces.push((format!(" {} no time-out known", glyphs.dot), Role::Dim));
+                    pieces.push((format!(" {} no time limit", glyphs.dot), Role::Dim));
                 }
                 None => {}
             }
@@ -150,7 +150,7 @@ fn state(model: &Model, row: &Row) -> Cell<'static> {
     match &row.state {
         State::Open => Cell::new("queued").role(Role::Dim),
         State::Held if is_overdue(model, row) => Cell::new("overdue").role(Role::Bad),
-        State::Held if row.redelivered => Cell::new("held again").role(Role::Watch),
+        State::Held if row.redelivered => Cell::new("redelivered").role(Role::Watch),
         State::Held => Cell::new("held"),
         State::Settling(effect) => Cell::new(format!("{}…", effect.word())).role(Role::Connecting),
         State::Settled(effect) => Cell::new(effect.done()).role(Role::Dim),
@@ -176,7 +176,7 @@ fn nothing(canvas: &mut Canvas, model: &Model, area: Rect) {
     };
     let waited = model.now.since(received.started);
     match (&received.phase, received.kind) {
-        (Phase::Failed(fault), _) => message::fault(canvas, area, "This did not work.", fault, "Esc back   @ wire log"),
+        (Phase::Failed(fault), _) => message::fault(canvas, area, "Failed.", fault, "Esc back   @ wire log"),
         (Phase::Starting, _) if waited < PATIENCE => {}
         (Phase::Starting | Phase::Running, Kind::Replies) => message::waiting(canvas, area, "Waiting for a reply…", waited),
         (Phase::Starting, _) => message::waiting(canvas, area, "Asking for messages…", waited),

@@ -36,7 +36,7 @@ pub fn path(model: &Model) -> Vec<String> {
             vec![one.integration.to_string(), channel]
         }
         [first, ..] => {
-            let count = format!("{} channels", model.traffic.addresses.len());
+            let count = figure::several(model.traffic.addresses.len() as u64, "channel");
             let same = model.traffic.addresses.iter().all(|a| a.integration == first.integration);
             if same { vec![first.integration.to_string(), count] } else { vec!["Traffic".to_owned(), count] }
         }
@@ -86,10 +86,10 @@ fn status(canvas: &Canvas, model: &Model) -> Vec<(String, Role)> {
     let seen = figure::grouped(traffic.counts.seen);
     let verb = if traffic.is_live() { "seen" } else { "scanned" };
     let dot = glyphs.dot;
-    // Where there is no room for it: what matched is what is shown and what was dropped.
+    // Where there is no room for it: what matched is what is shown and what is older.
     let filtered =
         if traffic.filter.is_empty() || !wide { String::new() } else { format!(" {dot} matched {}", figure::count(traffic.matched)) };
-    let dropped = if traffic.is_live() { format!(" {dot} dropped {}", figure::count(traffic.dropped())) } else { String::new() };
+    let dropped = if traffic.is_live() { format!(" {dot} older {}", figure::count(traffic.dropped())) } else { String::new() };
     // The row below tells how much was searched for ids.
     let read = if traffic.is_followed() && !wide { String::new() } else { format!("{filtered} {dot} {verb} {seen}{dropped}") };
     pieces.push((format!("   shown {shown}{read}"), Role::Dim));
@@ -208,7 +208,7 @@ fn end(canvas: &mut Canvas, traffic: &Traffic, area: Rect) {
     let text = if traffic.is_followed() {
         "Searched an hour before and after the message; what comes from now on appears here.   Esc back"
     } else {
-        "The end of what was asked for.   L live   H history"
+        "End of results.   L live   H history"
     };
     let room = area.width.saturating_sub(INDENT + 1);
     for (at, row) in words(text, usize::from(room)).iter().take(usize::from(area.height)).enumerate() {

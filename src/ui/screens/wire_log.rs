@@ -16,7 +16,7 @@ pub fn crumbs(model: &Model) -> Crumbs<'_> {
         path.push(integration.label.as_str());
     }
     path.push("Wire log");
-    let count = format!("{} exchanges, newest first", figure::grouped(model.wire.lines.len() as u64));
+    let count = format!("{}, newest first", figure::several(model.wire.lines.len() as u64, "exchange"));
     Crumbs { path, filter: "", right: vec![(count, Role::Dim)] }
 }
 

@@ -120,7 +120,7 @@ pub fn footer(canvas: &mut Canvas, model: &Model, area: Rect) {
     let mut room = area.width.saturating_sub(1 + reserved);
     let mut shown = Vec::new();
     if model.typing.is_some() && model.overlay.is_none() {
-        shown.extend([(enter, "apply"), ("Esc".to_owned(), "as before")]);
+        shown.extend([(enter, "apply"), ("Esc".to_owned(), "cancel")]);
     }
     for text in own.iter().map(texts) {
         let need = cells(&text);

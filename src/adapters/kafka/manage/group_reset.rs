@@ -212,7 +212,7 @@ async fn finish(
         address: request.address.clone(),
         arguments: vec![("to".to_owned(), Move::back(&moves).to_string())],
     };
-    let place = if matches!(to, Reset::Places(_)) { "the places that were named".to_owned() } else { to.to_string() };
+    let place = if matches!(to, Reset::Places(_)) { "the given offsets".to_owned() } else { to.to_string() };
     let summary = format!("puts {} to {place} in {}", request.address, super::counted(moves.len() as i64, "partition"));
     Ok(Change {
         tables: vec![Move::table(&moves)],

@@ -23,13 +23,13 @@ pub(super) static CREATE: OperationSpec = OperationSpec {
         Field {
             id: "partitions",
             title: "Partitions",
-            help: "how many; as many as the brokers say if missing",
+            help: "how many; default: the broker's",
             input: Input::Number { min: 1, max: 100_000 },
         },
         Field {
             id: "replicas",
             title: "Replicas",
-            help: "copies of each partition; as many as the brokers say if missing",
+            help: "copies of each partition; default: the broker's",
             input: Input::Number { min: 1, max: 1_000 },
         },
         text("settings", "Settings", "retention.ms=86400000 cleanup.policy=compact …; the brokers' defaults if missing"),

@@ -85,7 +85,7 @@ pub(super) static EXCHANGE: OperationSpec = OperationSpec {
 pub(super) static BIND: OperationSpec = OperationSpec {
     id: "binding.create",
     title: "Bind",
-    help: "has an exchange feed this queue or exchange",
+    help: "binds an exchange to this queue or exchange",
     risk: Risk::Reversible,
     permission: "bindings:create",
     on: Target::Channel(&["queue", "exchange", "stream"]),
@@ -95,7 +95,7 @@ pub(super) static BIND: OperationSpec = OperationSpec {
 pub(super) static UNBIND: OperationSpec = OperationSpec {
     id: "binding.delete",
     title: "Unbind",
-    help: "has an exchange feed this queue or exchange no longer",
+    help: "unbinds an exchange from this queue or exchange",
     risk: Risk::Bulk,
     permission: "bindings:delete",
     on: Target::Channel(&["queue", "exchange", "stream"]),

@@ -58,7 +58,7 @@ pub(super) async fn reset(redis: &Redis, request: Request) -> Result<Change, Fau
     };
     let (low, high) = if to < from { (to, from) } else { (from, to) };
     let touched = redis.count(&stream, low.next(), Some(high), COUNTED).await?.0;
-    let what = if to < from { "given again" } else { "skipped" };
+    let what = if to < from { "redelivered" } else { "skipped" };
     let back = from.next();
     let undo = Request {
         spec: &specs::GROUP_RESET,

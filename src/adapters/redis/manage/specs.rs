@@ -38,7 +38,7 @@ pub(super) static GROUP_DELETE: OperationSpec = OperationSpec {
 pub(super) static CONSUMER_DELETE: OperationSpec = OperationSpec {
     id: "consumer.delete",
     title: "Delete consumer",
-    help: "deletes a consumer of the group; what was pending with it is never given again (XGROUP DELCONSUMER)",
+    help: "deletes a consumer of the group; what was pending with it is never redelivered (XGROUP DELCONSUMER)",
     risk: Risk::Destroy,
     permission: "groups:delete",
     on: Target::Group,

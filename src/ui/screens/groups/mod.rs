@@ -37,7 +37,7 @@ pub fn crumbs<'a>(model: &'a Model, reading: &'a str) -> Crumbs<'a> {
         let (shown, total) = (figure::grouped(groups.rows.len() as u64), figure::grouped(groups.total as u64));
         right.push((format!("shown {shown} of {total}"), Role::Dim));
         if model.integrations().iter().any(|i| !i.groups.gaps.is_empty()) {
-            right.push((" and perhaps more".to_owned(), Role::Watch));
+            right.push(("  list may be incomplete".to_owned(), Role::Watch));
         }
     }
     let oldest = model.integrations().iter().filter(|i| i.groups.is_stale(model.now)).filter_map(|i| i.groups.listed_at).min();
