@@ -88,6 +88,11 @@ pub fn grouped(n: u64) -> String {
     out
 }
 
+/// Messages in a sentence: `1 message`, `2,000 messages`.
+pub fn messages(n: usize) -> String {
+    if n == 1 { "1 message".to_owned() } else { format!("{} messages", grouped(n as u64)) }
+}
+
 /// `214 B`, `88 kB`, `1.9 GB` (powers of 1000).
 pub fn bytes(n: u64) -> String {
     if n < 1000 { format!("{n} B") } else { scaled(n as f64, &["B", "kB", "MB", "GB", "TB", "PB"], 1000.0) }
