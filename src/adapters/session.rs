@@ -2,7 +2,7 @@
 
 pub use crate::domain::channel::Cost;
 use crate::domain::channel::{Channel, Description};
-use crate::domain::delivery::{Delivery, Settlement, Ticket, Verb, Way};
+use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb, Way};
 use crate::domain::fault::Fault;
 pub use crate::domain::group::Source;
 use crate::domain::group::{GroupDescription, Listing, Mark, Stamped, Standing};
@@ -12,6 +12,7 @@ use crate::domain::position::Range;
 use crate::domain::receipt::Receipt;
 pub use crate::domain::search::{Glance, Judgement, Kept, Path, Scope, Sieve, Sifted, Tally, Verdict};
 pub use crate::domain::tail::TailEvent;
+use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -55,6 +56,14 @@ impl Session {
     pub fn read_only(self) -> Self {
         Self { publish: None, transact: None, hold: None, call: None, manage: None, ..self }
     }
+}
+
+/// What was seen of a queue.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Looked {
+    pub deliveries: Vec<Delivery>,
+    /// Messages that were ready before and after the look, where the system counts them: others may have changed them meanwhile.
+    pub ready: Option<(u64, u64)>,
 }
 
 /// Health, and what is there.
@@ -185,13 +194,14 @@ pub trait Publish: Send + Sync {
     }
 }
 
-/// Looking at the first messages of a queue. They stay there.
+/// Looking at the first messages of a queue, which are given back.
 #[async_trait]
 pub trait Peek: Send + Sync {
-    fn cost(&self, channel: &str) -> Cost;
+    /// What looking at this channel does to it, found out now.
+    async fn cost(&self, channel: &str) -> Result<Cost, Fault>;
 
     /// Up to `most` messages from the head of the queue, in its order. What was looked at has been given back when this returns.
-    async fn peek(&self, channel: &str, most: usize) -> Result<Vec<Delivery>, Fault>;
+    async fn peek(&self, channel: &str, most: usize) -> Result<Looked, Fault>;
 }
 
 /// Who consumes, and how far they are.
@@ -260,11 +270,21 @@ pub trait Hold: Send + Sync {
         None
     }
 
+    /// Why a message that is given back undecided may end by that, though nobody decided on it: a limit of deliveries. `None` where it
+    /// cannot.
+    async fn spends(&self, _channel: &str) -> Result<Option<SafeText>, Fault> {
+        Ok(None)
+    }
+
     /// How long the system waits for a decision before it gives a message to somebody else; `None` if it waits for ever or does not say.
     async fn patience(&self, channel: &str) -> Result<Option<Duration>, Fault>;
 
     /// What becomes of a message that was not decided on when the receiving ends: the end of a sentence about it.
     fn left(&self, channel: &str) -> &'static str;
+
+    /// What settling these messages of the channel would do, found out now and changing nothing. What cannot be found out is assumed to
+    /// be the worst.
+    async fn settles(&self, channel: &str, effect: Effect, messages: &[Given]) -> Result<Settles, Fault>;
 
     /// In which ways messages of a channel are received, where its system gives them to somebody by name. Empty: as they are, the channel
     /// names all that is needed. That there is none to receive in is an error, which says how one is made.

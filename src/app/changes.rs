@@ -181,7 +181,7 @@ pub(super) fn review(model: &mut Model) {
         return;
     }
     if form.settles.is_some() {
-        return review_settlement(model);
+        return received::review_settlement(model);
     }
     match form.request() {
         Ok(request) => {
@@ -194,25 +194,6 @@ pub(super) fn review(model: &mut Model) {
             form.focus = at;
             form.error = Some(error.into());
         }
-    }
-    model.touch();
-}
-
-/// Shows what the form decides about messages, to be confirmed: there is nothing to work out.
-fn review_settlement(model: &mut Model) {
-    let Some(Overlay::Form(mut form)) = model.overlay.take() else { return };
-    let settles = form.settles.as_ref().map(|settles| (settles.hold, settles.tickets.clone(), form.settlement(settles.verb.effect)));
-    match settles {
-        Some((hold, tickets, Ok(settlement))) => {
-            form.error = None;
-            received::settle_plan(model, form.address.clone(), hold, tickets, settlement, Some(form));
-        }
-        Some((.., Err((at, error)))) => {
-            form.focus = at;
-            form.error = Some(error.into());
-            model.overlay = Some(Overlay::Form(form));
-        }
-        None => {}
     }
     model.touch();
 }

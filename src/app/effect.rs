@@ -1,7 +1,7 @@
 //! `Effect`: everything the console asks of the world. The runtime performs them; answers come back as events.
 
 use crate::domain::address::Address;
-use crate::domain::delivery::HoldId;
+use crate::domain::delivery::{Effect as Decision, Given, HoldId};
 use crate::domain::message::Message;
 use crate::domain::operation::{Change, Plan, Request};
 use crate::domain::position::{Position, Range};
@@ -98,6 +98,13 @@ pub enum Effect {
         task: TaskId,
         address: Address,
         most: u32,
+    },
+    /// Find out what deciding so on messages of a channel would do there. Answer: `SettlePlanned`.
+    PlanSettle {
+        task: TaskId,
+        address: Address,
+        effect: Decision,
+        messages: Vec<Given>,
     },
     /// Carry out a plan of deciding on messages. It is never cut off. Answer: `Settled`.
     Settle {

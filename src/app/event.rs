@@ -3,7 +3,7 @@
 use super::effect::{EditPurpose, TaskId};
 use crate::domain::address::Address;
 use crate::domain::channel::{Channel, Description};
-use crate::domain::delivery::{HoldId, Ticket, Verb, Way};
+use crate::domain::delivery::{HoldId, Settles, Ticket, Verb, Way};
 use crate::domain::envelope::Id;
 use crate::domain::exchange::Exchange;
 use crate::domain::fault::Fault;
@@ -117,7 +117,7 @@ pub enum Event {
     Ways {
         task: TaskId,
         result: Result<Vec<Way>, Fault>,
-        warning: Option<&'static str>,
+        warning: Option<SafeText>,
     },
     /// The receiving of `Hold` has begun, or why it could not.
     HoldStarted {
@@ -134,6 +134,11 @@ pub enum Event {
     Arrived {
         task: TaskId,
         arrived: Arrived,
+    },
+    /// What a decision of `PlanSettle` would do.
+    SettlePlanned {
+        task: TaskId,
+        result: Result<Settles, Fault>,
     },
     /// What became of messages of `Settle`, in their order.
     Settled {

@@ -9,6 +9,7 @@ use super::{act, available};
 use crate::domain::address::Address;
 use crate::domain::delivery::Way;
 use crate::domain::fault::Fault;
+use crate::domain::text::SafeText;
 
 /// Asks how many messages are to be received, and where that has to be said, in which way.
 pub(super) fn ask(model: &mut Model, address: Option<Address>) {
@@ -23,7 +24,7 @@ pub(super) fn ask(model: &mut Model, address: Option<Address>) {
 }
 
 /// The ways in which messages can be received are known, or why they are not, and what receiving takes from others.
-pub(super) fn ways(model: &mut Model, task: TaskId, result: Result<Vec<Way>, Fault>, warning: Option<&'static str>) {
+pub(super) fn ways(model: &mut Model, task: TaskId, result: Result<Vec<Way>, Fault>, warning: Option<SafeText>) {
     let Some(Overlay::Prompt(prompt)) = &mut model.overlay else { return };
     let Some(ways) = prompt.ways.as_mut().filter(|ways| ways.task == task) else { return };
     prompt.warning = warning;

@@ -116,6 +116,7 @@ impl Model {
             Event::HoldStarted { task, result } => received::started(self, task, result),
             Event::PeekMarks { task, address, marks } => received::cost(self, task, address, marks),
             Event::Arrived { task, arrived } => received::arrived(self, task, arrived),
+            Event::SettlePlanned { task, result } => received::settle_planned(self, task, result),
             Event::Settled { task, result } => received::settled(self, task, result),
             Event::Released { task, result } => received::released(self, task, result),
             Event::Published { task, result } => published(self, task, result),

@@ -226,7 +226,7 @@ fn asked_for(request: &Request) -> Json {
 }
 
 /// Asks for what the plan's risk demands.
-async fn asked(plan: &Plan) -> anyhow::Result<bool> {
+pub(super) async fn asked(plan: &Plan) -> anyhow::Result<bool> {
     let rung = Rung::of(plan);
     let question = match rung.wanted() {
         None => "carry it out? [y/N] ".to_owned(),

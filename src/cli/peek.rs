@@ -1,9 +1,11 @@
-//! `mqdeck peek`: the first messages of a queue, which stay there.
+//! `mqdeck peek`: the first messages of a queue, which are given back.
 
 use super::output::{self, Messages};
 use super::{Connection, usage};
 use crate::domain::address::Address;
 use crate::domain::channel::Cost;
+use crate::domain::operation::Risk;
+use crate::domain::operations::PEEK;
 use clap::Args;
 use std::process::ExitCode;
 
@@ -17,6 +19,9 @@ pub struct Peek {
     /// Agrees to what looking does to the messages, without being asked.
     #[arg(long, short)]
     yes: bool,
+    /// Looks even where each look spends one of the deliveries that a message has: the last one deletes it. The profile must be armed.
+    #[arg(long)]
+    spend: bool,
     /// One JSON object a line, as `mqdeck tail --json` prints messages.
     #[arg(long)]
     json: bool,
@@ -31,29 +36,45 @@ impl Peek {
             Cost::Temporary(what) => output::note(format!("looking makes {what}, removed afterwards")),
             Cost::Marks(marks) => {
                 output::note(format!("looking leaves marks: {marks}"));
-                if !self.yes && !self.asked().await? {
+                if !self.yes && !self.asked("look anyway? [y/N] ", |answer| matches!(answer, "y" | "Y" | "yes")).await? {
+                    output::note("nothing was looked at");
+                    return Ok(ExitCode::FAILURE);
+                }
+            }
+            // Refused where it is asked for.
+            Cost::Spends(_) if !self.spend => {}
+            Cost::Spends(why) => {
+                output::note(format!("looking may DELETE messages: {why}"));
+                gateway.permits(&PEEK, Risk::Destroy, &self.address)?;
+                let address = self.address.to_string();
+                if !self.yes && !self.asked("to look anyway, type the address: ", |answer| answer == address).await? {
                     output::note("nothing was looked at");
                     return Ok(ExitCode::FAILURE);
                 }
             }
         }
-        let looked = gateway.peek(&self.address, self.limit).await;
+        let looked = gateway.peek(&self.address, self.limit, self.spend).await;
         gateway.shutdown().await;
         let looked = looked?;
-        for delivery in &looked {
+        for delivery in &looked.deliveries {
             messages.received(&self.address.integration, delivery)?;
         }
         messages.out.flush()?;
-        output::note(format!("{} looked at; they are still there", looked.len()));
+        output::note(format!("{} looked at and given back{}", looked.deliveries.len(), counted(looked.ready)));
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn asked(&self) -> anyhow::Result<bool> {
+    async fn asked(&self, question: &str, is_yes: impl Fn(&str) -> bool) -> anyhow::Result<bool> {
         if !output::can_ask() {
             let fault = usage("peek at", &self.address.to_string(), "cannot ask: not a terminal; nothing was looked at");
             return Err(fault.next("add --yes to agree to it").into());
         }
-        let answer = output::ask("look anyway? [y/N] ").await?.unwrap_or_default();
-        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+        let answer = output::ask(question).await?.unwrap_or_default();
+        Ok(is_yes(answer.trim()))
     }
+}
+
+/// What was counted before and after, where the system counts.
+fn counted(ready: Option<(u64, u64)>) -> String {
+    ready.map_or_else(String::new, |(before, after)| format!("; ready before: {before}, after: {after}"))
 }

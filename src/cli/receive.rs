@@ -4,10 +4,10 @@
 use super::output::{self, Messages, is_terminal};
 use super::{Connection, argument, duration, usage};
 use crate::domain::address::Address;
-use crate::domain::delivery::{Effect, Settlement, Ticket};
-use crate::domain::fault::Fault;
+use crate::domain::delivery::{Effect, Given, Settlement, Ticket};
+use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
-use crate::domain::operation::{Done, Plan};
+use crate::domain::operation::{Done, Plan, RECEIVE, Risk};
 use crate::gateway::Gateway;
 use crate::gateway::hold::{Held, Taken};
 use clap::Args;
@@ -44,6 +44,13 @@ pub struct Receive {
     /// Refused for good: to the dead letters where there are any.
     #[arg(long, group = "decision")]
     reject: bool,
+    /// Without a decision: takes messages even where giving them back spends one of the deliveries that each has, and the last one
+    /// deletes it. The profile must be armed.
+    #[arg(long)]
+    spend: bool,
+    /// Carries out a decision that deletes messages without asking for the address; the profile must be armed.
+    #[arg(long)]
+    execute: bool,
     /// One JSON object a line, as `mqdeck tail --json` prints messages; the default without a terminal.
     #[arg(long)]
     json: bool,
@@ -72,8 +79,11 @@ impl Receive {
         let asks = decision.is_none() && is_terminal() && output::can_ask();
         let mut messages = Messages::new(&gateway, std::slice::from_ref(&self.address), self.json || !is_terminal())?;
         let most = self.at_once(decision.as_ref());
+        if decision.is_none() && !asks {
+            self.may_give_back(&gateway).await?;
+        }
         if let Some(warning) = gateway.warning(&self.address).await? {
-            output::note(warning);
+            output::note(warning.as_str());
         }
         let mut held = gateway.hold(&self.address, most, self.limit.into()).await?;
         let mut tally = Tally::default();
@@ -111,6 +121,16 @@ impl Receive {
         Ok(Some(Settlement { effect, arguments }))
     }
 
+    /// Whether messages may be taken that nobody will decide on.
+    async fn may_give_back(&self, gateway: &Gateway) -> Result<(), Fault> {
+        let Some(why) = gateway.spends(&self.address).await? else { return Ok(()) };
+        if self.spend {
+            return gateway.permits(&RECEIVE, Risk::Destroy, &self.address);
+        }
+        Err(Fault::new(Kind::Rejected, "receive from", self.address.to_string(), why)
+            .next("decide on them with --ack, --requeue or --reject; to take them and give them back all the same: --spend"))
+    }
+
     /// Each message is printed first and settled then: a reader that is gone loses nothing. As many as are held at a time are taken
     /// before the first is settled, so that the system does not give out more than is wanted.
     async fn decided(
@@ -123,27 +143,28 @@ impl Receive {
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
         while tally.received < self.limit {
-            let mut tickets = Vec::new();
+            let mut taken = Vec::new();
             let most = (self.limit - tally.received).min(self.at_once(Some(settlement))) as usize;
-            while tickets.len() < most {
+            while taken.len() < most {
                 match next(held, wait, gateway.caller().stop()).await {
                     Next::Taken(Taken::Message(delivery)) => {
                         tally.received += 1;
                         messages.received(&self.address.integration, &delivery)?;
                         messages.out.flush()?;
-                        tickets.extend(delivery.ticket);
+                        taken.extend(delivery.ticket.map(|ticket| (ticket, Given::from(&*delivery))));
                     }
                     Next::Taken(Taken::Interrupted { fault, lost }) => {
-                        tickets.retain(|ticket| !lost.contains(ticket));
+                        taken.retain(|(ticket, _)| !lost.contains(ticket));
                         broken(fault, lost.len(), tally)?;
                     }
                     Next::Taken(Taken::Resumed) => resumed(),
                     Next::Enough | Next::Stopped => break,
                 }
             }
-            let ended = tickets.len() < most;
-            if !tickets.is_empty() {
-                self.settle(gateway, held, tickets, settlement.clone(), tally).await?;
+            let ended = taken.len() < most;
+            if !taken.is_empty() && self.settle(gateway, held, taken, settlement.clone(), tally).await?.is_none() {
+                output::note("nothing was decided on");
+                break;
             }
             if ended {
                 break;
@@ -202,24 +223,36 @@ impl Receive {
             });
             match chosen {
                 Err(wrong) => output::note(wrong),
-                Ok((tickets, settlement)) => {
-                    let done = self.settle(gateway, held, tickets.clone(), settlement, tally).await?;
-                    shown.settled(&tickets, &done, effect);
-                }
+                Ok((tickets, settlement)) => match self.settle(gateway, held, shown.given(&tickets), settlement, tally).await {
+                    Ok(Some(done)) => shown.settled(&tickets, &done, effect),
+                    Ok(None) => output::note("nothing was decided on"),
+                    // What is not allowed takes nothing away from the other decisions.
+                    Err(error) if is_forbidden(&error) => output::note(error.to_string()),
+                    Err(error) => return Err(error),
+                },
             }
         }
         Ok(())
     }
 
+    /// Carries out a decision once it is known what it does; `None` if that was not wanted then.
     async fn settle(
         &self,
         gateway: &Gateway,
         held: &Held,
-        tickets: Vec<Ticket>,
+        taken: Vec<(Ticket, Given)>,
         settlement: Settlement,
         tally: &mut Tally,
-    ) -> Result<Done, Fault> {
-        let plan = Plan::Settle { address: self.address.clone(), hold: held.id, tickets, settlement };
+    ) -> anyhow::Result<Option<Done>> {
+        let (tickets, given): (Vec<Ticket>, Vec<Given>) = taken.into_iter().unzip();
+        let settles = gateway.settles(&self.address, settlement.effect, &given).await?;
+        if settles.risk == Risk::Destroy || !matches!(settlement.effect, Effect::Ack | Effect::Extend) {
+            output::note(settles.summary.as_str());
+        }
+        let plan = Plan::Settle { address: self.address.clone(), hold: held.id, tickets, settlement, settles };
+        if !self.wanted(gateway, &plan).await? {
+            return Ok(None);
+        }
         let done = gateway.execute(plan).await?.done.unwrap_or_default();
         for (part, result) in &done.parts {
             match result {
@@ -230,14 +263,35 @@ impl Receive {
                 }
             }
         }
-        Ok(done)
+        Ok(Some(done))
     }
+
+    /// Whether a decision is wanted now that it is known what it does: asked for where it deletes.
+    async fn wanted(&self, gateway: &Gateway, plan: &Plan) -> anyhow::Result<bool> {
+        if plan.risk() < Risk::Destroy {
+            return Ok(true);
+        }
+        gateway.passes(plan)?;
+        if self.execute {
+            return Ok(true);
+        }
+        if !output::can_ask() {
+            let fault = usage("settle messages of", &self.address.to_string(), "this deletes messages, and there is no terminal to ask on");
+            return Err(fault.next("nothing was decided on: add --execute to carry it out").into());
+        }
+        super::change::asked(plan).await
+    }
+}
+
+fn is_forbidden(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Fault>().is_some_and(|fault| fault.kind == Kind::Forbidden)
 }
 
 /// A message that a person has not decided on.
 struct Unsettled {
     number: u32,
     ticket: Ticket,
+    given: Given,
     since: Instant,
 }
 
@@ -275,8 +329,8 @@ impl Shown<'_> {
             self.messages.received(integration, &delivery)?;
         }
         self.messages.out.flush()?;
-        let number = tally.received;
-        self.unsettled.extend(delivery.ticket.map(|ticket| Unsettled { number, ticket, since: Instant::now() }));
+        let (number, given) = (tally.received, Given::from(&*delivery));
+        self.unsettled.extend(delivery.ticket.map(|ticket| Unsettled { number, ticket, given, since: Instant::now() }));
         Ok(())
     }
 
@@ -308,6 +362,12 @@ impl Shown<'_> {
             }
             output::question(question(held, &self.unsettled))?;
         }
+    }
+
+    /// What is known of those that a decision is about.
+    fn given(&self, tickets: &[Ticket]) -> Vec<(Ticket, Given)> {
+        let chosen = self.unsettled.iter().filter(|held| tickets.contains(&held.ticket));
+        chosen.map(|held| (held.ticket, held.given.clone())).collect()
     }
 
     /// What could not be settled cannot be settled at all: it went back.

@@ -3,7 +3,7 @@
 
 use crate::config::profile::{Integration, Profile};
 use crate::domain::address::Address;
-use crate::domain::delivery::{Delivery, Effect, Settlement};
+use crate::domain::delivery::{Delivery, Effect, Given, Settlement};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Outgoing;
 use crate::domain::operation::{Plan, Request};
@@ -119,9 +119,11 @@ impl Worker {
 
     /// Takes the next message, if one waits, and does this with it; nothing leaves it as it is.
     pub(super) async fn work(&mut self, effect: Option<Effect>) -> Result<(), Fault> {
-        let (Some(ticket), Some(effect)) = (self.take().await?.and_then(|delivery| delivery.ticket), effect) else { return Ok(()) };
+        let (Some(delivery), Some(effect)) = (self.take().await?, effect) else { return Ok(()) };
+        let Some(ticket) = delivery.ticket else { return Ok(()) };
         let settlement = Settlement { effect, arguments: Vec::new() };
-        let plan = Plan::Settle { address: self.address.clone(), hold: self.held.id, tickets: vec![ticket], settlement };
+        let settles = self.gateway.settles(&self.address, effect, &[Given::from(&delivery)]).await?;
+        let plan = Plan::Settle { address: self.address.clone(), hold: self.held.id, tickets: vec![ticket], settlement, settles };
         let done = self.gateway.execute(plan).await?.done.unwrap_or_default();
         done.parts.into_iter().try_for_each(|(_, part)| part.map(drop))
     }

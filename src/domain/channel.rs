@@ -141,7 +141,7 @@ impl Table {
 }
 
 /// What looking does to the system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cost {
     /// Nothing that anybody could notice.
     Nothing,
@@ -149,4 +149,7 @@ pub enum Cost {
     Temporary(&'static str),
     /// The messages looked at keep a mark: which (`redelivered is set, a delivery is spent`). Asked for each time.
     Marks(&'static str),
+    /// Messages may be deleted by being looked at: why (`each look spends one of the 3 returns that the queue allows`). Refused unless
+    /// somebody who may destroy wants it all the same.
+    Spends(SafeText),
 }

@@ -1,8 +1,9 @@
 //! `Delivery`: a message that is held unsettled, and what can be done with it.
 
 use super::message::Message;
-use super::operation::Field;
+use super::operation::{Field, Risk};
 use super::text::SafeText;
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// A message given to us, not settled yet.
@@ -15,6 +16,42 @@ pub struct Delivery {
     pub deliveries: Option<u64>,
     /// Somebody had it before.
     pub redelivered: bool,
+}
+
+/// What is known of a message that is to be settled, as far as its fate depends on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    pub key: Option<Bytes>,
+    /// As in [`Delivery::deliveries`].
+    pub deliveries: Option<u64>,
+    pub redelivered: bool,
+}
+
+impl From<&Delivery> for Given {
+    fn from(delivery: &Delivery) -> Self {
+        Self { key: delivery.message.key.clone(), deliveries: delivery.deliveries, redelivered: delivery.redelivered }
+    }
+}
+
+/// What settling messages does on their channel: found out by the adapter beforehand, and part of the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settles {
+    /// [`Risk::Destroy`] where messages are deleted by it that somebody may expect to be kept, or where that cannot be ruled out.
+    pub risk: Risk,
+    /// What happens, with the number of messages: `DELETES 1 message: this queue has no dead-letter exchange`.
+    pub summary: SafeText,
+}
+
+impl Settles {
+    /// What can be confirmed like any change of one message or of many.
+    pub fn usual(summary: impl Into<SafeText>) -> Self {
+        Self { risk: Risk::Reversible, summary: summary.into() }
+    }
+
+    /// What deletes messages, or may.
+    pub fn destroys(summary: impl Into<SafeText>) -> Self {
+        Self { risk: Risk::Destroy, summary: summary.into() }
+    }
 }
 
 /// Names one held message: the connection it came by, and its number there. Tickets of a connection that is gone may be lost.

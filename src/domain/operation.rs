@@ -3,7 +3,7 @@
 
 use super::address::Address;
 use super::channel::Table;
-use super::delivery::{Effect, HoldId, Settlement, Ticket};
+use super::delivery::{Effect, HoldId, Settlement, Settles, Ticket};
 use super::fault::{Fault, Kind};
 use super::figure::Amount;
 use super::message::Outgoing;
@@ -128,6 +128,8 @@ pub enum Plan {
         hold: HoldId,
         tickets: Vec<Ticket>,
         settlement: Settlement,
+        /// What that does on this channel.
+        settles: Settles,
     },
     /// A request, and how long replies are waited for.
     Call {
@@ -279,10 +281,10 @@ impl Plan {
             Self::Publish { .. } => PUBLISH.risk,
             Self::Change(change) => change.risk.max(change.request.spec.risk),
             // What is acked or rejected does not come back to its queue.
-            Self::Settle { tickets, settlement, .. } if tickets.len() > 1 && matches!(settlement.effect, Effect::Ack | Effect::Reject) => {
-                Risk::Bulk
+            Self::Settle { tickets, settlement, settles, .. } => {
+                let many = tickets.len() > 1 && matches!(settlement.effect, Effect::Ack | Effect::Reject);
+                settles.risk.max(if many { Risk::Bulk } else { SETTLE.risk })
             }
-            Self::Settle { .. } => SETTLE.risk,
             Self::Call { .. } => CALL.risk,
         }
     }

@@ -5,12 +5,12 @@
 use super::guard::{Caller, Counts, Pass, guard};
 use super::names::Names;
 use crate::adapters::session::{
-    Call, Cost, Glance, Groups, History, Hold, Holding, Inspect, Judgement, Lane, Manage, Peek, Publish, Reading, Scope, Session, Sieve,
-    Sifted, SiftedLane, Sifting, Source, Tail, TailEvent, Transact, Transaction,
+    Call, Cost, Glance, Groups, History, Hold, Holding, Inspect, Judgement, Lane, Looked, Manage, Peek, Publish, Reading, Scope, Session,
+    Sieve, Sifted, SiftedLane, Sifting, Source, Tail, TailEvent, Transact, Transaction,
 };
 use crate::domain::address::Address;
 use crate::domain::channel::{Channel, Description};
-use crate::domain::delivery::{Delivery, Settlement, Ticket, Verb, Way};
+use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb, Way};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::group::{GroupDescription, Listing, Mark, Stamped, Standing};
 use crate::domain::message::{Message, Outgoing, RawMessage};
@@ -18,6 +18,7 @@ use crate::domain::operation::{CALL, Change, Done, OperationSpec, PUBLISH, Publi
 use crate::domain::operations::{CHECK, DESCRIBE_CHANNEL, DESCRIBE_GROUP, LIST_CHANNELS, LIST_GROUPS, PEEK, PROCESS, READ, TAIL};
 use crate::domain::position::Range;
 use crate::domain::receipt::Receipt;
+use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -233,14 +234,16 @@ impl History for Guarded<dyn History> {
 
 #[async_trait]
 impl Peek for Guarded<dyn Peek> {
-    fn cost(&self, channel: &str) -> Cost {
-        self.inner.cost(&self.edge.names.full(channel))
+    async fn cost(&self, channel: &str) -> Result<Cost, Fault> {
+        let full = self.edge.names.full(channel);
+        self.edge.guard(&DESCRIBE_CHANNEL, &self.edge.address(channel), || self.inner.cost(&full)).await
     }
 
-    async fn peek(&self, channel: &str, most: usize) -> Result<Vec<Delivery>, Fault> {
+    async fn peek(&self, channel: &str, most: usize) -> Result<Looked, Fault> {
         let full = self.edge.names.full(channel);
         let seen = self.edge.guard(&PEEK, &self.edge.address(channel), || self.inner.peek(&full, most)).await?;
-        Ok(seen.into_iter().map(|delivery| self.edge.names.delivery(delivery)).collect())
+        let deliveries = seen.deliveries.into_iter().map(|delivery| self.edge.names.delivery(delivery)).collect();
+        Ok(Looked { deliveries, ..seen })
     }
 }
 
@@ -358,6 +361,16 @@ impl Hold for Guarded<dyn Hold> {
     async fn patience(&self, channel: &str) -> Result<Option<Duration>, Fault> {
         let full = self.edge.names.full(channel);
         self.edge.guard(&DESCRIBE_CHANNEL, &self.edge.address(channel), || self.inner.patience(&full)).await
+    }
+
+    async fn spends(&self, channel: &str) -> Result<Option<SafeText>, Fault> {
+        let full = self.edge.names.full(channel);
+        self.edge.guard(&DESCRIBE_CHANNEL, &self.edge.address(channel), || self.inner.spends(&full)).await
+    }
+
+    async fn settles(&self, channel: &str, effect: Effect, messages: &[Given]) -> Result<Settles, Fault> {
+        let full = self.edge.names.full(channel);
+        self.edge.guard(&DESCRIBE_CHANNEL, &self.edge.address(channel), || self.inner.settles(&full, effect, messages)).await
     }
 
     fn left(&self, channel: &str) -> &'static str {

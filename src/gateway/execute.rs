@@ -140,6 +140,11 @@ impl Gateway {
         })
     }
 
+    /// Whether something of that risk may be done to an address now, as an operation; why not otherwise.
+    pub fn permits(&self, spec: &'static OperationSpec, risk: Risk, address: &Address) -> Result<(), Fault> {
+        self.allows(spec, risk, address)
+    }
+
     /// Whether the profile's safety and the caller's permissions let an operation begin now.
     fn allows(&self, spec: &'static OperationSpec, risk: Risk, address: &Address) -> Result<(), Fault> {
         self.caller.permits(spec, address)?;

@@ -3,11 +3,11 @@
 
 use super::audit::{Begun, Phase};
 use super::{Gateway, cannot};
-use crate::adapters::session::{Cost, Holding};
+use crate::adapters::session::{Cost, Holding, Looked};
 use crate::domain::address::Address;
-use crate::domain::delivery::{Delivery, Effect, HoldId, Settlement, Ticket, Verb, Way};
+use crate::domain::delivery::{Delivery, Effect, Given, HoldId, Settlement, Settles, Ticket, Verb, Way};
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::operation::{Done, RECEIVE};
+use crate::domain::operation::{Done, RECEIVE, Risk};
 use crate::domain::operations::PEEK;
 use crate::domain::suggest;
 use crate::domain::text::SafeText;
@@ -115,11 +115,28 @@ impl Gateway {
         Ok(hold.ok_or_else(|| self.no_hold(address))?.verbs(&channel))
     }
 
-    /// What receiving from a channel takes from others that nobody can give them back.
-    pub async fn warning(&self, address: &Address) -> Result<Option<&'static str>, Fault> {
+    /// What receiving from a channel takes from others that nobody can give them back, or may cost messages that are given back.
+    pub async fn warning(&self, address: &Address) -> Result<Option<SafeText>, Fault> {
+        let channel = self.named(address)?;
+        let hold = self.reading(&address.integration).await?.hold.ok_or_else(|| self.no_hold(address))?;
+        match hold.warning(&channel) {
+            Some(warning) => Ok(Some(warning.into())),
+            None => hold.spends(&channel).await,
+        }
+    }
+
+    /// Why messages of a channel that are given back undecided may end by that; `None` where they cannot.
+    pub async fn spends(&self, address: &Address) -> Result<Option<SafeText>, Fault> {
         let channel = self.named(address)?;
         let hold = self.reading(&address.integration).await?.hold;
-        Ok(hold.ok_or_else(|| self.no_hold(address))?.warning(&channel))
+        hold.ok_or_else(|| self.no_hold(address))?.spends(&channel).await
+    }
+
+    /// What settling these messages of a channel would do there: part of the plan that settles them.
+    pub async fn settles(&self, address: &Address, effect: Effect, messages: &[Given]) -> Result<Settles, Fault> {
+        let channel = self.named(address)?;
+        let hold = self.reading(&address.integration).await?.hold;
+        hold.ok_or_else(|| self.no_hold(address))?.settles(&channel, effect, messages).await
     }
 
     /// In which ways messages of a channel are received, where that has to be said; empty where the channel names all that is needed.
@@ -222,18 +239,30 @@ impl Gateway {
     /// What looking at a queue does to it.
     pub async fn peek_cost(&self, address: &Address) -> Result<Cost, Fault> {
         let peek = self.reading(&address.integration).await?.peek.ok_or_else(|| cannot("peek at", &address.integration, "peeking"))?;
-        Ok(peek.cost(&self.named(address)?))
+        peek.cost(&self.named(address)?).await
     }
 
-    /// The first messages of a queue; they stay there. What it costs was said before, and agreed to where it marks the messages.
-    pub async fn peek(&self, address: &Address, most: usize) -> Result<Vec<Delivery>, Fault> {
+    /// The first messages of a queue, which are given back. What it costs was said before, and agreed to where it marks the messages;
+    /// where it may end them it is refused unless that is wanted (`spend`) and the profile lets things be destroyed.
+    pub async fn peek(&self, address: &Address, most: usize, spend: bool) -> Result<Looked, Fault> {
         let session = self.reading(&address.integration).await?;
         let (peek, channel) = (session.peek.ok_or_else(|| cannot("peek at", &address.integration, "peeking"))?, self.named(address)?);
-        let Cost::Marks(marks) = peek.cost(&channel) else { return peek.peek(&channel, most).await };
-        let begun = self.begin(PEEK.id, address, json!({ "most": most, "marks": marks })).await?;
+        let marks = match peek.cost(&channel).await? {
+            Cost::Nothing | Cost::Temporary(_) => return peek.peek(&channel, most).await,
+            Cost::Marks(marks) => SafeText::from(marks),
+            Cost::Spends(why) if !spend => {
+                return Err(Fault::new(Kind::Rejected, "peek at", address.to_string(), why)
+                    .next("tail it to see copies of what is published from now on; to look all the same: mqdeck peek --spend"));
+            }
+            Cost::Spends(why) => {
+                self.permit(&PEEK, Risk::Destroy, address)?;
+                why
+            }
+        };
+        let begun = self.begin(PEEK.id, address, json!({ "most": most, "marks": marks.as_str(), "spend": spend })).await?;
         let seen = peek.peek(&channel, most).await;
         let (phase, detail) = match &seen {
-            Ok(seen) => (Phase::Done, json!({ "messages": seen.len() })),
+            Ok(seen) => (Phase::Done, json!({ "messages": seen.deliveries.len() })),
             Err(fault) => (Phase::Failed, json!({ "cause": fault.to_string() })),
         };
         begun.end(phase, detail).await;

@@ -170,6 +170,9 @@ impl Performer {
                 self.on_gateway(task, move |gateway, lanes| received::peek(gateway, lanes, task, address, most, agreed));
             }
             Effect::Call { task, plan } => self.on_gateway(task, move |gateway, lanes| received::call(gateway, lanes, task, plan)),
+            Effect::PlanSettle { task, address, effect, messages } => {
+                self.on_gateway(task, move |gateway, lanes| received::plan_settle(gateway, lanes, task, address, effect, messages));
+            }
             Effect::Settle { task, plan } => self.run_to_completion(move |gateway, lanes| received::settle(gateway, lanes, task, plan)),
             Effect::Release { task, hold } => self.run_to_completion(async move |gateway: Arc<Gateway>, lanes: Lanes| {
                 let result = gateway.release(hold).await.map(Into::into);

@@ -1,11 +1,11 @@
 //! Performs what concerns messages at hand: holding, looking, calling.
 
 use super::lanes::Lanes;
-use crate::app::event::{Arrived, HoldStart};
+use crate::app::event::{Arrived, HoldStart, Level};
 use crate::app::{Event, TaskId};
 use crate::domain::address::Address;
 use crate::domain::channel::Cost;
-use crate::domain::delivery::Delivery;
+use crate::domain::delivery::{Delivery, Effect, Given};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::operation::Plan;
 use crate::domain::view::DeliveryView;
@@ -52,8 +52,12 @@ pub(super) async fn peek(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, addr
             return Ok(Err(marks));
         }
         let ingest = gateway.ingest(&address.integration)?;
-        let looked = gateway.peek(&address, most as usize).await?;
-        Ok::<_, Fault>(Ok(looked.into_iter().map(|delivery| view(&ingest, delivery)).collect()))
+        let looked = gateway.peek(&address, most as usize, false).await?;
+        if let Some((before, after)) = looked.ready {
+            let said = format!("{} looked at and given back; ready before: {before}, after: {after}", looked.deliveries.len());
+            lanes.result(Event::Notice(if after < before { Level::Warning } else { Level::Info }, said.into())).await;
+        }
+        Ok::<_, Fault>(Ok(looked.deliveries.into_iter().map(|delivery| view(&ingest, delivery)).collect()))
     }
     .await;
     let (deliveries, end) = match looked {
@@ -87,6 +91,12 @@ pub(super) async fn settle(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, pl
     let missing = || Fault::new(Kind::Lost, "settle", "", "nothing became of it");
     let result = gateway.execute(plan).await.and_then(|outcome| outcome.done.ok_or_else(missing));
     lanes.result(Event::Settled { task, result }).await;
+}
+
+/// Finds out what a decision about messages would do on their channel.
+pub(super) async fn plan_settle(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, address: Address, effect: Effect, messages: Vec<Given>) {
+    let result = gateway.settles(&address, effect, &messages).await;
+    lanes.result(Event::SettlePlanned { task, result }).await;
 }
 
 /// With every byte: what is decided on is looked at as a whole.

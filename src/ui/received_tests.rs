@@ -6,7 +6,7 @@ use crate::app::model::Screen;
 use crate::app::{Effect, Event};
 use crate::domain::address::Address;
 use crate::domain::channel::{Caps, Channel};
-use crate::domain::delivery::{Effect as Decision, HoldId, Ticket, Verb, Way};
+use crate::domain::delivery::{Effect as Decision, HoldId, Settles, Ticket, Verb, Way};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;
 use crate::domain::health::Link;
@@ -90,6 +90,17 @@ fn holding(stage: &mut Stage) -> &mut Stage {
     stage
 }
 
+/// What a decision that was begun would do is known.
+fn planned(stage: &mut Stage, settles: Settles) -> &mut Stage {
+    let task = stage.task();
+    stage.event(Event::SettlePlanned { task, result: Ok(settles) });
+    stage
+}
+
+fn usual(stage: &mut Stage) -> &mut Stage {
+    planned(stage, Settles::usual("1 message leaves the queue: done"))
+}
+
 fn settled(stage: &mut Stage, results: Vec<Result<SafeText, Fault>>) {
     let task = stage.task();
     let parts = results.into_iter().enumerate().map(|(at, result)| (SafeText::from(format!("ticket {at}")), result)).collect();
@@ -147,7 +158,7 @@ fn messages_at_hand_look_as_they_were_looked_at() {
     shot("actions", |s| _ = s.keys("x"));
     shot("prompt", |s| _ = s.keys("x r"));
     shot("held", |s| {
-        holding(s).keys("x 1 y");
+        usual(holding(s).keys("x 1")).keys("y");
         settled(s, vec![Ok("acked".into())]);
         s.after(5_000);
         let lost = vec![ticket(5)];
@@ -171,8 +182,19 @@ fn messages_at_hand_look_as_they_were_looked_at() {
     shot("held-over", |s| _ = holding(s).after(91_000));
     shot("menu", |s| _ = holding(s).keys("x"));
     shot("form", |s| _ = holding(s).keys("x 3").text("wrong size"));
-    shot("plan-one", |s| _ = holding(s).keys("x 3").text("wrong size").keys("Enter"));
-    shot("plan-many", |s| _ = holding(s).keys("Space Space Space x 1"));
+    shot("form-planning", |s| _ = holding(s).keys("x 3").text("wrong size").keys("Enter"));
+    shot("plan-one", |s| {
+        holding(s).keys("x 3").text("wrong size").keys("Enter");
+        planned(
+            s,
+            Settles::usual("1 message to queue:dead by the exchange `dlx` (at-most-once: lost if that cannot take it at that moment)"),
+        );
+    });
+    shot("plan-many", |s| _ = usual(holding(s).keys("Space Space Space x 1")));
+    shot("plan-destroys", |s| {
+        holding(s).keys("x 3 Enter");
+        planned(s, Settles::destroys("DELETES 1 message: this queue has no dead-letter exchange"));
+    });
     shot("leaving", |s| _ = holding(s).keys("Esc"));
     shot("elsewhere", |s| _ = holding(s).keys("2"));
     shot("empty", |s| {
@@ -241,7 +263,7 @@ fn the_choice_of_a_group_looks_as_it_was_looked_at() {
         let task = s.task();
         let warning = "what is received here the group's other members do not get; what is not acknowledged is lost to them, unless the \
                        broker gives it to another one when we leave, which Mosquitto does not";
-        s.event(Event::Ways { task, result: Ok(Vec::new()), warning: Some(warning) });
+        s.event(Event::Ways { task, result: Ok(Vec::new()), warning: Some(warning.into()) });
     });
     shot("ways-none", |s| {
         s.keys("j x r");
@@ -336,12 +358,13 @@ fn only_what_suits_the_kind_of_the_channel_is_offered() {
 fn a_decision_is_a_plan_about_the_marked_messages_else_about_the_selected_one() {
     let mut stage = stage(120, 40);
     holding(&mut stage).keys("j x 1");
+    usual(&mut stage);
     assert!(plans(&stage).is_empty(), "nothing happens before it is confirmed");
     stage.keys("y");
     assert_eq!(plans(&stage), [(vec![2], Decision::Ack, Vec::new())]);
     settled(&mut stage, vec![Ok("acked".into())]);
     assert_eq!(stage.model.received.selected().and_then(|row| row.ticket), Some(ticket(3)), "on to what is not decided on");
-    stage.keys("g Space j Space x 2").text("30").keys("Enter y");
+    usual(stage.keys("g Space j Space x 2").text("30").keys("Enter")).keys("y");
     let delay = vec![("delay".to_owned(), "30".to_owned())];
     assert_eq!(plans(&stage)[1..], [(vec![1, 3], Decision::Requeue, delay)], "what is settled already is left out");
     assert_eq!(unsettled(&stage), 4);
@@ -352,7 +375,7 @@ fn a_decision_is_a_plan_about_the_marked_messages_else_about_the_selected_one() 
 #[test]
 fn several_that_do_not_come_back_are_confirmed_by_their_number() {
     let mut stage = stage(120, 40);
-    holding(&mut stage).keys("Space Space x 1 y Enter");
+    usual(holding(&mut stage).keys("Space Space x 1")).keys("y Enter");
     assert!(plans(&stage).is_empty(), "a y is not enough");
     stage.keys("^u").text("2").keys("Enter");
     assert_eq!(plans(&stage), [(vec![1, 2], Decision::Ack, Vec::new())]);
@@ -361,11 +384,43 @@ fn several_that_do_not_come_back_are_confirmed_by_their_number() {
         hold: HoldId(1),
         tickets: vec![ticket(1), ticket(2)],
         settlement: crate::domain::delivery::Settlement { effect, arguments: Vec::new() },
+        settles: Settles::usual("done"),
     };
     assert_eq!(
         [Decision::Reject, Decision::Requeue, Decision::Extend].map(|e| several(e).risk()),
         [Risk::Bulk, Risk::Reversible, Risk::Reversible]
     );
+}
+
+#[test]
+fn a_decision_that_deletes_is_confirmed_by_the_address_of_an_armed_profile() {
+    let mut stage = stage(120, 40);
+    holding(&mut stage).keys("x 3 Enter");
+    assert!(plans(&stage).is_empty() && !stage.screen().contains("type events/tasks"), "it is not known yet what it does");
+    planned(&mut stage, Settles::destroys("DELETES 1 message: this queue has no dead-letter exchange")).keys("y Enter");
+    let screen = stage.screen();
+    assert!(screen.contains("DELETES 1 message: this queue has no dead-letter exchange") && screen.contains("not armed"), "{screen}");
+    assert!(plans(&stage).is_empty());
+    let until = Timestamp(stage.model.now.0 + 60_000);
+    stage.event(Event::Armed(Ok(Some(until)))).keys("y Enter");
+    assert!(plans(&stage).is_empty(), "a y is not enough");
+    stage.keys("^u").text("events/tasks").keys("Enter");
+    assert_eq!(plans(&stage), [(vec![1], Decision::Reject, Vec::new())]);
+}
+
+#[test]
+fn what_a_decision_does_is_not_put_before_what_is_looked_at_by_then() {
+    let mut stage = stage(120, 40);
+    holding(&mut stage).keys("x 1");
+    let task = stage.task();
+    stage.keys("?");
+    let before = stage.screen();
+    stage.event(Event::SettlePlanned { task, result: Ok(Settles::usual("done")) });
+    assert_eq!(stage.screen(), before);
+    stage.keys("Esc x 1");
+    let (task, fault) = (stage.task(), Fault::new(Kind::Unreachable, "receive from", "events/tasks", "nothing listens there"));
+    stage.event(Event::SettlePlanned { task, result: Err(fault) });
+    assert!(plans(&stage).is_empty() && stage.screen().contains("nothing listens there"), "{}", stage.screen());
 }
 
 #[test]

@@ -151,6 +151,7 @@ impl Stage {
                 | Effect::Hold { task, .. }
                 | Effect::Peek { task, .. }
                 | Effect::Call { task, .. }
+                | Effect::PlanSettle { task, .. }
                 | Effect::Settle { task, .. }
                 | Effect::Release { task, .. }
                 | Effect::Publish { task, .. } => Some(*task),

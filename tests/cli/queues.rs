@@ -85,7 +85,7 @@ fn looking_says_its_price_first_and_leaves_the_messages() {
     let (lines, said, code) = done(&["peek", "jobs/tasks", "--limit", "2", "--yes", "--json"]);
     assert_eq!((values(&lines).len(), code), (2, 0));
     assert!(said.starts_with("mqdeck: looking leaves marks: "), "{said}");
-    assert!(said.contains("2 looked at; they are still there"), "{said}");
+    assert!(said.contains("2 looked at and given back; ready before: 5, after: 5"), "{said}");
 }
 
 #[test]

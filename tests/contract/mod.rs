@@ -39,6 +39,8 @@ mod rabbitmq;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq_access;
 #[cfg(feature = "rabbitmq")]
+mod rabbitmq_fates;
+#[cfg(feature = "rabbitmq")]
 mod rabbitmq_manage;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq_queues;

@@ -12,7 +12,7 @@ use mqdeck::adapters::wirelog::WireLog;
 use mqdeck::config::profile::{Auth, Integration, Profile, Seed, Tls, TokenSource};
 use mqdeck::config::secret::Secret;
 use mqdeck::domain::address::Address;
-use mqdeck::domain::delivery::{Effect, Settlement};
+use mqdeck::domain::delivery::{Effect, Given, Settlement, Settles};
 use mqdeck::domain::fault::{Fault, Kind};
 use mqdeck::domain::figure::Amount;
 use mqdeck::domain::message::Outgoing;
@@ -357,7 +357,9 @@ async fn what_is_given_back_is_for_others_at_once_and_does_not_come_straight_bac
             tickets.extend(delivery.ticket);
         }
     }
-    let plan = Plan::Settle { address, hold: held.id, tickets: vec![tickets[1]], settlement: settle(Effect::Requeue, &[]) };
+    let settles = gateway.settles(&address, Effect::Requeue, &[Given::default()]).await.expect("it is known what that does");
+    assert_eq!(settles, Settles::usual("1 message given again by this consumer"));
+    let plan = Plan::Settle { address, hold: held.id, tickets: vec![tickets[1]], settlement: settle(Effect::Requeue, &[]), settles };
     let done = gateway.execute(plan).await.expect("the receiving is there").done.expect("parts");
     assert!(done.parts.iter().all(|(_, part)| part.is_ok()), "{done:?}");
     assert!(tokio::time::timeout(SOON, held.next()).await.expect("in time").is_none(), "nothing more is taken");

@@ -202,7 +202,7 @@ async fn what_was_read_from_one_language_is_published_as_it_was_for_another() {
     let Some(other) = rabbit.other(&["publish", "", &from, "1"]) else { return };
     run(other);
     let peek = session.peek.as_ref().expect("RabbitMQ has queues");
-    let read = peek.peek(&from, 1).await.expect("peeked").remove(0).message;
+    let read = peek.peek(&from, 1).await.expect("peeked").deliveries.remove(0).message;
     let again = Outgoing { key: None, headers: read.headers, payload: read.payload, timestamp: read.timestamp, options: Vec::new() };
     assert_eq!(publish(&session, &to, again).await, Receipt::Routed);
     let got = |name: &str| run(rabbit.other(&["get", name]).expect("a client"));
@@ -229,7 +229,7 @@ async fn of_many_published_at_once_those_that_no_queue_takes_are_told() {
             Err(fault) => assert!(n % 7 == 3 && fault.to_string().contains("no queue is bound for the key `no`"), "{n}: {fault}"),
         }
     }
-    let peek = session.peek.as_ref().expect("RabbitMQ has queues").peek(&bound, 1_000).await.expect("peeked");
+    let peek = session.peek.as_ref().expect("RabbitMQ has queues").peek(&bound, 1_000).await.expect("peeked").deliveries;
     let expected: Vec<String> = (0..400).filter(|n| n % 7 != 3).map(|n| n.to_string()).collect();
     assert_eq!(peek.iter().map(|d| bodies(std::slice::from_ref(&d.message)).remove(0)).collect::<Vec<_>>(), expected, "in order");
 

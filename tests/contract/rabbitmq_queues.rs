@@ -9,7 +9,7 @@ use crate::support::{SOON, unique};
 use mqdeck::adapters::session::{Cost, Holding, Session};
 use mqdeck::config::profile::Profile;
 use mqdeck::domain::address::Address;
-use mqdeck::domain::delivery::{Delivery, Effect, Settlement, Ticket};
+use mqdeck::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket};
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::operation::Plan;
 use mqdeck::domain::safety::Safety;
@@ -27,7 +27,7 @@ async fn fill(session: &Session, queue: &str, bodies: &[&str]) {
 }
 
 async fn peek(session: &Session, queue: &str, most: usize) -> Vec<Delivery> {
-    session.peek.as_ref().expect("RabbitMQ has queues").peek(queue, most).await.expect("peeked")
+    session.peek.as_ref().expect("RabbitMQ has queues").peek(queue, most).await.expect("peeked").deliveries
 }
 
 async fn hold(session: &Session, queue: &str) -> Box<dyn Holding> {
@@ -57,10 +57,10 @@ async fn comes(rabbit: &Rabbit, queue: &str) -> serde_json::Value {
 async fn a_look_gives_everything_back_in_its_order_and_its_price_is_said() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
-    let cost = session.peek.as_ref().expect("RabbitMQ has queues").cost("queue:any");
-    assert!(matches!(cost, Cost::Marks(words) if words.contains("redelivered")), "{cost:?}");
     for kind in ["classic", "quorum"] {
         let name = queue(&session, kind, kind).await;
+        let cost = session.peek.as_ref().expect("RabbitMQ has queues").cost(&name).await;
+        assert!(matches!(cost, Ok(Cost::Marks(words)) if words.contains("redelivered")), "{cost:?}");
         assert_eq!(peek(&session, &name, 5).await, [], "{kind}");
         fill(&session, &name, &["a", "b", "c", "d"]).await;
         let first = peek(&session, &name, 3).await;
@@ -114,7 +114,7 @@ async fn a_held_message_is_done_requeued_or_a_dead_letter() {
     }
     assert_eq!(holding.settle(ticket(&again), &by(Effect::Extend)).await.expect_err("not here").kind, Kind::Rejected);
     let words = holding.release().await.expect("released");
-    assert_eq!(words, "1 message went back to the queue, marked as redelivered");
+    assert_eq!(words, "1 message was given back to the queue, marked as redelivered");
 
     let Some(left) = got(rabbit, &name) else { return };
     assert_eq!((left["body"].as_str(), left["redelivered"].as_bool()), (Some("later"), Some(true)));
@@ -162,7 +162,7 @@ async fn what_was_given_on_top_is_somebody_elses_at_once_when_it_is_enough_and_w
         holding.settle(a.ticket.expect("it is held"), &by(Effect::Ack)).await.expect("acknowledged");
         assert_eq!(comes(rabbit, &name).await["body"], "f", "{kind}");
         assert!(!holding.is_lost(b.ticket.expect("it is held")));
-        assert_eq!(holding.release().await.expect("released"), "1 message went back to the queue, marked as redelivered", "{kind}");
+        assert_eq!(holding.release().await.expect("released"), "1 message was given back to the queue, marked as redelivered", "{kind}");
         assert_eq!(comes(rabbit, &name).await["body"], "b", "{kind}");
         assert!(got(rabbit, &name).expect("a client").is_null(), "{kind}: nothing else is there");
     }
@@ -193,7 +193,8 @@ async fn what_is_requeued_is_for_others_and_does_not_come_straight_back() {
         let (a, b, c) = (taken(&mut held).await, taken(&mut held).await, taken(&mut held).await);
         let decide = async |delivery: &Delivery, effect: Effect| {
             let tickets = delivery.ticket.into_iter().collect();
-            let plan = Plan::Settle { address: address.clone(), hold: held.id, tickets, settlement: by(effect) };
+            let settles = gateway.settles(&address, effect, &[Given::from(delivery)]).await.expect("it is known what that does");
+            let plan = Plan::Settle { address: address.clone(), hold: held.id, tickets, settlement: by(effect), settles };
             let done = gateway.execute(plan).await.expect("the receiving is there").done.expect("parts");
             assert!(done.parts.iter().all(|(_, part)| part.is_ok()), "{kind}: {done:?}");
         };
@@ -295,12 +296,12 @@ async fn a_connection_that_an_operator_closes_takes_what_was_held_with_it_and_th
     }
     again.sort();
     assert_eq!(again, ["a", "b", "c"]);
-    let settlement = by(Effect::Ack);
-    let plan = Plan::Settle { address: address.clone(), hold: full.id, tickets: tickets.clone(), settlement };
+    let (settlement, settles) = (by(Effect::Ack), Settles::usual("done"));
+    let plan = Plan::Settle { address: address.clone(), hold: full.id, tickets: tickets.clone(), settlement, settles };
     let done = gateway.execute(plan).await.expect("the receiving is there").done.expect("parts");
     assert!(done.parts.iter().all(|(_, part)| part.as_ref().is_err_and(|fault| fault.kind == Kind::Lost)), "{done:?}");
     assert!(gateway.release(full.id).await.expect("ended").starts_with("the connection was gone"));
-    assert!(gateway.release(waiting.id).await.expect("ended").starts_with("3 messages went back"));
+    assert!(gateway.release(waiting.id).await.expect("ended").starts_with("3 messages were given back"));
     gateway.shutdown().await;
 }
 

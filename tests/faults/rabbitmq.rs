@@ -129,12 +129,12 @@ async fn a_killed_server_is_told_and_a_tap_goes_on_when_it_is_back() {
     assert!(again.redelivered && again.message.payload == held.message.payload, "the unsettled one comes again: {again:?}");
     assert!(!holding.is_lost(again.ticket.expect("it is held")) && holding.is_lost(held.ticket.expect("it was held")));
     let said = holding.release().await.expect("released");
-    assert_eq!(said, "1 message went back to the queue, marked as redelivered");
+    assert_eq!(said, "1 message was given back to the queue, marked as redelivered");
     tap.until("the resumption", SOON, back).await;
     assert_eq!(tap.said.last(), Some(&TailEvent::Resumed { lost: None }), "what went by is not known");
     publish.publish("exchange:grey.tasks", letter(Some("tasks.t1"), "two")).await.expect("published");
     tap.until("the next message", SOON, |listener| listener.messages.len() == 2).await;
-    let again = session.peek.as_ref().expect("RabbitMQ has queues").peek("queue:grey.tasks.t1", 5).await.expect("peeked");
+    let again = session.peek.as_ref().expect("RabbitMQ has queues").peek("queue:grey.tasks.t1", 5).await.expect("peeked").deliveries;
     assert!(again[0].redelivered && again.len() == 2, "the unsettled one is there again: {again:?}");
 }
 

@@ -70,6 +70,13 @@ impl Rabbit {
         clients::script("rabbitmq/other.py", &all)
     }
 
+    /// A new durable queue with these arguments, declared by another language's client; its bare name. `None` if there is none here.
+    pub(crate) fn declared(&self, name: &str, arguments: &serde_json::Value) -> Option<String> {
+        let name = unique(name);
+        clients::run(self.other(&["declare", &name, &arguments.to_string()])?);
+        Some(name)
+    }
+
     /// What the server's own command line prints.
     pub(crate) fn ctl(&self, arguments: &[&str]) -> String {
         self.0.run("ctl", arguments)

@@ -2,11 +2,11 @@
 //! connection is cut, as brokers do.
 
 use super::{Memory, gone, state::State};
-use crate::adapters::session::{Cost, Hold, Holding, Peek};
+use crate::adapters::session::{Cost, Hold, Holding, Looked, Peek};
 use crate::domain::channel::{Caps, Channel, Description};
-use crate::domain::delivery::{Delivery, Effect, Settlement, Ticket, Verb};
+use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb};
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::figure::Amount;
+use crate::domain::figure::{Amount, several};
 use crate::domain::message::{Header, Message, Outgoing, Stamp};
 use crate::domain::operation::{Field, Input};
 use crate::domain::position::Position;
@@ -198,11 +198,11 @@ fn until(now: Timestamp, patience: Option<Duration>) -> Option<Timestamp> {
 
 #[async_trait]
 impl Peek for Memory {
-    fn cost(&self, _channel: &str) -> Cost {
-        Cost::Marks("a delivery of each message is counted, and it counts as redelivered from then on")
+    async fn cost(&self, _channel: &str) -> Result<Cost, Fault> {
+        Ok(Cost::Marks("a delivery of each message is counted, and it counts as redelivered from then on"))
     }
 
-    async fn peek(&self, channel: &str, most: usize) -> Result<Vec<Delivery>, Fault> {
+    async fn peek(&self, channel: &str, most: usize) -> Result<Looked, Fault> {
         self.pass("peek at", channel).await?;
         self.change(|state| {
             let queue = state.known_queue("peek at", channel)?;
@@ -210,7 +210,9 @@ impl Peek for Memory {
                 entry.deliveries += 1;
                 entry.delivery(None, number as u64 + 1)
             };
-            Ok(queue.ready.iter_mut().take(most).enumerate().map(look).collect())
+            let ready = queue.ready.len() as u64;
+            let deliveries = queue.ready.iter_mut().take(most).enumerate().map(look).collect();
+            Ok(Looked { deliveries, ready: Some((ready, ready)) })
         })
     }
 }
@@ -228,6 +230,16 @@ impl Hold for Memory {
 
     fn left(&self, _channel: &str) -> &'static str {
         "goes back to the head of the queue, and counts as redelivered"
+    }
+
+    async fn settles(&self, channel: &str, effect: Effect, given: &[Given]) -> Result<Settles, Fault> {
+        let many = several(given.len() as u64, "message");
+        Ok(Settles::usual(match effect {
+            Effect::Ack => format!("{many} done: out of the queue"),
+            Effect::Requeue => format!("{many} back to the head of the queue"),
+            Effect::Reject => format!("{many} to the topic {channel}.dead"),
+            Effect::Extend => "the time to decide begins anew".to_owned(),
+        }))
     }
 
     async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {

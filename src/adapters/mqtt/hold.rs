@@ -7,8 +7,9 @@ use super::message::Reader;
 use super::topic;
 use super::wire::{Packet, Qos, Subscription, Version};
 use crate::adapters::session::{Hold, Holding};
-use crate::domain::delivery::{Delivery, Effect, Settlement, Ticket, Verb};
+use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb};
 use crate::domain::fault::{Fault, Kind};
+use crate::domain::figure::several;
 use async_trait::async_trait;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -60,6 +61,14 @@ impl Hold for Mqtt {
         } else {
             "is kept by the broker for the next time by this client id"
         }
+    }
+
+    async fn settles(&self, channel: &str, _effect: Effect, given: &[Given]) -> Result<Settles, Fault> {
+        let whose = if topic::is_shared(channel) { "for the whole group of the shared subscription" } else { "for our client id" };
+        Ok(Settles::usual(format!(
+            "the broker is told that {} arrived, and never sends that again {whose}",
+            several(given.len() as u64, "message")
+        )))
     }
 
     async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {

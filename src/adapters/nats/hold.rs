@@ -12,12 +12,13 @@ use super::names::Name;
 use super::queue::Taking;
 use super::wire::mailbox::{Event, Msg};
 use crate::adapters::session::{Hold, Holding};
-use crate::domain::delivery::{Delivery, Effect, Settlement, Ticket, Verb, Way};
+use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb, Way};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
 use crate::domain::message::{Message, Stamp};
 use crate::domain::operation::{Field, Input};
 use crate::domain::position::Position;
+use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use async_trait::async_trait;
 use serde_json::json;
@@ -121,6 +122,13 @@ impl Hold for NatsHold {
         matches!(Name::of(OP, channel), Ok(Name::Queue { .. })).then_some(super::queue::WARNING)
     }
 
+    async fn spends(&self, channel: &str) -> Result<Option<SafeText>, Fault> {
+        match Name::of(OP, channel)? {
+            Name::Queue { .. } => Ok(None),
+            _ => Ok(super::settles::spends(&self.consumer(channel).await?)),
+        }
+    }
+
     async fn patience(&self, channel: &str) -> Result<Option<Duration>, Fault> {
         match Name::of(OP, channel)? {
             Name::Queue { .. } => Ok(None),
@@ -150,6 +158,12 @@ impl Hold for NatsHold {
             about: about(info),
         };
         Ok(usable.iter().map(way).collect())
+    }
+
+    async fn settles(&self, channel: &str, effect: Effect, given: &[Given]) -> Result<Settles, Fault> {
+        let consumer = self.consumer(channel).await?;
+        let stream = self.shared.api.stream(OP, &consumer.stream_name).await?;
+        Ok(super::settles::of(&stream, &consumer, effect, given))
     }
 
     async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {

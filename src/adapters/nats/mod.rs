@@ -24,6 +24,7 @@ mod queue;
 pub mod responder;
 mod seen;
 mod services;
+mod settles;
 mod stored;
 mod tail;
 mod wire;

@@ -7,8 +7,18 @@ use std::collections::BTreeSet;
 /// Every binding and exchange of a vhost, as far as dead letters go by them.
 #[derive(Debug, Default)]
 pub(super) struct Map {
-    exchanges: Vec<(String, String)>,
+    exchanges: Vec<Exchange>,
     bindings: Vec<Row>,
+}
+
+#[derive(Debug)]
+struct Exchange {
+    name: String,
+    kind: String,
+    /// Where what it cannot route goes, by its arguments.
+    alternate: Option<String>,
+    /// A policy applies to it, which may name another one.
+    governed: bool,
 }
 
 #[derive(Debug)]
@@ -31,12 +41,75 @@ pub(super) struct Path {
     pub(super) losses: Vec<&'static str>,
 }
 
+/// What becomes of one dead letter, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is deleted.
+    Lost(String),
+    /// It may be deleted: what decides is not known here.
+    Unsure(String),
+    /// It goes there.
+    Goes(String),
+}
+
+impl Fate {
+    pub(super) fn is_lost(&self) -> bool {
+        matches!(self, Self::Lost(_))
+    }
+
+    pub(super) fn is_unsure(&self) -> bool {
+        matches!(self, Self::Unsure(_))
+    }
+
+    pub(super) fn words(&self) -> &str {
+        let (Self::Lost(words) | Self::Unsure(words) | Self::Goes(words)) = self;
+        words
+    }
+}
+
+/// The settings of a queue that dead letters go by: arguments before policies.
+struct Letters<'a> {
+    exchange: Option<&'a str>,
+    key: Option<&'a str>,
+    kind: &'a str,
+    at_least_once: bool,
+    refuses: bool,
+}
+
+impl<'a> Letters<'a> {
+    fn of(queue: &'a Value) -> Self {
+        let said = |argument: &str, policy: &str| {
+            text(queue, &["arguments", argument]).or_else(|| text(queue, &["effective_policy_definition", policy]))
+        };
+        Self {
+            exchange: said("x-dead-letter-exchange", "dead-letter-exchange"),
+            key: said("x-dead-letter-routing-key", "dead-letter-routing-key"),
+            kind: text(queue, &["type"]).unwrap_or_default(),
+            at_least_once: said("x-dead-letter-strategy", "dead-letter-strategy") == Some("at-least-once"),
+            refuses: said("x-overflow", "overflow") == Some("reject-publish"),
+        }
+    }
+
+    /// Whether a dead letter stays in its queue until the target has it.
+    fn is_safe(&self) -> bool {
+        self.kind == "quorum" && self.at_least_once && self.refuses
+    }
+}
+
 impl Map {
     /// From the management API's lists.
     pub(super) fn of(exchanges: &[Value], bindings: &[Value]) -> Self {
         let owned = |row: &Value, name: &str| text(row, &[name]).unwrap_or_default().to_owned();
         Self {
-            exchanges: exchanges.iter().map(|row| (owned(row, "name"), owned(row, "type"))).collect(),
+            exchanges: exchanges
+                .iter()
+                .map(|row| Exchange {
+                    name: owned(row, "name"),
+                    kind: owned(row, "type"),
+                    alternate: text(row, &["arguments", "alternate-exchange"]).map(str::to_owned),
+                    governed: text(row, &["policy"]).is_some(),
+                })
+                .collect(),
             bindings: bindings
                 .iter()
                 .map(|row| Row {
@@ -61,31 +134,84 @@ impl Map {
 
     /// The way of a queue's dead letters; `None` if it has no dead-letter exchange: then they are gone.
     pub(super) fn path(&self, queue: &Value) -> Option<Path> {
-        let said = |argument: &str, policy: &str| {
-            text(queue, &["arguments", argument]).or_else(|| text(queue, &["effective_policy_definition", policy])).map(str::to_owned)
-        };
-        let exchange = said("x-dead-letter-exchange", "dead-letter-exchange")?;
-        let key = said("x-dead-letter-routing-key", "dead-letter-routing-key");
+        let letters = Letters::of(queue);
+        let (exchange, key) = (letters.exchange?.to_owned(), letters.key.map(str::to_owned));
         let queues = self.reached(&exchange, key.as_deref());
         let mut losses = Vec::new();
-        if !exchange.is_empty() && !self.exchanges.iter().any(|(name, _)| *name == exchange) {
+        if !exchange.is_empty() && self.exchange(&exchange).is_none() {
             losses.push("the dead-letter exchange is not there: dead letters are dropped in silence");
         } else if queues.is_empty() && !(exchange.is_empty() && key.is_none()) {
             losses.push("no queue is bound to the dead-letter exchange for them: dead letters are dropped in silence");
         }
-        let at_least_once = said("x-dead-letter-strategy", "dead-letter-strategy").as_deref() == Some("at-least-once");
-        let refuses = said("x-overflow", "overflow").as_deref() == Some("reject-publish");
-        match (text(queue, &["type"]), at_least_once, refuses) {
-            (Some("quorum"), true, true) => {}
-            (Some("quorum"), true, false) => {
+        match (letters.kind, letters.at_least_once, letters.refuses) {
+            ("quorum", true, true) => {}
+            ("quorum", true, false) => {
                 losses.push("at-least-once needs x-overflow = reject-publish: without it the strategy is at-most-once");
             }
-            (Some("quorum"), false, _) => {
+            ("quorum", false, _) => {
                 losses.push("at-most-once: lost if the target fails then; x-dead-letter-strategy");
             }
             _ => losses.push("at-most-once: lost if the target fails; only quorum queues do better"),
         }
         Some(Path { exchange, key, queues, losses })
+    }
+
+    /// What becomes of a dead letter of a queue that was published with this key.
+    pub(super) fn fate(&self, queue: &Value, key: Option<&[u8]>) -> Fate {
+        let letters = Letters::of(queue);
+        let Some(exchange) = letters.exchange else { return Fate::Lost("this queue has no dead-letter exchange".to_owned()) };
+        if !exchange.is_empty() && self.exchange(exchange).is_none() {
+            return Fate::Lost(format!("the dead-letter exchange `{exchange}` does not exist"));
+        }
+        let Some(key) = letters.key.or_else(|| key.and_then(|key| std::str::from_utf8(key).ok())) else {
+            return Fate::Unsure("the routing key that decides where it goes is no text".to_owned());
+        };
+        let (mut queues, mut unsure) = (BTreeSet::new(), None);
+        let (mut seen, mut open) = (BTreeSet::new(), vec![exchange]);
+        while let Some(at) = open.pop() {
+            if seen.insert(at) {
+                self.route(at, key, &mut queues, &mut open, &mut unsure);
+            }
+        }
+        let by = if exchange.is_empty() { "the default exchange".to_owned() } else { format!("the exchange `{exchange}`") };
+        match (queues.is_empty(), unsure) {
+            (false, _) => {
+                let to: Vec<String> = queues.iter().map(|queue| format!("queue:{queue}")).collect();
+                let once = if letters.is_safe() { "" } else { " (at-most-once: lost if that cannot take it at that moment)" };
+                Fate::Goes(format!("to {} by {by}{once}", to.join(", ")))
+            }
+            (true, Some(why)) => Fate::Unsure(why),
+            (true, None) => Fate::Lost(format!("{by} has no queue bound for the key `{key}`")),
+        }
+    }
+
+    /// One exchange's part of a message's way.
+    fn route<'m>(&'m self, at: &'m str, key: &str, queues: &mut BTreeSet<&'m str>, open: &mut Vec<&'m str>, unsure: &mut Option<String>) {
+        let exchange = self.exchange(at);
+        let kind = exchange.map_or("direct", |exchange| exchange.kind.as_str());
+        let mut routed = false;
+        for row in self.bindings.iter().filter(|row| row.source == at) {
+            if !matches!(kind, "direct" | "topic" | "fanout") {
+                *unsure = Some(format!("whether a queue gets it is decided by the exchange `{at}` of the type {kind}"));
+            } else if takes(kind, &row.key, Some(key)) {
+                routed = true;
+                if row.to_queue {
+                    queues.insert(&row.destination);
+                } else {
+                    open.push(&row.destination);
+                }
+            }
+        }
+        if !routed && let Some(exchange) = exchange {
+            open.extend(exchange.alternate.as_deref());
+            if exchange.alternate.is_none() && exchange.governed {
+                *unsure = Some(format!("the exchange `{at}` has no queue bound for the key `{key}`, and its policy may name an alternate"));
+            }
+        }
+    }
+
+    fn exchange(&self, name: &str) -> Option<&Exchange> {
+        self.exchanges.iter().find(|exchange| exchange.name == name)
     }
 
     /// Queues behind an exchange, those behind exchanges that are bound to it included. A key of the messages' own may be any.
@@ -99,7 +225,7 @@ impl Map {
             if !seen.insert(exchange) {
                 continue;
             }
-            let kind = self.exchanges.iter().find(|(name, _)| name == exchange).map_or("", |(_, kind)| kind.as_str());
+            let kind = self.exchange(exchange).map_or("", |exchange| exchange.kind.as_str());
             for row in self.bindings.iter().filter(|row| row.source == exchange && takes(kind, &row.key, key)) {
                 if row.to_queue {
                     queues.insert(row.destination.clone());
@@ -206,6 +332,58 @@ mod tests {
         let by_policy = json!({"type": "classic", "arguments": {}, "effective_policy_definition": {"dead-letter-exchange": "grey.dlx"}});
         assert_eq!(map().path(&by_policy).map(|path| path.exchange), Some("grey.dlx".to_owned()));
         assert_eq!(map().path(&json!({"type": "classic", "arguments": {}})), None);
+    }
+
+    #[test]
+    fn the_fate_of_a_dead_letter_goes_by_its_key_and_every_exchange_on_its_way() {
+        let exchanges = [
+            json!({"name": "dlx", "type": "direct"}),
+            json!({"name": "other", "type": "direct", "arguments": {"alternate-exchange": "all"}}),
+            json!({"name": "all", "type": "fanout"}),
+            json!({"name": "h", "type": "headers"}),
+            json!({"name": "p", "type": "direct", "policy": "some"}),
+            json!({"name": "loop", "type": "fanout"}),
+        ];
+        let row = |source: &str, key: &str, destination: &str, kind: &str| json!({"source": source, "routing_key": key, "destination": destination, "destination_type": kind});
+        let bindings = [
+            row("", "dlq", "dlq", "queue"),
+            row("dlx", "a", "dlq", "queue"),
+            row("all", "", "rest", "queue"),
+            row("h", "", "dlq", "queue"),
+            row("loop", "", "loop", "exchange"),
+        ];
+        let map = Map::of(&exchanges, &bindings);
+        let queue = |exchange: &str, key: Option<&str>| {
+            let mut arguments = json!({ "x-dead-letter-exchange": exchange });
+            key.map(|key| arguments["x-dead-letter-routing-key"] = key.into());
+            json!({ "type": "classic", "arguments": arguments })
+        };
+        for (queue, key, fate) in [
+            (json!({ "type": "classic", "arguments": {} }), "a", "lost: this queue has no dead-letter exchange"),
+            (queue("nowhere", None), "a", "lost: the dead-letter exchange `nowhere` does not exist"),
+            (queue("dlx", None), "a", "goes: to queue:dlq by the exchange `dlx` (at-most-once"),
+            (queue("dlx", None), "b", "lost: the exchange `dlx` has no queue bound for the key `b`"),
+            (queue("dlx", Some("a")), "b", "goes: to queue:dlq"),
+            (queue("", Some("dlq")), "b", "goes: to queue:dlq by the default exchange"),
+            (queue("", None), "gone", "lost: the default exchange has no queue bound for the key `gone`"),
+            (queue("other", None), "b", "goes: to queue:rest"),
+            (queue("h", None), "b", "unsure: whether a queue gets it is decided by the exchange `h` of the type headers"),
+            (queue("p", None), "b", "unsure: the exchange `p` has no queue bound"),
+            (queue("loop", None), "b", "lost: "),
+        ] {
+            let said = match map.fate(&queue, Some(key.as_bytes())) {
+                Fate::Lost(words) => format!("lost: {words}"),
+                Fate::Unsure(words) => format!("unsure: {words}"),
+                Fate::Goes(words) => format!("goes: {words}"),
+            };
+            assert!(said.starts_with(fate), "{said}");
+        }
+        assert!(map.fate(&queue("dlx", None), Some(b"\xff")).is_unsure());
+        let safe = json!({"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dlq", "x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"});
+        assert_eq!(
+            map.fate(&json!({ "type": "quorum", "arguments": safe }), None),
+            Fate::Goes("to queue:dlq by the default exchange".to_owned())
+        );
     }
 
     #[test]

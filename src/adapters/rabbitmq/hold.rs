@@ -4,9 +4,10 @@ use super::link::{self, Link, Live};
 use super::name::Name;
 use super::{Rabbit, faults, management, peek, properties};
 use crate::adapters::session::{Hold, Holding};
-use crate::domain::delivery::{Delivery, Effect, Settlement, Ticket, Verb};
+use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::position::Position;
+use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use futures::StreamExt;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions};
@@ -24,13 +25,23 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 static VERBS: &[Verb] = &[
     Verb { effect: Effect::Ack, word: "ack", help: "done: the queue forgets it", fields: &[] },
     Verb { effect: Effect::Requeue, word: "requeue", help: "back to the queue for others, marked as redelivered", fields: &[] },
-    Verb { effect: Effect::Reject, word: "reject", help: "to the dead-letter exchange; gone where there is none", fields: &[] },
+    Verb {
+        effect: Effect::Reject,
+        word: "reject",
+        help: "a dead letter: to the dead-letter exchange, or deleted where there is none",
+        fields: &[],
+    },
 ];
 
 #[async_trait]
 impl Hold for Rabbit {
     fn verbs(&self, channel: &str) -> &'static [Verb] {
         if matches!(Name::said(channel), Some(Name::Exchange(_) | Name::Stream(_))) { &[] } else { VERBS }
+    }
+
+    async fn spends(&self, channel: &str) -> Result<Option<SafeText>, Fault> {
+        let Name::Queue(queue) = self.resolve(OP, channel).await? else { return Ok(None) };
+        Ok(self.facts(&queue).await.price())
     }
 
     /// The queue's own timeout, if an argument or a policy says one. The server's (30 minutes unless it was changed) cannot be asked.
@@ -44,7 +55,11 @@ impl Hold for Rabbit {
     }
 
     fn left(&self, _channel: &str) -> &'static str {
-        "goes back to the queue, for anybody to be given, marked as redelivered"
+        "is given back to the queue, marked as redelivered; one at its delivery limit becomes a dead letter or is deleted"
+    }
+
+    async fn settles(&self, channel: &str, effect: Effect, given: &[Given]) -> Result<Settles, Fault> {
+        self.settling(channel, effect, given).await
     }
 
     async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
@@ -62,7 +77,18 @@ impl Hold for Rabbit {
         let standing = Standing::begin(&self.link, &queue, prefetch).await?;
         let (link, name) = (self.link.clone(), Name::Queue(queue.clone()).text().into());
         let (standing, wait) = (Some(standing), FIRST_WAIT);
-        Ok(Box::new(Held { link, queue, name, prefetch, standing, wait, unsettled: BTreeSet::new(), seen: 0, ended: false }))
+        Ok(Box::new(Held {
+            link,
+            queue,
+            name,
+            prefetch,
+            standing,
+            wait,
+            unsettled: BTreeSet::new(),
+            seen: 0,
+            counted: false,
+            ended: false,
+        }))
     }
 }
 
@@ -79,6 +105,8 @@ struct Held {
     /// Delivery tags that were handed out and not settled.
     unsettled: BTreeSet<u64>,
     seen: u64,
+    /// The queue has counted deliveries of what came: returns may be limited.
+    counted: bool,
     ended: bool,
 }
 
@@ -204,10 +232,11 @@ impl Holding for Held {
             return Ok("the connection was gone; what was unsettled went back to the queue with it".to_owned());
         };
         standing.give_back(&self.name, self.prefetch).await?;
+        let limit = if self.counted { "; one at its delivery limit became a dead letter or was deleted by that" } else { "" };
         Ok(match back {
             0 => "nothing was left unsettled".to_owned(),
-            1 => "1 message went back to the queue, marked as redelivered".to_owned(),
-            n => format!("{n} messages went back to the queue, marked as redelivered"),
+            1 => format!("1 message was given back to the queue, marked as redelivered{limit}"),
+            n => format!("{n} messages were given back to the queue, marked as redelivered{limit}"),
         })
     }
 }
@@ -247,6 +276,7 @@ impl Held {
         let id = delivery.delivery_tag;
         self.unsettled.insert(id);
         let (redelivered, deliveries) = peek::counts(&delivery);
+        self.counted |= deliveries.is_some();
         let ticket = self.standing.as_ref().map(|standing| Ticket { epoch: standing.live.epoch, id });
         Delivery { ticket, message: properties::message(&self.name, Position::Arrival(self.seen), delivery), deliveries, redelivered }
     }

@@ -131,7 +131,7 @@ impl Management {
         let mut url = base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().push("api").push(kind);
-            if !matches!(kind, "vhosts" | "policies" | "nodes") {
+            if !matches!(kind, "vhosts" | "policies" | "nodes" | "overview") {
                 path.push(&self.vhost);
             }
             path.extend(parts);

@@ -20,6 +20,7 @@ mod properties;
 mod publish;
 mod publisher;
 mod settings;
+mod settles;
 mod stream;
 mod table;
 mod tail;

@@ -5,7 +5,7 @@
 use super::link::{self, Live};
 use super::name::Name;
 use super::{Rabbit, faults, properties};
-use crate::adapters::session::{Cost, Peek};
+use crate::adapters::session::{Cost, Looked, Peek};
 use crate::domain::delivery::Delivery;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::position::Position;
@@ -22,17 +22,23 @@ const OP: &str = "peek into";
 const QUIET: Duration = Duration::from_millis(500);
 /// The same when all that were counted have come.
 const AT_ONCE: Duration = Duration::from_millis(100);
+/// How long is waited before each count of what is ready again.
+const RECOUNTS: &[Duration] =
+    &[Duration::ZERO, Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400), Duration::from_millis(800)];
 
 #[async_trait]
 impl Peek for Rabbit {
-    fn cost(&self, _channel: &str) -> Cost {
-        Cost::Marks(
-            "for a moment no consumer gets the messages, then they are marked as redelivered; a quorum queue before RabbitMQ 4.3 spends \
-             one of the deliveries it allows for each (20 from 4.0 on)",
-        )
+    async fn cost(&self, channel: &str) -> Result<Cost, Fault> {
+        let Name::Queue(queue) = self.resolve(OP, channel).await? else { return Ok(Cost::Nothing) };
+        Ok(match self.facts(&queue).await.price() {
+            Some(price) => Cost::Spends(price),
+            None => Cost::Marks(
+                "for a moment no consumer gets the messages, then they are marked as redelivered; a quorum queue may put them at its end",
+            ),
+        })
     }
 
-    async fn peek(&self, channel: &str, most: usize) -> Result<Vec<Delivery>, Fault> {
+    async fn peek(&self, channel: &str, most: usize) -> Result<Looked, Fault> {
         let queue = match self.resolve(OP, channel).await? {
             Name::Queue(queue) => queue,
             Name::Stream(_) => {
@@ -43,16 +49,34 @@ impl Peek for Rabbit {
             }
         };
         let ready = self.queue_is_there(OP, &queue).await?.message_count();
+        let before = u64::from(ready);
         let name: Arc<str> = Name::Queue(queue.clone()).text().into();
         let live = self.link.shared().await?;
         let most = u16::try_from(most).unwrap_or(u16::MAX);
         if most == 0 {
-            return Ok(Vec::new());
+            return Ok(Looked::default());
         }
         let channel = live.channel(OP, &name).await?;
         let looked = look(&live, &channel, &queue, most, ready).await;
         link::close(&channel);
-        Ok(looked?.into_iter().zip(1..).map(|(delivery, at)| held(&name, at, delivery)).collect())
+        let deliveries = looked?.into_iter().zip(1..).map(|(delivery, at)| held(&name, at, delivery)).collect();
+        Ok(Looked { deliveries, ready: Some((before, self.ready_again(&queue, before).await?)) })
+    }
+}
+
+impl Rabbit {
+    /// How many messages are ready after a look at a queue in which so many were. What was given back to a quorum queue is counted a
+    /// moment later: fewer than before are counted again, for as long as that may take.
+    async fn ready_again(&self, queue: &str, before: u64) -> Result<u64, Fault> {
+        let mut ready = 0;
+        for wait in RECOUNTS {
+            tokio::time::sleep(*wait).await;
+            ready = self.queue_is_there(OP, queue).await?.message_count().into();
+            if ready >= before {
+                break;
+            }
+        }
+        Ok(ready)
     }
 }
 

@@ -11,8 +11,9 @@ use super::link::Own;
 use super::name::{Key, Name};
 use super::value;
 use crate::adapters::session::{Hold, Holding};
-use crate::domain::delivery::{Delivery, Effect, Settlement, Ticket, Verb, Way};
+use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb, Way};
 use crate::domain::fault::{Fault, Kind};
+use crate::domain::figure;
 use async_trait::async_trait;
 use redis::{Value, cmd};
 use std::collections::{HashMap, HashSet};
@@ -59,6 +60,14 @@ impl Hold for Redis {
                 Ok(ways)
             }
         }
+    }
+
+    async fn settles(&self, _channel: &str, effect: Effect, given: &[Given]) -> Result<Settles, Fault> {
+        let many = if given.len() == 1 { "1 entry".to_owned() } else { format!("{} entries", figure::grouped(given.len() as u64)) };
+        Ok(Settles::usual(match effect {
+            Effect::Extend => format!("the idle time of {many} begins again"),
+            _ => format!("{many} done for this group: off its pending list; the stream keeps its entries, and other groups theirs"),
+        }))
     }
 
     async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {

@@ -7,6 +7,7 @@ use crate::app::overlays::Overlay;
 use crate::domain::delivery::Way;
 use crate::domain::position::{Bound, Range};
 use crate::domain::query::{Candidate, Query, complete};
+use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
 use jiff::Zoned;
@@ -51,7 +52,7 @@ pub struct Prompt {
     /// For `Receive`: the ways in which the channel's messages are received, where one has to be chosen.
     pub ways: Option<Ways>,
     /// What it does that cannot be taken back.
-    pub warning: Option<&'static str>,
+    pub warning: Option<SafeText>,
 }
 
 /// The ways of a channel, of which one is chosen.

@@ -11,7 +11,7 @@ use crate::domain::channel::Table;
 use crate::domain::delivery::Effect;
 use crate::domain::figure;
 use crate::domain::message::Outgoing;
-use crate::domain::operation::{Change, Plan};
+use crate::domain::operation::{Change, Plan, Risk};
 use crate::domain::safety::{Gate, Rung};
 
 /// Where values of facts begin.
@@ -96,7 +96,7 @@ pub fn rows<'a>(model: &Model, plan: &'a Plan, width: u16) -> Vec<Row<'a>> {
             rows
         }
         Plan::Change(change) => change_rows(change, width),
-        Plan::Settle { address, tickets, settlement, .. } => {
+        Plan::Settle { address, tickets, settlement, settles, .. } => {
             let mut rows = Vec::new();
             // In the words of the system that they came from.
             let verbs = model.received.hold.as_ref().map_or(&[][..], |start| start.verbs);
@@ -105,13 +105,12 @@ pub fn rows<'a>(model: &Model, plan: &'a Plan, width: u16) -> Vec<Row<'a>> {
             text(&mut rows, &format!("{word} {} of {address}", figure::several(tickets.len() as u64, "message")), width, Tone::Strong);
             rows.extend(settlement.arguments.iter().map(|(id, value)| Row::Text(format!("{id} = {value}"), Tone::Plain)));
             rows.push(Row::Blank);
-            if let Some(verb) = verb {
-                fact(&mut rows, "then", verb.help, width, Tone::Plain);
-            }
+            let destroys = settles.risk == Risk::Destroy;
+            fact(&mut rows, "then", settles.summary.as_str(), width, if destroys { Tone::Bad } else { Tone::Plain });
             if settlement.effect == Effect::Requeue {
                 fact(&mut rows, "", "no more is received here", width, Tone::Plain);
             }
-            if matches!(settlement.effect, Effect::Ack | Effect::Reject) {
+            if destroys || matches!(settlement.effect, Effect::Ack | Effect::Reject) {
                 fact(&mut rows, "undo", "none", width, Tone::Watch);
             }
             rows

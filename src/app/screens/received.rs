@@ -1,9 +1,10 @@
 //! Messages at hand: those of a queue that are held until it is decided on them, those that were only looked at, and the replies to a
 //! call. One list with the detail of one message; deciding goes the way of every change.
 
+mod deciding;
+
 use super::traffic::Focus;
 use super::traffic::detail::Detail;
-use crate::app::changes::{self, Origin};
 use crate::app::columns::Column;
 use crate::app::effect::{Effect, TaskId};
 use crate::app::event::{Arrived, HoldStart, Level};
@@ -13,16 +14,15 @@ use crate::app::list::{List, Step};
 use crate::app::model::{Model, Screen};
 use crate::app::overlays::Overlay;
 use crate::app::overlays::confirm::Confirm;
-use crate::app::overlays::form::Form;
-use crate::app::overlays::plan::PlanView;
 use crate::app::update::{fault_said, say};
 use crate::domain::address::Address;
-use crate::domain::delivery::{Effect as Decision, HoldId, Settlement, Ticket, Verb};
-use crate::domain::fault::{Fault, Kind as FaultKind};
-use crate::domain::operation::{Done, Input, Plan, PublishSpec};
+use crate::domain::delivery::{Effect as Decision, Ticket, Verb};
+use crate::domain::fault::Fault;
+use crate::domain::operation::{Input, Plan, PublishSpec};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use crate::domain::view::MessageView;
+pub(in crate::app) use deciding::{decide, review_settlement, settle, settle_planned, settled};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,6 +85,8 @@ pub struct Received {
     pub list: List<u64>,
     pub detail: Option<Detail>,
     pub focus: Focus,
+    /// A decision of which it is being found out what it would do.
+    planning: Option<deciding::Planning>,
     settling: Vec<(TaskId, Vec<Ticket>, Decision)>,
     releasing: Option<TaskId>,
 }
@@ -329,97 +331,6 @@ pub fn verbs(model: &Model) -> (&'static [Verb], Result<(), &'static str>) {
         return (&[], Ok(()));
     };
     (start.verbs, if received.chosen().is_empty() { Err("nothing that is held is selected or marked") } else { Ok(()) })
-}
-
-/// Begins a decision: its form where it has arguments, else its plan.
-pub(in crate::app) fn decide(model: &mut Model, verb: &'static Verb) {
-    let (tickets, hold) = (model.received.chosen(), model.received.hold.as_ref().map(|start| start.id));
-    let (Some(hold), Some(address), false) = (hold, model.received.address.clone(), tickets.is_empty()) else { return };
-    if verb.fields.is_empty() {
-        settle_plan(model, address, hold, tickets, Settlement { effect: verb.effect, arguments: Vec::new() }, None);
-    } else {
-        model.overlay = Some(Overlay::Form(Box::new(Form::settle(address, hold, tickets, verb))));
-    }
-    model.touch();
-}
-
-/// Shows what is to become of messages, to be confirmed.
-pub(in crate::app) fn settle_plan(
-    model: &mut Model,
-    address: Address,
-    hold: HoldId,
-    tickets: Vec<Ticket>,
-    settlement: Settlement,
-    form: Option<Box<Form>>,
-) {
-    let plan = Plan::Settle { address, hold, tickets, settlement };
-    changes::propose(model, PlanView::new(plan, Origin::New, form));
-}
-
-/// Carries out what was confirmed.
-pub(in crate::app) fn settle(model: &mut Model, plan: Plan) {
-    let Plan::Settle { tickets, settlement, .. } = &plan else { return };
-    let (tickets, effect) = (tickets.clone(), settlement.effect);
-    for ticket in &tickets {
-        if let Some(row) = model.received.of_ticket(*ticket) {
-            row.state = State::Settling(effect);
-        }
-    }
-    model.received.list.clear_marks();
-    let task = model.task();
-    model.received.settling.push((task, tickets, effect));
-    model.effect(Effect::Settle { task, plan });
-    model.touch();
-}
-
-/// What became of them.
-pub(in crate::app) fn settled(model: &mut Model, task: TaskId, result: Result<Done, Fault>) {
-    let now = model.now;
-    let received = &mut model.received;
-    let Some(at) = received.settling.iter().position(|(settling, ..)| *settling == task) else { return };
-    let (_, tickets, effect) = received.settling.remove(at);
-    let (mut done, mut faults) = (0, Vec::new());
-    let parts = match result {
-        Ok(done) => done.parts.into_iter().map(|(_, result)| result.map(drop)).collect(),
-        Err(fault) => vec![Err(fault); tickets.len()],
-    };
-    for (ticket, result) in tickets.iter().zip(parts) {
-        let Some(row) = received.of_ticket(*ticket) else { continue };
-        row.state = match &result {
-            Ok(()) if effect.keeps() => State::Held,
-            Ok(()) => State::Settled(effect),
-            Err(fault) if fault.kind == FaultKind::Lost => State::Lost,
-            Err(_) => State::Held,
-        };
-        match result {
-            Ok(()) => {
-                done += 1;
-                row.since = now;
-            }
-            Err(fault) => faults.push(fault),
-        }
-    }
-    if done > 0 {
-        let many = if done == 1 { "" } else { "s" };
-        say(model, Level::Info, &format!("{done} message{many} {}.", effect.done()));
-    }
-    if let Some(fault) = faults.first() {
-        fault_said(model, fault);
-    }
-    go_on(model, &tickets);
-    retitle(model);
-    model.touch();
-}
-
-/// From a message that was just decided on to the next that is not: below it, else above it.
-fn go_on(model: &mut Model, decided: &[Ticket]) {
-    let rows = &model.received.rows;
-    let is_decided = |row: &Row| matches!(row.state, State::Settled(_)) && row.ticket.is_some_and(|ticket| decided.contains(&ticket));
-    let Some(at) = model.received.list.row().filter(|at| rows.get(*at).is_some_and(is_decided)) else { return };
-    let mut others = (at + 1..rows.len()).chain((0..at).rev());
-    if let Some(next) = others.find(|row| rows[*row].state == State::Held) {
-        select(model, Step::To(next));
-    }
 }
 
 /// Esc, `q` and `^C`: out of the detail; then, where messages are held, it is asked. False if there was nothing to leave.

@@ -4,7 +4,7 @@ use super::*;
 use crate::adapters;
 use crate::config::profile::{Integration, Profile, Setting};
 use crate::config::secret::Secret;
-use crate::domain::delivery::{Effect, Settlement};
+use crate::domain::delivery::{Effect, Given, Settlement};
 use crate::domain::message::Outgoing;
 use crate::domain::operation::{Plan, Request};
 use crate::domain::operations::OPERATIONS;
@@ -69,9 +69,11 @@ async fn process(gateway: &Gateway) -> Result<(), Fault> {
 async fn settle(gateway: &Gateway) -> Result<(), Fault> {
     let mut held = gateway.hold(&at("tasks"), 1, 1).await?;
     let Some(Taken::Message(delivery)) = held.next().await else { panic!("the queue has messages") };
+    let settles = gateway.settles(&at("tasks"), Effect::Ack, &[Given::from(&*delivery)]).await?;
     let tickets = delivery.ticket.into_iter().collect();
     let settlement = Settlement { effect: Effect::Ack, arguments: Vec::new() };
-    let done = gateway.execute(Plan::Settle { address: at("tasks"), hold: held.id, tickets, settlement }).await?.done.unwrap_or_default();
+    let done =
+        gateway.execute(Plan::Settle { address: at("tasks"), hold: held.id, tickets, settlement, settles }).await?.done.unwrap_or_default();
     done.parts.into_iter().try_for_each(|(_, part)| part.map(drop))
 }
 
@@ -98,7 +100,7 @@ async fn carry_out(gateway: &Gateway, spec: &'static OperationSpec) -> Result<()
             }
             return Ok(());
         }
-        "peek" => return gateway.peek(&at("tasks"), 1).await.map(drop),
+        "peek" => return gateway.peek(&at("tasks"), 1, false).await.map(drop),
         "group.list" => return gateway.lags("jobs").await.map(drop),
         "group.describe" => {
             process(gateway).await?;

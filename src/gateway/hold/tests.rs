@@ -32,13 +32,15 @@ async fn next(held: &mut Held) -> Delivery {
 
 async fn decide(gateway: &Gateway, address: &Address, held: &Held, tickets: &[&Delivery], effect: Effect) -> Vec<Result<SafeText, Fault>> {
     let settlement = Settlement { effect, arguments: Vec::new() };
+    let given: Vec<Given> = tickets.iter().map(|delivery| Given::from(*delivery)).collect();
+    let settles = gateway.settles(address, effect, &given).await.expect("it is known what that does");
     let tickets = tickets.iter().map(|delivery| delivery.ticket.expect("a ticket")).collect();
-    let outcome = gateway.execute(Plan::Settle { address: address.clone(), hold: held.id, tickets, settlement }).await;
+    let outcome = gateway.execute(Plan::Settle { address: address.clone(), hold: held.id, tickets, settlement, settles }).await;
     outcome.expect("it is held").done.expect("parts").parts.into_iter().map(|(_, result)| result).collect()
 }
 
 async fn waiting(gateway: &Gateway, address: &Address) -> Vec<(String, Option<u64>)> {
-    let looked = gateway.peek(address, 100).await.expect("a look");
+    let looked = gateway.peek(address, 100, false).await.expect("a look").deliveries;
     looked.iter().map(|delivery| (payload(delivery), delivery.deliveries)).collect()
 }
 
@@ -134,9 +136,10 @@ async fn nothing_is_held_settled_or_called_through_a_profile_that_must_not_chang
         let echo = Address::new("jobs", "echo");
         assert_eq!(gateway.call(&echo, Outgoing::default(), Duration::from_secs(1)).await.err().expect("refused").kind, Kind::Forbidden);
         let settlement = Settlement { effect: Effect::Ack, arguments: Vec::new() };
-        let plan = Plan::Settle { address: address.clone(), hold: HoldId(1), tickets: Vec::new(), settlement };
+        let plan =
+            Plan::Settle { address: address.clone(), hold: HoldId(1), tickets: Vec::new(), settlement, settles: Settles::usual("done") };
         assert_eq!(gateway.execute(plan).await.expect_err("refused").kind, Kind::Forbidden);
-        assert_eq!(gateway.peek(&address, 1).await.expect("looking is allowed").len(), 1);
+        assert_eq!(gateway.peek(&address, 1, false).await.expect("looking is allowed").deliveries.len(), 1);
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn draw(canvas: &mut Canvas, prompt: &Prompt) -> Position {
     let hint = format!("{choose}{} confirm   Esc close", enter(canvas));
     let listed = prompt.ways.as_ref().map_or(0, rows);
     let room = layout::panel(canvas.area().width, canvas.area().height, WIDTH, 0).1.width.saturating_sub(2);
-    let warning = prompt.warning.map_or_else(Vec::new, |warning| words(warning, room.into()));
+    let warning = prompt.warning.as_ref().map_or_else(Vec::new, |warning| words(warning.as_str(), room.into()));
     let inside = panel::open(canvas, WIDTH, 3 + listed + warning.len() as u16, prompt.ask.title(), &hint);
     let foot = inside.bottom().saturating_sub(1);
     let above = foot.saturating_sub(warning.len() as u16);

@@ -1,4 +1,4 @@
-"""Another language's client on the other side: other.py URL publish EXCHANGE KEY COUNT | flood EXCHANGE COUNT | get QUEUE | serve QUEUE | consume QUEUE SECONDS"""
+"""Another language's client on the other side: other.py URL publish EXCHANGE KEY COUNT | flood EXCHANGE COUNT | get QUEUE | serve QUEUE | consume QUEUE SECONDS | declare QUEUE ARGUMENTS-AS-JSON | ready QUEUE"""
 import json, sys, time
 import pika
 
@@ -20,6 +20,10 @@ elif what == "get":
         sys.exit(print("null"))
     said = {name: value for name, value in vars(properties).items() if value is not None}
     print(json.dumps({"body": body.decode(), "redelivered": method.redelivered, "key": method.routing_key, "properties": said}, default=str))
+elif what == "declare":
+    channel.queue_declare(arguments[0], durable=True, arguments=json.loads(arguments[1]))
+elif what == "ready":
+    print(channel.queue_declare(arguments[0], passive=True).method.message_count)
 elif what == "serve":
     def answer(channel, method, properties, body):
         channel.basic_publish("", properties.reply_to, body.upper(), pika.BasicProperties(correlation_id=properties.correlation_id, headers={"status": "ok"}))
