@@ -176,7 +176,9 @@ pub(super) async fn edit(bytes: &Bytes, extension: &str, withheld: &[String]) ->
 /// An editor's command, without these environment variables.
 pub(super) fn editor_command(program: &str, words: &[&str], withheld: &[String]) -> Command {
     let mut command = Command::new(program);
-    withheld.iter().for_each(|name| _ = command.env_remove(name));
+    for name in withheld {
+        command.env_remove(name);
+    }
     command.args(words);
     command
 }

@@ -41,7 +41,7 @@ fn layer<S>(filter: EnvFilter, file: impl Write + Send + 'static) -> impl Layer<
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    fmt::layer().json().with_writer(Mutex::new(Escaped(file))).with_filter(filter.and(filter_fn(|event| may_be_written(event))))
+    fmt::layer().json().with_writer(Mutex::new(Escaped(file))).with_filter(filter.and(filter_fn(may_be_written)))
 }
 
 /// Whether it is ours, or at least a warning.

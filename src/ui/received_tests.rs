@@ -154,6 +154,7 @@ fn shot(name: &str, reach: impl Fn(&mut Stage)) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a list of scenes")]
 fn messages_at_hand_look_as_they_were_looked_at() {
     shot("actions", |s| _ = s.keys("x"));
     shot("prompt", |s| _ = s.keys("x r"));

@@ -58,7 +58,7 @@ fn takes_value(argument: &Arg) -> bool {
 fn usual(words: &[String], argument: &Arg) -> Option<&'static str> {
     let command = words.join(" ");
     let ends = match (command.as_str(), argument.get_id().as_str()) {
-        ("tail", "from") | ("find", "from") => Some("earliest"),
+        ("tail" | "find", "from") => Some("earliest"),
         ("tail" | "find", "until") => Some("latest"),
         ("receive", "wait") | ("rpc call", "timeout") => Some("100ms"),
         ("lag", "over") => Some("0s"),
@@ -192,7 +192,9 @@ fn each<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
                 scope.spawn(move || all.iter().skip(worker).step_by(4).for_each(work))
             })
             .collect();
-        workers.into_iter().for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        for worker in workers {
+            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
     });
 }
 

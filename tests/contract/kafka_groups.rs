@@ -121,6 +121,7 @@ async fn groups_of_kip_848_show_their_members_and_what_they_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one group after another on the same broker, which takes long to make them")]
 async fn share_groups_show_where_they_begin_and_what_the_broker_counts_as_left() {
     let Some(kafka) = kafka::shared() else { return };
     let (topic, group, pinned_group) = (topics::create(kafka.plain(), "share", 2, 1, &[]).await, unique("share"), unique("pinned"));

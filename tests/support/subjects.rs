@@ -165,8 +165,6 @@ pub(crate) struct Log {
     pub(crate) other: Arc<str>,
     /// A log that could be there and is not.
     pub(crate) missing: &'static str,
-    /// Headers come in the order of their names, those of one name in the order in which they were sent.
-    pub(crate) headers_by_name: bool,
 }
 
 /// Every system with such logs that can be had here.
@@ -182,7 +180,7 @@ pub(crate) async fn logs(name: &str) -> Vec<Log> {
             names.push(Arc::from(format!("stream:{name}")));
         }
         let [name, other] = <[Arc<str>; 2]>::try_from(names).expect("two");
-        all.push(Log { system: "nats", session, name, other, missing: "stream:no-such-stream", headers_by_name: true });
+        all.push(Log { system: "nats", session, name, other, missing: "stream:no-such-stream" });
     }
     let _ = name;
     all

@@ -142,11 +142,11 @@ impl Subjects {
 
 impl Sink for Subjects {
     fn messages(&mut self, buffer: &Bytes, spans: &[Span]) {
-        let mut number = self.arrivals.fetch_add(spans.len() as u64, Ordering::Relaxed);
+        let first = self.arrivals.fetch_add(spans.len() as u64, Ordering::Relaxed);
         let now = Some(Timestamp(jiff::Timestamp::now().as_millisecond()));
         let mut counted = 0;
         let mut messages = Vec::with_capacity(spans.len());
-        for span in spans {
+        for (number, span) in (first..).zip(spans) {
             let subject = span.subject.bytes(buffer);
             if self.last.0 != subject {
                 self.seen.count(&self.last.1, std::mem::take(&mut counted));
@@ -162,7 +162,6 @@ impl Sink for Subjects {
                 headers: headers::of(&span.block.share(buffer)),
                 payload: Some(span.payload.share(buffer)),
             });
-            number += 1;
         }
         self.seen.count(&self.last.1, counted);
         self.feed.extend(messages);

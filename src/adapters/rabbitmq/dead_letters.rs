@@ -355,7 +355,9 @@ mod tests {
         let map = Map::of(&exchanges, &bindings);
         let queue = |exchange: &str, key: Option<&str>| {
             let mut arguments = json!({ "x-dead-letter-exchange": exchange });
-            key.map(|key| arguments["x-dead-letter-routing-key"] = key.into());
+            if let Some(key) = key {
+                arguments["x-dead-letter-routing-key"] = key.into();
+            }
             json!({ "type": "classic", "arguments": arguments })
         };
         for (queue, key, fate) in [

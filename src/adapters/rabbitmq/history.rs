@@ -12,15 +12,17 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use lapin::message::Delivery;
-use lapin::options::BasicAckOptions;
+use lapin::options::{BasicAckOptions, BasicQosOptions};
 use lapin::{Channel, Consumer};
 use std::sync::Arc;
 use std::time::Duration;
 
 const OP: &str = "read";
 const BATCH: usize = 500;
-/// Nothing for so long before the end that was announced: what stands there are no messages but marks of the server's own.
+/// Nothing for so long, several times in a row and with an answer of the server to each, before the end that was announced: what stands there
+/// are no messages but marks of the server's own. Silence alone may be a server that is busy.
 const QUIET: Duration = Duration::from_secs(3);
+const TIMES: u32 = 3;
 
 #[async_trait]
 impl History for Rabbit {
@@ -68,7 +70,7 @@ async fn lane(live: Live, name: &str, start: u64, end: u64) -> Result<Lane, Faul
     let (channel, consumer) = stream::consume(&live, OP, name, Start::Offset(start), stream::PREFETCH).await?;
     let channel_name: Arc<str> = Name::Stream(name.to_owned()).text().into();
     let reader = Reader {
-        _live: live,
+        live,
         channel,
         deliveries: consumer.ready_chunks(BATCH),
         name: channel_name,
@@ -85,7 +87,7 @@ async fn lane(live: Live, name: &str, start: u64, end: u64) -> Result<Lane, Faul
 /// Reads a stream up to an offset.
 struct Reader {
     /// The connection lives as long as the reading.
-    _live: Live,
+    live: Live,
     channel: Channel,
     deliveries: futures::stream::ReadyChunks<Consumer>,
     name: Arc<str>,
@@ -99,6 +101,7 @@ struct Reader {
 impl Reader {
     /// The next messages; `None` at the end.
     async fn batch(&mut self) -> Option<Result<Vec<Message>, Fault>> {
+        let mut silent = 0;
         while !self.ended && self.next < self.end {
             let came = match tokio::time::timeout(QUIET, self.deliveries.next()).await {
                 Ok(Some(came)) => came,
@@ -110,8 +113,16 @@ impl Reader {
                         "the server ended the reading: the stream may have been deleted",
                     )));
                 }
+                Err(_) if silent < TIMES => {
+                    silent += 1;
+                    if let Err(fault) = self.answered().await {
+                        return Some(self.fail(fault));
+                    }
+                    continue;
+                }
                 Err(_) => return None,
             };
+            silent = 0;
             let mut messages = Vec::with_capacity(came.len());
             let mut last = None;
             for delivery in came {
@@ -137,6 +148,12 @@ impl Reader {
             }
         }
         None
+    }
+
+    /// Waits for an answer by the channel that the messages come by: those that were ready come before it.
+    async fn answered(&self) -> Result<(), Fault> {
+        let asked = self.channel.basic_qos(stream::PREFETCH, BasicQosOptions::default());
+        self.live.within(OP, &self.name, asked).await
     }
 
     /// What has no time of its own has none here: it was not made when we read it.

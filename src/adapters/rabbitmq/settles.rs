@@ -215,8 +215,12 @@ mod tests {
     fn a_limit_comes_from_argument_policy_and_version() {
         let queue = |kind: &str, argument: Option<i64>, policy: Option<i64>| {
             let mut row = json!({ "type": kind, "arguments": {}, "effective_policy_definition": {} });
-            argument.map(|limit| row["arguments"]["x-delivery-limit"] = limit.into());
-            policy.map(|limit| row["effective_policy_definition"]["delivery-limit"] = limit.into());
+            if let Some(limit) = argument {
+                row["arguments"]["x-delivery-limit"] = limit.into();
+            }
+            if let Some(limit) = policy {
+                row["effective_policy_definition"]["delivery-limit"] = limit.into();
+            }
             row
         };
         for (kind, argument, policy, version, expected) in [

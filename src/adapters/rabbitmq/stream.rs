@@ -74,8 +74,14 @@ pub(super) async fn ends(live: &Live, op: &'static str, name: &str) -> Result<En
     let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     let said = live.within(op, name, channel.queue_declare(link::short(name, op)?, options, FieldTable::default())).await;
     link::close(&channel);
-    let patience = if said?.message_count() == 0 { UNCOUNTED } else { PATIENCE };
+    let counted = said?.message_count();
+    let patience = if counted == 0 { UNCOUNTED } else { PATIENCE };
     let (first, last) = tokio::try_join!(edge(live, op, name, Start::First, patience), edge(live, op, name, Start::Last, patience))?;
+    if counted > 0 && last.is_none() {
+        // Not empty: its messages did not come in time, and must not be taken for none.
+        let cause = format!("the server counts {counted} messages and sent none within {} s", patience.as_secs());
+        return Err(Fault::new(Kind::Timeout, op, name, cause).next("the server is busy: try again"));
+    }
     Ok(Ends { first: first.unwrap_or(0), next: last.map_or(0, |last| last + 1) })
 }
 

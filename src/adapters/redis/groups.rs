@@ -42,11 +42,14 @@ pub(super) struct Row {
     pub(super) lag: Option<u64>,
 }
 
+/// The groups of each stream.
+type Rows = HashMap<Key, Vec<Row>>;
+
 /// What the groups' screens have seen.
 #[derive(Default)]
 pub(super) struct Seen {
     /// The answers that the last list was made of, for the one question about positions behind it.
-    handed_on: Mutex<Option<(Instant, HashMap<Key, Vec<Row>>)>>,
+    handed_on: Mutex<Option<(Instant, Rows)>>,
     pub(super) verified: Mutex<Verified>,
 }
 

@@ -212,11 +212,10 @@ fn eta(verdict: Verdict, standing: &Standing, speed: Option<Speed>) -> Eta {
     }
     let within = |seconds: f64| Eta::In(Duration::from_secs_f64(seconds.clamp(0.0, 1e9)));
     match (verdict, speed) {
-        (Verdict::Paused, _) => Eta::Unknown,
         (Verdict::Stopped | Verdict::Stalled, _) => Eta::Never,
         // What waits now is done in this time; there will be something new by then.
         (Verdict::KeepsUp, Some(speed)) if speed.out > 0.0 => within(lag as f64 / speed.out),
-        (Verdict::KeepsUp | Verdict::Unknown | Verdict::NoCommits, _) | (_, None) => Eta::Unknown,
+        (Verdict::KeepsUp | Verdict::Unknown | Verdict::NoCommits | Verdict::Paused, _) | (_, None) => Eta::Unknown,
         (_, Some(speed)) if speed.growth < 0.0 => within(lag as f64 * speed.span.as_secs_f64() / -speed.growth),
         (_, Some(_)) => Eta::Never,
     }

@@ -264,9 +264,9 @@ fn the_verdict_turns_with_the_trend() {
     for (what, look, before, after, eta) in
         [("recovers", turns(100, 400), FallingBehind, Draining, true), ("breaks down", turns(400, 50), Draining, FallingBehind, false)]
     {
-        assert_eq!(watched(State::Stable, 60, 5, &look).verdict, before, "{what}");
+        assert_eq!(watched(State::Stable, 60, 5, look).verdict, before, "{what}");
         for until in [70, 75, 80, 90, 120] {
-            let judged = watched(State::Stable, until, 5, &look);
+            let judged = watched(State::Stable, until, 5, look);
             assert_eq!(judged.verdict, after, "{what}, {} s later: {}", until - 60, judged.reason);
             assert_eq!(matches!(judged.eta, Eta::In(_)), eta, "{what}, {} s later", until - 60);
         }

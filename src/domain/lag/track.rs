@@ -141,11 +141,11 @@ impl Track {
 
     fn keep(&mut self, sample: Sample, rules: &Rules) {
         let unchanged = |a: &Sample, b: &Sample| (a.committed, a.done, a.lag) == (b.committed, b.done, b.lag);
-        if let [.., before, last] = self.samples.as_mut_slice() {
-            if sample.at.since(before.at) <= rules.spacing || (unchanged(before, last) && unchanged(last, &sample)) {
-                *last = sample;
-                return;
-            }
+        if let [.., before, last] = self.samples.as_mut_slice()
+            && (sample.at.since(before.at) <= rules.spacing || (unchanged(before, last) && unchanged(last, &sample)))
+        {
+            *last = sample;
+            return;
         }
         if self.samples.len() >= rules.kept.max(2) {
             self.samples.remove(0);

@@ -150,8 +150,9 @@ fn message(buffer: &[u8], (from, to): (usize, usize), next: usize, headers: bool
 /// The words of a part, and how many there are; 6 are too many for any line.
 fn words(buffer: &[u8], from: usize, to: usize) -> ([Part; 6], usize) {
     let (mut words, mut count, mut start) = ([Part::default(); 6], 0, from);
-    for at in from..=to {
-        if at == to || matches!(buffer[at], b' ' | b'\t') {
+    // One more blank ends the last word.
+    for (at, byte) in (from..).zip(buffer[from..to].iter().chain([&b' '])) {
+        if matches!(byte, b' ' | b'\t') {
             if at > start && count < words.len() {
                 words[count] = Part::new(start, at);
                 count += 1;
