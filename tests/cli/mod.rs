@@ -8,6 +8,8 @@ mod hostile;
 mod hostile_systems;
 mod mistakes;
 mod panics;
+#[cfg(feature = "kafka")]
+mod plans;
 mod profiles;
 mod queues;
 #[cfg(feature = "kafka")]

@@ -78,6 +78,8 @@ pub(super) async fn plan(manage: &KafkaManage, request: Request) -> Result<Chang
         touches: Amount::AtMost(touches),
         notes,
         refused: forbidden(OP, &topic, DELETE).or(compacted),
+        // Fixed offsets: nothing behind them is deleted, whatever comes meanwhile.
+        bounded: true,
         ..Change::new(request, summary, freeze(&Steps { topic: name, id: id?, before: steps }))
     })
 }
