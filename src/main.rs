@@ -23,13 +23,17 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return cli::report(&error.into()),
     };
+    let access = access();
+    let audit = access.audit.clone();
     let result = runtime.block_on(async {
-        cli.connection.access = access();
+        cli.connection.access = access;
         stop::on_signals(&cli.connection.access)?;
         cli::run(cli).await
     });
     // Tasks that wait for a system that hangs must not keep the program.
     runtime.shutdown_background();
+    // What was not waited for to its end has no outcome that anybody knows.
+    audit.give_up();
     let code = result.unwrap_or_else(|error| cli::report(&error));
     // A task that failed may have been the one that the result is missing from.
     if panics::any() && code == ExitCode::SUCCESS { ExitCode::FAILURE } else { code }

@@ -164,8 +164,14 @@ impl Tail for Guarded<dyn Tail> {
                     event = events.next() => event?,
                 };
                 let TailEvent::Messages(messages) = event else { return Some((event, (events, names, passes, false))) };
-                Some(match passes.iter().try_for_each(|pass| pass.batch(messages.len())) {
-                    Ok(()) => (TailEvent::Messages(names.messages(messages)), (events, names, passes, false)),
+                Some(match passes.iter().try_for_each(Pass::goes_on) {
+                    Ok(()) => {
+                        // Counted once, however many channels are tailed together.
+                        if let Some(first) = passes.first() {
+                            first.counted(messages.len());
+                        }
+                        (TailEvent::Messages(names.messages(messages)), (events, names, passes, false))
+                    }
                     Err(refused) => (TailEvent::Interrupted(refused), (events, names, passes, true)),
                 })
             }

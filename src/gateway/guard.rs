@@ -134,9 +134,14 @@ pub(super) struct Pass {
 impl Pass {
     /// Counts a batch, and asks whether the caller may still have it: a permission can end while a stream goes on.
     pub(super) fn batch(&self, messages: usize) -> Result<(), Fault> {
-        self.caller.begins(self.operation, &self.address)?;
+        self.goes_on()?;
         self.counted(messages);
         Ok(())
+    }
+
+    /// Whether the caller may still have what comes.
+    pub(super) fn goes_on(&self) -> Result<(), Fault> {
+        self.caller.begins(self.operation, &self.address)
     }
 
     /// Counts a batch that is handed on in any case.
