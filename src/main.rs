@@ -41,7 +41,8 @@ fn main() -> ExitCode {
 
 /// The operator at this machine, and the log of what she changes.
 fn access() -> Access {
-    let user = environment("USER").or_else(|| environment("LOGNAME"));
-    let caller = Caller::new(Principal::local(user.as_deref()), Arc::new(AllowAll), CancellationToken::new());
+    let named = environment("USER").or_else(|| environment("LOGNAME"));
+    let user = named.unwrap_or_else(|| format!("uid={}", rustix::process::getuid().as_raw()));
+    let caller = Caller::new(Principal::local(Some(&user)), Arc::new(AllowAll), CancellationToken::new());
     Access { caller, audit: Audit::within(log::folder()), read_only: false }
 }

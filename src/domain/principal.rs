@@ -11,7 +11,7 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// The operator at this machine, by the name of her account where it is known.
+    /// The operator at this machine, by the name or the number of her account where it is known.
     pub fn local(user: Option<&str>) -> Self {
         Self { subject: format!("local:{}", user.unwrap_or("unknown")).into() }
     }

@@ -92,7 +92,7 @@ impl Gateway {
 
     /// Whether the profile's safety lets a plan pass as it is now, armed or not; why not otherwise.
     pub fn passes(&self, plan: &Plan) -> Result<(), Fault> {
-        self.allows(plan.spec(), plan.risk(), plan.address())
+        self.permits(plan.spec(), plan.risk(), plan.address())
     }
 
     /// The operation of that name.
@@ -135,18 +135,13 @@ impl Gateway {
 
     /// Lets an operation begin, or says why not; a refusal is written down.
     pub(super) fn permit(&self, spec: &'static OperationSpec, risk: Risk, address: &Address) -> Result<(), Fault> {
-        self.allows(spec, risk, address).inspect_err(|fault| {
+        self.permits(spec, risk, address).inspect_err(|fault| {
             self.record(spec.id, Some(address), Phase::Refused, json!({ "cause": fault.cause.as_str() }));
         })
     }
 
-    /// Whether something of that risk may be done to an address now, as an operation; why not otherwise.
+    /// Whether the profile's safety and the caller's permissions let an operation of that risk begin there now; why not otherwise.
     pub fn permits(&self, spec: &'static OperationSpec, risk: Risk, address: &Address) -> Result<(), Fault> {
-        self.allows(spec, risk, address)
-    }
-
-    /// Whether the profile's safety and the caller's permissions let an operation begin now.
-    fn allows(&self, spec: &'static OperationSpec, risk: Risk, address: &Address) -> Result<(), Fault> {
         self.caller.permits(spec, address)?;
         self.gate_fault(risk, address).map_or(Ok(()), Err)
     }

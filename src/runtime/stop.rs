@@ -1,6 +1,7 @@
 //! The end of the program by signals: the first begins nothing new and lets what is under way end, the second does not wait for it.
 
 use super::terminal;
+use crate::domain::figure;
 use crate::gateway::Access;
 use std::io;
 use std::time::Duration;
@@ -47,7 +48,8 @@ pub fn on_signals(access: &Access) -> io::Result<()> {
 fn end(unknown: usize) -> ! {
     terminal::give_back();
     if unknown > 0 {
-        eprintln!("mqdeck: ended before it was known what became of {unknown} changes: the audit log names them");
+        let changes = figure::several(unknown as u64, "change");
+        eprintln!("mqdeck: ended before the outcome of {changes} was known: the audit log names what is unknown");
     }
     std::process::exit(INTERRUPTED)
 }

@@ -15,6 +15,7 @@ use crate::adapters::session::{Hold, Holding};
 use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb, Way};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
+use crate::domain::figure::several;
 use crate::domain::message::{Message, Stamp};
 use crate::domain::operation::{Field, Input};
 use crate::domain::position::Position;
@@ -425,17 +426,13 @@ impl Holding for NatsHolding {
         }
         let words = match (open.len(), over.len()) {
             (0, 0) => "nothing was left unsettled".to_owned(),
-            (0, over) => format!("the time of {} was over: the server gives them again by itself", messages(over)),
+            (0, over) => format!("the time of {} was over: the server gives them again by itself", several(over as u64, "message")),
             (1, 0) => "1 unsettled message was given back (nak)".to_owned(),
             (open, 0) => format!("{open} unsettled messages were given back (nak)"),
-            (open, over) => format!("{} given back (nak); the time of {over} was over before", messages(open)),
+            (open, over) => format!("{} given back (nak); the time of {over} was over before", several(open as u64, "message")),
         };
         Ok(words)
     }
-}
-
-fn messages(count: usize) -> String {
-    if count == 1 { "1 message".to_owned() } else { format!("{count} messages") }
 }
 
 /// The bytes of a decision (ADR-1: `+ACK`, `-NAK`, `+TERM`, `+WPI`).
