@@ -91,18 +91,25 @@ impl Supervised {
         Ok(self.offers.get().copied().unwrap_or_default())
     }
 
+    /// The session once there is one, or why the connection is down. Either can come first: of a fanout they come from several targets.
     pub(super) async fn session(&self) -> Result<Session, Fault> {
-        let (mut link, session) = (self.link.clone(), self.session.clone());
+        let (mut link, mut session, mut ended) = (self.link.clone(), self.session.clone(), false);
         loop {
-            if let Some(session) = session.borrow().clone() {
+            if let Some(session) = session.borrow_and_update().clone() {
                 return Ok(session);
             }
             if let Link::Down { fault, .. } = &*link.borrow_and_update() {
                 return Err(fault.clone());
             }
-            if link.changed().await.is_err() {
+            if ended {
                 return Err(Fault::new(Kind::Unreachable, "use", &*self.integration.name, "the connection was closed"));
             }
+            // What was sent before the end is still there to be read.
+            ended = tokio::select! {
+                changed = session.changed() => changed,
+                changed = link.changed() => changed,
+            }
+            .is_err();
         }
     }
 
@@ -276,6 +283,50 @@ fn now() -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A supervised integration whose state the test sends itself.
+    fn supervised() -> (Supervised, watch::Sender<Link>, watch::Sender<Option<Session>>) {
+        let (link_in, link) = watch::channel(Link::Connecting);
+        let (session_in, session) = watch::channel(None);
+        let supervised = Supervised {
+            integration: Arc::new(Integration::new("a", "memory", Vec::new())),
+            title: "",
+            adapter: None,
+            log: WireLog::default(),
+            counts: Counts::default(),
+            names: Arc::default(),
+            link,
+            session,
+            offers: Arc::default(),
+            doubt: Arc::default(),
+            task: tokio::spawn(async {}),
+        };
+        (supervised, link_in, session_in)
+    }
+
+    #[tokio::test]
+    async fn a_session_that_comes_after_its_link_is_up_is_given_to_whoever_waits() {
+        let integration = Integration::new("a", "memory", Vec::new());
+        let connected = (adapters::find("memory").expect("an adapter").connect)(integration, WireLog::default()).await.expect("connected");
+        let (supervised, link, session) = supervised();
+        let mut waiting = std::pin::pin!(supervised.session());
+        assert!(futures::poll!(&mut waiting).is_pending());
+        link.send_replace(Link::Up { latency: Duration::ZERO });
+        assert!(futures::poll!(&mut waiting).is_pending());
+        session.send_replace(Some(connected));
+        assert!(matches!(futures::poll!(&mut waiting), std::task::Poll::Ready(Ok(_))));
+    }
+
+    #[tokio::test]
+    async fn why_a_connection_was_given_up_is_known_after_its_end() {
+        let (supervised, link, session) = supervised();
+        let mut waiting = std::pin::pin!(supervised.session());
+        assert!(futures::poll!(&mut waiting).is_pending());
+        let fault = Fault::new(Kind::Unreachable, "connect", "a", "no route");
+        link.send_replace(Link::Down { fault, since: now(), attempts: 1, retry_at: now() });
+        drop((link, session));
+        assert_eq!(waiting.await.err().map(|fault| fault.cause.to_string()), Some("no route".to_owned()));
+    }
 
     #[test]
     fn waits_grow_to_the_limit_and_attempts_run_out() {
