@@ -1,14 +1,12 @@
 //! Who may do what with a topic, as the cluster's own access rules say it.
 
 use super::super::faults;
-use super::api::{Ask, checked, counted, millis, shared};
+use super::api::{CheckedRequest, counted};
 use super::cluster::Cluster;
 use super::shape::{Of, Shape, always};
 use crate::domain::fault::Fault;
-use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, DescribeAclsRequest, DescribeAclsResponse};
-use kafka_protocol::protocol::{Message, StrBytes, VersionRange};
-use std::time::Duration;
+use kafka_protocol::protocol::StrBytes;
 
 /// One rule that holds for a topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,24 +27,18 @@ const ANY: i8 = 1;
 const PREFIXED: i8 = 4;
 const ALLOW: i8 = 3;
 
-impl Ask for DescribeAclsRequest {
+impl CheckedRequest for DescribeAclsRequest {
     const KEY: ApiKey = ApiKey::DescribeAcls;
     const OP: &'static str = "read the access rules of";
-    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, DescribeAclsResponse::VERSIONS);
-    type Answer = DescribeAclsResponse;
-
-    fn decode(body: Bytes, version: i16) -> Result<DescribeAclsResponse, anyhow::Error> {
+    type Response = DescribeAclsResponse;
+    const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const SHAPE: Shape = {
         const ACL: Of = Of::Structs(&[always(Of::Text), always(Of::Text), always(Of::Fixed(2))]);
         const RESOURCE: Of = Of::Structs(&[always(Of::Fixed(1)), always(Of::Text), always(Of::Fixed(1)), always(ACL)]);
-        const SHAPE: Shape = Shape { flexible: 2, fields: &[always(Of::Fixed(4 + 2)), always(Of::Text), always(RESOURCE)] };
-        checked(&SHAPE, body, version)
-    }
+        Shape { flexible: 2, fields: &[always(Of::Fixed(4 + 2)), always(Of::Text), always(RESOURCE)] }
+    };
 
-    fn throttle(answer: &DescribeAclsResponse) -> Duration {
-        millis(answer.throttle_time_ms)
-    }
-
-    fn said(answer: &DescribeAclsResponse) -> String {
+    fn about_answer(answer: &DescribeAclsResponse) -> String {
         counted(answer.resources.iter().map(|resource| resource.acls.len()).sum(), "rule")
     }
 }

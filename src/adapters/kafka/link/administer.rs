@@ -1,14 +1,14 @@
 //! The questions that change topics: made, deleted, given partitions, set otherwise, their leaders elected, their messages deleted.
 
-use super::api::{Ask, checked, counted, millis, shared};
+use super::api::{CheckedRequest, counted, millis};
 use super::shape::{Of, Shape, always, since};
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use kafka_protocol::messages::{
     ApiKey, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteRecordsRequest,
     DeleteRecordsResponse, DeleteTopicsRequest, DeleteTopicsResponse, ElectLeadersRequest, ElectLeadersResponse,
     IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
 };
-use kafka_protocol::protocol::{Encodable, Message, VersionRange};
+use kafka_protocol::protocol::Encodable;
 use std::time::Duration;
 
 /// How long a broker may take, as requests say it.
@@ -26,13 +26,12 @@ fn outcome(one: &str, codes: impl Iterator<Item = i16>) -> String {
     if refused == 0 { counted(all, one) } else { format!("{}, {refused} refused", counted(all, one)) }
 }
 
-impl Ask for CreateTopicsRequest {
+impl CheckedRequest for CreateTopicsRequest {
     const KEY: ApiKey = ApiKey::CreateTopics;
     const OP: &'static str = "create topic";
-    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, CreateTopicsResponse::VERSIONS);
-    type Answer = CreateTopicsResponse;
-
-    fn decode(body: Bytes, version: i16) -> Result<CreateTopicsResponse, anyhow::Error> {
+    type Response = CreateTopicsResponse;
+    const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const SHAPE: Shape = {
         const CONFIG: Of = Of::Structs(&[always(Of::Text), always(Of::Text), always(Of::Fixed(3))]);
         const TOPIC: Of = Of::Structs(&[
             always(Of::Text),
@@ -44,13 +43,8 @@ impl Ask for CreateTopicsRequest {
             // Why the settings are not told.
             always(Of::Tagged(&[(0, Of::Fixed(2))])),
         ]);
-        const SHAPE: Shape = Shape { flexible: 5, fields: &[always(Of::Fixed(4)), always(TOPIC)] };
-        checked(&SHAPE, body, version)
-    }
-
-    fn throttle(answer: &CreateTopicsResponse) -> Duration {
-        millis(answer.throttle_time_ms)
-    }
+        Shape { flexible: 5, fields: &[always(Of::Fixed(4)), always(TOPIC)] }
+    };
 
     fn waits(&self) -> Duration {
         patience(self.timeout_ms)
@@ -60,16 +54,20 @@ impl Ask for CreateTopicsRequest {
         format!("{}{}", counted(self.topics.len(), "topic"), if self.validate_only { ", only checked" } else { "" })
     }
 
-    fn said(answer: &CreateTopicsResponse) -> String {
+    fn about_answer(answer: &CreateTopicsResponse) -> String {
         outcome("topic", answer.topics.iter().map(|topic| topic.error_code))
     }
 }
 
-impl Ask for DeleteTopicsRequest {
+impl CheckedRequest for DeleteTopicsRequest {
     const KEY: ApiKey = ApiKey::DeleteTopics;
     const OP: &'static str = "delete topic";
-    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, DeleteTopicsResponse::VERSIONS);
-    type Answer = DeleteTopicsResponse;
+    type Response = DeleteTopicsResponse;
+    const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const SHAPE: Shape = {
+        const TOPIC: Of = Of::Structs(&[always(Of::Text), since(6, Of::Fixed(16)), always(Of::Fixed(2)), since(5, Of::Text)]);
+        Shape { flexible: 4, fields: &[always(Of::Fixed(4)), always(TOPIC)] }
+    };
 
     fn write(&self, frame: &mut BytesMut, version: i16) -> Result<(), anyhow::Error> {
         // Topics are named by their ids since version 6 (KIP-516).
@@ -82,16 +80,6 @@ impl Ask for DeleteTopicsRequest {
         request.encode(frame, version)
     }
 
-    fn decode(body: Bytes, version: i16) -> Result<DeleteTopicsResponse, anyhow::Error> {
-        const TOPIC: Of = Of::Structs(&[always(Of::Text), since(6, Of::Fixed(16)), always(Of::Fixed(2)), since(5, Of::Text)]);
-        const SHAPE: Shape = Shape { flexible: 4, fields: &[always(Of::Fixed(4)), always(TOPIC)] };
-        checked(&SHAPE, body, version)
-    }
-
-    fn throttle(answer: &DeleteTopicsResponse) -> Duration {
-        millis(answer.throttle_time_ms)
-    }
-
     fn waits(&self) -> Duration {
         patience(self.timeout_ms)
     }
@@ -100,26 +88,20 @@ impl Ask for DeleteTopicsRequest {
         counted(self.topics.len(), "topic")
     }
 
-    fn said(answer: &DeleteTopicsResponse) -> String {
+    fn about_answer(answer: &DeleteTopicsResponse) -> String {
         outcome("topic", answer.responses.iter().map(|topic| topic.error_code))
     }
 }
 
-impl Ask for CreatePartitionsRequest {
+impl CheckedRequest for CreatePartitionsRequest {
     const KEY: ApiKey = ApiKey::CreatePartitions;
     const OP: &'static str = "add partitions to";
-    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, CreatePartitionsResponse::VERSIONS);
-    type Answer = CreatePartitionsResponse;
-
-    fn decode(body: Bytes, version: i16) -> Result<CreatePartitionsResponse, anyhow::Error> {
+    type Response = CreatePartitionsResponse;
+    const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const SHAPE: Shape = {
         const RESULT: Of = Of::Structs(&[always(Of::Text), always(Of::Fixed(2)), always(Of::Text)]);
-        const SHAPE: Shape = Shape { flexible: 2, fields: &[always(Of::Fixed(4)), always(RESULT)] };
-        checked(&SHAPE, body, version)
-    }
-
-    fn throttle(answer: &CreatePartitionsResponse) -> Duration {
-        millis(answer.throttle_time_ms)
-    }
+        Shape { flexible: 2, fields: &[always(Of::Fixed(4)), always(RESULT)] }
+    };
 
     fn waits(&self) -> Duration {
         patience(self.timeout_ms)
@@ -129,53 +111,41 @@ impl Ask for CreatePartitionsRequest {
         format!("{}{}", counted(self.topics.len(), "topic"), if self.validate_only { ", only checked" } else { "" })
     }
 
-    fn said(answer: &CreatePartitionsResponse) -> String {
+    fn about_answer(answer: &CreatePartitionsResponse) -> String {
         outcome("topic", answer.results.iter().map(|topic| topic.error_code))
     }
 }
 
-impl Ask for IncrementalAlterConfigsRequest {
+impl CheckedRequest for IncrementalAlterConfigsRequest {
     const KEY: ApiKey = ApiKey::IncrementalAlterConfigs;
     const OP: &'static str = "change the settings of";
-    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, IncrementalAlterConfigsResponse::VERSIONS);
-    type Answer = IncrementalAlterConfigsResponse;
-
-    fn decode(body: Bytes, version: i16) -> Result<IncrementalAlterConfigsResponse, anyhow::Error> {
+    type Response = IncrementalAlterConfigsResponse;
+    const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const SHAPE: Shape = {
         const RESULT: Of = Of::Structs(&[always(Of::Fixed(2)), always(Of::Text), always(Of::Fixed(1)), always(Of::Text)]);
-        const SHAPE: Shape = Shape { flexible: 1, fields: &[always(Of::Fixed(4)), always(RESULT)] };
-        checked(&SHAPE, body, version)
-    }
-
-    fn throttle(answer: &IncrementalAlterConfigsResponse) -> Duration {
-        millis(answer.throttle_time_ms)
-    }
+        Shape { flexible: 1, fields: &[always(Of::Fixed(4)), always(RESULT)] }
+    };
 
     fn about(&self) -> String {
         let settings = self.resources.iter().map(|resource| resource.configs.len()).sum();
         format!("{}{}", counted(settings, "setting"), if self.validate_only { ", only checked" } else { "" })
     }
 
-    fn said(answer: &IncrementalAlterConfigsResponse) -> String {
+    fn about_answer(answer: &IncrementalAlterConfigsResponse) -> String {
         outcome("topic", answer.responses.iter().map(|topic| topic.error_code))
     }
 }
 
-impl Ask for ElectLeadersRequest {
+impl CheckedRequest for ElectLeadersRequest {
     const KEY: ApiKey = ApiKey::ElectLeaders;
     const OP: &'static str = "elect leaders of";
-    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, ElectLeadersResponse::VERSIONS);
-    type Answer = ElectLeadersResponse;
-
-    fn decode(body: Bytes, version: i16) -> Result<ElectLeadersResponse, anyhow::Error> {
+    type Response = ElectLeadersResponse;
+    const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const SHAPE: Shape = {
         const PARTITION: Of = Of::Structs(&[always(Of::Fixed(4 + 2)), always(Of::Text)]);
         const TOPIC: Of = Of::Structs(&[always(Of::Text), always(PARTITION)]);
-        const SHAPE: Shape = Shape { flexible: 2, fields: &[always(Of::Fixed(4)), since(1, Of::Fixed(2)), always(TOPIC)] };
-        checked(&SHAPE, body, version)
-    }
-
-    fn throttle(answer: &ElectLeadersResponse) -> Duration {
-        millis(answer.throttle_time_ms)
-    }
+        Shape { flexible: 2, fields: &[always(Of::Fixed(4)), since(1, Of::Fixed(2)), always(TOPIC)] }
+    };
 
     fn waits(&self) -> Duration {
         patience(self.timeout_ms)
@@ -185,26 +155,20 @@ impl Ask for ElectLeadersRequest {
         counted(self.topic_partitions.iter().flatten().map(|topic| topic.partitions.len()).sum(), "partition")
     }
 
-    fn said(answer: &ElectLeadersResponse) -> String {
+    fn about_answer(answer: &ElectLeadersResponse) -> String {
         outcome("partition", answer.replica_election_results.iter().flat_map(|topic| &topic.partition_result).map(|part| part.error_code))
     }
 }
 
-impl Ask for DeleteRecordsRequest {
+impl CheckedRequest for DeleteRecordsRequest {
     const KEY: ApiKey = ApiKey::DeleteRecords;
     const OP: &'static str = "delete messages of";
-    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, DeleteRecordsResponse::VERSIONS);
-    type Answer = DeleteRecordsResponse;
-
-    fn decode(body: Bytes, version: i16) -> Result<DeleteRecordsResponse, anyhow::Error> {
+    type Response = DeleteRecordsResponse;
+    const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const SHAPE: Shape = {
         const TOPIC: Of = Of::Structs(&[always(Of::Text), always(Of::Structs(&[always(Of::Fixed(4 + 8 + 2))]))]);
-        const SHAPE: Shape = Shape { flexible: 2, fields: &[always(Of::Fixed(4)), always(TOPIC)] };
-        checked(&SHAPE, body, version)
-    }
-
-    fn throttle(answer: &DeleteRecordsResponse) -> Duration {
-        millis(answer.throttle_time_ms)
-    }
+        Shape { flexible: 2, fields: &[always(Of::Fixed(4)), always(TOPIC)] }
+    };
 
     fn waits(&self) -> Duration {
         patience(self.timeout_ms)
@@ -214,7 +178,7 @@ impl Ask for DeleteRecordsRequest {
         counted(self.topics.iter().map(|topic| topic.partitions.len()).sum(), "partition")
     }
 
-    fn said(answer: &DeleteRecordsResponse) -> String {
+    fn about_answer(answer: &DeleteRecordsResponse) -> String {
         outcome("partition", answer.topics.iter().flat_map(|topic| &topic.partitions).map(|part| part.error_code))
     }
 }

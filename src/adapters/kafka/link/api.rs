@@ -11,9 +11,9 @@ use kafka_protocol::protocol::{Decodable, Encodable, Message, StrBytes, VersionR
 use std::time::Duration;
 
 /// A request with everything the link must know of it.
-pub(crate) trait Ask: Encodable + Send + Sync {
+pub(crate) trait Request: Encodable + Send + Sync {
     const KEY: ApiKey;
-    /// What asking is for, as a fault's `op`: `look up offsets`.
+    /// What the request is for, as a fault's `op`: `look up offsets`.
     const OP: &'static str;
     /// The versions that both the request and its answer have here.
     const SPOKEN: VersionRange;
@@ -26,11 +26,11 @@ pub(crate) trait Ask: Encodable + Send + Sync {
     }
 
     /// Reads the body of an answer. It must not trust any count in it: see [`Shape`].
-    fn decode(body: Bytes, version: i16) -> Result<Self::Answer, anyhow::Error>;
+    fn read(body: Bytes, version: i16) -> Result<Self::Answer, anyhow::Error>;
 
-    /// For how long the broker asks us to be silent after this answer.
-    fn throttle(_answer: &Self::Answer) -> Duration {
-        Duration::ZERO
+    /// For how long the broker asks us to be silent after this answer, in milliseconds.
+    fn throttle_ms(_answer: &Self::Answer) -> i32 {
+        0
     }
 
     /// How long the broker may hold the request back on purpose, beyond the ordinary timeout.
@@ -38,14 +38,73 @@ pub(crate) trait Ask: Encodable + Send + Sync {
         Duration::ZERO
     }
 
-    /// What is asked, for the wire log; no payload and no secret.
+    /// The request in the wire log; no payload and no secret.
     fn about(&self) -> String {
         String::new()
     }
 
-    /// What came back, for the wire log; no payload and no secret.
-    fn said(_answer: &Self::Answer) -> String {
+    /// The answer in the wire log; no payload and no secret.
+    fn about_answer(_answer: &Self::Answer) -> String {
         String::new()
+    }
+}
+
+/// A request whose answer is read by the crate, once its shape was checked. The methods are those of [`Request`].
+///
+/// (The crate's own trait for the pair of a request and its answer is there only together with a broker's half of all messages.)
+pub(crate) trait CheckedRequest: Encodable + Message + Send + Sync {
+    const KEY: ApiKey;
+    const OP: &'static str;
+    type Response: Decodable + Message + Send;
+    const SPOKEN: VersionRange = shared(Self::VERSIONS, Self::Response::VERSIONS);
+    const THROTTLE: fn(&Self::Response) -> i32 = |_| 0;
+    const SHAPE: Shape;
+
+    fn write(&self, frame: &mut BytesMut, version: i16) -> Result<(), anyhow::Error> {
+        self.encode(frame, version)
+    }
+
+    fn waits(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn about(&self) -> String {
+        String::new()
+    }
+
+    fn about_answer(_answer: &Self::Response) -> String {
+        String::new()
+    }
+}
+
+impl<R: CheckedRequest> Request for R {
+    const KEY: ApiKey = R::KEY;
+    const OP: &'static str = R::OP;
+    const SPOKEN: VersionRange = R::SPOKEN;
+    type Answer = R::Response;
+
+    fn write(&self, frame: &mut BytesMut, version: i16) -> Result<(), anyhow::Error> {
+        CheckedRequest::write(self, frame, version)
+    }
+
+    fn read(body: Bytes, version: i16) -> Result<R::Response, anyhow::Error> {
+        checked(&R::SHAPE, body, version)
+    }
+
+    fn throttle_ms(answer: &R::Response) -> i32 {
+        R::THROTTLE(answer)
+    }
+
+    fn waits(&self) -> Duration {
+        CheckedRequest::waits(self)
+    }
+
+    fn about(&self) -> String {
+        CheckedRequest::about(self)
+    }
+
+    fn about_answer(answer: &R::Response) -> String {
+        <R as CheckedRequest>::about_answer(answer)
     }
 }
 
@@ -62,9 +121,9 @@ pub(crate) fn checked<A: Decodable>(shape: &Shape, mut body: Bytes, version: i16
     A::decode(&mut body, version)
 }
 
-/// A throttle time as a broker writes it.
-pub(crate) fn millis(throttle: i32) -> Duration {
-    Duration::from_millis(u64::try_from(throttle).unwrap_or(0))
+/// A time as Kafka's messages have it.
+pub(crate) fn millis(time: i32) -> Duration {
+    Duration::from_millis(u64::try_from(time).unwrap_or(0))
 }
 
 /// `1 topic`, `3 topics`.
@@ -126,74 +185,62 @@ impl Versions {
 /// `UNSUPPORTED_VERSION`.
 pub(crate) const UNSUPPORTED_VERSION: i16 = 35;
 
-impl Ask for ApiVersionsRequest {
+impl Request for ApiVersionsRequest {
     const KEY: ApiKey = ApiKey::ApiVersions;
     const OP: &'static str = "connect to";
     const SPOKEN: VersionRange = VersionRange { min: 0, max: 4 };
     type Answer = Versions;
 
-    fn decode(body: Bytes, version: i16) -> Result<Versions, anyhow::Error> {
+    fn read(body: Bytes, version: i16) -> Result<Versions, anyhow::Error> {
         Versions::read(body, version)
     }
 
-    fn said(answer: &Versions) -> String {
+    fn about_answer(answer: &Versions) -> String {
         if answer.error == 0 { counted(answer.len(), "request") } else { super::super::faults::code_name(answer.error) }
     }
 }
 
-impl Ask for SaslHandshakeRequest {
+impl CheckedRequest for SaslHandshakeRequest {
     const KEY: ApiKey = ApiKey::SaslHandshake;
     const OP: &'static str = "log in to";
+    type Response = SaslHandshakeResponse;
     const SPOKEN: VersionRange = VersionRange { min: 1, max: 1 };
-    type Answer = SaslHandshakeResponse;
-
-    fn decode(body: Bytes, version: i16) -> Result<SaslHandshakeResponse, anyhow::Error> {
-        const SHAPE: Shape = Shape { flexible: i16::MAX, fields: &[always(Of::Fixed(2)), always(Of::Texts)] };
-        checked(&SHAPE, body, version)
-    }
+    const SHAPE: Shape = Shape { flexible: i16::MAX, fields: &[always(Of::Fixed(2)), always(Of::Texts)] };
 
     fn about(&self) -> String {
         self.mechanism.to_string()
     }
 
-    fn said(answer: &SaslHandshakeResponse) -> String {
+    fn about_answer(answer: &SaslHandshakeResponse) -> String {
         let offered: Vec<_> = answer.mechanisms.iter().map(StrBytes::as_str).collect();
         offered.join(" ")
     }
 }
 
-impl Ask for SaslAuthenticateRequest {
+impl Request for SaslAuthenticateRequest {
     const KEY: ApiKey = ApiKey::SaslAuthenticate;
     const OP: &'static str = "log in to";
     const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, SaslAuthenticateResponse::VERSIONS);
     type Answer = SaslAuthenticateResponse;
 
-    fn decode(mut body: Bytes, version: i16) -> Result<SaslAuthenticateResponse, anyhow::Error> {
+    fn read(mut body: Bytes, version: i16) -> Result<SaslAuthenticateResponse, anyhow::Error> {
         // There is no array in it.
         SaslAuthenticateResponse::decode(&mut body, version)
     }
 
-    fn said(answer: &SaslAuthenticateResponse) -> String {
+    fn about_answer(answer: &SaslAuthenticateResponse) -> String {
         super::super::faults::code_name(answer.error_code)
     }
 }
 
-impl Ask for MetadataRequest {
+impl CheckedRequest for MetadataRequest {
     const KEY: ApiKey = ApiKey::Metadata;
     const OP: &'static str = "read the cluster's metadata from";
+    type Response = MetadataResponse;
     // Before version 4 a question creates the topic that it asks for.
     const SPOKEN: VersionRange = shared(VersionRange { min: 4, max: i16::MAX }, MetadataResponse::VERSIONS);
-    type Answer = MetadataResponse;
-
-    fn write(&self, frame: &mut BytesMut, version: i16) -> Result<(), anyhow::Error> {
-        // Rights are told since version 8 (KIP-430).
-        if version < 8 && self.include_topic_authorized_operations {
-            return self.clone().with_include_topic_authorized_operations(false).encode(frame, version);
-        }
-        self.encode(frame, version)
-    }
-
-    fn decode(body: Bytes, version: i16) -> Result<MetadataResponse, anyhow::Error> {
+    const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const SHAPE: Shape = {
         const BROKER: Of = Of::Structs(&[always(Of::Fixed(4)), always(Of::Text), always(Of::Fixed(4)), since(1, Of::Text)]);
         const PARTITION: Of = Of::Structs(&[
             always(Of::Fixed(2 + 4 + 4)),
@@ -210,7 +257,7 @@ impl Ask for MetadataRequest {
             always(PARTITION),
             since(8, Of::Fixed(4)),
         ]);
-        const SHAPE: Shape = Shape {
+        Shape {
             flexible: 9,
             fields: &[
                 since(3, Of::Fixed(4)),
@@ -221,39 +268,35 @@ impl Ask for MetadataRequest {
                 within(8, 10, Of::Fixed(4)),
                 since(13, Of::Fixed(2)),
             ],
-        };
-        checked(&SHAPE, body, version)
-    }
+        }
+    };
 
-    fn throttle(answer: &MetadataResponse) -> Duration {
-        millis(answer.throttle_time_ms)
+    fn write(&self, frame: &mut BytesMut, version: i16) -> Result<(), anyhow::Error> {
+        // Rights are told since version 8 (KIP-430).
+        if version < 8 && self.include_topic_authorized_operations {
+            return self.clone().with_include_topic_authorized_operations(false).encode(frame, version);
+        }
+        self.encode(frame, version)
     }
 
     fn about(&self) -> String {
         self.topics.as_ref().map_or_else(|| "all topics".to_owned(), |topics| counted(topics.len(), "topic"))
     }
 
-    fn said(answer: &MetadataResponse) -> String {
+    fn about_answer(answer: &MetadataResponse) -> String {
         format!("{}, {}", counted(answer.brokers.len(), "broker"), counted(answer.topics.len(), "topic"))
     }
 }
 
-impl Ask for ListOffsetsRequest {
+impl CheckedRequest for ListOffsetsRequest {
     const KEY: ApiKey = ApiKey::ListOffsets;
     const OP: &'static str = "look up offsets of";
-    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, ListOffsetsResponse::VERSIONS);
-    type Answer = ListOffsetsResponse;
-
-    fn decode(body: Bytes, version: i16) -> Result<ListOffsetsResponse, anyhow::Error> {
+    type Response = ListOffsetsResponse;
+    const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const SHAPE: Shape = {
         const PARTITION: Of = Of::Structs(&[always(Of::Fixed(4 + 2 + 8 + 8)), since(4, Of::Fixed(4))]);
-        const SHAPE: Shape =
-            Shape { flexible: 6, fields: &[since(2, Of::Fixed(4)), always(Of::Structs(&[always(Of::Text), always(PARTITION)]))] };
-        checked(&SHAPE, body, version)
-    }
-
-    fn throttle(answer: &ListOffsetsResponse) -> Duration {
-        millis(answer.throttle_time_ms)
-    }
+        Shape { flexible: 6, fields: &[since(2, Of::Fixed(4)), always(Of::Structs(&[always(Of::Text), always(PARTITION)]))] }
+    };
 
     fn about(&self) -> String {
         let at = self.topics.first().and_then(|topic| topic.partitions.first()).map_or(0, |partition| partition.timestamp);
@@ -265,7 +308,7 @@ impl Ask for ListOffsetsRequest {
         format!("{what} {}", counted(self.topics.iter().map(|topic| topic.partitions.len()).sum(), "partition"))
     }
 
-    fn said(answer: &ListOffsetsResponse) -> String {
+    fn about_answer(answer: &ListOffsetsResponse) -> String {
         let partitions = || answer.topics.iter().flat_map(|topic| &topic.partitions);
         let refused = partitions().filter(|partition| partition.error_code != 0).count();
         let all = counted(partitions().count(), "partition");
@@ -273,13 +316,12 @@ impl Ask for ListOffsetsRequest {
     }
 }
 
-impl Ask for DescribeConfigsRequest {
+impl CheckedRequest for DescribeConfigsRequest {
     const KEY: ApiKey = ApiKey::DescribeConfigs;
     const OP: &'static str = "read the settings of";
-    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, DescribeConfigsResponse::VERSIONS);
-    type Answer = DescribeConfigsResponse;
-
-    fn decode(body: Bytes, version: i16) -> Result<DescribeConfigsResponse, anyhow::Error> {
+    type Response = DescribeConfigsResponse;
+    const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const SHAPE: Shape = {
         const SYNONYM: Of = Of::Structs(&[always(Of::Text), always(Of::Text), always(Of::Fixed(1))]);
         const CONFIG: Of = Of::Structs(&[
             always(Of::Text),
@@ -290,46 +332,35 @@ impl Ask for DescribeConfigsRequest {
             since(3, Of::Text),
         ]);
         const RESULT: Of = Of::Structs(&[always(Of::Fixed(2)), always(Of::Text), always(Of::Fixed(1)), always(Of::Text), always(CONFIG)]);
-        const SHAPE: Shape = Shape { flexible: 4, fields: &[always(Of::Fixed(4)), always(RESULT)] };
-        checked(&SHAPE, body, version)
-    }
-
-    fn throttle(answer: &DescribeConfigsResponse) -> Duration {
-        millis(answer.throttle_time_ms)
-    }
+        Shape { flexible: 4, fields: &[always(Of::Fixed(4)), always(RESULT)] }
+    };
 
     fn about(&self) -> String {
         counted(self.resources.len(), "topic")
     }
 
-    fn said(answer: &DescribeConfigsResponse) -> String {
+    fn about_answer(answer: &DescribeConfigsResponse) -> String {
         counted(answer.results.iter().map(|result| result.configs.len()).sum(), "setting")
     }
 }
 
-impl Ask for DescribeLogDirsRequest {
+impl CheckedRequest for DescribeLogDirsRequest {
     const KEY: ApiKey = ApiKey::DescribeLogDirs;
     const OP: &'static str = "read the sizes of";
-    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, DescribeLogDirsResponse::VERSIONS);
-    type Answer = DescribeLogDirsResponse;
-
-    fn decode(body: Bytes, version: i16) -> Result<DescribeLogDirsResponse, anyhow::Error> {
+    type Response = DescribeLogDirsResponse;
+    const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const SHAPE: Shape = {
         const TOPIC: Of = Of::Structs(&[always(Of::Text), always(Of::Structs(&[always(Of::Fixed(4 + 8 + 8 + 1))]))]);
         const RESULT: Of =
             Of::Structs(&[always(Of::Fixed(2)), always(Of::Text), always(TOPIC), since(4, Of::Fixed(8)), since(4, Of::Fixed(8))]);
-        const SHAPE: Shape = Shape { flexible: 2, fields: &[always(Of::Fixed(4)), since(3, Of::Fixed(2)), always(RESULT)] };
-        checked(&SHAPE, body, version)
-    }
-
-    fn throttle(answer: &DescribeLogDirsResponse) -> Duration {
-        millis(answer.throttle_time_ms)
-    }
+        Shape { flexible: 2, fields: &[always(Of::Fixed(4)), since(3, Of::Fixed(2)), always(RESULT)] }
+    };
 
     fn about(&self) -> String {
         self.topics.as_ref().map_or_else(|| "all topics".to_owned(), |topics| counted(topics.len(), "topic"))
     }
 
-    fn said(answer: &DescribeLogDirsResponse) -> String {
+    fn about_answer(answer: &DescribeLogDirsResponse) -> String {
         counted(answer.results.len(), "log dir")
     }
 }
@@ -374,9 +405,10 @@ mod tests {
     #[test]
     fn rights_are_left_out_where_a_broker_is_too_old_to_tell_them() {
         let request = MetadataRequest::default().with_topics(Some(Vec::new())).with_include_topic_authorized_operations(true);
-        for version in MetadataRequest::SPOKEN.min..=MetadataRequest::SPOKEN.max {
+        let VersionRange { min, max } = <MetadataRequest as CheckedRequest>::SPOKEN;
+        for version in min..=max {
             let mut frame = BytesMut::new();
-            request.write(&mut frame, version).unwrap_or_else(|error| panic!("v{version}: {error}"));
+            CheckedRequest::write(&request, &mut frame, version).unwrap_or_else(|error| panic!("v{version}: {error}"));
         }
     }
 
@@ -395,12 +427,12 @@ mod tests {
             }
             let body = Bytes::from(body);
             let _ = Versions::read(body.clone(), version);
-            let _ = MetadataRequest::decode(body.clone(), version);
-            let _ = ListOffsetsRequest::decode(body.clone(), version);
-            let _ = DescribeConfigsRequest::decode(body.clone(), version);
-            let _ = DescribeLogDirsRequest::decode(body.clone(), version);
-            let _ = <SaslHandshakeRequest as Ask>::decode(body.clone(), version);
-            let _ = <SaslAuthenticateRequest as Ask>::decode(body, version);
+            let _ = <MetadataRequest as Request>::read(body.clone(), version);
+            let _ = <ListOffsetsRequest as Request>::read(body.clone(), version);
+            let _ = <DescribeConfigsRequest as Request>::read(body.clone(), version);
+            let _ = <DescribeLogDirsRequest as Request>::read(body.clone(), version);
+            let _ = <SaslHandshakeRequest as Request>::read(body.clone(), version);
+            let _ = <SaslAuthenticateRequest as Request>::read(body, version);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! What changes something is never asked twice by itself: where an answer does not come, it is not known whether it was done.
 
 use super::super::faults;
-use super::api::Ask;
+use super::api::Request;
 use super::cluster::Cluster;
 use super::describe::TOPIC;
 use super::group_change::topic_name;
@@ -77,7 +77,7 @@ impl Cluster {
             .with_replication_factor(topic.replicas.unwrap_or(-1))
             .with_configs(topic.settings.iter().map(config).collect());
         let request = CreateTopicsRequest::default().with_topics(vec![wanted]).with_timeout_ms(self.patience_ms()).with_validate_only(dry);
-        let code = |answer: &<CreateTopicsRequest as Ask>::Answer| answer.topics.first().map_or(-1, |topic| topic.error_code);
+        let code = |answer: &<CreateTopicsRequest as Request>::Answer| answer.topics.first().map_or(-1, |topic| topic.error_code);
         let answer = self.call_controller(&request, code).await?;
         let told = answer.topics.first();
         check(CreateTopicsRequest::OP, topic.name, told.map(|told| (told.error_code, told.error_message.as_deref())))?;
@@ -96,7 +96,7 @@ impl Cluster {
             .with_topics(vec![state])
             .with_topic_names(vec![topic_name(name)])
             .with_timeout_ms(self.patience_ms());
-        let code = |answer: &<DeleteTopicsRequest as Ask>::Answer| answer.responses.first().map_or(-1, |topic| topic.error_code);
+        let code = |answer: &<DeleteTopicsRequest as Request>::Answer| answer.responses.first().map_or(-1, |topic| topic.error_code);
         let answer = self.call_controller(&request, code).await?;
         check(DeleteTopicsRequest::OP, name, answer.responses.first().map(|told| (told.error_code, told.error_message.as_deref())))
     }
@@ -106,7 +106,7 @@ impl Cluster {
         let topic = CreatePartitionsTopic::default().with_name(topic_name(name)).with_count(count).with_assignments(None);
         let request =
             CreatePartitionsRequest::default().with_topics(vec![topic]).with_timeout_ms(self.patience_ms()).with_validate_only(dry);
-        let code = |answer: &<CreatePartitionsRequest as Ask>::Answer| answer.results.first().map_or(-1, |topic| topic.error_code);
+        let code = |answer: &<CreatePartitionsRequest as Request>::Answer| answer.results.first().map_or(-1, |topic| topic.error_code);
         let answer = self.call_controller(&request, code).await?;
         check(CreatePartitionsRequest::OP, name, answer.results.first().map(|told| (told.error_code, told.error_message.as_deref())))
     }
@@ -129,7 +129,8 @@ impl Cluster {
             .with_resource_name(StrBytes::from_string(name.to_owned()))
             .with_configs(changes.iter().map(config).collect());
         let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]).with_validate_only(dry);
-        let code = |answer: &<IncrementalAlterConfigsRequest as Ask>::Answer| answer.responses.first().map_or(-1, |told| told.error_code);
+        let code =
+            |answer: &<IncrementalAlterConfigsRequest as Request>::Answer| answer.responses.first().map_or(-1, |told| told.error_code);
         let answer = self.call_controller(&request, code).await?;
         let told = answer.responses.first().map(|told| (told.error_code, told.error_message.as_deref()));
         check(IncrementalAlterConfigsRequest::OP, name, told)
@@ -201,7 +202,7 @@ impl Cluster {
     }
 
     /// Asks the controller, and looks for it again where it has moved. Brokers without `ZooKeeper` pass on what they are asked.
-    async fn call_controller<A: Ask>(&self, request: &A, code: impl Fn(&A::Answer) -> i16 + Send + Sync) -> Result<A::Answer, Fault> {
+    async fn call_controller<A: Request>(&self, request: &A, code: impl Fn(&A::Answer) -> i16 + Send + Sync) -> Result<A::Answer, Fault> {
         let none = MetadataRequest::default().with_topics(Some(Vec::new())).with_allow_auto_topic_creation(false);
         let mut round = 1;
         loop {

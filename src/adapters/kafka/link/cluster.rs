@@ -1,7 +1,7 @@
 //! A cluster as a whole: found through its bootstrap addresses, asked broker by broker, its metadata kept and renewed.
 
 use super::super::faults;
-use super::api::Ask;
+use super::api::Request;
 use super::connection::{Dial, HostPort};
 use super::coordinator::Coordinators;
 use super::metadata::{Known, Topic};
@@ -98,7 +98,7 @@ impl Cluster {
     }
 
     /// Asks one broker. A connection that had died unnoticed is replaced once; every question of ours may be asked twice.
-    pub(crate) async fn call<A: Ask>(&self, node: i32, lane: Lane, request: &A) -> Result<A::Answer, Fault> {
+    pub(crate) async fn call<A: Request>(&self, node: i32, lane: Lane, request: &A) -> Result<A::Answer, Fault> {
         let address = self.address(node).await?;
         let lease = self.lease(node, &address, lane).await?;
         match lease.connection.call(request).await {
@@ -110,7 +110,7 @@ impl Cluster {
     }
 
     /// Asks one broker for something that must not be done twice. Where no answer comes, it is not known whether it was done.
-    pub(crate) async fn call_once<A: Ask>(&self, node: i32, lane: Lane, request: &A) -> Result<A::Answer, Fault> {
+    pub(crate) async fn call_once<A: Request>(&self, node: i32, lane: Lane, request: &A) -> Result<A::Answer, Fault> {
         let address = self.address(node).await?;
         let lease = self.lease(node, &address, lane).await?;
         lease.connection.call(request).await.map_err(|fault| {
@@ -123,7 +123,7 @@ impl Cluster {
     }
 
     /// Whether the brokers know a request, by the first that answers.
-    pub(crate) async fn offers<A: Ask>(&self) -> Result<bool, Fault> {
+    pub(crate) async fn offers<A: Request>(&self) -> Result<bool, Fault> {
         let nodes = self.brokers();
         let node = nodes.first().copied().unwrap_or(-1);
         let address = self.address(node).await?;
@@ -131,7 +131,7 @@ impl Cluster {
     }
 
     /// As [`Cluster::call`], on a task of its own: for answers so large that reading several of them keeps more than one core busy.
-    pub(crate) async fn call_apart<A: Ask + 'static>(&self, node: i32, lane: Lane, request: A) -> Result<A::Answer, Fault>
+    pub(crate) async fn call_apart<A: Request + 'static>(&self, node: i32, lane: Lane, request: A) -> Result<A::Answer, Fault>
     where
         A::Answer: 'static,
     {
@@ -144,12 +144,12 @@ impl Cluster {
     }
 
     /// Asks any broker: one that a connection is open to, else another, else a bootstrap address.
-    pub(crate) async fn call_any<A: Ask>(&self, request: &A) -> Result<A::Answer, Fault> {
+    pub(crate) async fn call_any<A: Request>(&self, request: &A) -> Result<A::Answer, Fault> {
         self.call_any_on(Lane::Control, request).await
     }
 
     /// As [`Cluster::call_any`], on another lane: for what takes a broker long.
-    pub(crate) async fn call_any_on<A: Ask>(&self, lane: Lane, request: &A) -> Result<A::Answer, Fault> {
+    pub(crate) async fn call_any_on<A: Request>(&self, lane: Lane, request: &A) -> Result<A::Answer, Fault> {
         let candidates = self.candidates(lane);
         let patience = self.patience(candidates.len());
         let mut failed: Vec<(HostPort, Fault)> = Vec::new();
@@ -317,7 +317,7 @@ impl Cluster {
         share.max(Duration::from_secs(2)).min(self.0.timeout)
     }
 
-    async fn call_leased<A: Ask>(
+    async fn call_leased<A: Request>(
         &self,
         lease: Lease,
         address: &HostPort,

@@ -1,6 +1,6 @@
 //! One connection to one broker: dialled, secured, logged in, and asked by many at once.
 
-use super::api::{Ask, UNSUPPORTED_VERSION, Versions};
+use super::api::{self, Request, UNSUPPORTED_VERSION, Versions};
 use super::sasl::{Login, Talk};
 use super::wire::{self, Question, Reader, Shared, Wire, Writer};
 use crate::adapters::tls::{self, TlsDial};
@@ -116,7 +116,7 @@ impl Connection {
     }
 
     /// Asks, and waits for the answer. Many may ask at once; dropping the future abandons the answer and nothing else.
-    pub(crate) async fn call<A: Ask>(&self, request: &A) -> Result<A::Answer, Fault> {
+    pub(crate) async fn call<A: Request>(&self, request: &A) -> Result<A::Answer, Fault> {
         let Some(version) = self.version(A::KEY, A::SPOKEN) else {
             return Err(Fault::new(Kind::Rejected, A::OP, self.shared.peer.clone(), format!("the broker does not offer {:?}", A::KEY))
                 .next("it may be too old for this, or not be Apache Kafka"));
@@ -137,7 +137,7 @@ impl Connection {
         answer.map(|(answer, _)| answer)
     }
 
-    async fn exchange<A: Ask>(&self, request: &A, version: i16) -> Result<bytes::Bytes, Fault> {
+    async fn exchange<A: Request>(&self, request: &A, version: i16) -> Result<bytes::Bytes, Fault> {
         let (question, reply) = wire::question(request, version, &self.dial.client_id)?;
         let patience = self.dial.timeout + request.waits();
         let answered = async {
@@ -157,9 +157,9 @@ impl Connection {
         answer
     }
 
-    fn outcome<A: Ask>(&self, answer: &A::Answer, size: usize) -> String {
-        let mut parts = vec![A::said(answer), figure::bytes(size as u64)];
-        let throttle = A::throttle(answer);
+    fn outcome<A: Request>(&self, answer: &A::Answer, size: usize) -> String {
+        let mut parts = vec![A::about_answer(answer), figure::bytes(size as u64)];
+        let throttle = api::millis(A::throttle_ms(answer));
         if !throttle.is_zero() {
             parts.push(format!("throttled {} ms", throttle.as_millis()));
             *self.silent_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + throttle);
@@ -203,7 +203,7 @@ async fn hello(dial: &Dial, wire: &mut Wire) -> Result<Versions, Fault> {
         let asked = Instant::now();
         let answer = wire.ask(if version >= 3 { &named } else { &request }, version, &dial.client_id).await;
         let outcome = match &answer {
-            Ok(versions) => ApiVersionsRequest::said(versions),
+            Ok(versions) => ApiVersionsRequest::about_answer(versions),
             Err(fault) => fault.cause.to_string(),
         };
         dial.log.record(&wire.shared.peer, format!("ApiVersions v{version}"), outcome, asked.elapsed());

@@ -2,7 +2,7 @@
 //! put to each coordinator in as few requests as it understands.
 
 use super::super::faults;
-use super::api::Ask;
+use super::api::Request;
 use super::cluster::Cluster;
 use super::find_coordinator::{self, Located};
 use super::pool::Lane;
@@ -45,15 +45,15 @@ pub(crate) type Verdict<S> = (Option<String>, Result<S, Refusal>);
 
 /// A question that can be asked of many groups.
 pub(crate) trait OfGroups: Sync {
-    type Ask: Ask<Answer: 'static> + 'static;
+    type Request: Request<Answer: 'static> + 'static;
     /// What is told of a group.
     type Said: Send;
     /// Groups in one request.
     const MOST: usize;
 
-    fn request(&self, groups: &[&str]) -> Self::Ask;
+    fn request(&self, groups: &[&str]) -> Self::Request;
 
-    fn read(&self, answer: <Self::Ask as Ask>::Answer) -> Vec<Verdict<Self::Said>>;
+    fn read(&self, answer: <Self::Request as Request>::Answer) -> Vec<Verdict<Self::Said>>;
 }
 
 /// Why a group has no answer, and whether asking again may help.
@@ -84,7 +84,7 @@ impl Cluster {
 
     /// Asks one group's coordinator, and follows it when it moves. `code` reads the error that an answer has for the group;
     /// what it says beyond a coordinator that has moved is for the caller.
-    pub(crate) async fn call_coordinator<A: Ask>(
+    pub(crate) async fn call_coordinator<A: Request>(
         &self,
         lane: Lane,
         group: &str,
@@ -134,7 +134,7 @@ impl Cluster {
             answers
         });
         let named = asked.await.into_iter().zip(groups);
-        named.map(|(answer, group)| answer.unwrap_or_else(|| Err(left_out(Q::Ask::OP, group)))).collect()
+        named.map(|(answer, group)| answer.unwrap_or_else(|| Err(left_out(Q::Request::OP, group)))).collect()
     }
 
     /// Where these groups' coordinators are: what is remembered, and one question for the rest.
@@ -182,7 +182,7 @@ impl Cluster {
             let names: Vec<&str> = part.iter().map(|at| groups[*at]).collect();
             self.call_apart(node, lane, question.request(&names)).await.map(|answer| question.read(answer))
         };
-        one_or_all(Q::Ask::OP, groups, chunk, ask).await
+        one_or_all(Q::Request::OP, groups, chunk, ask).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sizes on disk and settings of topics, where the broker tells them.
 
 use super::super::faults;
-use super::api::Ask;
+use super::api::Request;
 use super::cluster::Cluster;
 use super::metadata::Topic;
 use super::pool::Lane;

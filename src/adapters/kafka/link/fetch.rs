@@ -4,7 +4,7 @@
 //! librdkafka's mock cluster too, and reading by topic id (13 and later) was measured to be no faster.
 
 use super::super::faults;
-use super::api::{Ask, checked, counted, millis, shared};
+use super::api::{CheckedRequest, counted, millis, shared};
 use super::cluster::Cluster;
 use super::pool::Lane;
 use super::shape::{Of, Shape, always, since};
@@ -193,13 +193,13 @@ fn wire_size(bytes: usize) -> i32 {
     i32::try_from(bytes).unwrap_or(i32::MAX)
 }
 
-impl Ask for FetchRequest {
+impl CheckedRequest for FetchRequest {
     const KEY: ApiKey = ApiKey::Fetch;
     const OP: &'static str = "read from";
+    type Response = FetchResponse;
     const SPOKEN: VersionRange = shared(VersionRange { min: 4, max: 12 }, FetchResponse::VERSIONS);
-    type Answer = FetchResponse;
-
-    fn decode(body: Bytes, version: i16) -> Result<FetchResponse, anyhow::Error> {
+    const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const SHAPE: Shape = {
         const PAIR: Of = Of::Struct(&[always(Of::Fixed(4 + 8))]);
         const PLACE: Of = Of::Struct(&[always(Of::Fixed(4 + 4))]);
         const ABORTED: Of = Of::Structs(&[always(Of::Fixed(8 + 8))]);
@@ -212,16 +212,11 @@ impl Ask for FetchRequest {
             // The epoch at which logs diverge, the leader, and a snapshot (KIP-595, KIP-630).
             always(Of::Tagged(&[(0, PAIR), (1, PLACE), (2, PAIR)])),
         ]);
-        const SHAPE: Shape = Shape {
+        Shape {
             flexible: 12,
             fields: &[always(Of::Fixed(4)), since(7, Of::Fixed(2 + 4)), always(Of::Structs(&[always(Of::Text), always(PARTITION)]))],
-        };
-        checked(&SHAPE, body, version)
-    }
-
-    fn throttle(answer: &FetchResponse) -> Duration {
-        millis(answer.throttle_time_ms)
-    }
+        }
+    };
 
     fn waits(&self) -> Duration {
         millis(self.max_wait_ms)
@@ -237,7 +232,7 @@ impl Ask for FetchRequest {
         }
     }
 
-    fn said(answer: &FetchResponse) -> String {
+    fn about_answer(answer: &FetchResponse) -> String {
         let partitions = || answer.responses.iter().flat_map(|topic| &topic.partitions);
         let bytes: usize = partitions().filter_map(|partition| partition.records.as_ref()).map(Bytes::len).sum();
         let refused: Vec<_> = partitions().map(|partition| partition.error_code).filter(|code| *code != 0).collect();

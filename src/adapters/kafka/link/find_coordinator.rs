@@ -1,11 +1,10 @@
 //! `FindCoordinator`: which brokers look after groups. Since version 4 one request asks for many (KIP-699).
 
-use super::api::{Ask, checked, counted, millis, shared};
+use super::api::{Request, checked, counted, shared};
 use super::shape::{Of, Shape, always, since, within};
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
 use kafka_protocol::protocol::{Encodable, Message, StrBytes, VersionRange};
-use std::time::Duration;
 
 /// The first version that asks for many groups.
 const MANY: i16 = 4;
@@ -27,7 +26,7 @@ pub(crate) fn request<'a>(groups: impl Iterator<Item = &'a str>) -> FindCoordina
     FindCoordinatorRequest::default().with_coordinator_keys(keys)
 }
 
-impl Ask for FindCoordinatorRequest {
+impl Request for FindCoordinatorRequest {
     const KEY: ApiKey = ApiKey::FindCoordinator;
     const OP: &'static str = "find the coordinator of";
     const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, FindCoordinatorResponse::VERSIONS);
@@ -41,7 +40,7 @@ impl Ask for FindCoordinatorRequest {
         Self::default().with_key(first).encode(frame, version)
     }
 
-    fn decode(body: Bytes, version: i16) -> Result<Vec<Located>, anyhow::Error> {
+    fn read(body: Bytes, version: i16) -> Result<Vec<Located>, anyhow::Error> {
         const COORDINATOR: Of =
             Of::Structs(&[always(Of::Text), always(Of::Fixed(4)), always(Of::Text), always(Of::Fixed(4 + 2)), always(Of::Text)]);
         const SHAPE: Shape = Shape {
@@ -70,16 +69,11 @@ impl Ask for FindCoordinatorRequest {
         Ok(many.map(|one| located(Some(one.key), one.node_id, one.error_code, one.error_message)).collect())
     }
 
-    fn throttle(_answer: &Vec<Located>) -> Duration {
-        // Brokers never throttle it for long, and the answer is kept.
-        millis(0)
-    }
-
     fn about(&self) -> String {
         counted(self.coordinator_keys.len(), "group")
     }
 
-    fn said(answer: &Vec<Located>) -> String {
+    fn about_answer(answer: &Vec<Located>) -> String {
         let refused = answer.iter().filter(|located| located.error != 0).count();
         if refused == 0 {
             counted(answer.len(), "coordinator")

@@ -5,7 +5,7 @@
 //! Runs in a process of its own, so that nothing else is measured. `MQDECK_FUZZ_SEED=N` repeats a run, `MQDECK_FUZZ_SECONDS=N` makes it
 //! longer.
 
-use super::api::Ask;
+use super::api::Request;
 use super::batch::HEADER;
 use super::codec::OUTPUT_CAP;
 use super::codec::tests::CODECS;
@@ -47,11 +47,11 @@ struct Target {
     decode: fn(Bytes, i16),
 }
 
-fn target<A: Ask>(name: &'static str) -> Target {
+fn target<A: Request>(name: &'static str) -> Target {
     let decode = |body, version| {
-        if let Ok(answer) = A::decode(body, version) {
-            A::throttle(&answer);
-            A::said(&answer);
+        if let Ok(answer) = A::read(body, version) {
+            A::throttle_ms(&answer);
+            A::about_answer(&answer);
         }
     };
     Target { name, spoken: A::SPOKEN, decode }

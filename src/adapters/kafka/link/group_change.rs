@@ -1,96 +1,74 @@
 //! The questions that change groups: positions set and taken away, groups deleted.
 
 use super::super::faults;
-use super::api::{Ask, checked, counted, millis, shared};
+use super::api::{CheckedRequest, counted};
 use super::cluster::Cluster;
 use super::pool::Lane;
 use super::shape::{Of, Shape, always, since};
 use crate::domain::fault::Fault;
-use bytes::Bytes;
 use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
 use kafka_protocol::messages::offset_delete_request::{OffsetDeleteRequestPartition, OffsetDeleteRequestTopic};
 use kafka_protocol::messages::{
     ApiKey, DeleteGroupsRequest, DeleteGroupsResponse, GroupId, OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest,
     OffsetDeleteResponse, TopicName,
 };
-use kafka_protocol::protocol::{Message, StrBytes, VersionRange};
+use kafka_protocol::protocol::StrBytes;
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
 
 /// A partition of a topic.
 pub(crate) type Place<'a> = (&'a str, i32);
 
-impl Ask for OffsetCommitRequest {
+impl CheckedRequest for OffsetCommitRequest {
     const KEY: ApiKey = ApiKey::OffsetCommit;
     const OP: &'static str = "set the positions of";
-    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, OffsetCommitResponse::VERSIONS);
-    type Answer = OffsetCommitResponse;
-
-    fn decode(body: Bytes, version: i16) -> Result<OffsetCommitResponse, anyhow::Error> {
+    type Response = OffsetCommitResponse;
+    const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const SHAPE: Shape = {
         const TOPIC: Of = Of::Structs(&[always(Of::Text), always(Of::Structs(&[always(Of::Fixed(4 + 2))]))]);
-        const SHAPE: Shape = Shape { flexible: 8, fields: &[since(3, Of::Fixed(4)), always(TOPIC)] };
-        checked(&SHAPE, body, version)
-    }
-
-    fn throttle(answer: &OffsetCommitResponse) -> Duration {
-        millis(answer.throttle_time_ms)
-    }
+        Shape { flexible: 8, fields: &[since(3, Of::Fixed(4)), always(TOPIC)] }
+    };
 
     fn about(&self) -> String {
         counted(self.topics.iter().map(|topic| topic.partitions.len()).sum(), "partition")
     }
 
-    fn said(answer: &OffsetCommitResponse) -> String {
+    fn about_answer(answer: &OffsetCommitResponse) -> String {
         counted(answer.topics.iter().map(|topic| topic.partitions.len()).sum(), "partition")
     }
 }
 
-impl Ask for OffsetDeleteRequest {
+impl CheckedRequest for OffsetDeleteRequest {
     const KEY: ApiKey = ApiKey::OffsetDelete;
     const OP: &'static str = "take away the positions of";
-    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, OffsetDeleteResponse::VERSIONS);
-    type Answer = OffsetDeleteResponse;
-
-    fn decode(body: Bytes, version: i16) -> Result<OffsetDeleteResponse, anyhow::Error> {
+    type Response = OffsetDeleteResponse;
+    const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const SHAPE: Shape = {
         const TOPIC: Of = Of::Structs(&[always(Of::Text), always(Of::Structs(&[always(Of::Fixed(4 + 2))]))]);
-        const SHAPE: Shape = Shape { flexible: i16::MAX, fields: &[always(Of::Fixed(2 + 4)), always(TOPIC)] };
-        checked(&SHAPE, body, version)
-    }
-
-    fn throttle(answer: &OffsetDeleteResponse) -> Duration {
-        millis(answer.throttle_time_ms)
-    }
+        Shape { flexible: i16::MAX, fields: &[always(Of::Fixed(2 + 4)), always(TOPIC)] }
+    };
 
     fn about(&self) -> String {
         counted(self.topics.iter().map(|topic| topic.partitions.len()).sum(), "partition")
     }
 
-    fn said(answer: &OffsetDeleteResponse) -> String {
+    fn about_answer(answer: &OffsetDeleteResponse) -> String {
         faults::code_name(answer.error_code)
     }
 }
 
-impl Ask for DeleteGroupsRequest {
+impl CheckedRequest for DeleteGroupsRequest {
     const KEY: ApiKey = ApiKey::DeleteGroups;
     const OP: &'static str = "delete group";
-    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, DeleteGroupsResponse::VERSIONS);
-    type Answer = DeleteGroupsResponse;
-
-    fn decode(body: Bytes, version: i16) -> Result<DeleteGroupsResponse, anyhow::Error> {
-        const SHAPE: Shape =
-            Shape { flexible: 2, fields: &[always(Of::Fixed(4)), always(Of::Structs(&[always(Of::Text), always(Of::Fixed(2))]))] };
-        checked(&SHAPE, body, version)
-    }
-
-    fn throttle(answer: &DeleteGroupsResponse) -> Duration {
-        millis(answer.throttle_time_ms)
-    }
+    type Response = DeleteGroupsResponse;
+    const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const SHAPE: Shape =
+        Shape { flexible: 2, fields: &[always(Of::Fixed(4)), always(Of::Structs(&[always(Of::Text), always(Of::Fixed(2))]))] };
 
     fn about(&self) -> String {
         counted(self.groups_names.len(), "group")
     }
 
-    fn said(answer: &DeleteGroupsResponse) -> String {
+    fn about_answer(answer: &DeleteGroupsResponse) -> String {
         answer.results.first().map_or_else(String::new, |result| faults::code_name(result.error_code))
     }
 }

@@ -1,7 +1,7 @@
 //! What groups there are and who is in them: `ListGroups`, and the three descriptions of classic, consumer (KIP-848) and share
 //! groups (KIP-932), brought into one form.
 
-use super::api::{Ask, checked, counted, millis, shared};
+use super::api::{CheckedRequest, counted};
 use super::coordinator::{OfGroups, Refusal, Verdict};
 use super::shape::{Of, Shape, always, since};
 use bytes::{Buf, Bytes};
@@ -10,8 +10,7 @@ use kafka_protocol::messages::{
     ListGroupsRequest, ListGroupsResponse, ShareGroupDescribeRequest, ShareGroupDescribeResponse, consumer_group_describe_response,
     describe_groups_response, share_group_describe_response,
 };
-use kafka_protocol::protocol::{Message, StrBytes, VersionRange};
-use std::time::Duration;
+use kafka_protocol::protocol::StrBytes;
 
 /// What a group is, as brokers describe it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,7 +58,7 @@ fn verdict(group: &GroupId, code: i16, said: Option<StrBytes>, described: Descri
 }
 
 impl OfGroups for Classic {
-    type Ask = DescribeGroupsRequest;
+    type Request = DescribeGroupsRequest;
     type Said = Described;
     const MOST: usize = DESCRIBED;
 
@@ -126,7 +125,7 @@ fn assignment(mut bytes: Bytes) -> Option<Vec<(String, Vec<i32>)>> {
 }
 
 impl OfGroups for Consumer {
-    type Ask = ConsumerGroupDescribeRequest;
+    type Request = ConsumerGroupDescribeRequest;
     type Said = Described;
     const MOST: usize = DESCRIBED;
 
@@ -161,7 +160,7 @@ impl OfGroups for Consumer {
 }
 
 impl OfGroups for Share {
-    type Ask = ShareGroupDescribeRequest;
+    type Request = ShareGroupDescribeRequest;
     type Said = Described;
     const MOST: usize = DESCRIBED;
 
@@ -204,34 +203,27 @@ fn sorted(assignment: impl Iterator<Item = (String, Vec<i32>)>) -> Vec<(String, 
     assignment
 }
 
-impl Ask for ListGroupsRequest {
+impl CheckedRequest for ListGroupsRequest {
     const KEY: ApiKey = ApiKey::ListGroups;
     const OP: &'static str = "list the groups of";
-    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, ListGroupsResponse::VERSIONS);
-    type Answer = ListGroupsResponse;
-
-    fn decode(body: Bytes, version: i16) -> Result<ListGroupsResponse, anyhow::Error> {
+    type Response = ListGroupsResponse;
+    const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const SHAPE: Shape = {
         const GROUP: Of = Of::Structs(&[always(Of::Text), always(Of::Text), since(4, Of::Text), since(5, Of::Text)]);
-        const SHAPE: Shape = Shape { flexible: 3, fields: &[since(1, Of::Fixed(4)), always(Of::Fixed(2)), always(GROUP)] };
-        checked(&SHAPE, body, version)
-    }
+        Shape { flexible: 3, fields: &[since(1, Of::Fixed(4)), always(Of::Fixed(2)), always(GROUP)] }
+    };
 
-    fn throttle(answer: &ListGroupsResponse) -> Duration {
-        millis(answer.throttle_time_ms)
-    }
-
-    fn said(answer: &ListGroupsResponse) -> String {
+    fn about_answer(answer: &ListGroupsResponse) -> String {
         counted(answer.groups.len(), "group")
     }
 }
 
-impl Ask for DescribeGroupsRequest {
+impl CheckedRequest for DescribeGroupsRequest {
     const KEY: ApiKey = ApiKey::DescribeGroups;
     const OP: &'static str = "describe group";
-    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, DescribeGroupsResponse::VERSIONS);
-    type Answer = DescribeGroupsResponse;
-
-    fn decode(body: Bytes, version: i16) -> Result<DescribeGroupsResponse, anyhow::Error> {
+    type Response = DescribeGroupsResponse;
+    const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const SHAPE: Shape = {
         const MEMBER: Of =
             Of::Structs(&[always(Of::Text), since(4, Of::Text), always(Of::Text), always(Of::Text), always(Of::Bytes), always(Of::Bytes)]);
         const GROUP: Of = Of::Structs(&[
@@ -244,19 +236,14 @@ impl Ask for DescribeGroupsRequest {
             always(MEMBER),
             since(3, Of::Fixed(4)),
         ]);
-        const SHAPE: Shape = Shape { flexible: 5, fields: &[since(1, Of::Fixed(4)), always(GROUP)] };
-        checked(&SHAPE, body, version)
-    }
-
-    fn throttle(answer: &DescribeGroupsResponse) -> Duration {
-        millis(answer.throttle_time_ms)
-    }
+        Shape { flexible: 5, fields: &[since(1, Of::Fixed(4)), always(GROUP)] }
+    };
 
     fn about(&self) -> String {
         counted(self.groups.len(), "group")
     }
 
-    fn said(answer: &DescribeGroupsResponse) -> String {
+    fn about_answer(answer: &DescribeGroupsResponse) -> String {
         counted(answer.groups.iter().map(|group| group.members.len()).sum(), "member")
     }
 }
@@ -264,13 +251,12 @@ impl Ask for DescribeGroupsRequest {
 /// Partitions of a member of a newer group: by topic id and name.
 const ASSIGNMENT: Of = Of::Struct(&[always(Of::Structs(&[always(Of::Fixed(16)), always(Of::Text), always(Of::Values(4))]))]);
 
-impl Ask for ConsumerGroupDescribeRequest {
+impl CheckedRequest for ConsumerGroupDescribeRequest {
     const KEY: ApiKey = ApiKey::ConsumerGroupDescribe;
     const OP: &'static str = "describe group";
-    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, ConsumerGroupDescribeResponse::VERSIONS);
-    type Answer = ConsumerGroupDescribeResponse;
-
-    fn decode(body: Bytes, version: i16) -> Result<ConsumerGroupDescribeResponse, anyhow::Error> {
+    type Response = ConsumerGroupDescribeResponse;
+    const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const SHAPE: Shape = {
         const MEMBER: Of = Of::Structs(&[
             always(Of::Text),
             always(Of::Text),
@@ -294,30 +280,24 @@ impl Ask for ConsumerGroupDescribeRequest {
             always(MEMBER),
             always(Of::Fixed(4)),
         ]);
-        const SHAPE: Shape = Shape { flexible: 0, fields: &[always(Of::Fixed(4)), always(GROUP)] };
-        checked(&SHAPE, body, version)
-    }
-
-    fn throttle(answer: &ConsumerGroupDescribeResponse) -> Duration {
-        millis(answer.throttle_time_ms)
-    }
+        Shape { flexible: 0, fields: &[always(Of::Fixed(4)), always(GROUP)] }
+    };
 
     fn about(&self) -> String {
         counted(self.group_ids.len(), "group")
     }
 
-    fn said(answer: &ConsumerGroupDescribeResponse) -> String {
+    fn about_answer(answer: &ConsumerGroupDescribeResponse) -> String {
         counted(answer.groups.iter().map(|group| group.members.len()).sum(), "member")
     }
 }
 
-impl Ask for ShareGroupDescribeRequest {
+impl CheckedRequest for ShareGroupDescribeRequest {
     const KEY: ApiKey = ApiKey::ShareGroupDescribe;
     const OP: &'static str = "describe group";
-    const SPOKEN: VersionRange = shared(<Self as Message>::VERSIONS, ShareGroupDescribeResponse::VERSIONS);
-    type Answer = ShareGroupDescribeResponse;
-
-    fn decode(body: Bytes, version: i16) -> Result<ShareGroupDescribeResponse, anyhow::Error> {
+    type Response = ShareGroupDescribeResponse;
+    const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const SHAPE: Shape = {
         const GROUP: Of = Of::Structs(&[
             always(Of::Fixed(2)),
             always(Of::Text),
@@ -336,19 +316,14 @@ impl Ask for ShareGroupDescribeRequest {
             ])),
             always(Of::Fixed(4)),
         ]);
-        const SHAPE: Shape = Shape { flexible: 0, fields: &[always(Of::Fixed(4)), always(GROUP)] };
-        checked(&SHAPE, body, version)
-    }
-
-    fn throttle(answer: &ShareGroupDescribeResponse) -> Duration {
-        millis(answer.throttle_time_ms)
-    }
+        Shape { flexible: 0, fields: &[always(Of::Fixed(4)), always(GROUP)] }
+    };
 
     fn about(&self) -> String {
         counted(self.group_ids.len(), "group")
     }
 
-    fn said(answer: &ShareGroupDescribeResponse) -> String {
+    fn about_answer(answer: &ShareGroupDescribeResponse) -> String {
         counted(answer.groups.iter().map(|group| group.members.len()).sum(), "member")
     }
 }
@@ -356,6 +331,7 @@ impl Ask for ShareGroupDescribeRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::kafka::link::api::Request;
     use bytes::{BufMut, BytesMut};
     use proptest::prelude::*;
 
@@ -392,13 +368,13 @@ mod tests {
             }
             let body = Bytes::from(body);
             let _ = assignment(body.clone());
-            let _ = <ListGroupsRequest as Ask>::decode(body.clone(), version.min(5));
-            let _ = <DescribeGroupsRequest as Ask>::decode(body.clone(), version.min(6));
-            let _ = <ConsumerGroupDescribeRequest as Ask>::decode(body.clone(), version.min(1));
-            let _ = <ShareGroupDescribeRequest as Ask>::decode(body.clone(), 1);
-            let _ = <kafka_protocol::messages::OffsetFetchRequest as Ask>::decode(body.clone(), version.clamp(1, 9));
-            let _ = <kafka_protocol::messages::FindCoordinatorRequest as Ask>::decode(body.clone(), version.min(6));
-            let _ = <kafka_protocol::messages::DescribeShareGroupOffsetsRequest as Ask>::decode(body, version.min(1));
+            let _ = <ListGroupsRequest as Request>::read(body.clone(), version.min(5));
+            let _ = <DescribeGroupsRequest as Request>::read(body.clone(), version.min(6));
+            let _ = <ConsumerGroupDescribeRequest as Request>::read(body.clone(), version.min(1));
+            let _ = <ShareGroupDescribeRequest as Request>::read(body.clone(), 1);
+            let _ = <kafka_protocol::messages::OffsetFetchRequest as Request>::read(body.clone(), version.clamp(1, 9));
+            let _ = <kafka_protocol::messages::FindCoordinatorRequest as Request>::read(body.clone(), version.min(6));
+            let _ = <kafka_protocol::messages::DescribeShareGroupOffsetsRequest as Request>::read(body, version.min(1));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What groups have committed: `OffsetFetch` for many groups in one request (KIP-709).
 
-use super::api::{Ask, checked, counted, shared};
+use super::api::{Request, checked, counted, shared};
 use super::coordinator::{OfGroups, Refusal, Verdict};
 use super::shape::{Of, Shape, always, since, within};
 use bytes::{Bytes, BytesMut};
@@ -36,7 +36,7 @@ pub(crate) struct Commits {
 }
 
 impl OfGroups for Commits {
-    type Ask = OffsetFetchRequest;
+    type Request = OffsetFetchRequest;
     type Said = Positions;
     const MOST: usize = ASKED;
 
@@ -69,7 +69,7 @@ fn verdict(group: Option<String>, code: i16, said: Option<StrBytes>, positions: 
     (group, if code == 0 { Ok(positions) } else { Err(refusal) })
 }
 
-impl Ask for OffsetFetchRequest {
+impl Request for OffsetFetchRequest {
     const KEY: ApiKey = ApiKey::OffsetFetch;
     const OP: &'static str = "read the positions of";
     // Since version 10 topics are told by their ids.
@@ -88,7 +88,7 @@ impl Ask for OffsetFetchRequest {
         Self::default().with_group_id(first.group_id.clone()).with_topics(topics).encode(frame, version)
     }
 
-    fn decode(body: Bytes, version: i16) -> Result<Vec<Verdict<Positions>>, anyhow::Error> {
+    fn read(body: Bytes, version: i16) -> Result<Vec<Verdict<Positions>>, anyhow::Error> {
         const PARTITION: Of = Of::Structs(&[always(Of::Fixed(4 + 8)), since(5, Of::Fixed(4)), always(Of::Text), always(Of::Fixed(2))]);
         const TOPIC: Of = Of::Structs(&[always(Of::Text), always(PARTITION)]);
         const SHAPE: Shape = Shape {
@@ -122,7 +122,7 @@ impl Ask for OffsetFetchRequest {
         counted(self.groups.len(), "group")
     }
 
-    fn said(answer: &Vec<Verdict<Positions>>) -> String {
+    fn about_answer(answer: &Vec<Verdict<Positions>>) -> String {
         let topics = answer.iter().filter_map(|(_, said)| said.as_ref().ok()).flatten();
         counted(topics.map(|(_, partitions)| partitions.len()).sum(), "position")
     }

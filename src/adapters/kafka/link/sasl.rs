@@ -1,7 +1,7 @@
 //! Logging in by SASL: PLAIN, SCRAM and OAUTHBEARER, at the start of a connection and again before a session ends (KIP-368).
 
 use super::super::faults;
-use super::api::Ask;
+use super::api::Request;
 use super::wire::Wire;
 use crate::adapters::token_source::{self, TokenSource};
 use crate::config::profile::{Auth, ScramMechanism};
@@ -133,7 +133,7 @@ pub(crate) struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    async fn ask<A: Ask>(&mut self, request: &A) -> Result<A::Answer, Fault> {
+    async fn ask<A: Request>(&mut self, request: &A) -> Result<A::Answer, Fault> {
         let Some(version) = (self.pick)(A::KEY, A::SPOKEN) else {
             return Err(Fault::new(Kind::Rejected, OP, self.peer(), "the broker does not speak SASL as we do")
                 .next("it may be older than Kafka 1.0, or the listener may want no log-in"));
@@ -141,7 +141,7 @@ impl Talk<'_> {
         let asked = std::time::Instant::now();
         let answer = self.wire.ask(request, version, self.client_id).await;
         let outcome = match &answer {
-            Ok(answer) => A::said(answer),
+            Ok(answer) => A::about_answer(answer),
             Err(fault) => fault.cause.to_string(),
         };
         (self.log)(format!("{:?} v{version} {}", A::KEY, request.about()).trim_end().to_owned(), outcome, asked.elapsed());

@@ -3,7 +3,7 @@
 //! A share group acknowledges messages in any order, so that its start says what it has dealt with only together with the broker's
 //! own count. That came with version 1, which the message structs do not know: answers are read here by hand.
 
-use super::api::{Ask, counted, millis};
+use super::api::{Request, counted};
 use super::coordinator::{OfGroups, Refusal, Verdict};
 use super::group_offsets::{Committed, Positions};
 use super::shape::{Of, Shape, always, since};
@@ -11,7 +11,6 @@ use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::describe_share_group_offsets_request::DescribeShareGroupOffsetsRequestGroup;
 use kafka_protocol::messages::{ApiKey, DescribeShareGroupOffsetsRequest, GroupId};
 use kafka_protocol::protocol::{Encodable, StrBytes, VersionRange};
-use std::time::Duration;
 
 /// Groups in one request.
 const ASKED: usize = 1_000;
@@ -28,7 +27,7 @@ pub(crate) struct Starts {
 }
 
 impl OfGroups for ShareStarts {
-    type Ask = DescribeShareGroupOffsetsRequest;
+    type Request = DescribeShareGroupOffsetsRequest;
     type Said = Positions;
     const MOST: usize = ASKED;
 
@@ -45,7 +44,7 @@ impl OfGroups for ShareStarts {
     }
 }
 
-impl Ask for DescribeShareGroupOffsetsRequest {
+impl Request for DescribeShareGroupOffsetsRequest {
     const KEY: ApiKey = ApiKey::DescribeShareGroupOffsets;
     const OP: &'static str = "read the positions of";
     const SPOKEN: VersionRange = VersionRange { min: 0, max: WITH_LAG };
@@ -56,7 +55,7 @@ impl Ask for DescribeShareGroupOffsetsRequest {
         self.encode(frame, 0)
     }
 
-    fn decode(body: Bytes, version: i16) -> Result<Starts, anyhow::Error> {
+    fn read(body: Bytes, version: i16) -> Result<Starts, anyhow::Error> {
         const PARTITION: Of =
             Of::Structs(&[always(Of::Fixed(4 + 8 + 4)), since(WITH_LAG, Of::Fixed(8)), always(Of::Fixed(2)), always(Of::Text)]);
         const TOPIC: Of = Of::Structs(&[always(Of::Text), always(Of::Fixed(16)), always(PARTITION)]);
@@ -70,15 +69,15 @@ impl Ask for DescribeShareGroupOffsetsRequest {
         Ok(Starts { throttle, groups })
     }
 
-    fn throttle(answer: &Starts) -> Duration {
-        millis(answer.throttle)
+    fn throttle_ms(answer: &Starts) -> i32 {
+        answer.throttle
     }
 
     fn about(&self) -> String {
         counted(self.groups.len(), "group")
     }
 
-    fn said(answer: &Starts) -> String {
+    fn about_answer(answer: &Starts) -> String {
         let topics = answer.groups.iter().filter_map(|(_, positions)| positions.as_ref().ok()).flatten();
         counted(topics.map(|(_, partitions)| partitions.len()).sum(), "position")
     }
@@ -188,8 +187,8 @@ mod tests {
     #[test]
     fn both_versions_are_read_and_the_first_has_no_lag() {
         for (version, lag) in [(0, None), (1, Some(75))] {
-            let read = DescribeShareGroupOffsetsRequest::decode(answer(version), version).expect("readable");
-            assert_eq!(DescribeShareGroupOffsetsRequest::throttle(&read), Duration::from_millis(7));
+            let read = DescribeShareGroupOffsetsRequest::read(answer(version), version).expect("readable");
+            assert_eq!(DescribeShareGroupOffsetsRequest::throttle_ms(&read), 7);
             let position = Committed { partition: 4, offset: Some(25), lag, error: 0 };
             let refusal = Refusal { code: 30, said: Some("no".to_owned()) };
             let groups = [(Some("g".to_owned()), Ok(vec![("t".to_owned(), vec![position])])), (Some("x".to_owned()), Err(refusal))];
@@ -201,7 +200,7 @@ mod tests {
     fn an_answer_that_is_cut_off_anywhere_is_refused() {
         let whole = answer(1);
         for length in 0..whole.len() {
-            assert!(DescribeShareGroupOffsetsRequest::decode(whole.slice(..length), 1).is_err(), "{length} bytes");
+            assert!(DescribeShareGroupOffsetsRequest::read(whole.slice(..length), 1).is_err(), "{length} bytes");
         }
     }
 

@@ -1,6 +1,6 @@
 //! Frames on one connection: questions written in order, answers read in order and matched by their correlation ids.
 
-use super::api::Ask;
+use super::api::Request;
 use crate::adapters::tls;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
@@ -120,7 +120,7 @@ pub(crate) struct Question {
 pub(crate) type Reply = oneshot::Receiver<Bytes>;
 
 /// Writes a request into a frame.
-pub(crate) fn question<A: Ask>(request: &A, version: i16, client_id: &StrBytes) -> Result<(Question, Reply), Fault> {
+pub(crate) fn question<A: Request>(request: &A, version: i16, client_id: &StrBytes) -> Result<(Question, Reply), Fault> {
     let fault =
         |error: anyhow::Error| Fault::new(Kind::Rejected, A::OP, "the broker", format!("its version cannot express this request: {error}"));
     let header = RequestHeader::default()
@@ -138,9 +138,9 @@ pub(crate) fn question<A: Ask>(request: &A, version: i16, client_id: &StrBytes) 
 }
 
 /// Reads the body of an answer.
-pub(crate) fn answer<A: Ask>(mut frame: Bytes, version: i16, peer: &SafeText) -> Result<A::Answer, Fault> {
+pub(crate) fn answer<A: Request>(mut frame: Bytes, version: i16, peer: &SafeText) -> Result<A::Answer, Fault> {
     let header = ResponseHeader::decode(&mut frame, A::KEY.response_header_version(version));
-    header.and_then(|_| A::decode(frame, version)).map_err(|error| {
+    header.and_then(|_| A::read(frame, version)).map_err(|error| {
         Fault::new(Kind::Protocol, A::OP, peer.clone(), format!("the answer to {:?} v{version} cannot be read: {error}", A::KEY))
     })
 }
@@ -185,7 +185,7 @@ impl Wire {
     }
 
     /// Asks and waits for the answer: for the first questions of a connection, while nobody else may ask.
-    pub(crate) async fn ask<A: Ask>(&mut self, request: &A, version: i16, client_id: &StrBytes) -> Result<A::Answer, Fault> {
+    pub(crate) async fn ask<A: Request>(&mut self, request: &A, version: i16, client_id: &StrBytes) -> Result<A::Answer, Fault> {
         let (question, reply) = question(request, version, client_id)?;
         self.send(question).await?;
         let frame = reply.await.map_err(|_| self.shared.fault())?;
