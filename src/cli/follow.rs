@@ -16,7 +16,6 @@ use crate::gateway::Gateway;
 use crate::gateway::filter::Filter;
 use crate::gateway::find::{Report, Search};
 use crate::gateway::follow::{REACH, Seen, Step, Trail, stored_in};
-use crate::wire::detect;
 use clap::Args;
 use futures::StreamExt;
 use jiff::Zoned;
@@ -95,11 +94,11 @@ impl Follow {
             let kinds = [IdKind::Correlation, IdKind::Trace, IdKind::Message];
             return Ok((kinds.map(|kind| Id { kind, text: self.what.clone() }).to_vec(), None));
         };
-        let prefer = gateway.prefer(&address);
+        let decoder = gateway.decoder(&address);
         let message = fetch(gateway, address, position).await?;
         let missing = || usage("follow", &self.what, "there is no such message").next("its position is read back with mqdeck tail --json");
         let message = message.ok_or_else(missing)?;
-        let decoded = detect::decode(message.payload.as_deref(), &message.headers, &prefer);
+        let decoded = decoder.decode(message.payload.as_deref(), &message.headers);
         let ids = envelope::ids(&message.headers, decoded.value.as_ref());
         if ids.is_empty() {
             return Err(usage("follow", &self.what, "this message has no correlation id, no trace id and no message id"));

@@ -5,7 +5,6 @@ use crate::domain::address::Address;
 use crate::domain::delivery::Delivery;
 use crate::domain::fault::Fault;
 use crate::domain::figure;
-use crate::domain::format::Format;
 use crate::domain::message::Message;
 use crate::domain::redact;
 use crate::domain::tail::TailEvent;
@@ -13,6 +12,7 @@ use crate::domain::text::{SafeText, escape_json};
 use crate::domain::view::Preview;
 use crate::gateway::Gateway;
 use crate::gateway::ingest::Ingest;
+use crate::wire::decoder::Decoder;
 use crate::wire::lines;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -155,7 +155,7 @@ impl Messages {
     pub(super) fn delivery(&mut self, integration: &Arc<str>, delivery: &Delivery) -> Option<Line> {
         if self.json {
             let address = self.address(integration, &delivery.message.channel).clone();
-            let line = lines::write_delivery(&address, delivery, self.prefer(integration, &delivery.message.channel));
+            let line = lines::write_delivery(&address, delivery, &self.decoder(integration, &delivery.message.channel));
             return Some(Line::Json(line));
         }
         let again = match (delivery.redelivered, delivery.deliveries) {
@@ -169,16 +169,16 @@ impl Messages {
         })
     }
 
-    /// What the profile says that the payloads of a channel are.
-    pub(super) fn prefer(&self, integration: &str, channel: &str) -> &[Format] {
-        self.ingest.get(integration).map_or(&[], |ingest| ingest.prefer(channel))
+    /// What reads the payloads of a channel.
+    pub(super) fn decoder(&self, integration: &str, channel: &str) -> Decoder {
+        self.ingest.get(integration).map(|ingest| ingest.decoder(channel).clone()).unwrap_or_default()
     }
 
     /// The line of a message; `None` if its integration was not named.
     pub(super) fn text(&mut self, integration: &Arc<str>, message: &Message) -> Option<Line> {
         if self.json {
             let address = self.address(integration, &message.channel).clone();
-            return Some(Line::Json(lines::write(&address, message, self.prefer(integration, &message.channel))));
+            return Some(Line::Json(lines::write(&address, message, &self.decoder(integration, &message.channel))));
         }
         let view = self.ingest.get(integration)?.view(message);
         let time = message.timestamp.map_or_else(|| "–".to_owned(), |t| t.clock(&self.zone));

@@ -167,7 +167,7 @@ impl<'a> Printer<'a> {
             return Ok(());
         }
         self.seen += 1;
-        match self.filter.test(message, self.messages.prefer(integration, &message.channel)) {
+        match self.filter.test(message, &self.messages.decoder(integration, &message.channel)) {
             Verdict::Passes => {}
             Verdict::Fails => return Ok(()),
             Verdict::Undecodable | Verdict::Failed => {

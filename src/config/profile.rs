@@ -305,11 +305,10 @@ impl Integration {
         any.chain(own).collect()
     }
 
-    /// The formats that a channel's payloads are read as before anything else is tried: those of the first pattern that names it and says
-    /// any.
-    pub fn prefer(&self, channel: &str) -> &[Format] {
-        let said = self.channels.iter().find(|pattern| !pattern.prefer.is_empty() && pattern.names(self.kinds, channel));
-        said.map_or(&[], |pattern| &pattern.prefer)
+    /// The pattern that says as which formats a channel's payloads are read before anything else is tried: the first one that names the
+    /// channel and says any.
+    pub fn preferring(&self, channel: &str) -> Option<usize> {
+        self.channels.iter().position(|pattern| !pattern.prefer.is_empty() && pattern.names(self.kinds, channel))
     }
 
     /// How far behind the end of a range of times earlier stamps are still looked for, by the first pattern that says it.
@@ -364,7 +363,8 @@ mod tests {
             ("topic:grey.events", &[]),
             ("other", &[]),
         ] {
-            assert_eq!(integration.prefer(channel), formats, "{channel}");
+            let preferred = integration.preferring(channel).map_or(&[][..], |at| &integration.channels[at].prefer);
+            assert_eq!(preferred, formats, "{channel}");
         }
     }
 

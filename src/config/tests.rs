@@ -388,8 +388,8 @@ fn a_channels_payloads_are_what_the_profile_says() {
         "  endpoint {\n    address = \"one\"\n  }\n  channels {\n    pattern = \"a.*\"\n    prefer  = [\"msgpack\", \"json\"]\n    slack = \"1h\"\n  }",
     );
     assert_eq!((integration.slack("a.b").as_secs(), integration.slack("b").as_secs()), (3_600, 600));
-    assert_eq!(integration.prefer("a.b"), [Format::MessagePack, Format::Json]);
-    assert_eq!(integration.prefer("b"), []);
+    assert_eq!(integration.channels[integration.preferring("a.b").expect("named")].prefer, [Format::MessagePack, Format::Json]);
+    assert_eq!(integration.preferring("b"), None);
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! `Filter`: a query's condition at work on messages, where they are whole and where they still lie in a system's bytes.
 
+use super::decoders::Decoders;
 pub use crate::adapters::session::Verdict;
-use crate::config::profile::Integration;
 use crate::domain::fault::Fault;
-use crate::domain::format::Format;
 use crate::domain::message::{Message, RawMessage};
 use crate::domain::query::{Needle, Place, Query, Record, Undecided};
 use crate::domain::search::{Glance, Judgement, Path, Sieve};
+use crate::wire::decoder::Decoder;
 use crate::wire::record::{Looked, MessageRecord};
 use crate::wire::text;
 use jiff::Zoned;
@@ -24,9 +24,9 @@ impl Filter {
         Ok(Self { query: Query::parse(text, &Zoned::now())? })
     }
 
-    /// `prefer` is what the profile says that the payloads of the message's channel are.
-    pub fn test(&self, message: &Message, prefer: &[Format]) -> Verdict {
-        self.decide(&MessageRecord::new(message, prefer)).0
+    /// `decoder` reads the payloads of the message's channel.
+    pub fn test(&self, message: &Message, decoder: &Decoder) -> Verdict {
+        self.decide(&MessageRecord::new(message, decoder)).0
     }
 
     fn decide(&self, record: &MessageRecord<'_>) -> (Verdict, Path, Option<Arc<str>>) {
@@ -62,8 +62,7 @@ pub struct Prefilter {
     /// A match has one of each group.
     groups: Vec<Vec<Needle>>,
     wanted: Wanted,
-    /// Whose messages are looked at, if its profile says of any channel what its payloads are.
-    integration: Option<Arc<Integration>>,
+    decoders: Arc<Decoders>,
     /// What the first failure of a program said.
     said: Arc<Mutex<Option<Arc<str>>>>,
 }
@@ -75,18 +74,17 @@ impl Prefilter {
     pub fn new(filter: Filter, wanted: Wanted) -> Self {
         let mut groups = filter.query.needles();
         groups.truncate(MOST_GROUPS);
-        Self { filter, groups, wanted, integration: None, said: Arc::default() }
+        Self { filter, groups, wanted, decoders: Arc::default(), said: Arc::default() }
     }
 
-    /// The same for the messages of an integration, whose profile may say what their payloads are.
+    /// The same for the messages of an integration, whose payloads are read by these.
     #[must_use]
-    pub fn of(&self, integration: &Arc<Integration>) -> Self {
-        let says = integration.channels.iter().any(|pattern| !pattern.prefer.is_empty());
+    pub fn of(&self, decoders: &Arc<Decoders>) -> Self {
         Self {
             filter: self.filter.clone(),
             groups: self.groups.clone(),
             wanted: self.wanted,
-            integration: says.then(|| integration.clone()),
+            decoders: decoders.clone(),
             said: self.said.clone(),
         }
     }
@@ -136,8 +134,7 @@ impl Sieve for Prefilter {
     }
 
     fn judge(&self, raw: &RawMessage<'_>, glance: Glance) -> Judgement {
-        let prefer = self.integration.as_ref().map_or(&[][..], |integration| integration.prefer(raw.channel));
-        let record = MessageRecord::of(*raw, prefer);
+        let record = MessageRecord::of(*raw, self.decoders.of(raw.channel));
         if self.cannot_match(&record, glance) {
             return Judgement { verdict: Verdict::Fails, path: Path::Literal, keep: false };
         }

@@ -69,7 +69,7 @@ impl Gateway {
             let channel = self.named(&address)?;
             let session = self.reading(&address.integration).await?;
             let history = session.history.ok_or_else(|| cannot("read", &address.integration, "history"))?;
-            let own = Arc::new(sieve.of(&self.supervised(&address.integration)?.integration));
+            let own = Arc::new(sieve.of(&self.supervised(&address.integration)?.decoders));
             let sifting = history.sift(&channel, &scope, own).await?;
             siftings.push((address.integration, sifting));
         }

@@ -163,7 +163,7 @@ impl Gateway {
         let wanted = move |(integration, event): (Arc<str>, TailEvent)| {
             let event = match event {
                 TailEvent::Messages(mut messages) => {
-                    messages.retain(|message| filter.test(message, ingests[&integration].prefer(&message.channel)) == Verdict::Passes);
+                    messages.retain(|message| filter.test(message, ingests[&integration].decoder(&message.channel)) == Verdict::Passes);
                     (!messages.is_empty()).then_some(TailEvent::Messages(messages))
                 }
                 other => Some(other),

@@ -1,11 +1,12 @@
 //! `Ingest`: the only way from a message to something that is looked at. Counts, caps and makes safe.
 
+use super::decoders::Decoders;
 use crate::config::profile::Integration;
 use crate::domain::address::Address;
-use crate::domain::format::Format;
 use crate::domain::message::{Header, Message};
 use crate::domain::text::SafeText;
 use crate::domain::view::{MessageView, Preview};
+use crate::wire::decoder::Decoder;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,18 +22,19 @@ const PREVIEW: usize = 512;
 #[derive(Clone)]
 pub struct Ingest {
     integration: Arc<Integration>,
+    decoders: Arc<Decoders>,
     /// Numbers the views of all integrations of a gateway.
     next_id: Arc<AtomicU64>,
 }
 
 impl Ingest {
-    pub fn new(integration: Arc<Integration>, next_id: Arc<AtomicU64>) -> Self {
-        Self { integration, next_id }
+    pub fn new(integration: Arc<Integration>, decoders: Arc<Decoders>, next_id: Arc<AtomicU64>) -> Self {
+        Self { integration, decoders, next_id }
     }
 
-    /// What the profile says that the payloads of a channel are.
-    pub fn prefer(&self, channel: &str) -> &[Format] {
-        self.integration.prefer(channel)
+    /// What reads the payloads of a channel.
+    pub fn decoder(&self, channel: &str) -> &Decoder {
+        self.decoders.of(channel)
     }
 
     /// The view of a message. Bytes are copied out of the buffer they came in, so that one small message does not hold a
@@ -128,7 +130,7 @@ mod tests {
             headers: Vec::new(),
             payload: payload.map(Bytes::copy_from_slice),
         };
-        Ingest::new(Arc::new(Integration::new("events", "kafka", Vec::new())), Arc::default()).view(&message)
+        Ingest::new(Arc::new(Integration::new("events", "kafka", Vec::new())), Arc::default(), Arc::default()).view(&message)
     }
 
     #[test]

@@ -178,7 +178,7 @@ impl Window {
         self.counts.bytes += messages.iter().map(|message| message.size() as u64).sum::<u64>();
         if !self.filter.query.matches_all() {
             let ingest = &self.sources[source].ingest;
-            messages.retain(|message| match self.filter.test(message, ingest.prefer(&message.channel)) {
+            messages.retain(|message| match self.filter.test(message, ingest.decoder(&message.channel)) {
                 Verdict::Passes => true,
                 Verdict::Fails => false,
                 Verdict::Undecodable | Verdict::Failed => {
@@ -264,7 +264,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_flood_keeps_the_newest_and_counts_all() {
-        let ingest = Ingest::new(Arc::new(Integration::new("events", "memory", Vec::new())), Arc::default());
+        let ingest = Ingest::new(Arc::new(Integration::new("events", "memory", Vec::new())), Arc::default(), Arc::default());
         let (events, updates) = (futures::stream::iter((0..10).map(|i| batch(i * 1_000, (i + 1) * 1_000))), mpsc::channel(1));
         let (sender, mut receiver) = updates;
         let source = Source { integration: "events".into(), ingest, doubt: Arc::default() };

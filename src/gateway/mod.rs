@@ -5,6 +5,7 @@
 mod arming;
 pub mod audit;
 pub mod call;
+pub mod decoders;
 mod edge;
 pub mod execute;
 pub mod fanout;
@@ -30,11 +31,11 @@ use crate::domain::address::{Address, GROUP, canonical};
 use crate::domain::channel::{Channel, Description};
 use crate::domain::exchange::Exchange;
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::format::Format;
 use crate::domain::health::Link;
 use crate::domain::operation::Target;
 use crate::domain::safety::Safety;
 use crate::domain::tail::TailEvent;
+use crate::wire::decoder::Decoder;
 use arming::Arming;
 use audit::{Audit, Begun, Entry, Phase};
 use edge::Edge;
@@ -180,14 +181,14 @@ impl Gateway {
         self.supervised(integration).map(|s| s.doubt.clone())
     }
 
-    /// What the profile says that the payloads of a channel are.
-    pub fn prefer(&self, address: &Address) -> Vec<Format> {
-        self.supervised(&address.integration).map(|one| one.integration.prefer(&address.within()).to_vec()).unwrap_or_default()
+    /// What reads the payloads of a channel.
+    pub fn decoder(&self, address: &Address) -> Decoder {
+        self.supervised(&address.integration).map(|one| one.decoders.of(&address.within()).clone()).unwrap_or_default()
     }
 
     /// Makes views of an integration's messages.
     pub fn ingest(&self, integration: &str) -> Result<Ingest, Fault> {
-        self.supervised(integration).map(|s| Ingest::new(s.integration.clone(), self.next_view.clone()))
+        self.supervised(integration).map(|s| Ingest::new(s.integration.clone(), s.decoders.clone(), self.next_view.clone()))
     }
 
     /// What went over the wire of an integration since the exchange of that number.

@@ -1,6 +1,7 @@
 //! One integration's connection: connect, check, reconnect with backoff, shut down. Each runs by itself, so that one that
 //! hangs stalls nobody.
 
+use super::decoders::Decoders;
 use super::fanout::Fanout;
 use super::guard::Counts;
 use super::names::Names;
@@ -34,6 +35,7 @@ pub(super) struct Supervised {
     /// What passed the guard, whoever asked.
     pub(super) counts: Counts,
     pub(super) names: Arc<Names>,
+    pub(super) decoders: Arc<Decoders>,
     link: watch::Receiver<Link>,
     session: watch::Receiver<Option<Session>>,
     offers: Arc<OnceLock<&'static [&'static OperationSpec]>>,
@@ -60,9 +62,10 @@ impl Supervised {
         };
         let names =
             Arc::new(integration.topic_prefix.as_deref().map_or_else(Names::default, |prefix| Names::under(prefix, integration.kinds)));
+        let decoders = Decoders::new(&integration).into();
         let (title, counts) = (adapter.map_or("unknown", |a| a.title), Counts::default());
         let task = tokio::spawn(supervisor.run(adapter));
-        Self { integration, title, adapter, log, counts, names, link, session, offers, doubt, task }
+        Self { integration, title, adapter, log, counts, names, decoders, link, session, offers, doubt, task }
     }
 
     /// A fanout over other connections.
@@ -73,7 +76,20 @@ impl Supervised {
         let task = tokio::spawn(fanout.follow(link_in, session_in));
         let (offers, doubt) = (Arc::default(), Arc::default());
         let (integration, log) = (Arc::new(integration), WireLog::default());
-        Self { integration, title: "Fanout", adapter: None, log, counts, names, link, session, offers, doubt, task }
+        Self {
+            integration,
+            title: "Fanout",
+            adapter: None,
+            log,
+            counts,
+            names,
+            decoders: Arc::default(),
+            link,
+            session,
+            offers,
+            doubt,
+            task,
+        }
     }
 
     /// The session, as it comes.
@@ -295,6 +311,7 @@ mod tests {
             log: WireLog::default(),
             counts: Counts::default(),
             names: Arc::default(),
+            decoders: Arc::default(),
             link,
             session,
             offers: Arc::default(),

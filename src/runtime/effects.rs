@@ -10,7 +10,6 @@ use crate::config::profile::Profile;
 use crate::demo::Demo;
 use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::format::Format;
 use crate::domain::health::Link;
 use crate::domain::message::Message;
 use crate::domain::operation::Plan;
@@ -23,7 +22,7 @@ use crate::gateway::execute::Outcome;
 use crate::gateway::filter::Filter;
 use crate::gateway::find::Search;
 use crate::gateway::live::{self, Note};
-use crate::wire::detect;
+use crate::wire::decoder::Decoder;
 use futures::future::join_all;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -318,10 +317,11 @@ impl Performer {
 
     fn decode(&self, id: u64, integration: &str, message: Message) {
         let lanes = self.lanes.clone();
-        let prefer = self.gateway.as_ref().map(|gateway| gateway.prefer(&Address::new(integration, &message.channel))).unwrap_or_default();
+        let decoder =
+            self.gateway.as_ref().map(|gateway| gateway.decoder(&Address::new(integration, &message.channel))).unwrap_or_default();
         tokio::spawn(async move {
             // Decoding a large payload takes a while: not on a thread that drives connections.
-            let decoded = tokio::task::spawn_blocking(move || decoded(&message, &prefer)).await;
+            let decoded = tokio::task::spawn_blocking(move || decoded(&message, &decoder)).await;
             let result = decoded.map_err(|e| Fault::new(Kind::Protocol, "decode", "", e.to_string()));
             lanes.result(Event::Decoded { id, result }).await;
         });
@@ -343,8 +343,8 @@ fn targets_said(outcome: &Outcome) -> Option<SafeText> {
 }
 
 /// What a message says, with what looks like a credential hidden: screens are seen by others, and recorded.
-fn decoded(message: &Message, prefer: &[Format]) -> Decoded {
-    let decoded = detect::decode(message.payload.as_deref(), &message.headers, prefer);
+fn decoded(message: &Message, decoder: &Decoder) -> Decoded {
+    let decoded = decoder.decode(message.payload.as_deref(), &message.headers);
     Decoded { value: decoded.value.as_ref().map(redact::value), ..decoded }
 }
 

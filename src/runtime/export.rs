@@ -38,8 +38,8 @@ pub(super) async fn copy(gateway: Option<&Gateway>, copy: Copy, terminal: bool) 
         Copy::Key(view) => (as_text(view.message.key.as_ref(), "key")?, "key"),
         Copy::Value(view) => (as_text(whole(gateway, &view).await?.payload.as_ref(), "value")?, "value"),
         Copy::Json(view) => {
-            let prefer = gateway.map(|gateway| gateway.prefer(&view.address)).unwrap_or_default();
-            (lines::write(&view.address, &whole(gateway, &view).await?, &prefer), "message as JSON")
+            let decoder = gateway.map(|gateway| gateway.decoder(&view.address)).unwrap_or_default();
+            (lines::write(&view.address, &whole(gateway, &view).await?, &decoder), "message as JSON")
         }
     };
     let text = escape_hidden(&text);
@@ -71,7 +71,7 @@ pub(super) async fn write(gateway: &Gateway, path: &str, messages: &[Arc<Message
     let mut out = BufWriter::new(File::from_std(file.reopen().map_err(failed)?));
     let mut bytes = 0;
     for view in messages {
-        let mut line = lines::write(&view.address, &whole(Some(gateway), view).await?, &gateway.prefer(&view.address));
+        let mut line = lines::write(&view.address, &whole(Some(gateway), view).await?, &gateway.decoder(&view.address));
         line.push('\n');
         bytes += line.len() as u64;
         out.write_all(line.as_bytes()).await.map_err(failed)?;
@@ -134,7 +134,7 @@ where
             return Err(fault);
         }
         for (_, message) in &found.messages {
-            let mut line = lines::write(address, message, &gateway.prefer(address));
+            let mut line = lines::write(address, message, &gateway.decoder(address));
             line.push('\n');
             out.write_all(line.as_bytes()).await.map_err(failed)?;
             bytes += line.len() as u64;

@@ -16,7 +16,6 @@ use crate::gateway::Gateway;
 use crate::gateway::filter::{Filter, Verdict};
 use crate::gateway::follow::{REACH, Step, Trail, WATCHED, stored_in};
 use crate::gateway::live::{self, Update};
-use crate::wire::detect;
 use futures::future::join_all;
 use futures::{FutureExt, StreamExt};
 use std::collections::BTreeMap;
@@ -82,7 +81,7 @@ async fn search(
     window: &[Arc<MessageView>],
 ) -> Result<Vec<Watching>, Fault> {
     let message = &view.message;
-    let decoded = detect::decode(message.payload.as_deref(), &message.headers, &gateway.prefer(&view.address));
+    let decoded = gateway.decoder(&view.address).decode(message.payload.as_deref(), &message.headers);
     let ids = envelope::ids(&message.headers, decoded.value.as_ref());
     let target = format!("{}#{}", view.address, message.position);
     if ids.is_empty() {
@@ -97,7 +96,7 @@ async fn search(
     let (mut progress, mut watching) = (Progress::default(), Vec::new());
     let seen = window
         .iter()
-        .filter(|seen| filter.test(&seen.message, &gateway.prefer(&seen.address)) == Verdict::Passes)
+        .filter(|seen| filter.test(&seen.message, &gateway.decoder(&seen.address)) == Verdict::Passes)
         .map(|seen| MessageView::clone(seen));
     progress.update.views.extend(seen);
     progress.update.matched = progress.update.views.len() as u64;

@@ -1,6 +1,6 @@
 //! A message as queries see it: decoded when a query first asks.
 
-use super::detect::{self, Format, Found, Said};
+use super::decoder::{self, Declared, Decoder, Format, Found};
 use super::{json, text};
 use crate::domain::message::{HeaderTest, Message, RawMessage};
 use crate::domain::query::{Node, Record, Step, Undecodable};
@@ -11,8 +11,8 @@ use std::cell::{Cell, OnceCell};
 /// One message, with its payload and key decoded at most once, and only as far as a query asks.
 pub struct MessageRecord<'a> {
     raw: RawMessage<'a>,
-    prefer: &'a [Format],
-    said: OnceCell<Option<Said>>,
+    decoder: &'a Decoder,
+    declared: OnceCell<Option<Declared>>,
     /// The payload if it is JSON and nothing else: a valid text.
     json: OnceCell<Option<&'a str>>,
     payload: OnceCell<Option<Found>>,
@@ -33,15 +33,15 @@ pub enum Looked {
 }
 
 impl<'a> MessageRecord<'a> {
-    /// `prefer` is what the profile configures for the channel's payloads. The message must hold its whole payload.
-    pub fn new(message: &'a Message, prefer: &'a [Format]) -> Self {
-        Self::of(message.into(), prefer)
+    /// `decoder` reads the channel's payloads. The message must hold its whole payload.
+    pub fn new(message: &'a Message, decoder: &'a Decoder) -> Self {
+        Self::of(message.into(), decoder)
     }
 
     /// The same for a message where it lies.
-    pub fn of(raw: RawMessage<'a>, prefer: &'a [Format]) -> Self {
-        let (said, json, payload, key) = (OnceCell::new(), OnceCell::new(), OnceCell::new(), OnceCell::new());
-        Self { raw, prefer, said, json, payload, key, looked: Cell::default() }
+    pub fn of(raw: RawMessage<'a>, decoder: &'a Decoder) -> Self {
+        let (declared, json, payload, key) = (OnceCell::new(), OnceCell::new(), OnceCell::new(), OnceCell::new());
+        Self { raw, decoder, declared, json, payload, key, looked: Cell::default() }
     }
 
     /// How deep was looked so far.
@@ -55,29 +55,29 @@ impl<'a> MessageRecord<'a> {
 
     fn found(&self) -> Option<&Found> {
         self.look(Looked::Tree);
-        let decode = || self.raw.payload.map(|bytes| detect::find_said(bytes, self.said().cloned(), self.prefer));
+        let decode = || self.raw.payload.map(|bytes| self.decoder.find_declared(bytes, self.declared().cloned()));
         self.payload.get_or_init(decode).as_ref()
     }
 
-    /// What the headers say that the payload is: the first one that could say it decides.
-    fn said(&self) -> Option<&Said> {
+    /// What the headers declare the payload to be: the first one that could decides.
+    fn declared(&self) -> Option<&Declared> {
         let look = || {
-            let mut said = None;
+            let mut declared = None;
             self.raw.headers.any(&mut |name, value| {
-                let decides = detect::is_content_type(name);
+                let decides = decoder::is_content_type(name);
                 if decides {
-                    said = detect::said_by(value);
+                    declared = decoder::declared_by(value);
                 }
                 decides
             });
-            said
+            declared
         };
-        self.said.get_or_init(look).as_ref()
+        self.declared.get_or_init(look).as_ref()
     }
 
     /// Whether a payload that is valid JSON is read as JSON here.
     fn may_be_json(&self) -> bool {
-        self.prefer.is_empty() && self.said().is_none_or(|said| said.format == Format::Json)
+        !self.decoder.is_configured() && self.declared().is_none_or(|declared| declared.format == Format::Json)
     }
 
     /// The test in the places of a payload that is JSON, without a tree; `None` if it is not JSON.
@@ -148,11 +148,11 @@ impl Record for MessageRecord<'_> {
 
     /// Text, and JSON without a backslash; MessagePack only if somebody says that it is, because its collections do not begin like text.
     fn is_plain(&self) -> bool {
-        let told_otherwise =
-            || !self.prefer.is_empty() || self.said().is_some_and(|said| !matches!(said.format, Format::Json | Format::Text));
+        let is_declared_otherwise = || self.declared().is_some_and(|declared| !matches!(declared.format, Format::Json | Format::Text));
+        let is_other = || self.decoder.is_configured() || is_declared_otherwise();
         // JSON that is nested too deep looks like text, and is not decoded.
-        let is_text = || self.said().is_some_and(|said| said.format == Format::Text);
-        self.raw.payload.is_none_or(|bytes| text::is_plain(bytes) && !told_otherwise() && (is_text() || !json::is_too_deep(bytes)))
+        let is_text = || self.declared().is_some_and(|declared| declared.format == Format::Text);
+        self.raw.payload.is_none_or(|bytes| text::is_plain(bytes) && !is_other() && (is_text() || !json::is_too_deep(bytes)))
     }
 
     fn key_value(&self) -> Option<&Value> {
@@ -183,7 +183,7 @@ mod tests {
 
     fn holds(query: &str, message: &Message) -> Result<bool, Undecided> {
         let query = Query::parse(query, &jiff::Zoned::now()).unwrap_or_else(|e| panic!("{query}: {e}"));
-        query.matches(&MessageRecord::new(message, &[]))
+        query.matches(&MessageRecord::new(message, &Decoder::default()))
     }
 
     #[test]
@@ -268,7 +268,7 @@ mod tests {
             };
             let query = Query::parse(&text, &jiff::Zoned::now()).expect("a query");
             let message = message("k", payload.as_bytes());
-            if query.matches(&MessageRecord::new(&message, &[])) == Ok(true) {
+            if query.matches(&MessageRecord::new(&message, &Decoder::default())) == Ok(true) {
                 for group in query.needles() {
                     let found = group.iter().any(|needle| {
                         let pattern = &needle.pattern;

@@ -7,6 +7,7 @@ use mqdeck::domain::message::Message;
 use mqdeck::domain::position::{Bound, Range};
 use mqdeck::domain::time::Timestamp;
 use mqdeck::gateway::filter::{Filter, Prefilter, Wanted};
+use mqdeck::wire::decoder::Decoder;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -81,7 +82,9 @@ async fn a_search_finds_and_counts_what_a_reading_of_everything_does() {
             "jq '.n + 1 == 2'",
         ] {
             let filter = Filter::parse(query).expect("a query");
-            let by = |verdicts: &[Verdict]| all.iter().filter(|m| verdicts.contains(&filter.test(m, &[]))).cloned().collect::<Vec<_>>();
+            let by = |verdicts: &[Verdict]| {
+                all.iter().filter(|m| verdicts.contains(&filter.test(m, &Decoder::default()))).cloned().collect::<Vec<_>>()
+            };
             let (matched, undecodable, failed) = (by(&[Verdict::Passes]), by(&[Verdict::Undecodable]), by(&[Verdict::Failed]));
             let (kept, counts) = sift(&subject, &Scope::of(WHOLE), query, Wanted::Matches).await;
             assert_eq!(kept, matched, "{}: {query}", subject.system);

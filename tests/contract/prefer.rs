@@ -39,8 +39,8 @@ async fn is_read_as_text(integration: Integration, topic: &str) {
             outcome.and_then(Outcome::single).expect("stored");
         }
         for (query, hits) in [("value == \"123\"", by_text), ("value == 123", by_number)] {
-            assert_eq!(matched(&gateway, &address, query).await, hits, "{query}, {} formats said", gateway.prefer(&address).len());
-            let live = Filter::parse(query).expect("a query").test(&seen(topic), &gateway.prefer(&address));
+            assert_eq!(matched(&gateway, &address, query).await, hits, "{query} by {:?}", gateway.decoder(&address));
+            let live = Filter::parse(query).expect("a query").test(&seen(topic), &gateway.decoder(&address));
             assert_eq!(live == Verdict::Passes, hits == 1, "live: {query}");
         }
         gateway.shutdown().await;

@@ -6,7 +6,8 @@ use crate::domain::position::Position;
 use crate::domain::query::Undecodable;
 use crate::domain::time::Timestamp;
 use crate::domain::value::Value;
-use crate::wire::{detect, json};
+use crate::wire::decoder::Decoder;
+use crate::wire::json;
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -19,7 +20,7 @@ struct Decoded<'a> {
 
 impl<'a> Decoded<'a> {
     fn new(message: &'a Message) -> Self {
-        let found = message.payload.as_deref().map(|bytes| detect::find(bytes, &message.headers, &[]));
+        let found = message.payload.as_deref().map(|bytes| Decoder::default().find(bytes, &message.headers));
         let value = match found {
             Some(found) if !found.understood => Err(Undecodable),
             found => Ok(found.map(|found| found.value)),
@@ -247,7 +248,7 @@ proptest! {
         let glance = sieve.glance(&bytes);
         for message in &messages {
             let expected = expected(&filter.query, message);
-            prop_assert_eq!(filter.test(message, &[]), expected, "as a whole: {} {:?}", query, message);
+            prop_assert_eq!(filter.test(message, &Decoder::default()), expected, "as a whole: {} {:?}", query, message);
             prop_assert_eq!(sieve.judge(&message.into(), Glance::default()).verdict, expected, "alone: {} {:?}", query, message);
             prop_assert_eq!(sieve.judge(&message.into(), glance).verdict, expected, "in a batch: {} {:?}", query, message);
         }

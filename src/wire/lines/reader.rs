@@ -6,7 +6,7 @@ use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Header, Outgoing};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
-use crate::wire::detect::{Format, choose};
+use crate::wire::decoder::{Decoder, Format};
 use crate::wire::json::{self, Member};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -157,7 +157,7 @@ fn payload(fields: &Fields<'_>) -> Result<Option<Bytes>, LineError> {
     };
     let edited = match raw {
         Some(raw) => {
-            let format = wire.unwrap_or_else(|| choose(&raw, &[], &[]).0);
+            let format = wire.unwrap_or_else(|| Decoder::default().choose(&raw, &[]).0);
             if shows(&raw, format, value) {
                 return Ok(Some(raw));
             }

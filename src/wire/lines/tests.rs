@@ -7,7 +7,7 @@ use crate::domain::message::{Header, Message, Outgoing, Stamp};
 use crate::domain::position::Position;
 use crate::domain::text::is_hidden;
 use crate::domain::time::Timestamp;
-use crate::wire::detect::Format;
+use crate::wire::decoder::{Decoder, Format};
 use bytes::Bytes;
 use proptest::prelude::*;
 
@@ -24,7 +24,7 @@ fn message(payload: Option<&[u8]>) -> Message {
 }
 
 fn line(message: &Message) -> String {
-    write(&Address::new("events", "orders"), message, &[])
+    write(&Address::new("events", "orders"), message, &Decoder::default())
 }
 
 fn outgoing(message: &Message) -> Outgoing {
@@ -64,7 +64,7 @@ fn a_message_that_was_received_says_whether_somebody_had_it_before_and_is_read_a
         [(false, None, r#""redelivered":false,"deliveries":null}"#), (true, Some(3), r#""redelivered":true,"deliveries":3}"#)]
     {
         let delivery = Delivery { ticket: None, message: message.clone(), deliveries, redelivered };
-        let written = write_delivery(&Address::new("rabbit", "queue:tasks"), &delivery, &[]);
+        let written = write_delivery(&Address::new("rabbit", "queue:tasks"), &delivery, &Decoder::default());
         assert!(written.ends_with(end), "{written}");
         assert_eq!(read(written.as_bytes()), Ok(outgoing(&message)));
     }
@@ -229,7 +229,7 @@ proptest! {
     ) {
         let headers = headers.into_iter().map(|(name, value)| Header { name, value }).collect();
         let message = Message { key, headers, payload, timestamp: timestamp.map(Timestamp), ..message(None) };
-        let line = write(&Address::new("events", "a\u{202e}\n"), &message, &prefer);
+        let line = write(&Address::new("events", "a\u{202e}\n"), &message, &Decoder::new(&prefer));
         prop_assert!(!line.chars().any(is_hidden), "{}", line);
         prop_assert_eq!(read(line.as_bytes()), Ok(outgoing(&message)), "{}", line);
         prop_assert!(serde_json::from_str::<serde::de::IgnoredAny>(&line).is_ok());

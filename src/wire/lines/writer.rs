@@ -6,15 +6,15 @@ use crate::domain::message::{Header, Message};
 use crate::domain::position::Position;
 use crate::domain::text::{escape_json, is_hidden, is_printable_ascii};
 use crate::domain::time::Timestamp;
-use crate::wire::detect::{Format, choose, read_as};
+use crate::wire::decoder::{Decoder, Format, read_as};
 use crate::wire::json;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
 use std::fmt::{Display, Write};
 
-/// One message as one line, without a line break; `prefer` is what the profile configures for its payloads.
-pub fn write(address: &Address, message: &Message, prefer: &[Format]) -> String {
+/// One message as one line, without a line break; `decoder` reads the payloads of its channel.
+pub fn write(address: &Address, message: &Message, decoder: &Decoder) -> String {
     let size = message.size();
     // The other fields of a usual message take no more than this.
     let mut line = Line(String::with_capacity(320 + size + size / 4));
@@ -41,7 +41,7 @@ pub fn write(address: &Address, message: &Message, prefer: &[Format]) -> String 
             line.field("wire", NULL);
         }
         Some(payload) => {
-            let format = choose(payload, &message.headers, prefer).0;
+            let format = decoder.choose(payload, &message.headers).0;
             let shown = show_chosen(format, payload);
             line.field("value", &shown.value);
             line.field("encoding", shown.encoding);
@@ -57,8 +57,8 @@ pub fn write(address: &Address, message: &Message, prefer: &[Format]) -> String 
 }
 
 /// The same for one that was received or looked at, with whether somebody had it before.
-pub fn write_delivery(address: &Address, delivery: &Delivery, prefer: &[Format]) -> String {
-    let mut line = Line(write(address, &delivery.message, prefer));
+pub fn write_delivery(address: &Address, delivery: &Delivery, decoder: &Decoder) -> String {
+    let mut line = Line(write(address, &delivery.message, decoder));
     line.0.pop();
     line.shown("redelivered", delivery.redelivered);
     match delivery.deliveries {

@@ -1,4 +1,4 @@
-//! What a payload is: by configuration first, then by its content-type header, then by looking at it.
+//! `Decoder`: what a payload is, by configuration first, then by its content-type header, then by looking at it; and what it says.
 
 use super::{confluent, json, messagepack, text};
 pub use crate::domain::format::Format;
@@ -7,6 +7,7 @@ use crate::domain::text::SafeText;
 use crate::domain::value::Value;
 use crate::domain::view::Decoded;
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// Of foreign words a note repeats this many characters.
 const LONGEST_NOTE: usize = 120;
@@ -23,76 +24,95 @@ pub struct Found {
     pub understood: bool,
 }
 
-/// Decodes a payload for the detail pane; `prefer` is what the profile configures, in its order.
-pub fn decode(payload: Option<&[u8]>, headers: &[Header], prefer: &[Format]) -> Decoded {
-    let Some(bytes) = payload else {
-        return Decoded { format: "nothing", why: SafeText::new("there is no payload"), value: None, notes: Vec::new() };
-    };
-    let found = find(bytes, headers, prefer);
-    Decoded {
-        format: found.format.title(),
-        why: found.why.into(),
-        value: Some(found.value),
-        notes: found.notes.into_iter().map(SafeText::from).collect(),
+/// Reads the payloads of a channel. Cheap to clone. What it knows of a channel beforehand is in here, and nowhere in its callers.
+#[derive(Clone, Debug, Default)]
+pub struct Decoder {
+    /// What is tried before anything else, in this order.
+    prefer: Arc<[Format]>,
+}
+
+impl Decoder {
+    /// `prefer` is what the profile says that the payloads are.
+    pub fn new(prefer: &[Format]) -> Self {
+        Self { prefer: prefer.into() }
     }
-}
 
-/// Finds the format of a payload and reads it. Never fails: what nothing else can read is bytes.
-pub fn find(bytes: &[u8], headers: &[Header], prefer: &[Format]) -> Found {
-    find_said(bytes, said(headers), prefer)
-}
-
-/// The same where it is known what the headers say.
-pub(super) fn find_said(bytes: &[u8], said: Option<Said>, prefer: &[Format]) -> Found {
-    let (format, why, mut notes) = choose_said(bytes, said, prefer);
-    let mut found = read_as(format, bytes).unwrap_or_else(|_| undecoded(bytes));
-    if format == Format::Text && why == BY_CONTENT && json::is_too_deep(bytes) {
-        // Nothing of what is in it can be told: to a query it is not the text that it is shown as.
-        found.understood = false;
-        notes =
-            vec![format!("this is JSON, nested deeper than {} arrays and objects: it is shown as text, and not decoded", json::MAX_DEPTH)];
+    /// Decodes a payload for the detail pane.
+    pub fn decode(&self, payload: Option<&[u8]>, headers: &[Header]) -> Decoded {
+        let Some(bytes) = payload else {
+            return Decoded { format: "nothing", why: SafeText::new("there is no payload"), value: None, notes: Vec::new() };
+        };
+        let found = self.find(bytes, headers);
+        Decoded {
+            format: found.format.title(),
+            why: found.why.into(),
+            value: Some(found.value),
+            notes: found.notes.into_iter().map(SafeText::from).collect(),
+        }
     }
-    found.why = if found.why.is_empty() { why } else { format!("{why}: {}", found.why) };
-    notes.append(&mut found.notes);
-    found.notes = notes;
-    found
-}
 
-/// Which format it is, without building a tree: the format, why, and what was tried in vain.
-pub fn choose(bytes: &[u8], headers: &[Header], prefer: &[Format]) -> (Format, String, Vec<String>) {
-    choose_said(bytes, said(headers), prefer)
+    /// Finds the format of a payload and reads it. Never fails: what nothing else can read is bytes.
+    pub fn find(&self, bytes: &[u8], headers: &[Header]) -> Found {
+        self.find_declared(bytes, declared(headers))
+    }
+
+    /// The same where the content type is known.
+    pub(super) fn find_declared(&self, bytes: &[u8], declared: Option<Declared>) -> Found {
+        let (format, why, mut notes) = self.choose_declared(bytes, declared);
+        let mut found = read_as(format, bytes).unwrap_or_else(|_| undecoded(bytes));
+        if format == Format::Text && why == BY_CONTENT && json::is_too_deep(bytes) {
+            // Nothing of what is in it can be told: to a query it is not the text that it is shown as.
+            found.understood = false;
+            let depth = json::MAX_DEPTH;
+            notes = vec![format!("this is JSON, nested deeper than {depth} arrays and objects: it is shown as text, and not decoded")];
+        }
+        found.why = if found.why.is_empty() { why } else { format!("{why}: {}", found.why) };
+        notes.append(&mut found.notes);
+        found.notes = notes;
+        found
+    }
+
+    /// Which format it is, without building a tree: the format, why, and what was tried in vain.
+    pub fn choose(&self, bytes: &[u8], headers: &[Header]) -> (Format, String, Vec<String>) {
+        self.choose_declared(bytes, declared(headers))
+    }
+
+    fn choose_declared(&self, bytes: &[u8], declared: Option<Declared>) -> (Format, String, Vec<String>) {
+        for format in &*self.prefer {
+            if is(*format, bytes, Trust::Declared) {
+                return (*format, "by configuration".to_owned(), Vec::new());
+            }
+        }
+        let mut notes = Vec::new();
+        if let Some(Declared { format, words }) = declared {
+            let words = SafeText::new(&words);
+            if is(format, bytes, Trust::Declared) {
+                return (format, format!("by header content-type: {words}"), notes);
+            }
+            notes.push(format!("the header content-type says {words}, but the payload is not {}", format.title()));
+        }
+        let format = Format::ALL.into_iter().find(|format| is(*format, bytes, Trust::Guess)).unwrap_or(Format::Bytes);
+        (format, BY_CONTENT.to_owned(), notes)
+    }
+
+    /// Whether the profile says what the payloads are.
+    pub(super) fn is_configured(&self) -> bool {
+        !self.prefer.is_empty()
+    }
 }
 
 /// What a content-type header says that a payload is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Said {
+pub(super) struct Declared {
     pub(super) format: Format,
     /// In its own words.
     words: String,
 }
 
-fn choose_said(bytes: &[u8], said: Option<Said>, prefer: &[Format]) -> (Format, String, Vec<String>) {
-    for format in prefer {
-        if is(*format, bytes, Trust::Told) {
-            return (*format, "by configuration".to_owned(), Vec::new());
-        }
-    }
-    let mut notes = Vec::new();
-    if let Some(Said { format, words }) = said {
-        let said = SafeText::new(&words);
-        if is(format, bytes, Trust::Told) {
-            return (format, format!("by header content-type: {said}"), notes);
-        }
-        notes.push(format!("the header content-type says {said}, but the payload is not {}", format.title()));
-    }
-    let format = Format::ALL.into_iter().find(|format| is(*format, bytes, Trust::Guess)).unwrap_or(Format::Bytes);
-    (format, BY_CONTENT.to_owned(), notes)
-}
-
-/// Whether somebody said what a payload is, or it has to convince by itself.
+/// Whether configuration or a header declares what a payload is, or it has to convince by itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trust {
-    Told,
+    Declared,
     Guess,
 }
 
@@ -100,13 +120,13 @@ enum Trust {
 fn is(format: Format, bytes: &[u8], trust: Trust) -> bool {
     match format {
         Format::Json => json::is_valid(bytes),
-        Format::MessagePack => (trust == Trust::Told || messagepack::opens_collection(bytes)) && messagepack::read(bytes).is_ok(),
+        Format::MessagePack => (trust == Trust::Declared || messagepack::opens_collection(bytes)) && messagepack::read(bytes).is_ok(),
         Format::Confluent => match trust {
-            Trust::Told => confluent::read(bytes).is_some(),
+            Trust::Declared => confluent::read(bytes).is_some(),
             Trust::Guess => confluent::detect(bytes).is_some(),
         },
         Format::Text => match trust {
-            Trust::Told => std::str::from_utf8(bytes).is_ok(),
+            Trust::Declared => std::str::from_utf8(bytes).is_ok(),
             Trust::Guess => text::read(bytes).is_some(),
         },
         Format::Bytes => true,
@@ -166,9 +186,9 @@ fn json_notes(document: &json::Document) -> Vec<String> {
     notes
 }
 
-fn said(headers: &[Header]) -> Option<Said> {
+fn declared(headers: &[Header]) -> Option<Declared> {
     let header = headers.iter().find(|header| is_content_type(&header.name))?;
-    said_by(header.value.as_deref())
+    declared_by(header.value.as_deref())
 }
 
 /// Whether a header of this name says what the payload is.
@@ -183,7 +203,7 @@ const BY_CONTENT: &str = "by content";
 const CONTENT_TYPE: &[u8] = b"contenttype";
 
 /// The format that a content-type names. `application/octet-stream` says nothing: frameworks write it on everything.
-pub(super) fn said_by(value: Option<&[u8]>) -> Option<Said> {
+pub(super) fn declared_by(value: Option<&[u8]>) -> Option<Declared> {
     let words = std::str::from_utf8(value?).ok()?;
     // Some frameworks write header values as JSON texts.
     let kind = words.trim_matches(|c: char| c == '"' || c.is_whitespace()).split(';').next()?.trim().to_ascii_lowercase();
@@ -194,7 +214,7 @@ pub(super) fn said_by(value: Option<&[u8]>) -> Option<Said> {
         other if other.starts_with("text/") => Format::Text,
         _ => return None,
     };
-    Some(Said { format, words: words.chars().take(LONGEST_NOTE).collect() })
+    Some(Declared { format, words: words.chars().take(LONGEST_NOTE).collect() })
 }
 
 #[cfg(test)]
@@ -207,7 +227,7 @@ mod tests {
     }
 
     fn shown(payload: &[u8], headers: &[Header], prefer: &[Format]) -> (&'static str, String) {
-        let decoded = decode(Some(payload), headers, prefer);
+        let decoded = Decoder::new(prefer).decode(Some(payload), headers);
         (decoded.format, decoded.why.to_string())
     }
 
@@ -267,14 +287,16 @@ mod tests {
         ] {
             assert_eq!(shown(payload, headers, prefer), (format, why.to_owned()), "{payload:?}");
         }
-        let decoded = decode(Some(b"no json"), &[json], &[]);
+        let decoded = Decoder::default().decode(Some(b"no json"), &[json]);
         assert_eq!(decoded.format, "text");
         assert_eq!(decoded.notes[0].as_str(), "the header content-type says application/json; charset=utf-8, but the payload is not JSON");
     }
 
     #[test]
     fn what_the_reader_should_know_is_noted() {
-        let notes = |payload: &[u8]| decode(Some(payload), &[], &[]).notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let notes = |payload: &[u8]| {
+            Decoder::default().decode(Some(payload), &[]).notes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        };
         assert_eq!(
             notes(br#"{"a":1,"a":2,"b":"\ud800"}"#),
             "duplicate keys: a; 1 escaped surrogates without their other half are shown as U+FFFD"
@@ -288,28 +310,28 @@ mod tests {
     #[test]
     fn json_that_is_nested_too_deep_is_shown_and_not_taken_for_words() {
         let nested = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
-        let deep = find(&nested(129), &[], &[]);
+        let deep = Decoder::default().find(&nested(129), &[]);
         assert_eq!((deep.format, deep.understood, deep.notes.len()), (Format::Text, false, 1));
         let json = header("content-type", "application/json");
-        let told = find(&nested(5_000), &[json], &[]);
+        let told = Decoder::default().find(&nested(5_000), &[json]);
         assert_eq!((told.understood, told.notes), (false, deep.notes), "one note, and not that it is no JSON");
         for (payload, understood) in [(nested(128), true), (vec![b'['; 128], true), ([nested(129), b"x".to_vec()].concat(), false)] {
-            assert_eq!(find(&payload, &[], &[]).understood, understood);
+            assert_eq!(Decoder::default().find(&payload, &[]).understood, understood);
         }
-        assert!(find(&nested(129), &[], &[Format::Text]).understood, "the profile says that it is text");
+        assert!(Decoder::new(&[Format::Text]).find(&nested(129), &[]).understood, "the profile says that it is text");
     }
 
     #[test]
     fn a_frame_is_taken_off_json_and_off_what_cannot_be_decoded() {
-        let value = |payload: &[u8]| decode(Some(payload), &[], &[]).value.expect("a value");
+        let value = |payload: &[u8]| Decoder::default().decode(Some(payload), &[]).value.expect("a value");
         assert_eq!(value(b"\0\0\0\0\x11{\"a\":1}"), Value::Object(vec![("a".into(), Value::Number("1".into()))]));
         assert_eq!(value(&[0, 0, 0, 0, 17, 1, 2]), Value::Bytes(Bytes::from_static(&[1, 2])));
     }
 
     #[test]
     fn a_missing_payload_is_not_an_empty_one() {
-        assert_eq!(decode(None, &[], &[Format::Json]).value, None);
-        assert_eq!(decode(Some(b""), &[], &[]).value, Some(Value::Text("".into())));
+        assert_eq!(Decoder::new(&[Format::Json]).decode(None, &[]).value, None);
+        assert_eq!(Decoder::default().decode(Some(b""), &[]).value, Some(Value::Text("".into())));
     }
 
     #[test]
@@ -327,8 +349,8 @@ mod tests {
             payload in prop::collection::vec(any::<u8>(), 0..40),
             prefer in prop::sample::subsequence(Format::ALL.to_vec(), 0..3),
         ) {
-            let found = find(&payload, &[], &prefer);
-            prop_assert_eq!(found.format, choose(&payload, &[], &prefer).0);
+            let found = Decoder::new(&prefer).find(&payload, &[]);
+            prop_assert_eq!(found.format, Decoder::new(&prefer).choose(&payload, &[]).0);
         }
     }
 }
