@@ -12,12 +12,17 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Bytes that wait to be read; the one message that goes beyond is still taken.
-const BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of messages that one reading keeps before they are read, or while they are held; the one message that goes beyond is still taken.
+pub(super) const BYTES: usize = 32 * 1024 * 1024;
 /// What a message takes beside its own bytes.
 const EACH: usize = 320;
 /// Events that wait to be read: a connection may come and go for hours while nobody looks.
 const EVENTS: usize = 1_000;
+
+/// What a message takes in memory.
+pub(super) fn held(message: &Message) -> usize {
+    message.size() + EACH
+}
 
 /// The reader's end.
 pub(super) struct Backlog(Arc<Shared>);
@@ -110,7 +115,7 @@ impl Waiting {
             self.skipped += 1;
             return;
         }
-        let bytes = message.size() + EACH;
+        let bytes = held(&message);
         (self.bytes, self.total) = (self.bytes + bytes, self.total + bytes);
         self.messages.push(message);
     }

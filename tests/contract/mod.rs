@@ -23,6 +23,8 @@ mod manage;
 #[cfg(feature = "mqtt")]
 mod mqtt;
 #[cfg(feature = "mqtt")]
+mod mqtt_retained;
+#[cfg(feature = "mqtt")]
 mod mqtt_settle;
 #[cfg(feature = "nats")]
 mod nats;

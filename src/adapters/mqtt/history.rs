@@ -1,37 +1,39 @@
 //! `History` for MQTT: what the broker retains, one message a topic. It keeps nothing else.
 
 use super::Mqtt;
-use super::connection::inbox;
-use super::dial::Role;
 use super::message::Reader;
 use super::topic;
-use super::wire::{Qos, Subscription};
-use crate::adapters::backlog::backlog;
-use crate::adapters::session::{Cost, History, Lane, Reading, TailEvent};
+use super::wire::Packet;
+use crate::adapters::backlog::{BYTES, held};
+use crate::adapters::session::{Cost, History, Lane, Reading};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Message;
 use crate::domain::position::{Bound, Position, Range};
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::{Instant, timeout};
 
 const OP: &str = "read";
 /// Retained messages read at once, at most.
-pub(super) const MOST: usize = 50_000;
-/// Nothing more is retained if nothing came for so long after the broker answered what was asked after the subscription.
-const QUIET: Duration = Duration::from_millis(150);
+const MOST: usize = 50_000;
 /// Messages handed on at once.
 const BATCH: usize = 1_000;
 
 /// What is retained.
-pub(super) struct Retained {
+struct Retained {
     /// In the order of their topics.
-    pub(super) messages: Vec<Message>,
+    messages: Vec<Message>,
     /// There may be more.
-    pub(super) cut: bool,
+    cut: bool,
+}
+
+/// What was found of it so far, and the bytes that it takes.
+#[derive(Default)]
+struct Found {
+    messages: BTreeMap<Arc<str>, Message>,
+    bytes: usize,
 }
 
 #[async_trait]
@@ -57,7 +59,7 @@ impl History for Mqtt {
         if range.start == Bound::Latest || range.end == Bound::Earliest {
             return Ok(Reading { lanes: Vec::new(), notes });
         }
-        let Retained { mut messages, cut } = self.retained(OP, &filter, MOST).await?;
+        let Retained { mut messages, cut } = self.retained(OP, &filter).await?;
         if cut {
             notes.push(format!("more is retained than can be read at once: these are {}", messages.len()));
         }
@@ -77,41 +79,36 @@ impl History for Mqtt {
 }
 
 impl Mqtt {
-    /// What the broker retains under a filter. It is sent, marked, to whoever subscribes; the end is not marked, so that something else is
-    /// asked after it, and then it has to be quiet. At `QoS` 0 the broker's limit of what is under way does not cut it.
-    pub(super) async fn retained(&self, op: &'static str, filter: &str, most: usize) -> Result<Retained, Fault> {
-        topic::check_filter(op, filter)?;
-        if topic::is_shared(filter) {
-            return Err(
-                Fault::new(Kind::Usage, op, filter, "a shared subscription is not sent what is retained").next("leave $share/GROUP/ out")
-            );
-        }
-        let (feed, backlog) = backlog();
-        let kept = |packet: &super::wire::Packet| packet.retain && !packet.payload.is_empty();
-        let connection = self.dialler.open(Role::default(), inbox(&feed, Reader::default(), kept)).await?;
-        let wanted = Subscription { filter: filter.to_owned(), qos: Qos::Zero, retained: true, as_published: false };
-        connection.subscribe(op, vec![wanted]).await?;
-        connection.ask_subscribe(op, vec![self.dialler.nothing()]).await?;
-        let end = Instant::now() + self.dialler.timeout;
-        let mut found: BTreeMap<Arc<str>, Message> = BTreeMap::new();
-        let mut cut = false;
-        while !cut && Instant::now() < end {
-            match timeout(QUIET, backlog.next()).await {
-                Ok(Some(TailEvent::Messages(messages))) => {
-                    found.extend(messages.into_iter().map(|message| (message.channel.clone(), message)));
-                    cut = found.len() > most;
+    /// What the broker retains under a filter, whole.
+    async fn retained(&self, op: &'static str, filter: &str) -> Result<Retained, Fault> {
+        let mut reader = Reader::default();
+        let look = self
+            .look(op, filter, false, Found::default(), move |found, packet| {
+                if !packet.retain || packet.payload.is_empty() {
+                    return true;
                 }
-                // More came than there was room for.
-                Ok(Some(_)) => cut = true,
-                Ok(None) | Err(_) => break,
-            }
-        }
-        cut |= Instant::now() >= end;
-        if connection.is_gone() {
-            return Err(Fault { op, target: filter.into(), ..connection.gone().await });
-        }
-        let numbered = (1..).zip(found.into_values().take(most));
+                // Not a part of the buffer that it was read into, which would be kept with it.
+                let payload = Bytes::copy_from_slice(&packet.payload);
+                found.take(reader.message(Packet { payload, ..packet }))
+            })
+            .await?;
+        let cut = look.cut;
+        let numbered = (1..).zip(look.end().messages.into_values());
         let messages = numbered.map(|(number, message)| Message { position: Position::Arrival(number), ..message }).collect();
         Ok(Retained { messages, cut })
+    }
+}
+
+impl Found {
+    /// False if there was no room.
+    fn take(&mut self, message: Message) -> bool {
+        if self.bytes >= BYTES || self.messages.len() >= MOST && !self.messages.contains_key(&message.channel) {
+            return false;
+        }
+        self.bytes += held(&message);
+        if let Some(before) = self.messages.insert(message.channel.clone(), message) {
+            self.bytes -= held(&before);
+        }
+        true
     }
 }

@@ -15,6 +15,7 @@ mod inspect;
 mod manage;
 mod message;
 mod publish;
+mod retained;
 mod seen;
 mod settings;
 mod tail;
