@@ -234,3 +234,49 @@ async fn the_last_will_is_published_for_a_program_that_is_killed() {
     let will: serde_json::Value = serde_json::from_str(&peer.line()).expect("JSON");
     assert_eq!((will["topic"].as_str(), will["payload"].as_str()), (Some(topic.as_str()), Some("676f6e65")));
 }
+
+#[tokio::test]
+async fn who_publishes_while_a_connection_is_being_made_waits_for_that_one_and_makes_no_other() {
+    let Some(broker) = shared() else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let mut integration = broker.integration("PLAIN", &[]);
+    integration.endpoint.addresses = vec![listener.local_addr().expect("bound").to_string()];
+    integration.timeout = Duration::from_secs(2);
+    let target = broker.at("PLAIN").to_owned();
+    let (accepted, mut accepts) = tokio::sync::watch::channel(0_u32);
+    let (cut, mut is_cut) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.expect("the first");
+        let mut server = TcpStream::connect(target).await.expect("the broker");
+        tokio::select! {
+            _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+            _ = is_cut.wait_for(|cut| *cut) => {}
+        }
+        drop((client, server));
+        // Those that follow are taken, and nothing is said to them.
+        let mut silent = Vec::new();
+        while let Ok((client, _)) = listener.accept().await {
+            silent.push(client);
+            accepted.send_modify(|count| *count += 1);
+        }
+    });
+    let session = connect(integration).await.expect("a session");
+    let publish = session.publish.as_ref().expect("MQTT takes messages");
+    cut.send_replace(true);
+    // Until it is noticed that the first is gone, messages fail by that; then another is made.
+    let noticed = async {
+        while *accepts.borrow() == 0 {
+            tokio::select! {
+                _ = accepts.changed() => {}
+                sent = publish.publish("a", text("x")) => assert!(sent.is_err()),
+            }
+        }
+    };
+    timeout(SOON, noticed).await.expect("in time");
+    let all = futures::future::join_all((0..5).map(|_| publish.publish("a", text("x"))));
+    for sent in timeout(SOON, all).await.expect("in time") {
+        let fault = sent.expect_err("nobody answers");
+        assert!(fault.kind == Kind::Timeout && fault.cause.as_str().contains("nothing was sent"), "{fault}");
+    }
+    assert_eq!(*accepts.borrow(), 1, "one connection was made for all of them");
+}

@@ -10,8 +10,10 @@ use crate::domain::message::Outgoing;
 use crate::domain::operation::{Field, Input, PublishSpec};
 use crate::domain::receipt::Receipt;
 use async_trait::async_trait;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Mutex;
 
 const OP: &str = "publish to";
 
@@ -86,9 +88,14 @@ impl Publish for Mqtt {
 /// message, and at `QoS` 2 the packet is not over then, so that an answer could be taken for another's.
 pub(super) struct Publisher {
     dialler: std::sync::Arc<Dialler>,
-    plain: Mutex<Option<Shared>>,
-    exact: Mutex<Option<Shared>>,
+    plain: Place,
+    exact: Place,
 }
+
+/// A connection that was made or is being made. It is not made under the lock: whoever needs it meanwhile waits for the same one, and gets the
+/// same fault if it cannot be made.
+type Place = Mutex<Option<Dialling>>;
+type Dialling = futures::future::Shared<BoxFuture<'static, Result<Shared, Fault>>>;
 
 impl Publisher {
     pub(super) fn new(dialler: std::sync::Arc<Dialler>) -> Self {
@@ -103,7 +110,7 @@ impl Publisher {
         let answer = connection.publish(op, packet).await?;
         if exact && matches!(answer, Answer::Refused(_)) {
             // The client crate counts a refused packet as under way for ever: a few of them, and it sends nothing any more.
-            self.exact.lock().await.take_if(|held| held.epoch == connection.epoch);
+            self.forget(exact, &connection);
         }
         Ok(answer)
     }
@@ -116,26 +123,47 @@ impl Publisher {
         // A refusal is an answer as well.
         if let Err(fault) = connection.ask_subscribe("check", vec![self.dialler.nothing()]).await {
             // The silence may be this connection's alone: the next question takes another. Who waits for an answer on this one goes on waiting.
-            self.plain.lock().await.take_if(|held| held.epoch == connection.epoch);
+            self.forget(false, &connection);
             return Err(Fault { target: connection.peer.clone(), ..fault });
         }
         Ok(asked.elapsed())
     }
 
     async fn connection(&self, exact: bool) -> Result<Shared, Fault> {
-        let mut held = if exact { self.exact.lock().await } else { self.plain.lock().await };
-        if let Some(connection) = held.as_ref().filter(|connection| !connection.is_gone()) {
-            return Ok(connection.clone());
-        }
-        let role = Role { will: !exact, ..Role::default() };
-        let connection = Shared::new(self.dialler.open(role, Box::new(|_| {})).await?);
-        *held = Some(connection.clone());
-        Ok(connection)
+        let usable = |dialling: &&Dialling| dialling.peek().is_none_or(|made| made.as_ref().is_ok_and(|made| !made.is_gone()));
+        let dialling = {
+            let mut place = self.place(exact).lock().unwrap_or_else(PoisonError::into_inner);
+            match place.as_ref().filter(usable) {
+                Some(dialling) => dialling.clone(),
+                None => {
+                    let (dialler, role) = (self.dialler.clone(), Role { will: !exact, ..Role::default() });
+                    let opened = async move { dialler.open(role, Box::new(|_| {})).await.map(Shared::new) };
+                    let dialling = opened.boxed().shared();
+                    // It is made to its end though all who wait for it go away.
+                    tokio::spawn(dialling.clone());
+                    place.insert(dialling).clone()
+                }
+            }
+        };
+        dialling.await
+    }
+
+    fn place(&self, exact: bool) -> &Place {
+        if exact { &self.exact } else { &self.plain }
+    }
+
+    /// The next message takes another connection.
+    fn forget(&self, exact: bool, connection: &Shared) {
+        let is_it = |dialling: &mut Dialling| matches!(dialling.peek(), Some(Ok(made)) if made.epoch == connection.epoch);
+        self.place(exact).lock().unwrap_or_else(PoisonError::into_inner).take_if(is_it);
     }
 
     async fn close(&self) {
-        for held in [&self.plain, &self.exact] {
-            if let Some(connection) = held.lock().await.take().and_then(std::sync::Arc::into_inner) {
+        for place in [&self.plain, &self.exact] {
+            let dialling = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let made = dialling.as_ref().and_then(|dialling| dialling.peek().cloned());
+            drop(dialling);
+            if let Some(connection) = made.and_then(Result::ok).and_then(std::sync::Arc::into_inner) {
                 connection.close().await;
             }
         }
