@@ -6,7 +6,7 @@ use crate::support::{SOON, unique};
 use futures::StreamExt;
 use mqdeck::adapters::session::{Holding, Session};
 use mqdeck::domain::delivery::{Delivery, Effect, Settlement};
-use mqdeck::domain::fault::Kind;
+use mqdeck::domain::fault::{Fault, Kind};
 use mqdeck::domain::message::{Message, Outgoing};
 use mqdeck::domain::receipt::Receipt;
 use std::process::Stdio;
@@ -284,4 +284,66 @@ async fn a_shared_subscription_takes_part_of_the_messages() {
     assert_eq!(seen, (0..10).map(|n| n.to_string()).collect::<Vec<_>>());
     let receipt = session.publish.as_ref().expect("publish").publish(&topic, text("x")).await;
     assert_eq!(receipt, Ok(Receipt::Accepted));
+}
+
+/// Takes what comes to both until one of them is told for good that it is over: which one, and why. Each time either is interrupted is counted.
+async fn until_one_gives_up(both: &mut [Box<dyn Holding>; 2], interrupted: &mut [u32; 2]) -> (usize, Fault) {
+    loop {
+        let [one, two] = both;
+        let next = async {
+            tokio::select! {
+                next = one.next() => (0, next),
+                next = two.next() => (1, next),
+            }
+        };
+        let (who, next) = timeout(SOON, next).await.expect("in time");
+        match next.expect("nobody has given up yet") {
+            Ok(_) => {}
+            Err(fault) if fault.kind.is_transient() => interrupted[who] += 1,
+            Err(fault) => return (who, fault),
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_two_receivers_by_one_client_id_one_gives_up_and_says_why_and_the_other_goes_on() {
+    let Some(broker) = shared() else { return };
+    for version in ["5", "3.1.1"] {
+        let (id, topic) = (unique("twin"), unique("twins"));
+        let settings = [("version", version), ("client_id", &id), ("clean_session", "false")];
+        let sessions = [broker.session(&settings).await, broker.session(&settings).await];
+        let hold = |at: usize| sessions[at].hold.as_ref().expect("MQTT holds").hold(&topic, 10);
+        let mut first = hold(0).await.expect("receiving");
+        for n in 0..2 {
+            publish(&sessions[0], &topic, "1", &n.to_string()).await;
+        }
+        for n in 0..2 {
+            assert_eq!(payload(&take(&mut first).await.message), n.to_string(), "{version}");
+        }
+        let mut both = [first, hold(1).await.expect("receiving")];
+        let mut interrupted = [0; 2];
+        let (who, fault) = until_one_gives_up(&mut both, &mut interrupted).await;
+        assert!(fault.kind == Kind::Rejected && fault.to_string().contains("client id"), "{version}: {fault}");
+        assert!(fault.next.as_str().contains("of its own"), "{version}: {fault}");
+        assert!(interrupted.iter().all(|count| *count < 3), "{version}: {interrupted:?}");
+        assert!(both[who].next().await.is_none() && both[who].resumed().await.is_none(), "{version}: whoever took the place keeps it");
+        let [one, two] = both;
+        let (over, mut other) = if who == 0 { (one, two) } else { (two, one) };
+        let said = over.release().await.expect("released");
+        assert!(said.starts_with("2 not acknowledged before the connection was gone: the broker keeps them"), "{version}: {said}");
+        // The session is the other's now, with what was not acknowledged.
+        publish(&sessions[0], &topic, "1", "after").await;
+        loop {
+            let delivery = match timeout(SOON, other.next()).await.expect("in time").expect("it goes on") {
+                Ok(delivery) => delivery,
+                Err(fault) => {
+                    assert!(fault.kind.is_transient(), "{version}: {fault}");
+                    continue;
+                }
+            };
+            if payload(&delivery.message) == "after" {
+                break;
+            }
+        }
+    }
 }

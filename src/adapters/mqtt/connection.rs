@@ -4,7 +4,7 @@
 //! that fails does not come back: whoever needs one opens another, so that nothing is sent twice without anybody knowing.
 
 use super::dial::Dial;
-use super::faults;
+use super::faults::{self, Ending};
 use super::message::Reader;
 use super::topic;
 use super::wire::{Answer, Client, Events, Happened, Packet, Qos, Refusal, Server, Subscription};
@@ -46,7 +46,7 @@ pub(super) struct Connection {
     pub(super) epoch: u64,
     pub(super) peer: SafeText,
     commands: mpsc::Sender<Command>,
-    gone: watch::Receiver<Option<Fault>>,
+    gone: watch::Receiver<Option<Ending>>,
     log: WireLog,
     timeout: Duration,
 }
@@ -68,7 +68,7 @@ pub(super) async fn open<C: Client, E: Events>(
     dial: &Dial,
     epoch: u64,
     log: &WireLog,
-) -> Result<Connection, Fault> {
+) -> Result<Connection, Ending> {
     let server = loop {
         if let Happened::Connected(server) = events.next().await? {
             break server;
@@ -174,8 +174,13 @@ impl Connection {
 
     /// Waits until it fails, and says why.
     pub(super) async fn gone(&self) -> Fault {
+        self.ending().await.fault
+    }
+
+    /// The same, with what is decided by.
+    pub(super) async fn ending(&self) -> Ending {
         let mut gone = self.gone.clone();
-        let said = gone.wait_for(Option::is_some).await.ok().and_then(|fault| fault.clone());
+        let said = gone.wait_for(Option::is_some).await.ok().and_then(|ending| ending.clone());
         said.unwrap_or_else(|| faults::closed(true, &self.peer))
     }
 
@@ -199,8 +204,8 @@ impl Connection {
     }
 
     fn fault(&self, op: &'static str, target: &SafeText) -> Fault {
-        let why = self.gone.borrow().clone().unwrap_or_else(|| faults::closed(true, &self.peer));
-        Fault { op, target: target.clone(), ..why }
+        let ending = self.gone.borrow().clone().unwrap_or_else(|| faults::closed(true, &self.peer));
+        Fault { op, target: target.clone(), ..ending.fault }
     }
 }
 
@@ -222,20 +227,20 @@ struct Driver<C> {
 }
 
 impl<C: Client> Driver<C> {
-    async fn run<E: Events>(mut self, mut events: E, gone: watch::Sender<Option<Fault>>, peer: SafeText) {
-        let fault = self.drive(&mut events, &peer).await;
+    async fn run<E: Events>(mut self, mut events: E, gone: watch::Sender<Option<Ending>>, peer: SafeText) {
+        let ending = self.drive(&mut events, &peer).await;
         // What had come before it failed.
         while let Some(happened) = events.more() {
             if let Happened::Message(packet) = happened {
                 (self.inbox)(packet);
             }
         }
-        gone.send_replace(Some(fault.clone()));
-        self.fail(&fault);
+        gone.send_replace(Some(ending.clone()));
+        self.fail(&ending.fault);
     }
 
     /// Until the connection fails, or nobody needs it any more.
-    async fn drive<E: Events>(&mut self, events: &mut E, peer: &SafeText) -> Fault {
+    async fn drive<E: Events>(&mut self, events: &mut E, peer: &SafeText) -> Ending {
         let mut over = None;
         loop {
             let happened = {
@@ -261,7 +266,7 @@ impl<C: Client> Driver<C> {
                 match one {
                     Ok(Happened::Closed) => return faults::closed(true, peer),
                     Ok(one) => self.take(one),
-                    Err(fault) => return fault,
+                    Err(ending) => return ending,
                 }
                 happened = events.more().map(Ok);
             }

@@ -1,7 +1,7 @@
 //! Where the broker is and as whom we come; opens connections, each with a client id of its own.
 
 use super::connection::{Connection, Inbox};
-use super::faults::{self, CONNECT};
+use super::faults::{self, CONNECT, Ending, Why};
 use super::settings::Settings;
 use super::wire::{Packet, Qos, Server, Subscription, Version};
 use super::{connection, v3, v5};
@@ -150,7 +150,7 @@ impl Dialler {
                     self.good.store(at, Ordering::Relaxed);
                     return Ok(connection);
                 }
-                Err(fault) => failed = failed.or(Some(fault)),
+                Err(ending) => failed = failed.or(Some(ending.fault)),
             }
         }
         Err(failed.unwrap_or_else(|| faults::silent(false, self.peer())))
@@ -179,12 +179,13 @@ impl Dialler {
     }
 
     /// MQTT 5 first, and 3.1.1 if the broker shows that it does not speak it: by saying so, or by closing without a word.
-    async fn try_versions(&self, dial: &Dial, inbox: &mut Option<Inbox>) -> Result<Connection, Fault> {
+    async fn try_versions(&self, dial: &Dial, inbox: &mut Option<Inbox>) -> Result<Connection, Ending> {
         if let Some(version) = self.version.get() {
             return self.attempt(*version, dial, inbox).await;
         }
         let newer = match self.attempt(Version::V5, dial, inbox).await {
-            Err(fault) if may_be_older(&fault) => fault,
+            // A broker that speaks only 3.1.1 answers so.
+            Err(ending) if matches!(ending.why, Why::OtherVersion | Why::WithoutWord) => ending,
             answered => {
                 if answered.is_ok() {
                     // Somebody else may have found out the same just now.
@@ -197,10 +198,10 @@ impl Dialler {
         if older.is_ok() {
             let _ = self.version.set(Version::V3);
         }
-        older.map_err(|fault| if fault.kind == newer.kind { newer } else { fault })
+        older.map_err(|ending| if ending.fault.kind == newer.fault.kind { newer } else { ending })
     }
 
-    async fn attempt(&self, version: Version, dial: &Dial, inbox: &mut Option<Inbox>) -> Result<Connection, Fault> {
+    async fn attempt(&self, version: Version, dial: &Dial, inbox: &mut Option<Inbox>) -> Result<Connection, Ending> {
         let (asked, epoch) = (Instant::now(), self.epochs.fetch_add(1, Ordering::Relaxed) + 1);
         let opened = tokio::time::timeout(self.timeout, async {
             match version {
@@ -208,8 +209,8 @@ impl Dialler {
                 Version::V3 => connection::open(v3::open(dial, connection::ROOM), inbox, dial, epoch, &self.log).await,
             }
         });
-        let opened = opened.await.unwrap_or_else(|_| Err(faults::silent(false, &dial.peer)));
-        let said = opened.as_ref().map_or_else(|fault| fault.cause.to_string(), |connection| outline(&connection.server));
+        let opened = opened.await.unwrap_or_else(|_| Err(faults::silent(false, &dial.peer).into()));
+        let said = opened.as_ref().map_or_else(|ending| ending.fault.cause.to_string(), |connection| outline(&connection.server));
         let name = if version == Version::V5 { "5" } else { "3.1.1" };
         self.log.record(&dial.peer, format!("CONNECT {name} as {}", dial.client_id), said, asked.elapsed());
         opened
@@ -222,12 +223,6 @@ impl Dialler {
             _ => None,
         })
     }
-}
-
-/// Whether a broker that speaks only 3.1.1 may have answered so.
-fn may_be_older(fault: &Fault) -> bool {
-    let cause = fault.cause.as_str();
-    fault.op == CONNECT && (cause.contains("this version of MQTT") || cause.contains("before it answered"))
 }
 
 fn outline(server: &Server) -> String {

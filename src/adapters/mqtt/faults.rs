@@ -12,6 +12,43 @@ pub(super) const CONNECT: &str = "connect to";
 /// Why a connection that was there is gone.
 const READ: &str = "read from";
 
+/// How a connection ended, or why there is none.
+#[derive(Clone, Debug)]
+pub(super) struct Ending {
+    pub(super) fault: Fault,
+    pub(super) why: Why,
+}
+
+/// What is decided by; everything else is only shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// The broker closed the connection without a word.
+    WithoutWord,
+    /// Another client has connected by our client id.
+    TakenOver,
+    /// The broker does not speak this version of the protocol.
+    OtherVersion,
+    Other,
+}
+
+impl From<Fault> for Ending {
+    fn from(fault: Fault) -> Self {
+        Self { fault, why: Why::Other }
+    }
+}
+
+impl Ending {
+    /// What the broker gave as its reason.
+    fn of(reason: &str, fault: Fault) -> Self {
+        let why = match reason {
+            "SessionTakenOver" => Why::TakenOver,
+            "RefusedProtocolVersion" | "UnsupportedProtocolVersion" => Why::OtherVersion,
+            _ => Why::Other,
+        };
+        Self { fault, why }
+    }
+}
+
 /// Reasons by their names in the client crate: what they mean and what to do (MQTT 5, section 2.4).
 const REASONS: &[(&str, Kind, &str, &str)] = &[
     ("NotAuthorized", Kind::Forbidden, "the broker's rules do not allow it", "ask for the permission in the broker's access list"),
@@ -65,47 +102,50 @@ pub(super) fn refusal(reason: &str, said: Option<&str>) -> Refusal {
 }
 
 /// The broker said no to a connection: there the same words mean that it does not know us.
-pub(super) fn refused(reason: &str, peer: &SafeText) -> Fault {
+pub(super) fn refused(reason: &str, peer: &SafeText) -> Ending {
     if reason == "NotAuthorized" {
         let cause = "the broker does not let us in: user or password are missing or wrong";
-        return Fault::new(Kind::Unauthorized, CONNECT, peer.clone(), cause).next("check the auth block, and the broker's access list");
+        let fault = Fault::new(Kind::Unauthorized, CONNECT, peer.clone(), cause);
+        return fault.next("check the auth block, and the broker's access list").into();
     }
-    refusal(reason, None).fault(CONNECT, peer.clone())
+    Ending::of(reason, refusal(reason, None).fault(CONNECT, peer.clone()))
 }
 
 /// The broker closed the connection and said why.
-pub(super) fn ended(reason: &str, said: Option<&str>, peer: &SafeText) -> Fault {
-    refusal(reason, said).fault(READ, peer.clone())
+pub(super) fn ended(reason: &str, said: Option<&str>, peer: &SafeText) -> Ending {
+    Ending::of(reason, refusal(reason, said).fault(READ, peer.clone()))
 }
 
 /// An error of the socket, or of TLS on it.
-pub(super) fn io(error: &io::Error, connected: bool, peer: &SafeText) -> Fault {
+pub(super) fn io(error: &io::Error, connected: bool, peer: &SafeText) -> Ending {
     if let Some(fault) = tls::meaning(error, peer) {
-        return fault;
+        return fault.into();
     }
     match error.kind() {
-        _ if connected => {
-            Fault::new(Kind::Unreachable, READ, peer.clone(), format!("the connection broke: {error}")).next("it is opened again")
-        }
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {
-            closed(false, peer)
+            closed(connected, peer)
+        }
+        _ if connected => {
+            Fault::new(Kind::Unreachable, READ, peer.clone(), format!("the connection broke: {error}")).next("it is opened again").into()
         }
         // What the system's resolver says has no kind of its own.
         _ if error.to_string().contains("lookup") => {
             let host = peer.as_str().rsplit_once(':').map_or(peer.as_str(), |(host, _)| host);
-            tls::unresolved(host, error, peer)
+            tls::unresolved(host, error, peer).into()
         }
-        _ => tls::no_connection(error, peer),
+        _ => tls::no_connection(error, peer).into(),
     }
 }
 
 /// The broker closed the connection without a word.
-pub(super) fn closed(connected: bool, peer: &SafeText) -> Fault {
-    if connected {
-        return Fault::new(Kind::Unreachable, READ, peer.clone(), "the broker closed the connection").next("it is opened again");
-    }
-    Fault::new(Kind::Unreachable, CONNECT, peer.clone(), "the broker closed the connection before it answered")
-        .next("does the port speak MQTT as we do (TLS, websocket), and does it want a client certificate?")
+pub(super) fn closed(connected: bool, peer: &SafeText) -> Ending {
+    let fault = if connected {
+        Fault::new(Kind::Unreachable, READ, peer.clone(), "the broker closed the connection").next("it is opened again")
+    } else {
+        Fault::new(Kind::Unreachable, CONNECT, peer.clone(), "the broker closed the connection before it answered")
+            .next("does the port speak MQTT as we do (TLS, websocket), and does it want a client certificate?")
+    };
+    Ending { fault, why: Why::WithoutWord }
 }
 
 /// What came cannot be understood.
@@ -125,7 +165,7 @@ pub(super) fn silent(connected: bool, peer: &SafeText) -> Fault {
 }
 
 /// An error of the websocket: of what carries it, or of its own.
-pub(super) fn websocket(error: &(dyn Error + 'static), connected: bool, peer: &SafeText) -> Fault {
+pub(super) fn websocket(error: &(dyn Error + 'static), connected: bool, peer: &SafeText) -> Ending {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<io::Error>() {
@@ -134,5 +174,5 @@ pub(super) fn websocket(error: &(dyn Error + 'static), connected: bool, peer: &S
         cause = error.source();
     }
     let fault = strange(&format!("the websocket failed: {error}"), connected, peer);
-    if connected { fault } else { fault.next("check port and path: ws://host:port/mqtt is usual") }
+    if connected { fault.into() } else { fault.next("check port and path: ws://host:port/mqtt is usual").into() }
 }

@@ -3,6 +3,7 @@
 use super::Mqtt;
 use super::connection::Connection;
 use super::dial::Role;
+use super::faults::{Ending, Why};
 use super::message::Reader;
 use super::topic;
 use super::wire::{Packet, Qos, Subscription, Version};
@@ -11,10 +12,10 @@ use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Tick
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::several;
 use async_trait::async_trait;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 const OP: &str = "receive from";
@@ -25,6 +26,11 @@ const PACKETS: usize = 65_535;
 const LOOSE: usize = 1_000;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// A connection that has lasted so long was not closed for another client's sake.
+const LASTED: Duration = Duration::from_secs(10);
+/// Connections of a kept session that the broker closed without a word before they lasted, one after another: two clients that share an id
+/// throw each other out for ever. MQTT 5 has a reason for it (0x8E); 3.1.1 has none.
+const THROWN_OUT: u32 = 3;
 
 static VERBS: &[Verb] = &[Verb {
     effect: Effect::Ack,
@@ -87,6 +93,10 @@ impl Hold for Mqtt {
             given: 0,
             loose: 0,
             dropped: Arc::default(),
+            lost: HashSet::new(),
+            since: Instant::now(),
+            thrown_out: 0,
+            wait: FIRST_WAIT,
             ended: false,
         };
         held.connect().await?;
@@ -108,6 +118,15 @@ struct Held {
     loose: u64,
     /// Those that found no room.
     dropped: Arc<AtomicU64>,
+    /// Packets whose connection was gone before they were acknowledged: a session that is kept sends them again by the same numbers, others
+    /// never do, and are told apart by their connections.
+    lost: HashSet<(u64, u16)>,
+    /// When the connection was made.
+    since: Instant,
+    /// Connections in a row that did not last.
+    thrown_out: u32,
+    /// How long is waited before the next.
+    wait: Duration,
     ended: bool,
 }
 
@@ -129,19 +148,44 @@ impl Held {
         let qos = if settings.clean { settings.subscribe_qos() } else { settings.subscribe_qos().min(Qos::One) };
         let wanted = Subscription { filter: self.filter.clone(), qos, retained: false, as_published: true };
         connection.subscribe(OP, vec![wanted]).await?;
-        (self.connection, self.arrived) = (Some(connection), arrived);
+        (self.connection, self.arrived, self.since) = (Some(connection), arrived, Instant::now());
         Ok(())
     }
 
     /// Forgets a connection that has failed: its tickets are worth nothing any more.
-    fn lose(&mut self, fault: Fault) -> Fault {
+    fn lose(&mut self, ending: Ending) -> Fault {
+        let fault = self.judged(ending);
         // Whoever took our place keeps it.
-        self.ended = fault.cause.as_str().contains("by our client id");
-        let (held, what) = (self.open.len(), self.fate());
-        self.open.clear();
+        self.ended = !fault.kind.is_transient();
+        let (held, what, session) = (self.open.len(), self.fate(), self.session());
+        self.lost.extend(self.open.drain().map(|(_, (id, _))| (session, id)));
         self.connection = None;
         let cause = if held == 0 { fault.cause.to_string() } else { format!("{}; {held} were not acknowledged: {what}", fault.cause) };
         Fault { op: OP, target: self.filter.as_str().into(), cause: cause.as_str().into(), ..fault }
+    }
+
+    /// With what is behind it, where the broker has no word for that.
+    fn judged(&mut self, Ending { fault, why }: Ending) -> Fault {
+        if self.since.elapsed() >= LASTED {
+            (self.thrown_out, self.wait) = (0, FIRST_WAIT);
+            return fault;
+        }
+        self.wait = (self.wait * 2).min(LONGEST_WAIT);
+        let settings = &self.mqtt.dialler.settings;
+        self.thrown_out += u32::from(!settings.clean && why == Why::WithoutWord);
+        if self.thrown_out < THROWN_OUT || why == Why::TakenOver {
+            return fault;
+        }
+        let cause = format!(
+            "the broker closed {THROWN_OUT} connections soon after they were made, as it does when another client has our client id"
+        );
+        Fault { kind: Kind::Rejected, cause: cause.into(), ..fault }
+            .next(format!("does another program use the client_id `{}`? Each needs one of its own", settings.client_id))
+    }
+
+    /// What the numbers of packets belong to: the session where it is kept, else the connection.
+    fn session(&self) -> u64 {
+        if self.mqtt.dialler.settings.clean { self.connection.as_ref().map_or(0, |connection| connection.epoch) } else { 0 }
     }
 
     /// What becomes of messages that are not acknowledged.
@@ -160,6 +204,7 @@ impl Held {
         let ticket = (qos != Qos::Zero).then(|| {
             self.given += 1;
             self.open.insert(self.given, (id, qos));
+            self.lost.remove(&(self.session(), id));
             Ticket { epoch, id: self.given }
         });
         self.loose += u64::from(ticket.is_none());
@@ -185,24 +230,23 @@ impl Holding for Held {
         if let Some(packet) = came {
             return Some(Ok(self.delivery(packet, epoch)));
         }
-        let fault = connection.gone().await;
-        Some(Err(self.lose(fault)))
+        let ending = connection.ending().await;
+        Some(Err(self.lose(ending)))
     }
 
     async fn resumed(&mut self) -> Option<Result<(), Fault>> {
-        let mut wait = FIRST_WAIT;
         while self.connection.is_none() {
             if self.ended {
                 return None;
             }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(LONGEST_WAIT);
-            // A broker that does not let us in any more is no reason to try again.
-            if let Err(fault) = self.connect().await
-                && !fault.kind.is_transient()
-            {
-                self.ended = true;
-                return Some(Err(fault));
+            tokio::time::sleep(self.wait).await;
+            if let Err(fault) = self.connect().await {
+                self.wait = (self.wait * 2).min(LONGEST_WAIT);
+                // A broker that does not let us in any more is no reason to try again.
+                if !fault.kind.is_transient() {
+                    self.ended = true;
+                    return Some(Err(fault));
+                }
             }
         }
         Some(Ok(()))
@@ -218,8 +262,8 @@ impl Holding for Held {
 
     async fn broken(&mut self) -> Fault {
         let Some(connection) = &self.connection else { return std::future::pending().await };
-        let fault = connection.gone().await;
-        self.lose(fault)
+        let ending = connection.ending().await;
+        self.lose(ending)
     }
 
     fn is_lost(&self, ticket: Ticket) -> bool {
@@ -248,18 +292,23 @@ impl Holding for Held {
     }
 
     async fn release(mut self: Box<Self>) -> Result<String, Fault> {
-        let left = self.open.len();
+        let (left, lost) = (self.open.len(), self.lost.len());
         if let Some(connection) = self.connection.take() {
             connection.close().await;
         }
         let what = if self.given == 0 {
             "nothing was held"
-        } else if left == 0 {
+        } else if left + lost == 0 {
             "everything was acknowledged"
         } else {
             self.fate()
         };
-        let mut said = if left == 0 { what.to_owned() } else { format!("{left} not acknowledged: {what}") };
+        let mut said = match (left, lost) {
+            (0, 0) => what.to_owned(),
+            (left, 0) => format!("{left} not acknowledged: {what}"),
+            (0, lost) => format!("{lost} not acknowledged before the connection was gone: {what}"),
+            (left, lost) => format!("{} not acknowledged, {lost} of them before the connection was gone: {what}", left + lost),
+        };
         if self.loose > 0 && topic::is_shared(&self.filter) {
             said += &format!("; {} of QoS 0 were taken from the group for good", self.loose);
         }

@@ -89,7 +89,7 @@ impl Seen {
         }
         // Some brokers end a connection that asks what they say of themselves.
         let connection = self.subscribe(false).await?;
-        connection.ok_or_else(|| super::faults::closed(true, self.dialler.peer()))
+        connection.ok_or_else(|| super::faults::closed(true, self.dialler.peer()).fault)
     }
 
     /// Opens a connection and waits for what is retained; `None` if the broker ended it because of `$SYS`.

@@ -1,9 +1,8 @@
 //! MQTT 3.1.1 by rumqttc.
 
 use super::dial::{Dial, Route};
-use super::faults;
+use super::faults::{self, Ending};
 use super::wire::{Answer, Client, Events, Happened, Packet, Properties, Qos, Server, Subscription, Version};
-use crate::domain::fault::Fault;
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use rumqttc::{
@@ -101,13 +100,13 @@ impl Client for Speaker {
 
 #[async_trait]
 impl Events for Running {
-    async fn next(&mut self) -> Result<Happened, Fault> {
+    async fn next(&mut self) -> Result<Happened, Ending> {
         match self.events.poll().await {
             Ok(event) => {
                 self.connected = true;
                 Ok(happened(event))
             }
-            Err(error) => Err(fault(&error, self.connected, &self.peer)),
+            Err(error) => Err(ending(&error, self.connected, &self.peer)),
         }
     }
 
@@ -155,18 +154,18 @@ fn happened(event: Event) -> Happened {
     }
 }
 
-fn fault(error: &ConnectionError, connected: bool, peer: &SafeText) -> Fault {
+fn ending(error: &ConnectionError, connected: bool, peer: &SafeText) -> Ending {
     match error {
         ConnectionError::Io(error) | ConnectionError::Tls(rumqttc::TlsError::Io(error)) => faults::io(error, connected, peer),
         ConnectionError::ConnectionRefused(code) => faults::refused(&format!("{code:?}"), peer),
-        ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => faults::silent(connected, peer),
+        ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => faults::silent(connected, peer).into(),
         ConnectionError::Websocket(error) => faults::websocket(error, connected, peer),
         ConnectionError::MqttState(error) => match error {
             StateError::Io(error) | StateError::Deserialization(rumqttc::Error::Io(error)) => faults::io(error, connected, peer),
             StateError::ConnectionAborted => faults::closed(connected, peer),
-            StateError::AwaitPingResp => faults::silent(connected, peer),
-            error => faults::strange(error, connected, peer),
+            StateError::AwaitPingResp => faults::silent(connected, peer).into(),
+            error => faults::strange(error, connected, peer).into(),
         },
-        error => faults::strange(error, connected, peer),
+        error => faults::strange(error, connected, peer).into(),
     }
 }

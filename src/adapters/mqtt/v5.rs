@@ -1,10 +1,9 @@
 //! MQTT 5 by rumqttc.
 
 use super::dial::Dial;
-use super::faults;
+use super::faults::{self, Ending};
 use super::v3;
 use super::wire::{Answer, Client, Events, Happened, Packet, Properties, Qos, Server, Subscription, Version};
-use crate::domain::fault::Fault;
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use rumqttc::Outgoing;
@@ -112,13 +111,13 @@ impl Client for Speaker {
 
 #[async_trait]
 impl Events for Running {
-    async fn next(&mut self) -> Result<Happened, Fault> {
+    async fn next(&mut self) -> Result<Happened, Ending> {
         match self.events.poll().await {
             Ok(event) => {
                 self.connected = true;
                 Ok(happened(event))
             }
-            Err(error) => Err(fault(&error, self.connected, &self.peer)),
+            Err(error) => Err(ending(&error, self.connected, &self.peer)),
         }
     }
 
@@ -211,11 +210,11 @@ fn packet(publish: Publish) -> Packet {
     }
 }
 
-fn fault(error: &ConnectionError, connected: bool, peer: &SafeText) -> Fault {
+fn ending(error: &ConnectionError, connected: bool, peer: &SafeText) -> Ending {
     match error {
         ConnectionError::Io(error) | ConnectionError::Tls(rumqttc::TlsError::Io(error)) => faults::io(error, connected, peer),
         ConnectionError::ConnectionRefused(code) => faults::refused(&format!("{code:?}"), peer),
-        ConnectionError::Timeout(_) => faults::silent(connected, peer),
+        ConnectionError::Timeout(_) => faults::silent(connected, peer).into(),
         ConnectionError::Websocket(error) => faults::websocket(error, connected, peer),
         ConnectionError::MqttState(error) => match error {
             StateError::Io(error) | StateError::Deserialization(BytesError::Io(error)) => faults::io(error, connected, peer),
@@ -224,9 +223,9 @@ fn fault(error: &ConnectionError, connected: bool, peer: &SafeText) -> Fault {
                 faults::ended(&format!("{reason_code:?}"), reason_string.as_deref(), peer)
             }
             StateError::ConnectionAborted => faults::closed(connected, peer),
-            StateError::AwaitPingResp => faults::silent(connected, peer),
-            error => faults::strange(error, connected, peer),
+            StateError::AwaitPingResp => faults::silent(connected, peer).into(),
+            error => faults::strange(error, connected, peer).into(),
         },
-        error => faults::strange(error, connected, peer),
+        error => faults::strange(error, connected, peer).into(),
     }
 }

@@ -1,5 +1,6 @@
 //! What goes over a connection, the same for both versions of the protocol. MQTT 3.1.1 and MQTT 5 are OASIS Standards; sections are MQTT 5's.
 
+use super::faults::Ending;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
@@ -175,7 +176,7 @@ pub(super) trait Client: Send + Sync + 'static {
 #[async_trait]
 pub(super) trait Events: Send + 'static {
     /// What happens next; not to be dropped before it is there. After a fault the connection is gone.
-    async fn next(&mut self) -> Result<Happened, Fault>;
+    async fn next(&mut self) -> Result<Happened, Ending>;
 
     /// What has happened besides: it is there already, and comes before what `next` waits for.
     fn more(&mut self) -> Option<Happened>;
