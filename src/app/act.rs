@@ -15,8 +15,8 @@ use super::overlays::input::{Ask, Filter, Prompt};
 use super::overlays::menu::Menu;
 use super::overlays::palette;
 use super::screens::publish::{self, Form};
-use super::screens::traffic::{self, Focus, Source, follow, open};
-use super::screens::{channels, groups, overview, profiles, received};
+use super::screens::traffic::{self, Focus, Source, follow};
+use super::screens::{channels, groups, profiles, received};
 use super::update::{new_form, say};
 use super::{keymap, moving, receive};
 use crate::domain::address::Address;
@@ -87,8 +87,8 @@ fn action(model: &mut Model, action: Action) {
         Action::PageDown => moving::step(model, Step::Pages(1)),
         Action::Top => moving::step(model, Step::Top),
         Action::Bottom => moving::step(model, Step::Bottom),
-        Action::Mark | Action::MarkRange | Action::MarkInvert | Action::MarkNone => moving::mark(model, action),
-        Action::Enter => enter(model),
+        Action::Mark | Action::MarkRange | Action::MarkInvert | Action::MarkNone => (model.screen.state().mark)(model, action),
+        Action::Enter => (model.screen.state().enter)(model),
         Action::Filter => filter(model),
         Action::Actions => model.overlay = Some(Overlay::Menu(Menu { scope: Scope::ActionMenu, selected: 0 })),
         Action::CopyMenu => model.overlay = Some(Overlay::Menu(Menu { scope: Scope::CopyMenu, selected: 0 })),
@@ -212,13 +212,7 @@ pub(super) fn go(model: &mut Model, screen: Screen) {
         return;
     }
     if screen == Screen::WireLog {
-        let here = match model.screen {
-            Screen::Overview => model.overview.list.selected().cloned(),
-            Screen::Channels => channels::selected(model).map(|(i, _)| i.name.clone()),
-            Screen::Traffic => model.traffic.addresses.first().map(|a| a.integration.clone()),
-            Screen::Groups => groups::target(model).map(|address| address.integration),
-            _ => None,
-        };
+        let here = (model.screen.state().integration)(model);
         let shown = here.or_else(|| model.wire.integration.clone()).or_else(|| model.integrations().first().map(|i| i.name.clone()));
         if let Some(integration) = shown {
             model.wire.show(integration);
@@ -241,34 +235,8 @@ fn leave(model: &mut Model) {
     if model.notices.dismiss() {
         return;
     }
-    match model.screen {
-        Screen::Channels if model.channels.describe.take().is_some() => {}
-        Screen::Channels if !model.channels.filter.is_empty() => {
-            model.channels.filter.clear();
-            channels::rebuild(model);
-        }
-        Screen::Groups if groups::is_open(model) => _ = groups::close(model),
-        Screen::Groups if !model.groups.filter.is_empty() => {
-            model.groups.filter.clear();
-            groups::rebuild(model);
-        }
-        Screen::Groups if model.groups.reading.is_some() && model.back.is_empty() => groups::open(model, None),
-        Screen::Overview if !model.overview.filter.is_empty() => {
-            model.overview.filter.clear();
-            overview::rebuild(model);
-        }
-        Screen::WireLog if model.wire.list.row().is_some() => model.wire.list.clear(),
-        Screen::Received => {
-            if !received::leave(model) {
-                back(model);
-            }
-        }
-        Screen::Traffic => {
-            if !open::leave(model) {
-                back(model);
-            }
-        }
-        _ => back(model),
+    if !(model.screen.state().leave)(model) {
+        back(model);
     }
 }
 
@@ -338,36 +306,11 @@ fn cancel(model: &mut Model) {
     }
 }
 
-fn enter(model: &mut Model) {
-    match model.screen {
-        Screen::Overview => {
-            let only = model.overview.list.selected().cloned();
-            channels::open(model, only);
-        }
-        Screen::Channels => {
-            let addresses = channels::targets(model);
-            // What has no messages to be read is described.
-            match addresses.as_slice() {
-                [one] if super::available::caps(model, one).is_some_and(|can| !can.tail && !can.history) => channels::describe(model),
-                _ => open::open(model, addresses),
-            }
-        }
-        Screen::Traffic => open::enter(model),
-        Screen::Received => received::enter(model),
-        Screen::Groups => groups::show(model),
-        Screen::Profiles => profiles::open_selected(model),
-        _ => {}
-    }
-}
-
 fn filter(model: &mut Model) {
-    let before = match model.screen {
-        Screen::Overview => &model.overview.filter,
-        Screen::Channels => &model.channels.filter,
-        Screen::Groups => &model.groups.filter,
-        _ => &model.traffic.filter,
-    }
-    .clone();
+    let before = match &model.screen.state().filter {
+        Some(filter) => (filter.text)(model).clone(),
+        None => model.traffic.filter.clone(),
+    };
     model.typing = Some(Filter { editor: Editor::line(&before), before, error: None, candidates: Vec::new() });
     super::keys::filter_typed(model);
 }
@@ -384,10 +327,7 @@ fn next_tenant(model: &mut Model) {
 
 /// The channel that a new message goes to.
 fn target(model: &Model) -> Option<Address> {
-    match model.screen {
-        Screen::Channels => channels::selected(model).map(|(i, c)| Address::new(&i.name, &c.name)),
-        _ => model.traffic.addresses.first().cloned(),
-    }
+    (model.screen.state().channel)(model).ok().or_else(|| model.traffic.addresses.first().cloned())
 }
 
 /// Opens the form with this message, after fetching what the window does not hold of it.

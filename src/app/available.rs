@@ -36,16 +36,7 @@ pub(super) fn last_view(model: &Model) -> Available {
 }
 
 pub(super) fn enter(model: &Model) -> Available {
-    let rows = match model.screen {
-        Screen::Overview => model.overview.rows.len(),
-        Screen::Channels => model.channels.rows.len(),
-        Screen::Traffic => model.traffic.window.len(),
-        Screen::Received => model.received.rows.len(),
-        Screen::Groups if groups::is_open(model) => return Err(Reason::Absent),
-        Screen::Groups => model.groups.rows.len(),
-        Screen::Profiles => model.profiles.entries.as_ref().map_or(0, Vec::len),
-        _ => return Err(Reason::Absent),
-    };
+    let Some(rows) = (model.screen.state().openable)(model) else { return Err(Reason::Absent) };
     only_if(rows > 0, "the list is empty")
 }
 
@@ -147,22 +138,9 @@ fn pane(model: &Model) -> (bool, Focus) {
     }
 }
 
-/// The one channel that this screen is about.
-fn channel(model: &Model) -> Result<crate::domain::address::Address, Reason> {
-    let one = match model.screen {
-        Screen::Traffic if model.traffic.addresses.len() > 1 => {
-            return Err(Reason::Refused("several channels are open: choose one on the Channels screen".into()));
-        }
-        Screen::Traffic => model.traffic.addresses.first().cloned(),
-        Screen::Channels => channels::selected(model).map(|(i, c)| Address::new(&i.name, &c.name)),
-        _ => return Err(Reason::Absent),
-    };
-    one.ok_or(Reason::Refused("no channel is selected".into()))
-}
-
 /// Taking messages of a queue: where the channel can be held, and one at a time.
 pub(super) fn receive(model: &Model) -> Available {
-    let address = channel(model)?;
+    let address = (model.screen.state().channel)(model)?;
     if !caps(model, &address).is_some_and(|can| can.hold) {
         return Err(Reason::Absent);
     }
@@ -172,7 +150,7 @@ pub(super) fn receive(model: &Model) -> Available {
 }
 
 pub(super) fn peek(model: &Model) -> Available {
-    let address = channel(model)?;
+    let address = (model.screen.state().channel)(model)?;
     if !caps(model, &address).is_some_and(|can| can.peek) {
         return Err(Reason::Absent);
     }
@@ -180,7 +158,7 @@ pub(super) fn peek(model: &Model) -> Available {
 }
 
 pub(super) fn call(model: &Model) -> Available {
-    let address = channel(model)?;
+    let address = (model.screen.state().channel)(model)?;
     if !caps(model, &address).is_some_and(|can| can.call) {
         return Err(Reason::Absent);
     }
@@ -202,21 +180,11 @@ pub(super) fn command_there(model: &Model) -> Available {
 }
 
 pub(super) fn something_selected(model: &Model) -> Available {
-    match model.screen {
-        Screen::Channels => channel_selected(model),
-        Screen::Traffic => traffic_open(model),
-        Screen::Received => message_selected(model),
-        Screen::Groups => group_selected(model),
-        _ => Err(Reason::Absent),
-    }
+    (model.screen.state().selected)(model)
 }
 
 pub(super) fn history(model: &Model) -> Available {
-    let addresses = match model.screen {
-        Screen::Traffic => model.traffic.addresses.clone(),
-        Screen::Channels => channels::targets(model),
-        _ => return Err(Reason::Absent),
-    };
+    let addresses = (model.screen.state().history)(model)?;
     match addresses.as_slice() {
         [] => refused("no channel is selected"),
         all => only_if(all.iter().all(|address| caps(model, address).is_none_or(|can| can.history)), "this channel keeps no history"),
@@ -224,7 +192,7 @@ pub(super) fn history(model: &Model) -> Available {
 }
 
 pub(super) fn publish(model: &Model) -> Available {
-    writable(model, &channel(model)?)
+    writable(model, &(model.screen.state().channel)(model)?)
 }
 
 pub(super) fn send_again(model: &Model) -> Available {

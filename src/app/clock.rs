@@ -33,45 +33,21 @@ fn step_of(age: Duration) -> u64 {
 /// The moments whose ages are shown now. Lists that are fresh show no age.
 fn ages(model: &Model) -> Vec<Timestamp> {
     let mut moments = Vec::new();
-    let lists = matches!(model.screen, Screen::Overview | Screen::Channels);
-    let groups = model.screen == Screen::Groups;
     for integration in model.integrations() {
         if let Link::Down { since, .. } = &integration.link {
             moments.push(*since);
         }
-        if lists && let Some(at) = integration.listed_at {
-            moments.push(at);
-        }
-        if groups && let Some(at) = integration.groups.listed_at {
-            moments.push(at);
-        }
     }
-    if model.screen == Screen::Traffic {
-        moments.extend(model.traffic.interrupted.values().map(|(_, at)| *at));
-    }
+    moments.extend((model.screen.state().ages)(model));
     moments
 }
 
 /// The moments since which something is being waited for; each shows itself after [`PATIENCE`], and its age from a second on.
 fn waits(model: &Model) -> Vec<Timestamp> {
     let mut waits: Vec<Timestamp> = model.profiles.opening.iter().map(|(_, since)| *since).collect();
-    if model.screen == Screen::Traffic {
-        waits.extend(model.traffic.waiting_since());
-    }
-    if model.screen == Screen::Received && model.received.rows.is_empty() && model.received.task.is_some() {
-        waits.push(model.received.started);
-    }
-    if model.screen == Screen::Profiles && model.profiles.entries.is_none() {
-        waits.push(model.profiles.asked_at);
-    }
-    if model.screen == Screen::Groups {
-        waits.extend(model.groups.waiting_since());
-    }
+    waits.extend((model.screen.state().waits)(model));
     if let Some(Overlay::Form(form)) = &model.overlay {
         waits.extend(form.planning.map(|(_, since)| since));
-    }
-    if model.screen == Screen::Channels {
-        waits.extend(model.channels.waiting_since());
     }
     waits
 }

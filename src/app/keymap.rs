@@ -2,27 +2,9 @@
 
 use super::Model;
 use super::commands::{Action, COMMANDS, Command, Key, Reason, Scope};
-use super::model::Screen;
 use super::overlays::{Overlay, plan};
-use super::screens::groups;
 use crate::domain::safety::{Gate, Rung};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-
-/// The scope of a screen's own commands.
-pub fn screen_scope(screen: Screen) -> Scope {
-    match screen {
-        Screen::Welcome => Scope::Welcome,
-        Screen::Profiles => Scope::Profiles,
-        Screen::Overview => Scope::Overview,
-        Screen::Channels => Scope::Channels,
-        Screen::Traffic => Scope::Traffic,
-        Screen::Groups => Scope::Groups,
-        Screen::Publish => Scope::Publish,
-        Screen::Received => Scope::Received,
-        Screen::WireLog => Scope::WireLog,
-        Screen::Notices => Scope::Notices,
-    }
-}
 
 /// The scopes that hold now, the nearest first.
 pub fn scopes(model: &Model) -> Vec<Scope> {
@@ -43,11 +25,7 @@ pub fn scopes(model: &Model) -> Vec<Scope> {
         None if model.typing.is_some() => return vec![Scope::Always],
         None => {}
     }
-    match model.screen {
-        Screen::Welcome => vec![Scope::Welcome, Scope::Global, Scope::Always],
-        Screen::Publish => vec![Scope::Publish, Scope::Always],
-        screen => vec![screen_scope(screen), Scope::Moving, Scope::Global, Scope::Always],
-    }
+    model.screen.state().scopes.to_vec()
 }
 
 /// The command that a key means now.
@@ -59,11 +37,11 @@ pub fn lookup(model: &Model, event: KeyEvent) -> Option<&'static Command> {
 
 /// The commands for the footer: those of the table that hold and can be done now.
 pub fn footer(model: &Model) -> Vec<&'static Command> {
-    let scopes = scopes(model);
+    let (scopes, screen) = (scopes(model), model.screen.state());
     let mut rows: Vec<(u8, &'static Command)> = COMMANDS
         .iter()
-        .filter(|command| !is_here(model.screen, command.action))
-        .filter(|command| command.scope != Scope::Global || command.action != Action::Leave || is_inside(model))
+        .filter(|command| screen.command != Some(command.action))
+        .filter(|command| command.scope != Scope::Global || command.action != Action::Leave || (screen.is_inside)(model))
         .filter(|command| command.footer.is_some() && scopes.contains(&command.scope) && (command.available)(model).is_ok())
         .map(|command| (rank(command), command))
         .collect();
@@ -78,30 +56,6 @@ fn rank(command: &Command) -> u8 {
         Action::Leave if command.scope == Scope::Global => 1,
         _ => 2,
     }
-}
-
-/// Whether something stands over the screen, or the screen over another one, so that the way back is worth saying.
-fn is_inside(model: &Model) -> bool {
-    match model.screen {
-        Screen::Channels => model.channels.describe.is_some(),
-        Screen::Traffic => model.traffic.detail.is_some(),
-        Screen::Groups => groups::is_open(model),
-        Screen::WireLog | Screen::Notices => !model.back.is_empty(),
-        _ => false,
-    }
-}
-
-/// Whether an action goes to where we are.
-fn is_here(screen: Screen, action: Action) -> bool {
-    matches!(
-        (screen, action),
-        (Screen::Overview, Action::Overview)
-            | (Screen::Channels, Action::Channels)
-            | (Screen::Traffic, Action::Traffic)
-            | (Screen::Groups, Action::Groups)
-            | (Screen::Profiles, Action::Profiles)
-            | (Screen::WireLog, Action::WireLog)
-    )
 }
 
 /// Why a command cannot be done now, as a sentence; `None` if it can or means nothing here.

@@ -7,7 +7,7 @@ use super::model::{Model, Screen};
 use super::overlays::palette::{self, Target};
 use super::overlays::{Overlay, help, input, menu, plan};
 use super::screens::traffic::open;
-use super::screens::{channels, groups, overview, profiles, publish, traffic};
+use super::screens::{channels, groups, profiles, publish, traffic};
 use super::update::say;
 use super::{act, keymap, layout, moving};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
@@ -91,15 +91,7 @@ pub(super) fn mouse(model: &mut Model, mouse: MouseEvent) {
         }
         MouseEventKind::Down(MouseButton::Left) => {
             let Some(row) = layout::row_at(model, mouse.column, mouse.row) else { return };
-            let offset = match model.screen {
-                Screen::Overview => model.overview.list.offset(),
-                Screen::Channels => model.channels.list.offset(),
-                Screen::Traffic => model.traffic.list.offset(),
-                Screen::Received => model.received.list.offset(),
-                Screen::Groups if !groups::is_open(model) => model.groups.list.offset(),
-                Screen::Profiles => model.profiles.list.offset(),
-                _ => return,
-            };
+            let Some(offset) = (model.screen.state().first_row)(model) else { return };
             moving::step(model, Step::To(offset + row));
         }
         _ => return,
@@ -318,20 +310,8 @@ fn filter_done(model: &mut Model) {
 }
 
 fn set_filter(model: &mut Model, text: String) {
-    match model.screen {
-        Screen::Overview => {
-            model.overview.filter = text;
-            overview::rebuild(model);
-        }
-        Screen::Channels => {
-            model.channels.filter = text;
-            channels::rebuild(model);
-        }
-        Screen::Groups => {
-            model.groups.filter = text;
-            groups::rebuild(model);
-        }
-        _ => {}
+    if let Some(filter) = &model.screen.state().filter {
+        filter.set(model, text);
     }
 }
 

@@ -87,12 +87,7 @@ fn banner(model: &Model) -> bool {
 }
 
 fn split(model: &Model, body: Rect) -> (Rect, Option<Rect>, Option<Rect>) {
-    let open = match model.screen {
-        Screen::Traffic => model.traffic.detail.is_some(),
-        Screen::Received => model.received.detail.is_some(),
-        Screen::Channels => model.channels.describe.is_some(),
-        _ => false,
-    };
+    let open = (model.screen.state().has_pane)(model);
     if !open {
         return (body, None, None);
     }

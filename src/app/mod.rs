@@ -29,6 +29,7 @@ pub mod model;
 mod moving;
 pub mod overlays;
 mod receive;
+pub mod screen_state;
 pub mod screens;
 pub mod spark;
 mod update;

@@ -185,11 +185,7 @@ impl Model {
 
     /// The message that is selected, on a screen that has messages.
     pub fn message(&self) -> Option<&Arc<MessageView>> {
-        match self.screen {
-            Screen::Traffic => self.traffic.selected(),
-            Screen::Received => self.received.selected().map(|row| &row.view),
-            _ => None,
-        }
+        (self.screen.state().message)(self)
     }
 
     /// Goes to a screen, remembering where we were.
@@ -210,10 +206,8 @@ impl Model {
 
     /// Asks for fresh channel lists while a screen shows them, and for the wire log while that is shown; otherwise for nothing.
     pub(super) fn watch(&mut self) {
-        let wanted: Vec<Arc<str>> = match self.screen {
-            Screen::Overview | Screen::Channels => self.integrations().iter().map(|i| i.name.clone()).collect(),
-            _ => Vec::new(),
-        };
+        let shown = if self.screen.state().lists_channels { self.integrations() } else { &[] };
+        let wanted = shown.iter().map(|integration| integration.name.clone()).collect();
         self.effect(Effect::WatchChannels(wanted));
         let wire = if self.screen == Screen::WireLog { self.wire.wanted() } else { None };
         if wire.is_some() || self.wire.watching {

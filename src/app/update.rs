@@ -4,11 +4,10 @@ use super::effect::{EditPurpose, Effect, TaskId};
 use super::event::{Event, JobUpdate, Level, Opened};
 use super::integration::Integration;
 use super::jobs::Job;
-use super::list::List;
 use super::model::{Model, Profile, Screen};
 use super::screens::publish::{Body, Form};
 use super::screens::traffic::{self, open};
-use super::screens::{channels, groups, overview, profiles, received, wire_log};
+use super::screens::{channels, groups, overview, received, wire_log};
 use super::{act, changes, clock, keys, layout, receive};
 use crate::domain::channel::Channel;
 use crate::domain::fault::Fault;
@@ -299,45 +298,7 @@ fn edited(model: &mut Model, bytes: &Bytes) {
 
 /// After every event: selections find their rows again, offsets follow, the detail is built for its width.
 fn settle(model: &mut Model) {
-    let page = model.page();
-    match model.screen {
-        Screen::Overview => settle_list(model, model.overview.rows.len(), page, |m| &mut m.overview.list, overview::key_at),
-        Screen::Channels => {
-            settle_list(model, model.channels.rows.len(), page, |m| &mut m.channels.list, channels::key_at);
-            // Also where a filter has left another one selected.
-            channels::follow(model);
-        }
-        Screen::Groups => {
-            settle_list(model, model.groups.rows.len(), page, |m| &mut m.groups.list, groups::key_at);
-            let page = groups::part_page(model);
-            if let Some(open) = &mut model.groups.open {
-                let mut list = std::mem::take(&mut open.list);
-                list.settle(open.rows.len(), page, true, |row| open.key_at(row));
-                open.list = list;
-            }
-        }
-        Screen::Profiles => {
-            let len = model.profiles.entries.as_ref().map_or(0, Vec::len);
-            settle_list(model, len, page, |m| &mut m.profiles.list, profiles::key_at);
-        }
-        Screen::WireLog => settle_list(model, model.wire.lines.len(), page, |m| &mut m.wire.list, |m, row| m.wire.line(row).number),
-        Screen::Notices => {
-            let len = model.notices.all.len();
-            settle_list(model, len, page, |m| &mut m.notices.list, |m, row| m.notices.all[len - 1 - row].number);
-        }
-        Screen::Traffic => {
-            let traffic = &mut model.traffic;
-            let mut list = std::mem::take(&mut traffic.list);
-            list.settle(traffic.window.len(), page, false, |row| traffic.key_at(row));
-            traffic.list = list;
-            open::settle(model);
-        }
-        Screen::Received => {
-            settle_list(model, model.received.rows.len(), page, |m| &mut m.received.list, |m, row| m.received.key_at(row));
-            open::settle(model);
-        }
-        Screen::Welcome | Screen::Publish => {}
-    }
+    (model.screen.state().settle)(model);
     if let Some(pane) = &model.channels.describe {
         let rows = super::screens::channels::describe_rows(pane);
         let page = layout::detail_page(model);
@@ -346,20 +307,6 @@ fn settle(model: &mut Model) {
             pane.offset = offset;
         }
     }
-}
-
-fn settle_list<K: Clone + Ord>(
-    model: &mut Model,
-    len: usize,
-    page: usize,
-    list: fn(&mut Model) -> &mut List<K>,
-    key_at: impl Fn(&Model, usize) -> K,
-) {
-    // The wire log runs on under its reader until a line is selected.
-    let always = model.screen != Screen::WireLog;
-    let mut taken = std::mem::take(list(model));
-    taken.settle(len, page, always, |row| key_at(model, row));
-    *list(model) = taken;
 }
 
 /// Opens the publish form of a channel, empty.

@@ -20,8 +20,12 @@ fn stage() -> Stage {
 #[test]
 fn the_worst_comes_first_and_the_selection_stays_with_its_group() {
     let mut stage = stage();
-    let names =
-        |stage: &Stage| (0..stage.model.groups.rows.len()).map(|row| groups::key_at(&stage.model, row).1.to_string()).collect::<Vec<_>>();
+    let names = |stage: &Stage| {
+        (0..stage.model.groups.rows.len())
+            .filter_map(|row| groups::row(&stage.model, row))
+            .map(|(integration, at)| integration.groups.groups[at].group.name.to_string())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(names(&stage), ["pager", "payments", "audit", "billing", "search", "idle-tool"]);
     stage.keys("j j");
     let before = groups::target(&stage.model);

@@ -2,8 +2,6 @@
 
 use crate::app::Model;
 use crate::app::commands::{COMMANDS, Command, Scope};
-use crate::app::keymap::screen_scope;
-use crate::app::model::Screen;
 
 /// One row of help.
 pub enum Row {
@@ -14,12 +12,12 @@ pub enum Row {
 
 /// The keys of this screen, of its menus, and those that hold everywhere.
 pub fn rows(model: &Model) -> Vec<Row> {
-    let screen = screen_scope(model.screen);
-    let mut groups = vec![(name(model.screen), vec![screen])];
-    if !matches!(model.screen, Screen::Welcome | Screen::Publish) {
+    let screen = model.screen.state();
+    let mut groups = vec![(screen.title, vec![screen.scope])];
+    if screen.scopes.contains(&Scope::Moving) {
         groups.push(("Moving", vec![Scope::Moving]));
     }
-    if matches!(model.screen, Screen::Channels | Screen::Traffic | Screen::Groups | Screen::Received) {
+    if screen.has_menus {
         groups.push(("Copy (y)", vec![Scope::CopyMenu]));
         groups.push(("Actions (x)", vec![Scope::ActionMenu]));
     }
@@ -37,20 +35,4 @@ pub fn rows(model: &Model) -> Vec<Row> {
         rows.extend(commands.into_iter().map(Row::Command));
     }
     rows
-}
-
-/// The name of a screen.
-pub fn name(screen: Screen) -> &'static str {
-    match screen {
-        Screen::Welcome => "Welcome",
-        Screen::Profiles => "Profiles",
-        Screen::Overview => "Overview",
-        Screen::Channels => "Channels",
-        Screen::Traffic => "Traffic",
-        Screen::Groups => "Groups",
-        Screen::Publish => "Publish",
-        Screen::Received => "Received",
-        Screen::WireLog => "Wire log",
-        Screen::Notices => "Notices",
-    }
 }

@@ -4,8 +4,7 @@
 use crate::app::Model;
 use crate::app::available;
 use crate::app::commands::{COMMANDS, Command, Reason, Scope};
-use crate::app::model::Screen;
-use crate::app::screens::{channels, groups, received};
+use crate::app::screens::received;
 use crate::domain::address::Address;
 use crate::domain::delivery::Verb;
 use crate::domain::operation::{OperationSpec, Target};
@@ -56,7 +55,7 @@ fn decisions(model: &Model) -> Vec<Row> {
 /// What can be done to the selection, in the order of the adapters: to what is selected first, then to its integration.
 pub fn operations(model: &Model) -> Vec<Row> {
     let mut rows = Vec::new();
-    for (subject, address) in subjects(model) {
+    for (subject, address) in (model.screen.state().subjects)(model) {
         let offered = model.integration(&address.integration).and_then(|integration| integration.operations).unwrap_or_default();
         for spec in offered.iter().filter(|spec| subject.suits(spec)) {
             let available = available::operation(model, spec, &address);
@@ -68,7 +67,7 @@ pub fn operations(model: &Model) -> Vec<Row> {
 
 /// What something can be done to.
 #[derive(Clone, Copy)]
-enum Subject {
+pub(in crate::app) enum Subject {
     Integration,
     /// Of this kind.
     Channel(&'static str),
@@ -82,21 +81,5 @@ impl Subject {
             Self::Channel(kind) => spec.on.takes(kind),
             Self::Group => spec.on == Target::Group,
         }
-    }
-}
-
-/// What the selection of this screen is.
-fn subjects(model: &Model) -> Vec<(Subject, Address)> {
-    let system = |name: &str| (Subject::Integration, Address::new(name, ""));
-    match model.screen {
-        Screen::Overview => model.overview.list.selected().map(|name| system(name)).into_iter().collect(),
-        Screen::Channels => {
-            let selected = channels::selected(model);
-            let channel = selected.map(|(i, c)| (Subject::Channel(c.kind), Address::new(&i.name, &c.name)));
-            let here = selected.map(|(i, _)| &i.name).or(model.channels.only.as_ref());
-            channel.into_iter().chain(here.map(|name| system(name))).collect()
-        }
-        Screen::Groups => groups::target(model).map(|address| (Subject::Group, address)).into_iter().collect(),
-        _ => Vec::new(),
     }
 }

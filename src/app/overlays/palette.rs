@@ -2,7 +2,6 @@
 
 use crate::app::commands::{COMMANDS, Command, Reason, Scope};
 use crate::app::editor::Editor;
-use crate::app::keymap;
 use crate::app::matching::Pattern;
 use crate::app::model::{Model, Screen};
 use crate::app::overlays::menu;
@@ -69,16 +68,16 @@ impl Target {
     }
 }
 
-/// The screens that can be gone to, with their names.
-pub const SCREENS: &[(Screen, &str)] = &[
-    (Screen::Overview, "Overview"),
-    (Screen::Channels, "Channels"),
-    (Screen::Traffic, "Traffic"),
-    (Screen::Groups, "Groups"),
-    (Screen::Received, "Received"),
-    (Screen::Profiles, "Profiles"),
-    (Screen::WireLog, "Wire log"),
-    (Screen::Notices, "Notices"),
+/// The screens that can be gone to.
+pub const SCREENS: &[Screen] = &[
+    Screen::Overview,
+    Screen::Channels,
+    Screen::Traffic,
+    Screen::Groups,
+    Screen::Received,
+    Screen::Profiles,
+    Screen::WireLog,
+    Screen::Notices,
 ];
 
 /// Opens the palette. Call before anything of the screen is changed: what is refused depends on it.
@@ -152,7 +151,7 @@ fn operations(model: &Model) -> impl Iterator<Item = Entry> {
 }
 
 fn commands(model: &Model) -> Vec<Entry> {
-    let here = keymap::screen_scope(model.screen);
+    let here = model.screen.state().scope;
     COMMANDS
         .iter()
         .filter(|command| {
@@ -191,8 +190,8 @@ fn places(model: &Model) -> Vec<Entry> {
     let entry = |label: SafeText, target| Entry { label, target, refused: None };
     let mut places: Vec<Entry> = SCREENS
         .iter()
-        .filter(|(screen, _)| model.profile.is_some() || matches!(screen, Screen::Profiles | Screen::Notices))
-        .map(|(screen, name)| entry((*name).into(), Target::Screen(*screen)))
+        .filter(|screen| model.profile.is_some() || matches!(screen, Screen::Profiles | Screen::Notices))
+        .map(|screen| entry(screen.title().into(), Target::Screen(*screen)))
         .collect();
     for integration in model.integrations() {
         for (channel, shown) in integration.channels.iter().zip(&integration.shown) {

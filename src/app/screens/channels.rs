@@ -1,12 +1,20 @@
 //! Channels: the channels of all integrations or of one, filtered, marked and described.
 
+use crate::app::available;
 use crate::app::clock::PATIENCE;
 use crate::app::columns::Column;
+use crate::app::commands::{Action, Reason, Scope};
 use crate::app::effect::{Effect, TaskId};
 use crate::app::integration::Integration;
+use crate::app::layout;
 use crate::app::list::List;
+use crate::app::list::Step;
 use crate::app::matching::Pattern;
 use crate::app::model::{Model, Screen};
+use crate::app::overlays::menu::Subject;
+use crate::app::screen_state::{self, ListScreen, RowFilter, ScreenState};
+use crate::app::screens::overview;
+use crate::app::screens::traffic::open as messages;
 use crate::domain::address::Address;
 use crate::domain::channel::{Channel, Description};
 use crate::domain::fault::Fault;
@@ -16,6 +24,74 @@ use crate::domain::time::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use unicode_width::UnicodeWidthStr;
+
+pub(in crate::app) const STATE: ScreenState = ScreenState {
+    title: "Channels",
+    scope: Scope::Channels,
+    scopes: &[Scope::Channels, Scope::Moving, Scope::Global, Scope::Always],
+    command: Some(Action::Channels),
+    has_menus: true,
+    lists_channels: true,
+    openable: screen_state::openable::<Channels>,
+    enter,
+    leave: |model| model.channels.describe.take().is_some() || FILTER.clear(model),
+    is_inside: |model| model.channels.describe.is_some(),
+    step,
+    mark: screen_state::mark::<Channels>,
+    settle: |model| {
+        screen_state::settle::<Channels>(model);
+        // Also where a filter has left another one selected.
+        follow(model);
+    },
+    first_row: screen_state::first_row::<Channels>,
+    filter: Some(FILTER),
+    has_pane: |model| model.channels.describe.is_some(),
+    channel: |model| address(model).ok_or(Reason::Refused("no channel is selected".into())),
+    history: |model| Ok(targets(model)),
+    selected: available::channel_selected,
+    integration: |model| selected(model).map(|(integration, _)| integration.name.clone()),
+    subjects,
+    ages: overview::ages,
+    waits: |model| model.channels.waiting_since().collect(),
+    ..ScreenState::PLAIN
+};
+
+const FILTER: RowFilter = RowFilter { text: |model| &mut model.channels.filter, rebuild };
+
+fn enter(model: &mut Model) {
+    let addresses = targets(model);
+    // What has no messages to be read is described.
+    match addresses.as_slice() {
+        [one] if available::caps(model, one).is_some_and(|can| !can.tail && !can.history) => describe(model),
+        _ => messages::open(model, addresses),
+    }
+}
+
+fn step(model: &mut Model, step: Step) {
+    if model.channels.describe.is_some() && !layout::is_wide(model) {
+        let page = layout::detail_page(model);
+        if let Some(pane) = &mut model.channels.describe {
+            let rows = describe_rows(pane);
+            pane.offset = step.from(pane.offset, rows.saturating_sub(page) + 1, page);
+        }
+    } else {
+        screen_state::step::<Channels>(model, step);
+        follow(model);
+    }
+}
+
+/// The address of the channel under the cursor.
+fn address(model: &Model) -> Option<Address> {
+    selected(model).map(|(integration, channel)| Address::new(&integration.name, &channel.name))
+}
+
+/// The channel under the cursor, and the integration that it or the list belongs to.
+fn subjects(model: &Model) -> Vec<(Subject, Address)> {
+    let selected = selected(model);
+    let channel = selected.map(|(i, c)| (Subject::Channel(c.kind), Address::new(&i.name, &c.name)));
+    let here = selected.map(|(i, _)| &i.name).or(model.channels.only.as_ref());
+    channel.into_iter().chain(here.map(|name| (Subject::Integration, Address::new(name, "")))).collect()
+}
 
 /// Tells channels apart: integration, then name.
 pub type Key = (Arc<str>, Arc<str>);
@@ -177,10 +253,26 @@ pub(crate) fn rebuild(model: &mut Model) {
 }
 
 /// The identity of a row.
-pub(crate) fn key_at(model: &Model, row: usize) -> Key {
-    let (i, c) = model.channels.rows[row];
-    let integration = &model.integrations()[i];
-    (integration.name.clone(), integration.channels[c].name.clone())
+impl ListScreen for Channels {
+    type Key = Key;
+
+    fn rows(model: &Model) -> usize {
+        model.channels.rows.len()
+    }
+
+    fn list(model: &Model) -> &List<Key> {
+        &model.channels.list
+    }
+
+    fn list_mut(model: &mut Model) -> &mut List<Key> {
+        &mut model.channels.list
+    }
+
+    fn key_at(model: &Model, row: usize) -> Key {
+        let (i, c) = model.channels.rows[row];
+        let integration = &model.integrations()[i];
+        (integration.name.clone(), integration.channels[c].name.clone())
+    }
 }
 
 /// The channel in a row, with its integration and its place there.

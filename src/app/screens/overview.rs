@@ -2,8 +2,47 @@
 
 use crate::app::Model;
 use crate::app::columns::Column;
+use crate::app::commands::{Action, Scope};
 use crate::app::list::List;
+use crate::app::overlays::menu::Subject;
+use crate::app::screen_state::{self, ListScreen, RowFilter, ScreenState};
+use crate::app::screens::channels;
+use crate::domain::address::Address;
+use crate::domain::time::Timestamp;
 use std::sync::Arc;
+
+pub(in crate::app) const STATE: ScreenState = ScreenState {
+    title: "Overview",
+    scope: Scope::Overview,
+    scopes: &[Scope::Overview, Scope::Moving, Scope::Global, Scope::Always],
+    command: Some(Action::Overview),
+    lists_channels: true,
+    openable: screen_state::openable::<Overview>,
+    enter: |model| {
+        let only = selected(model);
+        channels::open(model, only);
+    },
+    leave: |model| FILTER.clear(model),
+    step: screen_state::step::<Overview>,
+    settle: screen_state::settle::<Overview>,
+    first_row: screen_state::first_row::<Overview>,
+    filter: Some(FILTER),
+    integration: selected,
+    subjects: |model| selected(model).map(|name| (Subject::Integration, Address::new(&name, ""))).into_iter().collect(),
+    ages,
+    ..ScreenState::PLAIN
+};
+
+const FILTER: RowFilter = RowFilter { text: |model| &mut model.overview.filter, rebuild };
+
+fn selected(model: &Model) -> Option<Arc<str>> {
+    model.overview.list.selected().cloned()
+}
+
+/// The ages of the lists of channels.
+pub(super) fn ages(model: &Model) -> Vec<Timestamp> {
+    model.integrations().iter().filter_map(|integration| integration.listed_at).collect()
+}
 
 /// The overview's own state.
 #[derive(Default)]
@@ -48,6 +87,22 @@ pub(crate) fn rebuild(model: &mut Model) {
 }
 
 /// The name in a row.
-pub(crate) fn key_at(model: &Model, row: usize) -> Arc<str> {
-    model.integrations()[model.overview.rows[row]].name.clone()
+impl ListScreen for Overview {
+    type Key = Arc<str>;
+
+    fn rows(model: &Model) -> usize {
+        model.overview.rows.len()
+    }
+
+    fn list(model: &Model) -> &List<Arc<str>> {
+        &model.overview.list
+    }
+
+    fn list_mut(model: &mut Model) -> &mut List<Arc<str>> {
+        &mut model.overview.list
+    }
+
+    fn key_at(model: &Model, row: usize) -> Arc<str> {
+        model.integrations()[model.overview.rows[row]].name.clone()
+    }
 }

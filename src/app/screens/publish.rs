@@ -1,12 +1,14 @@
 //! The publish form: key, headers, value and the system's own fields; then the plan, which alone is sent.
 
 use crate::app::changes::{self, Origin};
+use crate::app::commands::Scope;
 use crate::app::editor::Editor;
 use crate::app::effect::{EditPurpose, Effect, TaskId};
 use crate::app::fields::Fields;
 use crate::app::headers;
 use crate::app::model::{Model, Screen};
 use crate::app::overlays::plan::PlanView;
+use crate::app::screen_state::ScreenState;
 use crate::app::screens::received;
 use crate::domain::address::Address;
 use crate::domain::message::Outgoing;
@@ -19,6 +21,9 @@ use bytes::Bytes;
 use crossterm::event::KeyEvent;
 use jiff::Zoned;
 use std::time::Duration;
+
+pub(in crate::app) const STATE: ScreenState =
+    ScreenState { title: "Publish", scope: Scope::Publish, scopes: &[Scope::Publish, Scope::Always], ..ScreenState::PLAIN };
 
 /// How long replies to a call are waited for, where nobody says.
 const CALL_WAIT: Duration = Duration::from_secs(5);

@@ -5,7 +5,10 @@ mod deciding;
 
 use super::traffic::Focus;
 use super::traffic::detail::Detail;
+use super::traffic::open;
+use crate::app::available;
 use crate::app::columns::Column;
+use crate::app::commands::{Action, Scope};
 use crate::app::effect::{Effect, TaskId};
 use crate::app::event::{Arrived, HoldStart, Level};
 use crate::app::jobs::Job;
@@ -14,6 +17,7 @@ use crate::app::list::{List, Step};
 use crate::app::model::{Model, Screen};
 use crate::app::overlays::Overlay;
 use crate::app::overlays::confirm::Confirm;
+use crate::app::screen_state::{self, ListScreen, ScreenState};
 use crate::app::update::{fault_said, say};
 use crate::domain::address::Address;
 use crate::domain::delivery::{Effect as Decision, Ticket, Verb};
@@ -22,6 +26,60 @@ use crate::domain::operation::{Input, Plan, PublishSpec};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use crate::domain::view::MessageView;
+
+pub(in crate::app) const STATE: ScreenState = ScreenState {
+    title: "Received",
+    scope: Scope::Received,
+    scopes: &[Scope::Received, Scope::Moving, Scope::Global, Scope::Always],
+    has_menus: true,
+    openable: screen_state::openable::<Received>,
+    enter,
+    leave,
+    step,
+    mark: |model, action| {
+        screen_state::mark::<Received>(model, action);
+        if action == Action::Mark && model.received.detail.is_some() {
+            show(model);
+        }
+    },
+    settle: |model| {
+        screen_state::settle::<Received>(model);
+        open::settle(model);
+    },
+    first_row: screen_state::first_row::<Received>,
+    has_pane: |model| model.received.detail.is_some(),
+    message,
+    selected: available::message_selected,
+    waits: |model| {
+        let waits = model.received.rows.is_empty() && model.received.task.is_some();
+        waits.then_some(model.received.started).into_iter().collect()
+    },
+    ..ScreenState::PLAIN
+};
+
+fn message(model: &Model) -> Option<&Arc<MessageView>> {
+    model.received.selected().map(|row| &row.view)
+}
+
+impl ListScreen for Received {
+    type Key = u64;
+
+    fn rows(model: &Model) -> usize {
+        model.received.rows.len()
+    }
+
+    fn list(model: &Model) -> &List<u64> {
+        &model.received.list
+    }
+
+    fn list_mut(model: &mut Model) -> &mut List<u64> {
+        &mut model.received.list
+    }
+
+    fn key_at(model: &Model, row: usize) -> u64 {
+        model.received.key_at(row)
+    }
+}
 pub(in crate::app) use deciding::{decide, review_settlement, settle, settle_planned, settled};
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,19 +4,83 @@ mod open;
 mod watched;
 
 pub use open::{Open, PartKey, part_columns, selected_partition};
+
+pub(in crate::app) const STATE: ScreenState = ScreenState {
+    title: "Groups",
+    scope: Scope::Groups,
+    scopes: &[Scope::Groups, Scope::Moving, Scope::Global, Scope::Always],
+    command: Some(Action::Groups),
+    has_menus: true,
+    openable: |model| (!is_open(model)).then_some(model.groups.rows.len()),
+    enter: show,
+    leave,
+    is_inside: is_open,
+    step,
+    settle: |model| {
+        screen_state::settle::<Groups>(model);
+        let page = part_page(model);
+        if let Some(open) = &mut model.groups.open {
+            let mut list = std::mem::take(&mut open.list);
+            list.settle(open.rows.len(), page, true, |row| open.key_at(row));
+            open.list = list;
+        }
+    },
+    first_row: |model| (!is_open(model)).then(|| model.groups.list.offset()),
+    filter: Some(FILTER),
+    selected: available::group_selected,
+    integration: |model| target(model).map(|address| address.integration),
+    subjects: |model| target(model).map(|address| (Subject::Group, address)).into_iter().collect(),
+    ages: |model| model.integrations().iter().filter_map(|integration| integration.groups.listed_at).collect(),
+    waits: |model| model.groups.waiting_since().collect(),
+    ..ScreenState::PLAIN
+};
+
+const FILTER: RowFilter = RowFilter { text: |model| &mut model.groups.filter, rebuild };
+
+fn leave(model: &mut Model) -> bool {
+    if is_open(model) {
+        _ = close(model);
+        return true;
+    }
+    if FILTER.clear(model) {
+        return true;
+    }
+    let reads = model.groups.reading.is_some() && model.back.is_empty();
+    if reads {
+        open(model, None);
+    }
+    reads
+}
+
+fn step(model: &mut Model, step: Step) {
+    if !is_open(model) {
+        return screen_state::step::<Groups>(model, step);
+    }
+    let page = part_page(model);
+    if let Some(open) = &mut model.groups.open {
+        let mut list = std::mem::take(&mut open.list);
+        list.step(step, open.rows.len(), page, |row| open.key_at(row));
+        open.list = list;
+    }
+}
 pub(crate) use open::{close, follow, show};
 pub use watched::Watched;
 
+use crate::app::available;
 use crate::app::clock::PATIENCE;
 use crate::app::columns::Column;
 use crate::app::command_line::{typed, with_profile};
 use crate::app::commands::Action;
+use crate::app::commands::Scope;
 use crate::app::effect::Effect;
 use crate::app::integration::Integration;
 use crate::app::layout;
 use crate::app::list::List;
+use crate::app::list::Step;
 use crate::app::matching::Pattern;
 use crate::app::model::{Model, Screen};
+use crate::app::overlays::menu::Subject;
+use crate::app::screen_state::{self, ListScreen, RowFilter, ScreenState};
 use crate::app::screens::traffic::{self, Source};
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
@@ -159,10 +223,26 @@ pub(crate) fn rebuild(model: &mut Model) {
 }
 
 /// The identity of a row.
-pub(crate) fn key_at(model: &Model, row: usize) -> Key {
-    let (i, g) = model.groups.rows[row];
-    let integration = &model.integrations()[i];
-    (integration.name.clone(), integration.groups.groups[g].group.name.clone())
+impl ListScreen for Groups {
+    type Key = Key;
+
+    fn rows(model: &Model) -> usize {
+        model.groups.rows.len()
+    }
+
+    fn list(model: &Model) -> &List<Key> {
+        &model.groups.list
+    }
+
+    fn list_mut(model: &mut Model) -> &mut List<Key> {
+        &mut model.groups.list
+    }
+
+    fn key_at(model: &Model, row: usize) -> Key {
+        let (i, g) = model.groups.rows[row];
+        let integration = &model.integrations()[i];
+        (integration.name.clone(), integration.groups.groups[g].group.name.clone())
+    }
 }
 
 /// The group in a row, with its integration and its place there.
@@ -232,7 +312,7 @@ pub(crate) fn focus(model: &mut Model) {
     if model.screen == Screen::Groups && model.groups.open.is_none() {
         let page = model.page();
         let from = model.groups.list.offset();
-        rows = (from..model.groups.rows.len()).take(page).map(|row| key_at(model, row)).collect();
+        rows = (from..model.groups.rows.len()).take(page).map(|row| Groups::key_at(model, row)).collect();
         // Their order does not matter for what is asked.
         rows.sort();
     }

@@ -8,11 +8,13 @@ pub mod window;
 
 use crate::app::available;
 use crate::app::columns::Column;
+use crate::app::commands::{Action, Reason, Scope};
 use crate::app::effect::{Effect, TaskId};
 use crate::app::event::{HistoryUpdate, Level, TailNote, TailUpdate};
 use crate::app::jobs::Job;
 use crate::app::list::List;
 use crate::app::model::Model;
+use crate::app::screen_state::{self, ListScreen, ScreenState};
 use crate::domain::address::Address;
 use crate::domain::envelope::Id;
 use crate::domain::fault::Fault;
@@ -28,6 +30,72 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use window::Window;
+
+pub(in crate::app) const STATE: ScreenState = ScreenState {
+    title: "Traffic",
+    scope: Scope::Traffic,
+    scopes: &[Scope::Traffic, Scope::Moving, Scope::Global, Scope::Always],
+    command: Some(Action::Traffic),
+    has_menus: true,
+    openable: screen_state::openable::<Traffic>,
+    enter: open::enter,
+    leave: open::leave,
+    is_inside: |model| model.traffic.detail.is_some(),
+    step: open::step,
+    mark: |model, action| {
+        screen_state::mark::<Traffic>(model, action);
+        if action == Action::Mark && model.traffic.detail.is_some() {
+            open::show(model);
+        }
+    },
+    settle: |model| {
+        screen_state::settle::<Traffic>(model);
+        open::settle(model);
+    },
+    first_row: screen_state::first_row::<Traffic>,
+    has_pane: |model| model.traffic.detail.is_some(),
+    message,
+    channel,
+    history: |model| Ok(model.traffic.addresses.clone()),
+    selected: available::traffic_open,
+    integration: |model| model.traffic.addresses.first().map(|address| address.integration.clone()),
+    ages: |model| model.traffic.interrupted.values().map(|(_, at)| *at).collect(),
+    waits: |model| model.traffic.waiting_since().into_iter().collect(),
+    ..ScreenState::PLAIN
+};
+
+fn message(model: &Model) -> Option<&Arc<MessageView>> {
+    model.traffic.selected()
+}
+
+fn channel(model: &Model) -> Result<Address, Reason> {
+    match model.traffic.addresses.as_slice() {
+        [] => Err(Reason::Refused("no channel is selected".into())),
+        [one] => Ok(one.clone()),
+        _ => Err(Reason::Refused("several channels are open: choose one on the Channels screen".into())),
+    }
+}
+
+impl ListScreen for Traffic {
+    type Key = u64;
+    const SELECTS: bool = false;
+
+    fn rows(model: &Model) -> usize {
+        model.traffic.window.len()
+    }
+
+    fn list(model: &Model) -> &List<u64> {
+        &model.traffic.list
+    }
+
+    fn list_mut(model: &mut Model) -> &mut List<u64> {
+        &mut model.traffic.list
+    }
+
+    fn key_at(model: &Model, row: usize) -> u64 {
+        model.traffic.key_at(row)
+    }
+}
 
 /// What is read.
 #[derive(Clone, Debug, Default, PartialEq)]
