@@ -27,7 +27,7 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("kafka", &["rdkafka", "rdkafka_sys", "kafka_protocol", "rsasl", "crc32c", "flate2", "lz4_flex", "snap", "zstd"]),
     ("mqtt", &["rumqttc", "rumqttd"]),
     ("nats", &["async_nats", "nkeys"]),
-    ("rabbitmq", &["lapin"]),
+    ("rabbitmq", &["lapin", "async_rs"]),
     ("redis", &["redis"]),
 ];
 

@@ -72,12 +72,15 @@ pub struct Channel {
     /// Partitions, where the system has them.
     pub parts: Option<u32>,
     pub dead_letters_to: Option<SafeText>,
-    /// The channel of the same system that keeps every message which comes by this one, so that it is seen there as well.
+    /// The channel of the same system in which every message that comes by this one is seen as well: a stream keeps it, or an exchange
+    /// has carried it.
     pub kept_by: Option<Arc<str>>,
     /// What is particular to the system: retention, cleanup policy, replicas.
     pub attributes: Vec<Attribute>,
     /// Something is wrong with this channel alone: no leader, not authorized.
     pub fault: Option<Fault>,
+    /// The fault keeps everybody from publishing to any channel of the integration.
+    pub blocks: bool,
 }
 
 impl Channel {
@@ -102,6 +105,7 @@ impl Channel {
             kept_by: None,
             attributes: Vec::new(),
             fault: None,
+            blocks: false,
         }
     }
 }

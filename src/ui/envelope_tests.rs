@@ -4,6 +4,7 @@ use super::stage::{Stage, view};
 use crate::app::event::{HistoryUpdate, TailNote, TailUpdate};
 use crate::app::{Effect, Event};
 use crate::domain::address::Address;
+use crate::domain::channel::Channel;
 use crate::domain::envelope::{Id, IdKind};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::operation::{Field, Input, Plan, PublishSpec};
@@ -288,4 +289,17 @@ fn what_was_seen_is_part_of_a_trail_where_nothing_keeps_it() {
         });
         assert_eq!(window, Some(taken), "{can_history} {kept_by:?}");
     }
+}
+
+#[test]
+fn the_form_says_that_publishers_are_blocked() {
+    let mut stage = Stage::new(120, 40, false);
+    stage.loaded();
+    let mut channels = stage.model.integration("events").expect("there").channels.clone();
+    let fault = Fault::new(Kind::Rejected, "publish through", "vhost:/", "publishers are blocked: memory alarm of rabbit@a");
+    channels.push(Channel { fault: Some(fault), blocks: true, ..Channel::named("vhost:/", "vhost") });
+    stage.event(Event::Channels { integration: "events".into(), result: Ok(channels) });
+    assert!(stage.keys("1").screen().contains("publishers are blocked: memory alarm of rabbit@a"));
+    stage.keys("2 j j x p");
+    assert!(stage.screen().contains("publishers are blocked: memory alarm of rabbit@a"), "{}", stage.screen());
 }

@@ -41,6 +41,8 @@ mod rabbitmq;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq_access;
 #[cfg(feature = "rabbitmq")]
+mod rabbitmq_exact;
+#[cfg(feature = "rabbitmq")]
 mod rabbitmq_fates;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq_manage;

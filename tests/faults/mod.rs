@@ -23,6 +23,8 @@ mod publish;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
 #[cfg(feature = "rabbitmq")]
+mod rabbitmq_alarm;
+#[cfg(feature = "rabbitmq")]
 mod rabbitmq_cluster;
 #[cfg(feature = "redis")]
 mod redis;

@@ -117,6 +117,8 @@ async fn a_killed_server_is_told_and_a_tap_goes_on_when_it_is_back() {
     tap.until("the interruption", SOON, down).await;
     let fault = publish.publish("exchange:grey.tasks", letter(Some("tasks.t1"), "x")).await.expect_err("nobody is there");
     assert_eq!(fault.kind, Kind::Unreachable, "{fault}");
+    // Its connection is another one, and may notice later.
+    until("the loss", SOON, async || holding.is_lost(held.ticket.expect("it is held")).then_some(())).await;
     let lost = holding.settle(held.ticket.expect("it is held"), &Settlement { effect: Effect::Ack, arguments: Vec::new() }).await;
     assert_eq!(lost.expect_err("the ticket went with the connection").kind, Kind::Lost);
     let fault = holding.next().await.expect("the receiving goes on").expect_err("the connection is gone");

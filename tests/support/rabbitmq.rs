@@ -70,6 +70,12 @@ impl Rabbit {
         clients::script("rabbitmq/other.py", &all)
     }
 
+    /// A command that writes and reads properties byte by byte.
+    pub(crate) fn exact(&self, arguments: &[&str]) -> Option<Command> {
+        let url = format!("amqp://guest:guest@{}/%2F", self.fact("AMQP"));
+        clients::script("rabbitmq/exact.py", &[&[url.as_str()], arguments].concat())
+    }
+
     /// A new durable queue with these arguments, declared by another language's client; its bare name. `None` if there is none here.
     pub(crate) fn declared(&self, name: &str, arguments: &serde_json::Value) -> Option<String> {
         let name = unique(name);

@@ -40,7 +40,9 @@ impl Call for Rabbit {
         let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
         let consumed = channel.basic_consume(REPLY_TO.into(), "".into(), options, FieldTable::default());
         let consumer = live.within(OP, &letter.channel, consumed).await?;
-        send(&live, &channel, &letter).await?;
+        if let Err(fault) = send(&live, &channel, &letter).await {
+            return Err(if live.blocked().is_some() { self.blamed(fault).await } else { fault });
+        }
         let replies = Replies {
             _live: live,
             consumer,

@@ -19,6 +19,11 @@ impl Rabbit {
             _ => Vec::new(),
         }
     }
+
+    /// What blocks publishers; none where the management API does not say. The list of nodes tells it seconds later.
+    pub(super) async fn alarms(&self) -> Vec<String> {
+        self.management.beside("health", &["checks", "alarms"], &[]).await.map_or_else(|_| Vec::new(), |health| raised(&health))
+    }
 }
 
 fn is_up(node: &Value) -> bool {
@@ -32,6 +37,23 @@ pub(super) fn down(nodes: &[Value], target: &str) -> Option<Fault> {
         let cause = format!("{} of {} nodes are down: {}", down.len(), nodes.len(), down.join(", "));
         Fault::new(Kind::Unreachable, "reach all nodes of", target, cause)
             .next("start them; queues that are kept by a majority of their nodes go on meanwhile")
+    })
+}
+
+/// What blocks publishers, and where, as the health check tells: `memory alarm of rabbit@a`.
+fn raised(health: &Value) -> Vec<String> {
+    let alarm = |alarm: &Value| {
+        let (resource, node) = (text(alarm, &["resource"]).unwrap_or("unknown"), text(alarm, &["node"]).unwrap_or("a node"));
+        format!("{resource} alarm of {node}")
+    };
+    health.get("alarms").and_then(Value::as_array).into_iter().flatten().map(alarm).collect()
+}
+
+/// That publishers of the whole cluster are blocked, and by which alarms.
+pub(super) fn blocking(alarms: &[String], target: &str) -> Option<Fault> {
+    (!alarms.is_empty()).then(|| {
+        Fault::new(Kind::Rejected, "publish through", target, format!("publishers are blocked: {}", alarms.join(", ")))
+            .next("free memory or disk there; until then nothing that is published is taken, and reading goes on")
     })
 }
 
@@ -121,6 +143,14 @@ impl<'a> Replicas<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn alarms_are_named_with_their_nodes() {
+        let health = serde_json::json!({"status": "failed", "alarms": [{"node": "rabbit@a", "resource": "memory"}, {"node": "rabbit@b", "resource": "disk"}]});
+        let fault = blocking(&raised(&health), "vhost:/").expect("a fault");
+        assert_eq!(fault.cause.as_str(), "publishers are blocked: memory alarm of rabbit@a, disk alarm of rabbit@b");
+        assert_eq!(blocking(&raised(&serde_json::json!({"status": "ok"})), "vhost:/"), None);
+    }
     use serde_json::json;
 
     #[test]

@@ -1,7 +1,9 @@
 //! Connections: dialled with the house's faults, spoken on by the client. One is shared by short requests; what flows has its own.
 
 use super::faults;
+use super::frames::Blocked;
 use super::settings::Settings;
+use super::socket::{Inner, Kit, Socket};
 use crate::adapters::tls;
 use crate::adapters::token_source::{self, TokenSource};
 use crate::adapters::wirelog::WireLog;
@@ -9,7 +11,10 @@ use crate::config::profile::{Auth, Integration};
 use crate::config::secret::Secret;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
-use futures::StreamExt;
+use async_rs::Runtime;
+use futures::future::{BoxFuture, Shared};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use lapin::auth::AuthProvider;
 use lapin::tcp::RustlsConnector;
 use lapin::types::{LongString, ShortString};
@@ -19,11 +24,17 @@ use rustls::ClientConfig;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 const OP: &str = "connect to";
+/// How long one address has for itself before the next is tried beside it.
+const STAGGER: Duration = Duration::from_secs(1);
+
+/// A connection that is being made, or was: whoever needs it waits for the same one.
+type Dialling = Shared<BoxFuture<'static, Result<Arc<Live>, Fault>>>;
 
 /// How the server is reached, and the connection that short requests share.
 pub(super) struct Link {
@@ -35,7 +46,10 @@ pub(super) struct Link {
     heartbeat: u16,
     channel_max: Option<u16>,
     pub(super) log: WireLog,
-    shared: tokio::sync::Mutex<Option<Arc<Live>>>,
+    /// Of short requests.
+    shared: Mutex<Option<Dialling>>,
+    /// Of what is published: a server whose memory or disk runs out reads no more from a connection that has published.
+    publishing: Mutex<Option<Dialling>>,
     epochs: AtomicU64,
 }
 
@@ -59,9 +73,13 @@ pub(super) struct Live {
     pub(super) epoch: u64,
     timeout: Duration,
     log: WireLog,
+    blocked: watch::Receiver<Option<String>>,
+    socket: Cut,
+    /// It is of no more use, whether or not the client has noticed.
+    cut: AtomicBool,
 }
 
-/// The socket below a connection that is being made. Dropped before it was kept, it cuts the socket: the client would wait on it for ever.
+/// The socket below a connection.
 #[derive(Clone, Default)]
 struct Cut(Arc<Mutex<Option<std::net::TcpStream>>>);
 
@@ -71,20 +89,20 @@ impl Cut {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = twin;
     }
 
-    fn keep(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-}
-
-/// Cuts unless it was kept.
-struct Guard(Cut);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if let Some(socket) = self.0.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    fn cut(&self) {
+        if let Some(socket) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
             // It may be closed already.
             let _ = socket.shutdown(Shutdown::Both);
         }
+    }
+}
+
+/// Cuts a connection that was not made: the client would wait on it for ever.
+struct Guard(Option<Cut>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.take().iter().for_each(Cut::cut);
     }
 }
 
@@ -131,7 +149,8 @@ impl Link {
             heartbeat: settings.heartbeat,
             channel_max: settings.channel_max,
             log,
-            shared: tokio::sync::Mutex::new(None),
+            shared: Mutex::default(),
+            publishing: Mutex::default(),
             epochs: AtomicU64::new(1),
         })
     }
@@ -150,18 +169,36 @@ impl Link {
     }
 
     /// The connection of short requests, opened again when it broke before.
-    pub(super) async fn shared(&self) -> Result<Arc<Live>, Fault> {
-        let mut shared = self.shared.lock().await;
-        if let Some(live) = shared.as_ref().filter(|live| live.is_open()) {
-            return Ok(live.clone());
-        }
-        let live = Arc::new(self.own().await?);
-        *shared = Some(live.clone());
-        Ok(live)
+    pub(super) async fn shared(self: &Arc<Self>) -> Result<Arc<Live>, Fault> {
+        self.opened(&self.shared).await
+    }
+
+    /// The connection that messages are published on.
+    pub(super) async fn publishing(self: &Arc<Self>) -> Result<Arc<Live>, Fault> {
+        self.opened(&self.publishing).await
+    }
+
+    /// The connection in a place, made if there is none. Nobody holds the place while it is made, and it is made to its end though all who
+    /// wait for it go away.
+    async fn opened(self: &Arc<Self>, place: &Mutex<Option<Dialling>>) -> Result<Arc<Live>, Fault> {
+        let usable = |dialling: &&Dialling| dialling.peek().is_none_or(|made| made.as_ref().is_ok_and(|live| live.is_open()));
+        let dialling = {
+            let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+            match place.as_ref().filter(usable) {
+                Some(dialling) => dialling.clone(),
+                None => {
+                    let link = self.clone();
+                    let dialling = async move { link.own().await.map(Arc::new) }.boxed().shared();
+                    tokio::spawn(dialling.clone());
+                    place.insert(dialling).clone()
+                }
+            }
+        };
+        dialling.await
     }
 
     /// A round trip; the time it took.
-    pub(super) async fn ping(&self) -> Result<Duration, Fault> {
+    pub(super) async fn ping(self: &Arc<Self>) -> Result<Duration, Fault> {
         let live = self.shared().await?;
         let asked = Instant::now();
         let channel = live.channel("check", live.peer.as_str()).await?;
@@ -172,8 +209,22 @@ impl Link {
     /// A connection of its own, to the first address that answers.
     pub(super) async fn own(&self) -> Result<Live, Fault> {
         let mut last = Fault::new(Kind::Usage, OP, "rabbitmq", "the profile names no address");
-        for address in &self.addresses {
-            match self.dial(address).await {
+        let (mut left, mut dialling) = (self.addresses.iter(), FuturesUnordered::new());
+        dialling.extend(left.next().map(|address| self.dial(address)));
+        loop {
+            // One that is silent does not keep the others waiting.
+            let next = async { if left.len() > 0 { tokio::time::sleep(STAGGER).await } else { std::future::pending().await } };
+            let dialled = tokio::select! {
+                dialled = dialling.next() => match dialled {
+                    Some(dialled) => dialled,
+                    None => return Err(last),
+                },
+                () = next => {
+                    dialling.extend(left.next().map(|address| self.dial(address)));
+                    continue;
+                }
+            };
+            match dialled {
                 Ok(live) => return Ok(live),
                 // What all servers of a cluster say alike is not asked twice.
                 Err(fault) if matches!(fault.kind, Kind::Unauthorized | Kind::Usage | Kind::Forbidden | Kind::NotFound) => {
@@ -181,8 +232,8 @@ impl Link {
                 }
                 Err(fault) => last = fault,
             }
+            dialling.extend(left.next().map(|address| self.dial(address)));
         }
-        Err(last)
     }
 
     async fn dial(&self, address: &str) -> Result<Live, Fault> {
@@ -200,35 +251,47 @@ impl Link {
     async fn establish(&self, address: &str, peer: &SafeText) -> Result<Live, Fault> {
         let (host, port) = split(address, peer)?;
         let (host, tls, dialled, cut) = (host.to_owned(), self.tls.clone(), peer.clone(), Cut::default());
-        let guard = Guard(cut.clone());
+        let mut guard = Guard(Some(cut.clone()));
         let uri = self.uri(&host, port);
-        let runtime = lapin::runtime::default_runtime().map_err(|error| faults::connecting(&error, peer, &self.vhost))?;
+        let (kit, said) = (Kit::current(), Blocked::new(None));
+        let (tokio, heard, blocked) = (kit.tokio(), said.clone(), said.subscribe());
         // Faults travel through the client as the inside of an I/O error.
         let carried = |fault: Fault| lapin::Error::from(io::Error::other(fault));
         let properties = self.properties().await?;
         // Written where it is handed over: only there is it known which runtime it is given.
         let made = Connection::connector(
             uri,
-            runtime,
-            async move |_, runtime| {
+            Runtime::new(kit),
+            async move |_, _| {
                 let found = tokio::net::lookup_host((host.as_str(), port)).await;
                 let found: Vec<_> = found.map_err(|error| carried(tls::unresolved(&host, &error, &dialled)))?.collect();
-                let stream = AsyncTcpStream::connect(&runtime, found).await;
-                let stream = stream.map_err(|error| carried(tls::no_connection(&error, &dialled)))?;
+                let stream = Inner::connect(&tokio, found).await;
+                let mut stream = stream.map_err(|error| carried(tls::no_connection(&error, &dialled)))?;
                 if let AsyncTcpStream::Plain(plain) = &stream {
                     cut.hold(plain.get_ref());
                 }
-                let Some(tls) = &tls else { return Ok(stream) };
-                let secured = stream.into_rustls(&RustlsConnector::from(tls.clone()), &host).await;
-                secured.map_err(|error| carried(no_tls(&error, &dialled)))
+                if let Some(tls) = &tls {
+                    let secured = stream.into_rustls(&RustlsConnector::from(tls.clone()), &host).await;
+                    stream = secured.map_err(|error| carried(no_tls(&error, &dialled)))?;
+                }
+                Ok(AsyncTcpStream::Plain(Socket::new(stream, heard.clone())))
             },
             properties,
         )
         .await;
         let connection = made.map_err(|error| faults::connecting(&error, peer, &self.vhost))?;
-        guard.0.keep();
+        let socket = guard.0.take().unwrap_or_default();
         let epoch = self.epochs.fetch_add(1, Ordering::Relaxed);
-        Ok(Live { connection, peer: peer.clone(), epoch, timeout: self.timeout, log: self.log.clone() })
+        Ok(Live {
+            connection,
+            peer: peer.clone(),
+            epoch,
+            timeout: self.timeout,
+            log: self.log.clone(),
+            blocked,
+            socket,
+            cut: AtomicBool::new(false),
+        })
     }
 
     fn uri(&self, host: &str, port: u16) -> AMQPUri {
@@ -262,9 +325,34 @@ impl Link {
     }
 }
 
+impl Drop for Live {
+    fn drop(&mut self) {
+        // Neither what waits to be sent nor the end of the connection would ever be taken by the server.
+        if self.blocked().is_some() {
+            self.cut();
+        }
+    }
+}
+
 impl Live {
     pub(super) fn is_open(&self) -> bool {
-        self.connection.status().connected()
+        self.connection.status().connected() && !self.cut.load(Ordering::Relaxed)
+    }
+
+    /// Why the server takes nothing more from this connection, in its own words: `low on memory`.
+    pub(super) fn blocked(&self) -> Option<String> {
+        self.blocked.borrow().clone()
+    }
+
+    /// The same, to be waited for.
+    pub(super) fn blocking(&self) -> watch::Receiver<Option<String>> {
+        self.blocked.clone()
+    }
+
+    /// Ends the connection at once: nothing that waits to be sent is sent any more.
+    pub(super) fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+        self.socket.cut();
     }
 
     /// How long one answer may take.
@@ -301,8 +389,12 @@ impl Live {
         let began = Instant::now();
         let answer = match tokio::time::timeout(self.timeout, asked).await {
             Ok(answer) => answer.map_err(|error| faults::of(&error, op, target)),
-            Err(_) => Err(Fault::new(Kind::Timeout, op, target, format!("no answer within {} s", self.timeout.as_secs_f32()))
-                .next("the server may be busy, or block publishers because memory or disk run out")),
+            Err(_) => Err(match self.blocked() {
+                Some(reason) => Fault::new(Kind::Timeout, op, target, format!("the server blocks publishers: {reason}"))
+                    .next("free memory or disk on its nodes: `rabbitmq-diagnostics alarms` names them"),
+                None => Fault::new(Kind::Timeout, op, target, format!("no answer within {} s", self.timeout.as_secs_f32()))
+                    .next("the server may be busy"),
+            }),
         };
         let said = answer.as_ref().err().map_or_else(|| "ok".to_owned(), |fault| fault.cause.to_string());
         self.log.record(&self.peer, format!("{op} {target}"), said, began.elapsed());

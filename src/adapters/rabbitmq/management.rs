@@ -131,7 +131,7 @@ impl Management {
         let mut url = base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().push("api").push(kind);
-            if !matches!(kind, "vhosts" | "policies" | "nodes" | "overview") {
+            if !matches!(kind, "vhosts" | "policies" | "nodes" | "overview" | "health") {
                 path.push(&self.vhost);
             }
             path.extend(parts);
@@ -141,13 +141,13 @@ impl Management {
         }
         let peer = SafeText::new(&format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default()));
         let asked = Instant::now();
-        let answer = self.send(self.client.get(url.clone()), &peer).await;
+        let answer = self.send(kind, self.client.get(url.clone()), &peer).await;
         let said = answer.as_ref().map_or_else(|fault| fault.cause.to_string(), |(_, size)| format!("{size} B"));
         self.log.record(&peer, format!("GET {}", url.path()), said, asked.elapsed());
         answer.map(|(value, _)| value)
     }
 
-    async fn send(&self, request: RequestBuilder, peer: &SafeText) -> Result<(Value, usize), Fault> {
+    async fn send(&self, kind: &str, request: RequestBuilder, peer: &SafeText) -> Result<(Value, usize), Fault> {
         let request = match &self.login {
             Login::Password(user, password) => request.basic_auth(user, Some(password.expose())),
             Login::Token(tokens) => request.bearer_auth(tokens.token().await?.secret.expose()),
@@ -164,13 +164,21 @@ impl Management {
                 "the user needs the tag `monitoring` or `management`: rabbitmqctl set_user_tags USER monitoring",
             ),
             StatusCode::NOT_FOUND => refused(Kind::NotFound, "there is no such thing", "check the spelling and the vhost"),
+            // So a health check says what it has found.
+            StatusCode::SERVICE_UNAVAILABLE if kind == "health" => read(&body).ok_or_else(|| not_json(peer)),
             status if !status.is_success() => refused(Kind::Protocol, &format!("it answered {status}"), ""),
-            _ => match serde_json::from_slice(&body) {
-                Ok(value) => Ok((value, body.len())),
-                Err(_) => refused(Kind::Protocol, "the answer is not JSON", "does management_url name RabbitMQ's management API?"),
-            },
+            _ => read(&body).ok_or_else(|| not_json(peer)),
         }
     }
+}
+
+/// The answer, with its size.
+fn read(body: &[u8]) -> Option<(Value, usize)> {
+    Some((serde_json::from_slice(body).ok()?, body.len()))
+}
+
+fn not_json(peer: &SafeText) -> Fault {
+    Fault::new(Kind::Protocol, OP, peer.clone(), "the answer is not JSON").next("does management_url name RabbitMQ's management API?")
 }
 
 /// The client wants to know how to speak TLS even where it never will: it trusts nobody then.

@@ -27,6 +27,11 @@ impl Name {
         format!("{}:{}", self.kind(), escape_bytes(self.bare().as_bytes()))
     }
 
+    /// The name of a vhost's row.
+    pub(super) fn vhost(vhost: &str) -> String {
+        format!("vhost:{vhost}")
+    }
+
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Queue(_) => "queue",

@@ -4,7 +4,7 @@ use super::Rabbit;
 use super::link::short;
 use super::name::Name;
 use super::properties;
-use super::publisher::{Letter, OP};
+use super::publisher::{Failed, Letter, OP};
 use crate::adapters::session::Publish;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Outgoing;
@@ -67,12 +67,21 @@ impl Publish for Rabbit {
         let name = self.resolve(OP, channel).await?;
         let letter = self.letter(&name, &message, message.option("mandatory") != Some("no"))?;
         let mandatory = letter.mandatory;
-        self.publisher.publish(letter).await?;
+        if let Err(Failed { fault, blocked }) = self.publisher.publish(letter).await {
+            return Err(if blocked { self.blamed(fault).await } else { fault });
+        }
         Ok(if mandatory { Receipt::Routed } else { Receipt::Accepted })
     }
 }
 
 impl Rabbit {
+    /// A fault of a blocked publish with the alarms that block it, where they can be found out.
+    pub(super) async fn blamed(&self, fault: Fault) -> Fault {
+        let alarms = self.alarms().await;
+        let cause = if alarms.is_empty() { fault.cause } else { format!("{}: {}", fault.cause, alarms.join(", ")).into() };
+        Fault { cause, ..fault }
+    }
+
     /// A message as it is sent to a channel.
     pub(super) fn letter(&self, name: &Name, message: &Outgoing, mandatory: bool) -> Result<Letter, Fault> {
         let channel = name.text();
@@ -82,7 +91,8 @@ impl Rabbit {
         let (exchange, routing_key) = match name {
             Name::Exchange(exchange) => (exchange.as_str(), key.unwrap_or_default()),
             Name::Queue(queue) | Name::Stream(queue) => match key {
-                Some(key) if key != queue.as_str() => {
+                // A copy's key is the one that it was first published with.
+                Some(key) if key != queue.as_str() && !properties::is_copy(message) => {
                     return Err(refuse(
                         "a queue is published to by its own name, and the key is another",
                         "leave the key out, or publish to an exchange: exchange:NAME",

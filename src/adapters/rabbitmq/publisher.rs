@@ -5,7 +5,7 @@
 //! when every confirmation of a batch has come, all its returns have too, and each is matched with the message that it is a copy of.
 
 use super::faults;
-use super::link::{self, Link};
+use super::link::{self, Link, Live};
 use crate::domain::fault::{Fault, Kind};
 use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
@@ -21,6 +21,8 @@ use tokio::time::Instant;
 pub(super) const OP: &str = "publish to";
 /// Messages of one batch; while it is under way the next one gathers.
 const BATCH: usize = 500;
+/// How long a confirmation is still waited for after the server has said that it takes nothing more.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// A message on its way.
 pub(super) struct Letter {
@@ -32,8 +34,32 @@ pub(super) struct Letter {
     pub(super) payload: bytes::Bytes,
 }
 
-type Outcome = Result<(), Fault>;
-type Asked = (Letter, oneshot::Sender<Outcome>);
+type Outcome = Result<(), Failed>;
+
+/// Why a message was not published.
+#[derive(Clone, Debug)]
+pub(super) struct Failed {
+    pub(super) fault: Fault,
+    /// The server takes no messages just now: an alarm of one of its nodes.
+    pub(super) blocked: bool,
+}
+
+impl From<Fault> for Failed {
+    fn from(fault: Fault) -> Self {
+        Self { fault, blocked: false }
+    }
+}
+
+struct Asked {
+    letter: Letter,
+    answer: oneshot::Sender<Outcome>,
+}
+
+/// The channel that is published on, with its connection.
+struct Open {
+    live: Arc<Live>,
+    channel: Channel,
+}
 
 /// Hands messages to the task that publishes, in the order of the calls. The task ends with it.
 pub(super) struct Publisher(mpsc::Sender<Asked>);
@@ -51,10 +77,10 @@ impl Publisher {
         let (answer, outcome) = oneshot::channel();
         let ended = || Fault::new(Kind::Unreachable, OP, &*channel, "publishing has ended");
         // In its place in the queue at once, or calls that were made in order could overtake each other.
-        match self.0.try_send((letter, answer)) {
+        match self.0.try_send(Asked { letter, answer }) {
             Ok(()) => {}
             Err(TrySendError::Full(asked)) => unconstrained(self.0.send(asked)).await.map_err(|_| ended())?,
-            Err(TrySendError::Closed(_)) => return Err(ended()),
+            Err(TrySendError::Closed(_)) => return Err(ended().into()),
         }
         outcome.await.map_err(|_| ended())?
     }
@@ -66,8 +92,8 @@ async fn run(link: Arc<Link>, mut asked: mpsc::Receiver<Asked>) {
         let mut rest = std::mem::take(&mut batch);
         while !rest.is_empty() {
             // An exchange that is not there closes the channel under what went out with it: it takes only its own with it.
-            let exchange = rest[0].0.exchange.clone();
-            let together = rest.iter().position(|(letter, _)| letter.exchange != exchange).unwrap_or(rest.len());
+            let exchange = rest[0].letter.exchange.clone();
+            let together = rest.iter().position(|asked| asked.letter.exchange != exchange).unwrap_or(rest.len());
             let later = rest.split_off(together);
             send(&link, &mut open, rest).await;
             rest = later;
@@ -75,64 +101,112 @@ async fn run(link: Arc<Link>, mut asked: mpsc::Receiver<Asked>) {
     }
 }
 
-/// Publishes a batch to one exchange and answers for each of its messages.
-async fn send(link: &Link, open: &mut Option<Channel>, batch: Vec<Asked>) {
-    let channel = match confirming(link, open).await {
-        Ok(channel) => channel,
-        Err(fault) => return batch.into_iter().for_each(|(_, answer)| drop(answer.send(Err(fault.clone())))),
+/// Publishes a batch to one exchange and answers for each of its messages. Nothing is waited for longer than the limit of one answer.
+async fn send(link: &Arc<Link>, open: &mut Option<Open>, batch: Vec<Asked>) {
+    let Open { live, channel } = match confirming(link, open).await {
+        Ok(open) => open,
+        Err(fault) => return batch.into_iter().for_each(|asked| drop(asked.answer.send(Err(fault.clone().into())))),
     };
-    let mut confirms = Vec::with_capacity(batch.len());
-    for (letter, _) in &batch {
-        confirms.push(hand_over(&channel, letter).await);
+    let mut handed = Vec::with_capacity(batch.len());
+    let mut stuck = live.blocked().is_some();
+    for Asked { letter, .. } in &batch {
+        // What comes behind one that is not taken is not taken either.
+        let taken = if stuck { None } else { Some(in_time(&live, link.timeout(), hand_over(&channel, letter)).await) };
+        stuck |= matches!(taken, Some(None));
+        handed.push(taken);
     }
-    let until = Instant::now() + link.timeout();
-    let (mut outcomes, mut returned) = (Vec::with_capacity(batch.len()), Vec::new());
-    for ((letter, _), confirm) in batch.iter().zip(confirms) {
-        let confirmed = match confirm {
-            Ok(confirm) => tokio::time::timeout_at(until, confirm).await,
-            Err(error) => Ok(Err(error)),
-        };
-        let Ok(confirmed) = confirmed else {
-            // A confirmation that comes late is nobody's: the next batch has a channel of its own.
-            open.take().iter().for_each(link::close);
-            outcomes.push(Err(silent(letter, link.timeout())));
-            continue;
+    let (mut outcomes, mut returned, mut silence) = (Vec::with_capacity(batch.len()), Vec::new(), stuck);
+    for (Asked { letter, .. }, handed) in batch.iter().zip(handed) {
+        let confirmed = match handed {
+            None => {
+                outcomes.push(Err(unsent(&live, letter)));
+                continue;
+            }
+            Some(None) => None,
+            Some(Some(Err(error))) => Some(Err(error)),
+            // After the first silence there is no more to be waited for.
+            Some(Some(Ok(confirm))) => in_time(&live, if silence { Duration::ZERO } else { link.timeout() }, confirm).await,
         };
         outcomes.push(match confirmed {
-            Ok(Confirmation::Ack(back)) => {
+            None => {
+                silence = true;
+                Err(silent(&live, letter, link.timeout()))
+            }
+            Some(Ok(Confirmation::Ack(back))) => {
                 returned.extend(back);
                 Ok(())
             }
-            Ok(Confirmation::Nack(back)) => {
+            Some(Ok(Confirmation::Nack(back))) => {
                 returned.extend(back);
-                Err(Fault::new(Kind::Rejected, OP, &*letter.channel, "the server did not take it (basic.nack)")
-                    .next("a queue is full and refuses what is new (x-overflow = reject-publish), or its leader failed"))
+                Err(nacked(letter).into())
             }
-            Ok(Confirmation::NotRequested) => Err(Fault::new(Kind::Protocol, OP, &*letter.channel, "the server confirms nothing")),
-            Err(error) => Err(unconfirmed(&error, letter, batch.len())),
+            Some(Ok(Confirmation::NotRequested)) => {
+                Err(Fault::new(Kind::Protocol, OP, &*letter.channel, "the server confirms nothing").into())
+            }
+            Some(Err(error)) => Err(unconfirmed(&error, letter, batch.len()).into()),
         });
     }
+    let blocked = stuck || live.blocked().is_some();
+    if blocked {
+        // What was not taken would be sent when the alarm is over, long after its outcome was told.
+        live.cut();
+    } else if silence {
+        link::close(&channel);
+    }
+    if blocked || silence {
+        // A confirmation that comes late is nobody's: the next batch has a channel of its own.
+        *open = None;
+    }
     for back in &returned {
-        let whose = batch.iter().zip(&outcomes).position(|((letter, _), outcome)| outcome.is_ok() && is_copy(back, letter));
-        if let Some(at) = whose {
-            outcomes[at] = Err(refused(back, &batch[at].0));
+        if let Some(at) = whose(back, &batch, &outcomes) {
+            outcomes[at] = Err(refused(back, &batch[at].letter).into());
         }
     }
-    for ((_, answer), outcome) in batch.into_iter().zip(outcomes) {
+    for (asked, outcome) in batch.into_iter().zip(outcomes) {
         // Nobody may be waiting any more.
-        let _ = answer.send(outcome);
+        let _ = asked.answer.send(outcome);
     }
 }
 
-async fn confirming(link: &Link, open: &mut Option<Channel>) -> Result<Channel, Fault> {
-    if let Some(channel) = open.as_ref().filter(|channel| channel.status().connected()) {
-        return Ok(channel.clone());
+/// Waits for what the server owes; once it has said that it takes nothing more, only a little longer. `None` if it has not come.
+async fn in_time<T>(live: &Live, limit: Duration, wanted: impl Future<Output = T>) -> Option<T> {
+    let (mut blocked, until) = (live.blocking(), Instant::now() + limit);
+    let over = async {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => return,
+                true = async { blocked.wait_for(Option::is_some).await.is_ok() } => {}
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(until.min(Instant::now() + GRACE)) => return,
+                true = async { blocked.wait_for(Option::is_none).await.is_ok() } => {}
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        come = wanted => Some(come),
+        () = over => None,
     }
-    let live = link.shared().await?;
+}
+
+/// The message of the batch that was returned: the server returns a copy of it.
+fn whose(back: &BasicReturnMessage, batch: &[Asked], outcomes: &[Outcome]) -> Option<usize> {
+    let of = |is: &dyn Fn(&Letter) -> bool| batch.iter().zip(outcomes).position(|(asked, outcome)| outcome.is_ok() && is(&asked.letter));
+    of(&|letter| is_copy(back, letter) && back.properties == letter.properties)
+        // A server that writes properties in another way than they came.
+        .or_else(|| of(&|letter| is_copy(back, letter)))
+}
+
+async fn confirming(link: &Arc<Link>, open: &mut Option<Open>) -> Result<Open, Fault> {
+    if let Some(Open { live, channel }) = open.as_ref().filter(|open| open.channel.status().connected()) {
+        return Ok(Open { live: live.clone(), channel: channel.clone() });
+    }
+    let live = link.publishing().await?;
     let channel = live.channel(OP, "").await?;
     live.within(OP, "confirm.select", channel.confirm_select(ConfirmSelectOptions::default())).await?;
-    *open = Some(channel.clone());
-    Ok(channel)
+    *open = Some(Open { live: live.clone(), channel: channel.clone() });
+    Ok(Open { live, channel })
 }
 
 async fn hand_over(channel: &Channel, letter: &Letter) -> lapin::Result<PublisherConfirm> {
@@ -141,10 +215,7 @@ async fn hand_over(channel: &Channel, letter: &Letter) -> lapin::Result<Publishe
 }
 
 fn is_copy(back: &BasicReturnMessage, letter: &Letter) -> bool {
-    back.exchange == letter.exchange
-        && back.routing_key == letter.routing_key
-        && back.data == letter.payload
-        && back.properties == letter.properties
+    back.exchange == letter.exchange && back.routing_key == letter.routing_key && back.data == letter.payload
 }
 
 /// Why it was returned.
@@ -159,11 +230,39 @@ pub(super) fn refused(back: &BasicReturnMessage, letter: &Letter) -> Fault {
         .next("the message is nowhere: look at the exchange's bindings, or set another key")
 }
 
+fn nacked(letter: &Letter) -> Fault {
+    Fault::new(Kind::Rejected, OP, &*letter.channel, "the server did not take it (basic.nack)")
+        .next("a queue is full and refuses what is new (x-overflow = reject-publish), or its leader failed")
+}
+
+/// It was never handed over.
+fn unsent(live: &Live, letter: &Letter) -> Failed {
+    let (cause, blocked) = match live.blocked() {
+        Some(reason) => (format!("it was not sent: the server blocks publishers ({reason})"), true),
+        None => ("it was not sent: the server took nothing more".to_owned(), false),
+    };
+    Failed { fault: Fault::new(Kind::Rejected, OP, &*letter.channel, cause).next("send it again when it takes messages"), blocked }
+}
+
 /// The server has not confirmed it in time.
-fn silent(letter: &Letter, limit: Duration) -> Fault {
-    let cause = format!("the server has not confirmed it within {} s", limit.as_secs_f32());
-    Fault::new(Kind::Timeout, OP, &*letter.channel, cause)
-        .next("a quorum queue or a stream may have lost the majority of its nodes, or memory or disk run out; it may be stored later")
+fn silent(live: &Live, letter: &Letter, limit: Duration) -> Failed {
+    let fault = |cause: String, next: &str| Fault::new(Kind::Timeout, OP, &*letter.channel, cause).next(next);
+    match live.blocked() {
+        Some(reason) => Failed {
+            fault: fault(
+                format!("the server blocks publishers ({reason}), and has not confirmed it"),
+                "it may be stored when the alarm is over: look before sending it again",
+            ),
+            blocked: true,
+        },
+        None => Failed {
+            fault: fault(
+                format!("the server has not confirmed it within {} s", limit.as_secs_f32()),
+                "a quorum queue or a stream may have lost the majority of its nodes; it may be stored later",
+            ),
+            blocked: false,
+        },
+    }
 }
 
 /// The channel or the connection ended before the confirmation.

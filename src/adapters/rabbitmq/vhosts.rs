@@ -4,6 +4,7 @@ use super::Rabbit;
 use super::cluster;
 use super::inspect::attribute;
 use super::management::{number, text};
+use super::name::Name;
 use crate::config::url;
 use crate::domain::channel::{Channel, Description, Table};
 use crate::domain::fault::{Fault, Kind};
@@ -16,14 +17,15 @@ const COLUMNS: &str = "name,messages,messages_ready,messages_unacknowledged,clus
 impl Rabbit {
     /// Their rows, where there are more than the one that is connected to, or several nodes: our own tells of those.
     pub(super) async fn vhosts(&self) -> Result<Vec<Channel>, Fault> {
-        let (rows, nodes) = tokio::join!(self.management.list("vhosts", COLUMNS), self.nodes());
-        let channels: Vec<Channel> = rows?.iter().filter_map(|row| self.vhost_row(row, &nodes)).collect();
-        Ok(if channels.len() > 1 || nodes.len() > 1 { channels } else { Vec::new() })
+        let (rows, nodes, alarms) = tokio::join!(self.management.list("vhosts", COLUMNS), self.nodes(), self.alarms());
+        let channels: Vec<Channel> = rows?.iter().filter_map(|row| self.vhost_row(row, &nodes, &alarms)).collect();
+        let needed = channels.len() > 1 || nodes.len() > 1 || channels.iter().any(|channel| channel.fault.is_some());
+        Ok(if needed { channels } else { Vec::new() })
     }
 
-    fn vhost_row(&self, vhost: &Value, nodes: &[Value]) -> Option<Channel> {
+    fn vhost_row(&self, vhost: &Value, nodes: &[Value], alarms: &[String]) -> Option<Channel> {
         let name = text(vhost, &["name"])?;
-        let ours = name == self.settings.vhost;
+        let (ours, target) = (name == self.settings.vhost, Name::vhost(name));
         let here = if ours { "this one".to_owned() } else { format!("{}/…", self.behind(name)) };
         let count = |field: &str| number(vhost, &[field]).map(figure::count);
         let attributes = [
@@ -36,8 +38,9 @@ impl Rabbit {
         Some(Channel {
             depth: number(vhost, &["messages"]).map_or(Amount::Unknown, Amount::Exactly),
             attributes: attributes.into_iter().filter_map(|(name, value)| Some(attribute(name, &value?))).collect(),
-            fault: cluster::down(nodes, &format!("vhost:{name}")).filter(|_| ours),
-            ..Channel::named(format!("vhost:{name}"), "vhost")
+            fault: cluster::blocking(alarms, &target).or_else(|| cluster::down(nodes, &target)).filter(|_| ours),
+            blocks: ours && !alarms.is_empty(),
+            ..Channel::named(target, "vhost")
         })
     }
 
@@ -60,8 +63,8 @@ impl Rabbit {
         };
         let row = self.management.get("vhosts", &[name], &[]).await.map_err(missing)?;
         let strange = || Fault::new(Kind::Protocol, "describe", format!("vhost:{name}"), "the management API's answer has no name");
-        let nodes = self.nodes().await;
-        let channel = self.vhost_row(&row, &nodes).ok_or_else(strange)?;
+        let (nodes, alarms) = tokio::join!(self.nodes(), self.alarms());
+        let channel = self.vhost_row(&row, &nodes, &alarms).ok_or_else(strange)?;
         let facts = channel.attributes.iter().map(|a| vec![a.name.clone(), a.value.clone()]).collect();
         let mut tables = vec![Table { title: "vhost", columns: vec!["name", "value"], rows: facts }, cluster::table(&nodes)];
         // Not every user may ask for these.

@@ -75,13 +75,20 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) {
 fn faults(model: &Model) -> Vec<(&Integration, String, String)> {
     let shown = model.overview.rows.iter().filter_map(|row| model.integrations().get(*row));
     shown
-        .filter_map(|integration| {
-            let ((Link::Down { fault, .. }, _) | (Link::Up { .. }, Some(fault))) = (&integration.link, &integration.list_fault) else {
-                return None;
-            };
-            Some((integration, format!("{}: {}", fault.kind.word(), fault.cause), fault.next.as_str().to_owned()))
+        .filter_map(|integration| match (&integration.link, &integration.list_fault) {
+            (Link::Down { fault, .. }, _) | (Link::Up { .. }, Some(fault)) => {
+                Some((integration, format!("{}: {}", fault.kind.word(), fault.cause), fault.next.as_str().to_owned()))
+            }
+            (Link::Up { .. }, None) => blocked(integration),
+            (Link::Connecting, _) => None,
         })
         .collect()
+}
+
+/// Why nothing can be published to an integration that is up.
+fn blocked(integration: &Integration) -> Option<(&Integration, String, String)> {
+    let fault = integration.channels.iter().find(|channel| channel.blocks)?.fault.as_ref()?;
+    Some((integration, format!("{}: {}", fault.kind.word(), fault.cause), fault.next.as_str().to_owned()))
 }
 
 fn cell<'a>(integration: &'a Integration, column: usize, words: &str, (role, glyphs): (Role, &Glyphs), spark: &str) -> Cell<'a> {

@@ -36,7 +36,8 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) -> Option<Position> 
     let parts = form.parts();
     let lines = form.fields.len() as u16 + u16::from(form.spec.key) + u16::from(form.spec.timestamp);
     let headers = if form.spec.headers { 1 + (form.headers.lines().len() as u16).clamp(1, (area.height / 4).max(1)) } else { 0 };
-    let error = if form.error.is_some() { 2 } else { 0 };
+    let wrong = wrong(model, form);
+    let error = if wrong.is_some() { 2 } else { 0 };
     let value = area.height.saturating_sub(lines + headers + error + 3).max(VALUE);
     let height = |part: &Part| match part {
         Part::Headers => headers,
@@ -63,13 +64,22 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) -> Option<Position> 
         let more = parts.len() - shown;
         canvas.put(area.x + 2, y, area.width.saturating_sub(3), &format!("and {more} more: Tab goes on to them"), Role::Dim);
     }
-    if let Some((_, error)) = &form.error {
+    if let Some(error) = wrong {
         let y = area.bottom() - 1;
         let glyph = canvas.glyphs().bad;
         canvas.put(area.x + 1, y, 1, glyph, Role::Bad);
-        canvas.put(area.x + 3, y, area.width.saturating_sub(4), error, Role::Text);
+        canvas.put(area.x + 3, y, area.width.saturating_sub(4), &error, Role::Text);
     }
     cursor
+}
+
+/// Why it was refused, or why nothing can be published now.
+fn wrong(model: &Model, form: &Form) -> Option<String> {
+    let blocked = || {
+        let channels = &model.integration(&form.address.integration)?.channels;
+        channels.iter().find(|channel| channel.blocks)?.fault.as_ref().map(|fault| fault.cause.to_string())
+    };
+    form.error.as_ref().map(|(_, error)| error.clone()).or_else(blocked)
 }
 
 /// The first part that is drawn, so that the one with the cursor and the one behind it have room.

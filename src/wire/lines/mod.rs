@@ -1,8 +1,9 @@
 //! A message as one line of JSON, exact in both directions.
 //!
-//! Fields: `address position timestamp key key_encoding headers value encoding wire size`, and `raw` where it is needed.
+//! Fields: `address position timestamp key key_encoding headers value encoding wire size`, and `timestamp_type` and `raw` where they are needed.
 //!
 //! - `position` is `null` where the system keeps no messages, and there is nothing to come back to.
+//! - `timestamp_type` is `seen` where the message has no time of its own, and `timestamp` is when it came; such a time is not read.
 //! - `value` is the decoded payload: JSON with its digits and the order of its keys (`encoding` `json`), text (`text`), or bytes (`base64`).
 //! - A missing key, header value or payload is `null` with an encoding of `null`; an empty one is `""`.
 //! - `raw` is base64 of the payload. It is written where `value` alone would not give the same bytes again: MessagePack, a registry's
@@ -19,11 +20,15 @@ mod tests;
 pub use reader::{LineError, read};
 pub use writer::{write, write_delivery};
 
+/// The `timestamp_type` of a time that is no property of the message: when it was seen here.
+const SEEN: &str = "seen";
+
 /// Every field, in the order in which it is written.
-pub const FIELDS: [&str; 13] = [
+pub const FIELDS: [&str; 14] = [
     "address",
     "position",
     "timestamp",
+    "timestamp_type",
     "key",
     "key_encoding",
     "headers",

@@ -1,7 +1,7 @@
 //! Line → message to publish.
 
-use super::FIELDS;
 use super::writer::show;
+use super::{FIELDS, SEEN};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Header, Outgoing};
 use crate::domain::text::SafeText;
@@ -51,7 +51,11 @@ pub fn read(line: &[u8]) -> Result<Outgoing, LineError> {
         key: fields.content("key", "key_encoding")?,
         headers: fields.get("headers").map_or_else(|| Ok(Vec::new()), headers)?,
         payload: payload(&fields)?,
-        timestamp: fields.get("timestamp").map_or(Ok(None), timestamp)?,
+        // When it was seen is nothing that it said of itself.
+        timestamp: match fields.get("timestamp_type") {
+            Some(kind) if string("timestamp_type", kind)? == SEEN => None,
+            _ => fields.get("timestamp").map_or(Ok(None), timestamp)?,
+        },
         options: Vec::new(),
     })
 }

@@ -1,8 +1,9 @@
 //! Message → line.
 
+use super::SEEN;
 use crate::domain::address::Address;
 use crate::domain::delivery::Delivery;
-use crate::domain::message::{Header, Message};
+use crate::domain::message::{Header, Message, Stamp};
 use crate::domain::position::Position;
 use crate::domain::text::{escape_json, is_hidden, is_printable_ascii};
 use crate::domain::time::Timestamp;
@@ -29,6 +30,9 @@ pub fn write(address: &Address, message: &Message, decoder: &Decoder) -> String 
         None => line.field("timestamp", NULL),
         Some(timestamp) if is_told_by_text(timestamp) => line.shown("timestamp", format_args!("\"{timestamp}\"")),
         Some(timestamp) => line.shown("timestamp", timestamp.0),
+    }
+    if message.stamp == Stamp::Seen && message.timestamp.is_some() {
+        line.text("timestamp_type", SEEN);
     }
     let encoding = line.bytes("key", message.key.as_deref());
     line.field("key_encoding", encoding);
