@@ -234,6 +234,8 @@ static PLACES: [Places; 3] = [
             "x-request-id",
             "request-id",
             "ce_correlationid",
+            // AMQP's own property, as its adapter names it.
+            "amqp_correlation_id",
         ],
         paths: &[&["metadata", "correlation_id"], &["correlation_id"], &["correlationId"], &["correlationid"], &["request_id"]],
     },
@@ -244,7 +246,18 @@ static PLACES: [Places; 3] = [
     },
     Places {
         kind: IdKind::Message,
-        headers: &["message-id", "message_id", "messageId", "x-message-id", "Nats-Msg-Id", "ce_id", "ce-id", "event_id", "x-original-id"],
+        headers: &[
+            "message-id",
+            "message_id",
+            "messageId",
+            "x-message-id",
+            "Nats-Msg-Id",
+            "ce_id",
+            "ce-id",
+            "event_id",
+            "x-original-id",
+            "amqp_message_id",
+        ],
         paths: &[&["metadata", "message_id"], &["message_id"], &["messageId"], &["event_id"], &["eventId"], &["id"], &["causation_id"]],
     },
 ];

@@ -67,7 +67,7 @@ pub enum Step {
 
 /// What is said of a channel whose messages are seen in another one.
 pub fn stored_in(keeper: &Address) -> String {
-    format!("what comes there is kept by {keeper}, and seen in it")
+    format!("what comes there is seen in {keeper}")
 }
 
 /// A message with its integration.
@@ -189,9 +189,13 @@ impl Gateway {
             Err(fault) => return vec![nowhere(integration.to_string(), &fault.to_string())],
         };
         let ours = || channels.iter().filter(|channel| !channel.internal);
-        let followed: HashSet<&str> =
+        let mut followed: HashSet<&str> =
             ours().filter(|channel| channel.can.history && channel.can.tail).map(|channel| &*channel.name).collect();
-        let mut watched = 0;
+        // What carries its own messages is watched before what gets them from others.
+        let carries = |channel: &&crate::domain::channel::Channel| channel.can.tail && !channel.can.history && channel.kept_by.is_none();
+        let carriers: Vec<&str> = ours().filter(carries).map(|channel| &*channel.name).take(WATCHED).collect();
+        let mut watched = carriers.len();
+        followed.extend(carriers);
         let mut places = Vec::new();
         for channel in ours() {
             let address = Address::new(&integration, &channel.name);
@@ -201,6 +205,7 @@ impl Gateway {
             }
             places.push(match (channel.can.history, channel.can.tail, channel.can.peek || channel.can.hold) {
                 (true, can_tail, _) => Place::History(address, can_tail),
+                (false, true, _) if followed.contains(&*channel.name) => Place::Live(address),
                 (false, true, _) if watched < WATCHED => {
                     watched += 1;
                     Place::Live(address)

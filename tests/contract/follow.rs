@@ -3,7 +3,7 @@
 use crate::support::program::{Home, lines};
 use crate::support::server::Server;
 use crate::support::subjects::{Listener, connect, manage};
-use crate::support::{SOON, kafka, mosquitto, nats, topics};
+use crate::support::{SOON, kafka, mosquitto, nats, rabbitmq, topics};
 use mqdeck::adapters::session::Session;
 use mqdeck::config::profile::Integration;
 use mqdeck::domain::message::{Header, Outgoing};
@@ -129,7 +129,7 @@ async fn what_several_systems_carry_from_now_on_is_one_timeline_and_what_cannot_
     }
     for (place, said) in [
         ("cache/channel:news", "no history is kept there: only what comes from now on"),
-        ("nats/shipped.>", "what comes there is kept by nats/stream:SHIPPED, and seen in it"),
+        ("nats/shipped.>", "what comes there is seen in nats/stream:SHIPPED"),
         ("jobs/tasks", "it is a queue"),
         ("away", "not looked at: "),
     ] {
@@ -138,4 +138,48 @@ async fn what_several_systems_carry_from_now_on_is_one_timeline_and_what_cannot_
     let pid = i32::try_from(following.child.id()).ok().and_then(Pid::from_raw).expect("its id");
     kill_process(pid, Signal::INT).expect("it runs");
     assert_eq!(following.child.wait().expect("it ends").code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn amqp_s_own_ids_are_known_and_what_an_exchange_carries_to_a_queue_comes_once() {
+    let Some(rabbit) = rabbitmq::own() else { return };
+    let session = rabbit.session().await;
+    for exchange in ["exchange:first", "exchange:second"] {
+        rabbitmq::done(&session, "exchange.declare", exchange, &[("type", "topic")]).await;
+        let queue = rabbitmq::queue(&session, "jobs", "classic").await;
+        let bound = [("exchange", exchange.trim_start_matches("exchange:")), ("routing_key", "#")];
+        rabbitmq::done(&session, "binding.create", &format!("queue:{queue}"), &bound).await;
+    }
+    let home = Home::new();
+    let management = format!("  config {{ management_url = \"{}\" }}\n}}\n", rabbit.fact("MANAGEMENT"));
+    let profile = integration("rabbit", "rabbitmq", rabbit.fact("AMQP")).replace("}\n}\n", &format!("}}\n{management}"));
+    let profile = home.write("p.hcl", &profile);
+    let mut following = Following::start(&home, profile.to_str().expect("a path"), "c-77");
+    following.says("watching ");
+    following.says(" found in ");
+    let mut number = 1;
+    for id in ["correlation_id", "message_id", "correlation_id"] {
+        for exchange in ["exchange:first", "exchange:second"] {
+            let payload = format!("{{\"n\":{number}}}");
+            let message = Outgoing {
+                key: Some("k".into()),
+                payload: Some(payload.into()),
+                options: vec![(id, "c-77".to_owned())],
+                ..Outgoing::default()
+            };
+            session
+                .publish
+                .as_ref()
+                .expect("RabbitMQ takes messages")
+                .publish(exchange, message)
+                .await
+                .unwrap_or_else(|fault| panic!("{fault}"));
+            following.prints(number);
+            number += 1;
+        }
+    }
+    // What came by a queue of its own would have come before the last.
+    let told: Vec<u64> = following.seen.iter().map(|(_, number)| *number).collect();
+    assert_eq!(told, (1..number).collect::<Vec<_>>(), "{:?}", following.seen);
+    assert!(following.seen.iter().all(|(address, _)| address.starts_with("rabbit/exchange:")), "{:?}", following.seen);
 }

@@ -309,6 +309,8 @@ async fn without_the_management_api_channels_are_looked_at_one_by_one_and_what_i
         assert_eq!(row.depth, Amount::AtLeast(1), "what consumers hold is not known");
         let missing = listed(&session, &format!("queue:{name}-missing")).await;
         assert_eq!(missing.fault.map(|fault| fault.kind), Some(Kind::NotFound));
+        let short = listed(&session, "vhost:/").await.fault.expect("that the list is short");
+        assert!(short.cause.as_str().contains("only what the profile names is listed") && short.cause.as_str().contains(why), "{short}");
         let description = session.inspect.describe(&format!("queue:{name}")).await.expect("described");
         let told = table(&description, "not known without the management API");
         assert!(told.len() == 7 && told.iter().all(|row| row.contains(why)), "{told:?}");

@@ -127,6 +127,15 @@ impl Map {
         self.bindings.iter().any(|row| row.to_queue && row.destination == queue && !row.source.is_empty())
     }
 
+    /// An exchange that feeds a queue, where all that do can be watched themselves: what the queue is tapped for comes by them.
+    pub(super) fn feeder(&self, queue: &str) -> Option<&str> {
+        let feeds = |row: &&Row| row.to_queue && row.destination == queue && !row.source.is_empty();
+        let can_tail = |name: &str| self.exchange(name).is_some_and(|exchange| super::inspect::TAPPED.contains(&exchange.kind.as_str()));
+        let mut feeders = self.bindings.iter().filter(feeds).map(|row| row.source.as_str());
+        let first = feeders.next().filter(|name| can_tail(name))?;
+        feeders.all(can_tail).then_some(first)
+    }
+
     /// How many bindings an exchange has.
     pub(super) fn bound_to(&self, exchange: &str) -> usize {
         self.bindings.iter().filter(|row| row.source == exchange).count()

@@ -26,7 +26,7 @@ pub(super) const BINDING_COLUMNS: &str = "source,routing_key,destination,destina
 /// Exchanges that every vhost has (AMQP 0-9-1 section 3.1.3), with whether RabbitMQ's own events go by them.
 const STANDARD: &[&str] = &["amq.direct", "amq.fanout", "amq.headers", "amq.match", "amq.topic"];
 /// Exchange types to which a queue can be bound without taking anything from others.
-const TAPPED: &[&str] = &["direct", "fanout", "headers", "topic"];
+pub(super) const TAPPED: &[&str] = &["direct", "fanout", "headers", "topic"];
 
 #[async_trait]
 impl Inspect for Rabbit {
@@ -100,6 +100,7 @@ impl Rabbit {
         row.rate_in = rate(queue, "publish");
         row.rate_out = rate(queue, "deliver_get");
         row.consumers = number(queue, &["consumers"]);
+        row.kept_by = map.feeder(bare).filter(|_| !stream).map(|exchange| Name::Exchange(exchange.to_owned()).text().into());
         row.dead_letters_to = map.path(queue).map(|path| SafeText::new(&path.target()));
         let replicas = Replicas::of(queue);
         row.fault = replicas.as_ref().and_then(|replicas| replicas.fault(&row.name));
@@ -157,6 +158,9 @@ impl Rabbit {
         for channel in &mut channels {
             channel.attributes.push(incomplete());
         }
+        let vhost = Name::vhost(&self.settings.vhost);
+        let fault = Fault::new(missing.kind, LIST, vhost.as_str(), format!("only what the profile names is listed: {}", missing.cause));
+        channels.push(Channel { fault: Some(fault.next(missing.next.as_str())), ..Channel::named(vhost, "vhost") });
         Ok(channels)
     }
 

@@ -26,7 +26,9 @@ pub(in crate::app) fn start(model: &mut Model, view: &Arc<MessageView>) {
     stop(model);
     let old = std::mem::take(&mut model.traffic);
     let no_history = |view: &&Arc<MessageView>| {
-        available::row(model, &view.address).is_some_and(|channel| !channel.can.history && channel.kept_by.is_none())
+        let keeper = |name: &Arc<str>| available::row(model, &Address::new(&view.address.integration, name));
+        available::row(model, &view.address)
+            .is_some_and(|channel| !channel.can.history && !channel.kept_by.as_ref().and_then(keeper).is_some_and(|kept| kept.can.history))
     };
     let seen = (0..old.window.len()).filter_map(|row| old.window.from_oldest(row));
     let window = seen.filter(no_history).cloned().collect();
