@@ -138,32 +138,33 @@ impl Publish {
         let mut input = BufReader::with_capacity(1 << 16, tokio::io::stdin());
         let (mut out, bar) = (Out::new(), Progress::new(is_terminal(), "{pos} published, {per_sec}, {elapsed}"));
         // Lines read, lines dealt with, messages stored.
-        let (mut read, mut sent, mut stored) = (0, self.skip, 0);
+        let (mut read, mut sent, mut stored, mut last) = (0, self.skip, 0, 0);
         let mut interrupted = pin!(gateway.caller().stop().cancelled());
         let failure = loop {
             // What was handed over is waited for; only the reading of more is given up.
             let (chunk, wrong, ended) = tokio::select! {
                 biased;
-                () = &mut interrupted => break Some(sent + 1),
+                () = &mut interrupted => break Some(Stop { line: sent + 1, skip: sent, unsure: false }),
                 chunk = self.chunk(&mut input, &mut read, options) => chunk?,
             };
             // Lines are numbered from 1; those of this chunk start here.
             let first = read - chunk.len() as u64 - u64::from(wrong.is_some()) + 1;
             let plan = Plan::Publish { address: self.address.clone(), messages: chunk };
             let outcome = gateway.execute(plan).await?;
-            sent = read;
-            let (mut failed, mut runs) = (None, Runs::default());
+            sent = read - u64::from(wrong.is_some());
+            let (mut failed, mut unsure, mut runs) = (None, false, Runs::default());
             for (line, receipt) in (first..).zip(outcome.receipts) {
                 match receipt {
                     Ok(receipt) if self.json => self.print(&mut out, receipt)?,
                     Ok(_) => {}
                     Err(fault) => {
+                        unsure |= fault.kind.is_transient();
                         runs.add(line, fault.to_string());
                         failed.get_or_insert(line);
                         continue;
                     }
                 }
-                stored += 1;
+                (stored, last) = (stored + 1, line);
                 if failed.is_some() {
                     runs.add(line, "under way then, and stored".to_owned());
                 }
@@ -173,11 +174,12 @@ impl Publish {
             out.flush()?;
             bar.reach(stored);
             if let Some(line) = failed {
-                break Some(line);
+                // Going on from the first that failed would publish those again that were stored behind it.
+                break Some(Stop { line, skip: if last > line { sent } else { line - 1 }, unsure });
             }
             if let Some(fault) = wrong {
                 output::note(fault.to_string());
-                break Some(read);
+                break Some(Stop { line: read, skip: sent, unsure: false });
             }
             if ended {
                 break None;
@@ -186,8 +188,8 @@ impl Publish {
         bar.close();
         out.flush()?;
         output::note(format!("{} published to {}", figure::several(stored, "message"), self.address));
-        let Some(line) = failure else { return Ok(ExitCode::SUCCESS) };
-        output::note(format!("stopped at line {line}; to go on from there: mqdeck publish {} --lines --skip {}", self.address, line - 1));
+        let Some(stop) = failure else { return Ok(ExitCode::SUCCESS) };
+        output::note(stop.advice(&self.address));
         Ok(ExitCode::FAILURE)
     }
 
@@ -249,6 +251,27 @@ impl Publish {
     }
 }
 
+/// Where publishing stopped, and how many lines are left out by who goes on.
+struct Stop {
+    line: u64,
+    skip: u64,
+    /// Some that failed may have been stored.
+    unsure: bool,
+}
+
+impl Stop {
+    fn advice(&self, address: &Address) -> String {
+        let Self { line, skip, unsure } = self;
+        let on = format!("mqdeck publish {address} --lines --skip {skip}");
+        if skip < line {
+            let first = if *unsure { "if it may have been stored, look first; " } else { "" };
+            return format!("stopped at line {line}; {first}to go on from there: {on}");
+        }
+        let which = if *unsure { "look which of those named above are missing, publish them" } else { "publish those named above" };
+        format!("stopped at line {line}, and lines behind it were stored: {which} by themselves, then go on behind line {skip}: {on}")
+    }
+}
+
 /// What became of lines, one sentence for neighbours of the same fate: what fails one of a thousand mostly fails all of them.
 #[derive(Default)]
 struct Runs(Vec<(u64, u64, String)>);
@@ -303,7 +326,19 @@ pub(super) fn header(text: &str) -> Header {
 
 #[cfg(test)]
 mod tests {
-    use super::Runs;
+    use super::{Runs, Stop};
+    use crate::domain::address::Address;
+
+    #[test]
+    fn going_on_publishes_no_line_twice() {
+        let address = Address::new("rabbit", "queue:a");
+        let advice = Stop { line: 3, skip: 2, unsure: false }.advice(&address);
+        assert_eq!(advice, "stopped at line 3; to go on from there: mqdeck publish rabbit/queue:a --lines --skip 2");
+        let advice = Stop { line: 3, skip: 7, unsure: false }.advice(&address);
+        assert!(advice.contains("publish those named above by themselves") && advice.ends_with("--skip 7"), "{advice}");
+        let advice = Stop { line: 3, skip: 2, unsure: true }.advice(&address);
+        assert!(advice.contains("if it may have been stored, look first") && advice.ends_with("--skip 2"), "{advice}");
+    }
 
     #[test]
     fn neighbours_of_the_same_fate_are_told_together() {
