@@ -44,6 +44,8 @@ HEAVY = [
     "faults::cluster::",
     "contract::kafka_link::a_leader_that_is_killed",
     "faults::coordinator::",
+    "faults::attempts::kafka",
+    "faults::attempts::rabbitmq",
     "faults::publish::",
     "faults::search::a_broker_that_is_killed",
     "faults::crash::a_broker_that_is_killed",

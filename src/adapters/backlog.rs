@@ -155,7 +155,6 @@ impl Feed {
     }
 
     /// The connection will not be back, and why: the last word of the reading.
-    #[cfg(feature = "nats")]
     pub(super) fn ended(&self, fault: Fault) {
         self.add(|waiting| {
             if waiting.interrupted.as_ref() != Some(&fault) {
@@ -170,7 +169,7 @@ impl Feed {
     }
 
     /// So many messages did not come, though the connection is there; `None` where nobody counted them.
-    #[cfg(any(test, feature = "mqtt", feature = "rabbitmq"))]
+    #[cfg(any(test, feature = "mqtt", feature = "rabbitmq", feature = "redis"))]
     pub(super) fn skipped(&self, count: Option<u64>, side: Side) {
         self.add(|waiting| waiting.say(TailEvent::Skipped { count, side }));
     }
@@ -207,6 +206,17 @@ impl Backlog {
     pub(super) fn stream<T: Send + 'static>(self, kept: T) -> BoxStream<'static, TailEvent> {
         stream::unfold((self, kept), |(backlog, kept)| async { backlog.next().await.map(|event| (event, (backlog, kept))) }).boxed()
     }
+}
+
+/// A tail of what is pushed and of what is stored: the two as one stream. The tasks that fill them are kept as long as it is read.
+#[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
+pub(super) fn tail<P: Send + 'static, S: Send + 'static>(
+    (pushed, pushing): (Backlog, P),
+    (stored, storing): (tokio::sync::mpsc::Receiver<TailEvent>, S),
+) -> BoxStream<'static, TailEvent> {
+    let stored =
+        stream::unfold((stored, storing), |(mut stored, storing)| async { stored.recv().await.map(|event| (event, (stored, storing))) });
+    stream::select(pushed.stream(pushing), stored.boxed()).boxed()
 }
 
 #[cfg(test)]

@@ -229,7 +229,7 @@ impl Reconnect {
 
 impl Default for Reconnect {
     fn default() -> Self {
-        Self { enabled: true, max_attempts: None, delay: Duration::from_millis(500), max_delay: Duration::from_secs(60) }
+        Self { enabled: true, max_attempts: None, delay: Duration::from_millis(200), max_delay: Duration::from_secs(5) }
     }
 }
 

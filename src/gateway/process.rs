@@ -3,6 +3,7 @@
 
 use super::audit::Phase;
 use super::{Gateway, cannot};
+use crate::adapters::reopen::Backoff;
 use crate::adapters::session::{Source, Transact, Transaction};
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
@@ -96,7 +97,7 @@ impl Gateway {
         F: Future<Output = Result<Vec<(Arc<str>, Outgoing)>, Fault>>,
     {
         let reconnect = self.supervised(&job.integration)?.integration.reconnect.clone();
-        let mut wait = reconnect.delay;
+        let mut backoff = Backoff::new(&reconnect);
         while !stop.is_cancelled() {
             let commits = progress.borrow().commits;
             let ended = match self.transact(&job.integration).await {
@@ -112,10 +113,10 @@ impl Gateway {
             };
             progress.send_modify(|done| done.trouble = Some(fault));
             if progress.borrow().commits > commits {
-                wait = reconnect.delay;
+                backoff.reset();
             }
             tokio::select! {
-                () = sleep(wait) => wait = (wait * 2).min(reconnect.max_delay),
+                () = sleep(backoff.delay()) => {}
                 () = stop.cancelled() => {}
             }
         }

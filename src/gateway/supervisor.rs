@@ -5,10 +5,11 @@ use super::decoders::Decoders;
 use super::fanout::Fanout;
 use super::guard::Counts;
 use super::names::Names;
+use crate::adapters::reopen::Backoff;
 use crate::adapters::session::Session;
 use crate::adapters::wirelog::WireLog;
 use crate::adapters::{self, Adapter};
-use crate::config::profile::{Integration, Reconnect};
+use crate::config::profile::Integration;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::health::Link;
 use crate::domain::operation::OperationSpec;
@@ -173,7 +174,7 @@ impl Supervisor {
             self.down(&fault, now(), 1, Duration::MAX);
             return;
         };
-        let (mut failures, began) = (Failures::default(), Instant::now());
+        let (mut backoff, began) = (Backoff::new(&self.integration.reconnect), Instant::now());
         let session = loop {
             match (adapter.connect)((*self.integration).clone(), self.log.clone()).await {
                 Ok(session) => break session,
@@ -182,13 +183,10 @@ impl Supervisor {
                     tracing::debug!(integration = %self.integration.name, %fault, "starting");
                     tokio::time::sleep(WARMING).await;
                 }
-                Err(fault) => {
-                    let Some(wait) = failures.next(&self.integration.reconnect) else {
-                        return self.give_up(&fault, &failures);
-                    };
-                    self.down(&fault, failures.since(), failures.count, wait);
-                    self.pause(wait).await;
-                }
+                Err(fault) => match self.failed(&fault, &mut backoff) {
+                    Some(wait) => self.pause(wait).await,
+                    None => return,
+                },
             }
         };
         if let Some(manage) = &session.manage {
@@ -202,7 +200,7 @@ impl Supervisor {
 
     /// Checks the connection as long as it is tried; the adapter reconnects by itself, this says how it stands.
     async fn watch(&self, session: &Session) {
-        let mut failures = Failures::default();
+        let mut backoff = Backoff::new(&self.integration.reconnect);
         loop {
             let check = tokio::time::timeout(CHECK_TIMEOUT, session.inspect.ping()).await;
             let check = check.unwrap_or_else(|_| {
@@ -211,7 +209,7 @@ impl Supervisor {
             });
             let wait = match check {
                 Ok(latency) => {
-                    failures = Failures::default();
+                    backoff.reset();
                     self.link.send_if_modified(|link| {
                         let was_up = matches!(link, Link::Up { .. });
                         *link = Link::Up { latency };
@@ -225,10 +223,7 @@ impl Supervisor {
                 }
                 Err(_) if self.has_ended() => return,
                 Err(fault) => {
-                    let Some(wait) = failures.next(&self.integration.reconnect) else {
-                        return self.give_up(&fault, &failures);
-                    };
-                    self.down(&fault, failures.since(), failures.count, wait);
+                    let Some(wait) = self.failed(&fault, &mut backoff) else { return };
                     // That it is down is known: a tail that says so again is not to use up the attempts.
                     tokio::time::sleep(wait).await;
                     continue;
@@ -246,10 +241,19 @@ impl Supervisor {
         true
     }
 
-    /// The end: it is not tried again, and nobody is given the session any more.
-    fn give_up(&self, fault: &Fault, failures: &Failures) {
-        self.down(&self.integration.reconnect.given_up(fault), failures.since(), failures.count, Duration::MAX);
-        self.session.send_replace(None);
+    /// The wait until it is tried again. `None` is the end: nobody is given the session any more.
+    fn failed(&self, fault: &Fault, backoff: &mut Backoff) -> Option<Duration> {
+        match backoff.failed(fault) {
+            Ok(wait) => {
+                self.down(fault, backoff.since(), backoff.failures(), wait);
+                Some(wait)
+            }
+            Err(last) => {
+                self.down(&last, backoff.since(), backoff.failures(), Duration::MAX);
+                self.session.send_replace(None);
+                None
+            }
+        }
     }
 
     /// Waits, or less if somebody saw the connection fail.
@@ -265,30 +269,6 @@ impl Supervisor {
         let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
         let retry_at = Timestamp(now().0.saturating_add(wait));
         self.link.send_replace(Link::Down { fault: fault.clone(), since, attempts, retry_at });
-    }
-}
-
-/// Failures in a row, and how long to wait after them.
-#[derive(Default)]
-struct Failures {
-    count: u32,
-    since: Option<Timestamp>,
-}
-
-impl Failures {
-    /// Counts one more; the wait until the next attempt (exponential, half of it random), `None` when no attempt is left.
-    fn next(&mut self, reconnect: &Reconnect) -> Option<Duration> {
-        self.since.get_or_insert_with(now);
-        self.count += 1;
-        if !reconnect.enabled || reconnect.max_attempts.is_some_and(|max| self.count > max) {
-            return None;
-        }
-        let full = reconnect.delay.saturating_mul(1 << (self.count - 1).min(16)).min(reconnect.max_delay);
-        Some(full.mul_f64(0.5 + fastrand::f64() / 2.0))
-    }
-
-    fn since(&self) -> Timestamp {
-        self.since.unwrap_or_else(now)
     }
 }
 
@@ -343,15 +323,5 @@ mod tests {
         link.send_replace(Link::Down { fault, since: now(), attempts: 1, retry_at: now() });
         drop((link, session));
         assert_eq!(waiting.await.err().map(|fault| fault.cause.to_string()), Some("no route".to_owned()));
-    }
-
-    #[test]
-    fn waits_grow_to_the_limit_and_attempts_run_out() {
-        let reconnect = Reconnect { max_attempts: Some(10), ..Reconnect::default() };
-        let mut failures = Failures::default();
-        let waits: Vec<Duration> = std::iter::from_fn(|| failures.next(&reconnect)).collect();
-        assert_eq!(waits.len(), 10);
-        assert!(waits[0] >= reconnect.delay / 2 && waits[0] <= reconnect.delay);
-        assert!(waits[9] >= reconnect.max_delay / 2 && waits[9] <= reconnect.max_delay);
     }
 }

@@ -1,5 +1,7 @@
 //! What breaks, and what is said and kept when it does: brokers killed under a tail, damaged logs, refusals.
 
+#[cfg(all(feature = "kafka", feature = "mqtt", feature = "nats", feature = "rabbitmq", feature = "redis"))]
+mod attempts;
 #[cfg(feature = "kafka")]
 mod cluster;
 #[cfg(feature = "kafka")]

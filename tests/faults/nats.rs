@@ -5,16 +5,11 @@ use crate::support::nats;
 use crate::support::subjects::{Listener, connect, manage};
 use futures::StreamExt;
 use mqdeck::adapters::session::{Session, TailEvent};
-use mqdeck::config::profile::{HealthCheck, Integration, Profile, Reconnect};
-use mqdeck::domain::address::Address;
-use mqdeck::domain::fault::{Fault, Kind};
-use mqdeck::domain::health::Link;
+use mqdeck::domain::fault::Kind;
 use mqdeck::domain::message::Outgoing;
 use mqdeck::domain::position::Position;
 use mqdeck::domain::receipt::Receipt;
-use mqdeck::domain::safety::Safety;
 use mqdeck::domain::view::Side;
-use mqdeck::gateway::Gateway;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -72,22 +67,6 @@ async fn a_killed_server_is_told_and_a_stream_loses_nothing() {
     session.inspect.ping().await.unwrap_or_else(|fault| panic!("{fault}"));
 }
 
-/// What a tail says last of why it was interrupted; it has to end.
-async fn last_word(gateway: &Gateway, channel: &str, until: impl Future<Output = ()>) -> Fault {
-    let mut events = gateway.tail(&[Address::new("nats", channel)]).await.expect("it starts");
-    until.await;
-    let mut last = None;
-    let listening = async {
-        while let Some((_, event)) = events.next().await {
-            if let TailEvent::Interrupted(fault) = event {
-                last = Some(fault);
-            }
-        }
-    };
-    tokio::time::timeout(SOON, listening).await.unwrap_or_else(|_| panic!("the tail of {channel} goes on"));
-    last.unwrap_or_else(|| panic!("the tail of {channel} ended without a word"))
-}
-
 #[tokio::test]
 async fn a_receiving_goes_on_after_a_kill_and_says_so_before_another_message_comes() {
     let Some(mut nats) = nats::own(&[]) else { return };
@@ -116,45 +95,6 @@ async fn a_receiving_goes_on_after_a_kill_and_says_so_before_another_message_com
         let next = tokio::time::timeout(SOON, holding.next()).await.expect("in time").expect("it goes on");
         let delivery = next.unwrap_or_else(|fault| panic!("{channel}: {fault}"));
         assert_eq!(delivery.message.payload.as_deref(), Some(&b"next"[..]), "{channel}");
-    }
-}
-
-#[tokio::test]
-async fn a_lost_connection_is_tried_again_only_as_often_as_the_profile_says() {
-    let soon = Reconnect { delay: Duration::from_millis(100), max_delay: Duration::from_millis(200), ..Reconnect::default() };
-    for (reconnect, reason) in [
-        (Reconnect { enabled: false, ..soon.clone() }, "reconnect.enabled = false"),
-        (
-            Reconnect { max_attempts: Some(3), ..soon },
-            "3 attempts to reconnect failed, which is all the profile allows (reconnect.max_attempts)",
-        ),
-    ] {
-        let Some(mut nats) = nats::own(&[]) else { return };
-        manage(&connect(nats.integration()).await.expect("connected"), "nats/stream:KEPT", "stream.create", &[]).await;
-        let health = HealthCheck { enabled: true, interval: Duration::from_millis(200) };
-        let integrations = vec![Integration { reconnect, health, ..nats.integration() }];
-        let gateway = Gateway::open(Profile { name: "p".into(), path: None, safety: Safety::default(), integrations }, false);
-        let started = tokio::sync::Barrier::new(3);
-        let ready = || async {
-            started.wait().await;
-        };
-        let kill = async {
-            started.wait().await;
-            nats.kill(1);
-        };
-        let (live, stream, ()) = tokio::join!(last_word(&gateway, "live", ready()), last_word(&gateway, "stream:KEPT", ready()), kill);
-        for fault in [live, stream] {
-            assert!(fault.kind == Kind::Unreachable && fault.cause.as_str().contains(reason), "{fault}");
-        }
-        let mut link = gateway.link("nats").expect("the integration");
-        let failed = link.wait_for(|link| matches!(link, Link::Down { fault, .. } if fault.cause.as_str().contains(reason)));
-        tokio::time::timeout(SOON, failed).await.expect("it is told as failed").expect("the gateway is there");
-        nats.restart();
-        // As long as several attempts would take.
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        assert!(matches!(&*link.borrow(), Link::Down { .. }), "it stays failed");
-        let fault = gateway.check("nats").await.expect_err("a connection that is over is not used");
-        assert!(fault.cause.as_str().contains(reason), "{fault}");
     }
 }
 

@@ -57,7 +57,7 @@ async fn connect(integration: Integration, log: WireLog) -> Result<Session, Faul
     let inspect = Arc::new(KafkaInspect::new(cluster.clone(), integration.clone(), offers));
     let publish = Publisher::new(&integration, Some(cluster.clone()), log.clone())?;
     let transact = Transactions::new(integration.clone(), log);
-    let tail = KafkaTail::new(cluster.clone());
+    let tail = KafkaTail::new(cluster.clone(), integration.reconnect.clone());
     let groups = Arc::new(KafkaGroups::new(cluster.clone(), integration.clone()));
     let manage = KafkaManage::connect(cluster.clone(), groups.clone()).await?;
     let history = KafkaHistory::new(cluster, integration);

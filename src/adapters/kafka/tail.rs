@@ -15,7 +15,9 @@ use super::link::metadata::Topic;
 use super::link::offsets::{At, Found, Wanted};
 use super::link::walk::{Damage, Partition, Step};
 use super::{faults, tail_held::Held, tail_state::Line};
+use crate::adapters::reopen::Backoff;
 use crate::adapters::session::{Cost, Tail, TailEvent};
+use crate::config::profile::Reconnect;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
@@ -47,11 +49,12 @@ const ROUNDS: u32 = 5;
 /// Live reading of a cluster.
 pub(super) struct KafkaTail {
     cluster: Cluster,
+    reconnect: Reconnect,
 }
 
 impl KafkaTail {
-    pub(super) fn new(cluster: Cluster) -> Self {
-        Self { cluster }
+    pub(super) fn new(cluster: Cluster, reconnect: Reconnect) -> Self {
+        Self { cluster, reconnect }
     }
 }
 
@@ -63,7 +66,7 @@ impl Tail for KafkaTail {
 
     async fn tail(&self, channels: &[Arc<str>]) -> Result<BoxStream<'static, TailEvent>, Fault> {
         let (events, queue) = mpsc::channel(QUEUED);
-        let reader = Reader::start(self.cluster.clone(), channels, events).await?;
+        let reader = Reader::start(self.cluster.clone(), Backoff::new(&self.reconnect), channels, events).await?;
         let task = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(reader.run()));
         Ok(stream::unfold((queue, task), |(mut queue, task)| async { queue.recv().await.map(|event| (event, (queue, task))) }).boxed())
     }
@@ -95,7 +98,7 @@ enum Landed {
     Measured(Partition, Vec<Result<Found, Fault>>),
 }
 
-/// The reader has gone.
+/// The listener has gone, or has heard the last word.
 struct Gone;
 
 struct Reader {
@@ -109,6 +112,8 @@ struct Reader {
     /// Whether leaders are being asked for.
     seeking: bool,
     pause: Duration,
+    /// Failures to find the leaders: no broker answers then.
+    backoff: Backoff,
     /// Turned by one with every fetch, so that a busy partition does not starve the others.
     turn: usize,
     line: Line,
@@ -118,7 +123,7 @@ struct Reader {
 
 impl Reader {
     /// Finds where every partition ends now.
-    async fn start(cluster: Cluster, channels: &[Arc<str>], events: mpsc::Sender<TailEvent>) -> Result<Self, Fault> {
+    async fn start(cluster: Cluster, backoff: Backoff, channels: &[Arc<str>], events: mpsc::Sender<TailEvent>) -> Result<Self, Fault> {
         let topics: Vec<Arc<str>> = channels.iter().cloned().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
         let names: Vec<&str> = topics.iter().map(|topic| &**topic).collect();
         let described = cluster.refresh(Some(&names)).await?;
@@ -156,6 +161,7 @@ impl Reader {
             busy,
             seeking: false,
             pause: PAUSE,
+            backoff,
             turn: 0,
             line,
             held: Held::default(),
@@ -186,10 +192,7 @@ impl Reader {
             };
             let on = match landed {
                 Landed::Fetched(node, wants, fetched) => self.fetched(node, &wants, fetched).await,
-                Landed::Sought(found) => {
-                    self.sought(found);
-                    Ok(())
-                }
+                Landed::Sought(found) => self.sought(found).await,
                 Landed::Measured(partition, edges) => {
                     self.measured(&partition, edges);
                     Ok(())
@@ -272,12 +275,21 @@ impl Reader {
     }
 
     /// Takes leaders and new partitions from fresh metadata.
-    fn sought(&mut self, found: Result<Vec<Arc<Topic>>, Fault>) {
+    async fn sought(&mut self, found: Result<Vec<Arc<Topic>>, Fault>) -> Result<(), Gone> {
         self.seeking = false;
         let topics = match found {
             Ok(topics) => topics,
-            Err(fault) => return self.unsettled(fault),
+            Err(fault) => {
+                if let Err(last) = self.backoff.failed(&fault) {
+                    // Whether anybody hears it or not, it is the last word.
+                    let _ = self.events.send(TailEvent::Interrupted(last)).await;
+                    return Err(Gone);
+                }
+                self.unsettled(fault);
+                return Ok(());
+            }
         };
+        self.backoff.reset();
         for topic in topics {
             if topic.error != 0 {
                 self.unsettled(faults::refused(OP, &*topic.name, topic.error, None));
@@ -298,6 +310,7 @@ impl Reader {
         for partition in unknown {
             self.measure(&partition);
         }
+        Ok(())
     }
 
     async fn fetched(&mut self, node: i32, wants: &[Want], fetched: Result<Vec<Part>, Fault>) -> Result<(), Gone> {

@@ -7,6 +7,7 @@ use super::faults::{Ending, Why};
 use super::message::Reader;
 use super::topic;
 use super::wire::{Packet, Qos, Subscription, Version};
+use crate::adapters::reopen::Backoff;
 use crate::adapters::session::{Hold, Holding};
 use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb};
 use crate::domain::fault::{Fault, Kind};
@@ -24,8 +25,6 @@ const SETTLE: &str = "acknowledge";
 const PACKETS: usize = 65_535;
 /// Of these messages of `QoS` 0, which nobody holds; what comes on top is dropped.
 const LOOSE: usize = 1_000;
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// A connection that has lasted so long was not closed for another client's sake.
 const LASTED: Duration = Duration::from_secs(10);
 /// Connections of a kept session that the broker closed without a word before they lasted, one after another: two clients that share an id
@@ -96,7 +95,7 @@ impl Hold for Mqtt {
             lost: HashSet::new(),
             since: Instant::now(),
             thrown_out: 0,
-            wait: FIRST_WAIT,
+            backoff: Backoff::new(&self.integration.reconnect),
             ended: false,
         };
         held.connect().await?;
@@ -125,8 +124,8 @@ struct Held {
     since: Instant,
     /// Connections in a row that did not last.
     thrown_out: u32,
-    /// How long is waited before the next.
-    wait: Duration,
+    /// Those as well, and attempts that failed.
+    backoff: Backoff,
     ended: bool,
 }
 
@@ -156,7 +155,9 @@ impl Held {
     fn lose(&mut self, ending: Ending) -> Fault {
         let fault = self.judged(ending);
         // Whoever took our place keeps it.
-        self.ended = !fault.kind.is_transient();
+        let passes = self.backoff.passes(fault);
+        self.ended = passes.is_err();
+        let fault = passes.unwrap_or_else(|last| last);
         let (held, what, session) = (self.open.len(), self.fate(), self.session());
         self.lost.extend(self.open.drain().map(|(_, (id, _))| (session, id)));
         self.connection = None;
@@ -167,10 +168,10 @@ impl Held {
     /// With what is behind it, where the broker has no word for that.
     fn judged(&mut self, Ending { fault, why }: Ending) -> Fault {
         if self.since.elapsed() >= LASTED {
-            (self.thrown_out, self.wait) = (0, FIRST_WAIT);
+            self.thrown_out = 0;
+            self.backoff.reset();
             return fault;
         }
-        self.wait = (self.wait * 2).min(LONGEST_WAIT);
         let settings = &self.mqtt.dialler.settings;
         self.thrown_out += u32::from(!settings.clean && why == Why::WithoutWord);
         if self.thrown_out < THROWN_OUT || why == Why::TakenOver {
@@ -239,14 +240,13 @@ impl Holding for Held {
             if self.ended {
                 return None;
             }
-            tokio::time::sleep(self.wait).await;
-            if let Err(fault) = self.connect().await {
-                self.wait = (self.wait * 2).min(LONGEST_WAIT);
-                // A broker that does not let us in any more is no reason to try again.
-                if !fault.kind.is_transient() {
-                    self.ended = true;
-                    return Some(Err(fault));
-                }
+            self.backoff.ready().await;
+            // A broker that does not let us in any more is no reason to try again.
+            if let Err(fault) = self.connect().await
+                && let Err(last) = self.backoff.passes(fault)
+            {
+                self.ended = true;
+                return Some(Err(last));
             }
         }
         Some(Ok(()))

@@ -8,6 +8,7 @@ use super::message::Reader;
 use super::topic;
 use super::wire::{Packet, Subscription, Version};
 use crate::adapters::backlog::{Feed, backlog};
+use crate::adapters::reopen::{Outlet, Reopens, keep_open};
 use crate::adapters::session::{Cost, Tail, TailEvent};
 use crate::domain::fault::Fault;
 use crate::domain::view::Side;
@@ -15,12 +16,9 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 
 const OP: &str = "tail";
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 #[async_trait]
 impl Tail for Mqtt {
@@ -32,9 +30,11 @@ impl Tail for Mqtt {
         let filters = channels.iter().map(|channel| topic::of(OP, channel)).collect::<Result<Vec<String>, Fault>>()?;
         filters.iter().try_for_each(|filter| topic::check_filter(OP, filter))?;
         let (feed, backlog) = backlog();
-        let follower = Follower { mqtt: self.clone(), filters: topic::without_covered(&filters), feed };
+        let out = Outlet::Pushed(feed.clone());
+        let follower = Follower { mqtt: self.clone(), filters: topic::without_covered(&filters), feed, out };
         let (counted, connection) = tokio::join!(follower.count(), follower.subscribe());
-        let task = AbortOnDropHandle::new(tokio::spawn(follower.run(connection?, counted)));
+        let open = Open { connection: connection?, counted };
+        let task = AbortOnDropHandle::new(tokio::spawn(keep_open(follower, open, self.integration.reconnect.clone())));
         Ok(backlog.stream(task))
     }
 }
@@ -43,6 +43,13 @@ struct Follower {
     mqtt: Mqtt,
     filters: Vec<String>,
     feed: Feed,
+    out: Outlet,
+}
+
+struct Open {
+    connection: Connection,
+    /// The broker's count of what it drops, if it counts.
+    counted: Option<Following>,
 }
 
 impl Follower {
@@ -69,30 +76,29 @@ impl Follower {
     async fn count(&self) -> Option<Following> {
         self.mqtt.dropped.get(&self.mqtt.dialler).await.map(Count::follow)
     }
+}
 
-    /// Never ends: a connection that fails is opened again. What the broker counts as dropped, if it counts, is told beside it.
-    async fn run(self, mut connection: Connection, mut counted: Option<Following>) {
+#[async_trait]
+impl Reopens for Follower {
+    type Open = Open;
+
+    /// What the broker counts as dropped is told beside the messages, which come by themselves.
+    async fn read(&mut self, open: &mut Open) -> Option<Fault> {
         loop {
-            let mut fault = loop {
-                tokio::select! {
-                    count = more(counted.as_mut()) => self.feed.skipped(count, Side::Theirs),
-                    fault = connection.gone() => break fault,
-                }
-            };
-            drop(connection);
-            let mut wait = FIRST_WAIT;
-            connection = loop {
-                self.feed.interrupted(Fault { op: OP, ..fault });
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
-                match self.subscribe().await {
-                    Ok(connection) => break connection,
-                    Err(again) => fault = again,
-                }
-            };
-            self.feed.resumed();
-            counted = self.count().await;
+            tokio::select! {
+                count = more(open.counted.as_mut()) => self.feed.skipped(count, Side::Theirs),
+                fault = open.connection.gone() => return Some(Fault { op: OP, ..fault }),
+            }
         }
+    }
+
+    async fn reopen(&mut self) -> Result<(Open, Option<u64>), Fault> {
+        let connection = self.subscribe().await.map_err(|fault| Fault { op: OP, ..fault })?;
+        Ok((Open { connection, counted: self.count().await }, None))
+    }
+
+    fn outlet(&self) -> &Outlet {
+        &self.out
     }
 }
 

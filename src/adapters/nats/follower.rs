@@ -9,6 +9,7 @@ use super::link::Arrival;
 use super::model::{StreamInfo, text};
 use super::stored::{Stored, number};
 use super::tail::{OP, widest};
+use crate::adapters::reopen::Backoff;
 use crate::adapters::session::TailEvent;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Message;
@@ -23,9 +24,8 @@ const AGAIN: &[Duration] = &[Duration::from_millis(20), Duration::from_millis(20
 const SELDOM: Duration = Duration::from_secs(60);
 /// How often it is looked where nothing can be heard.
 const DEAF: Duration = Duration::from_secs(1);
-/// How long to wait after a fault before it is asked again: so long at first, and twice as long each time up to the longest.
+/// How long to wait before it is subscribed again where it could not be.
 const PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How long a stream is taken for the one that it was.
 const COMPARED: Duration = Duration::from_secs(1);
 /// More subjects than these are not subscribed to for that.
@@ -85,7 +85,7 @@ impl Follower {
 
     /// Ends when nobody reads any more, or there will be no connection again.
     pub(super) async fn run(mut self) {
-        let mut pause = PAUSE;
+        let mut backoff = Backoff::new(&self.api.link.dial().reconnect);
         loop {
             let going_on = match self.look().await {
                 Ok(Found::Nothing) => {
@@ -97,8 +97,8 @@ impl Follower {
                 Ok(Found::Another(info)) => self.begin_again(&info).await,
                 Err(fault) => {
                     let going_on = self.interrupted(fault).await;
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    // The attempts that the profile allows are the connection's, which has a word of its own when they are used up.
+                    tokio::time::sleep(backoff.delay()).await;
                     if let Err(fault) = self.api.link.until_back().await {
                         let _ = self.events.send(TailEvent::Interrupted(fault)).await;
                         return;
@@ -109,7 +109,7 @@ impl Follower {
                     continue;
                 }
             };
-            pause = PAUSE;
+            backoff.reset();
             if going_on.is_none() {
                 return;
             }

@@ -188,6 +188,7 @@ impl Hold for NatsHold {
             waiting: VecDeque::new(),
             asked: None,
             tickets: 0,
+            ended: false,
         }))
     }
 }
@@ -220,6 +221,7 @@ struct NatsHolding {
     waiting: VecDeque<Msg>,
     asked: Option<Asked>,
     tickets: u64,
+    ended: bool,
 }
 
 impl NatsHolding {
@@ -379,11 +381,11 @@ impl Holding for NatsHolding {
     }
 
     async fn resumed(&mut self) -> Option<Result<(), Fault>> {
-        let back = async {
-            self.api.link.until_back().await?;
-            self.api.link.ping(OP).await
-        };
-        Some(back.await)
+        if let Err(fault) = self.api.link.until_back().await {
+            // It is not tried again: the last word.
+            return (!std::mem::replace(&mut self.ended, true)).then_some(Err(fault));
+        }
+        Some(self.api.link.ping(OP).await)
     }
 
     async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {

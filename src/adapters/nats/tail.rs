@@ -11,7 +11,7 @@ use super::names::{Name, covers, plain, shown};
 use super::seen::Seen;
 use super::wire::frame::Span;
 use super::wire::hub::Sink;
-use crate::adapters::backlog::{Feed, backlog};
+use crate::adapters::backlog::{self, Feed, backlog};
 use crate::adapters::session::{Cost, Tail, TailEvent};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Message, Stamp};
@@ -19,8 +19,7 @@ use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt;
-use futures::stream::{self, BoxStream};
+use futures::stream::BoxStream;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -82,10 +81,7 @@ impl Tail for NatsTail {
             let follower = Follower::start(&api, stream, events.clone()).await?;
             followers.push(AbortOnDropHandle::new(tokio::spawn(follower.run())));
         }
-        let stored = stream::unfold((queue, followers), |(mut queue, followers)| async {
-            queue.recv().await.map(|event| (event, (queue, followers)))
-        });
-        Ok(stream::select(backlog.stream(readers), stored.boxed()).boxed())
+        Ok(backlog::tail((backlog, readers), (queue, followers)))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::link::{self, Link, Live};
 use super::name::Name;
 use super::{Rabbit, faults, management, peek, properties};
+use crate::adapters::reopen::Backoff;
 use crate::adapters::session::{Hold, Holding};
 use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb};
 use crate::domain::fault::{Fault, Kind};
@@ -19,8 +20,6 @@ use std::time::Duration;
 
 const OP: &str = "receive from";
 const SETTLE: &str = "settle a message of";
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 static VERBS: &[Verb] = &[
     Verb { effect: Effect::Ack, word: "ack", help: "done: the queue forgets it", fields: &[] },
@@ -76,14 +75,14 @@ impl Hold for Rabbit {
         };
         let standing = Standing::begin(&self.link, &queue, prefetch).await?;
         let (link, name) = (self.link.clone(), Name::Queue(queue.clone()).text().into());
-        let (standing, wait) = (Some(standing), FIRST_WAIT);
+        let (standing, backoff) = (Some(standing), Backoff::new(&self.integration.reconnect));
         Ok(Box::new(Held {
             link,
             queue,
             name,
             prefetch,
             standing,
-            wait,
+            backoff,
             unsettled: BTreeSet::new(),
             seen: 0,
             counted: false,
@@ -100,8 +99,7 @@ struct Held {
     prefetch: u16,
     /// `None` while there is no connection, and once there will be none any more.
     standing: Option<Standing>,
-    /// How long is waited before the next attempt to have one.
-    wait: Duration,
+    backoff: Backoff,
     /// Delivery tags that were handed out and not settled.
     unsettled: BTreeSet<u64>,
     seen: u64,
@@ -247,21 +245,22 @@ impl Held {
         let standing = match self.standing.take() {
             Some(standing) => standing,
             None => loop {
-                tokio::time::sleep(self.wait).await;
+                self.backoff.ready().await;
                 match Standing::begin(&self.link, &self.queue, self.prefetch).await {
                     Ok(standing) => break standing,
-                    Err(fault) if fault.kind.is_transient() => self.wait = (self.wait * 2).min(LONGEST_WAIT),
-                    Err(fault) => return Err(fault),
+                    Err(fault) => drop(self.backoff.passes(fault)?),
                 }
             },
         };
-        self.wait = FIRST_WAIT;
+        self.backoff.reset();
         Ok(self.standing.insert(standing))
     }
 
     /// Forgets a connection that is gone, or a consumer that the server has ended: what it gave is in the queue again.
     fn lose(&mut self, fault: Fault) -> Fault {
-        self.ended = !fault.kind.is_transient();
+        let passes = self.backoff.passes(fault);
+        self.ended = passes.is_err();
+        let fault = passes.unwrap_or_else(|last| last);
         self.standing = None;
         let back = std::mem::take(&mut self.unsettled).len();
         match back {

@@ -4,14 +4,15 @@ use super::link::{self, Live};
 use super::name::Name;
 use super::tap::{self, OP, Sources};
 use super::{Rabbit, faults, properties, stream};
-use crate::adapters::backlog::{Feed, backlog};
+use crate::adapters::backlog::{self, backlog};
+use crate::adapters::reopen::{Outlet, Reopens, keep_open};
 use crate::adapters::session::{Cost, Tail, TailEvent};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Message;
 use crate::domain::position::Position;
 use crate::domain::view::Side;
 use async_trait::async_trait;
-use futures::stream::{BoxStream, SelectAll, StreamExt, once, select, select_all, unfold};
+use futures::stream::{BoxStream, SelectAll, StreamExt, once, select_all};
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
@@ -28,8 +29,6 @@ const EVENTS: usize = 4;
 /// How often it is looked whether our queues at the server run full, and how many messages have to come meanwhile.
 const LOOK: Duration = Duration::from_secs(1);
 const MANY: u64 = 5_000;
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 #[async_trait]
 impl Tail for Rabbit {
@@ -47,49 +46,21 @@ impl Tail for Rabbit {
         }
         let (events, listener) = mpsc::channel(EVENTS);
         let (feed, backlog) = backlog();
-        let stored = self.start(streams, Way::Stored(events)).await?;
-        let tapped = self.start(taps, Way::Tapped(feed)).await?;
-        let stored =
-            unfold((listener, stored), |(mut listener, stored)| async { listener.recv().await.map(|event| (event, (listener, stored))) });
-        Ok(select(backlog.stream(tapped), stored.boxed()).boxed())
+        let stored = self.start(streams, Outlet::Stored(events)).await?;
+        let tapped = self.start(taps, Outlet::Pushed(feed)).await?;
+        Ok(backlog::tail((backlog, tapped), (listener, stored)))
     }
 }
 
 impl Rabbit {
     /// Reads these targets, if there are any.
-    async fn start(&self, targets: Vec<Target>, way: Way) -> Result<Option<AbortOnDropHandle<()>>, Fault> {
+    async fn start(&self, targets: Vec<Target>, out: Outlet) -> Result<Option<AbortOnDropHandle<()>>, Fault> {
         if targets.is_empty() {
             return Ok(None);
         }
-        let mut tailing = Tailing { rabbit: self.clone(), targets, way, seen: 0, bytes: 0 };
+        let mut tailing = Tailing { rabbit: self.clone(), targets, out, seen: 0, bytes: 0 };
         let open = tailing.open(true).await?;
-        Ok(Some(AbortOnDropHandle::new(tokio::spawn(tailing.run(open)))))
-    }
-}
-
-/// How events come to who listens.
-enum Way {
-    /// A slow reader of a stream slows the reading down.
-    Stored(mpsc::Sender<TailEvent>),
-    /// What a tap gives is taken at once: else the server would drop it unseen and uncounted.
-    Tapped(Feed),
-}
-
-impl Way {
-    /// Whether anybody listens.
-    async fn say(&self, event: TailEvent) -> bool {
-        match (self, event) {
-            (Self::Stored(events), event) => events.send(event).await.is_ok(),
-            (Self::Tapped(feed), event) => {
-                match event {
-                    TailEvent::Messages(messages) => feed.extend(messages),
-                    TailEvent::Interrupted(fault) => feed.interrupted(fault),
-                    TailEvent::Skipped { count, side } => feed.skipped(count, side),
-                    TailEvent::Resumed { .. } | TailEvent::Waits(_) => feed.resumed(),
-                }
-                true
-            }
-        }
+        Ok(Some(AbortOnDropHandle::new(tokio::spawn(keep_open(tailing, open, self.integration.reconnect.clone())))))
     }
 }
 
@@ -105,7 +76,7 @@ struct Target {
 struct Tailing {
     rabbit: Rabbit,
     targets: Vec<Target>,
-    way: Way,
+    out: Outlet,
     /// Messages of the taps so far, and the bytes of their payloads.
     seen: u64,
     bytes: u64,
@@ -123,12 +94,6 @@ struct Open {
     /// Our own queues, by target.
     queues: Vec<Option<ShortString>>,
     deliveries: SelectAll<Deliveries>,
-}
-
-/// Why reading stopped.
-enum End {
-    Failed(Fault),
-    NobodyListens,
 }
 
 impl Tailing {
@@ -153,68 +118,6 @@ impl Tailing {
             deliveries.push(batches(at, consumer));
         }
         Ok(Open { live, acknowledged: vec![0; channels.len()], channels, queues, deliveries: select_all(deliveries) })
-    }
-
-    async fn run(mut self, mut open: Open) {
-        loop {
-            let fault = match self.read(&mut open).await {
-                End::Failed(fault) => fault,
-                End::NobodyListens => return,
-            };
-            drop(open);
-            if !self.way.say(TailEvent::Interrupted(fault)).await {
-                return;
-            }
-            let mut wait = FIRST_WAIT;
-            let (again, lost) = loop {
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
-                let Ok(again) = self.open(false).await else { continue };
-                let Ok(lost) = self.lost(&again.live).await else { continue };
-                break (again, lost);
-            };
-            open = again;
-            if !self.way.say(TailEvent::Resumed { lost }).await {
-                return;
-            }
-        }
-    }
-
-    /// Hands on what comes until the connection fails or nobody listens any more.
-    async fn read(&mut self, open: &mut Open) -> End {
-        let mut look = tokio::time::interval(LOOK);
-        // Whether messages are being dropped at the server, which is said each time that it begins.
-        let (mut dropping, mut looked) = (false, self.seen);
-        loop {
-            let came = tokio::select! {
-                came = open.deliveries.next() => came,
-                _ = look.tick() => {
-                    let many = self.seen - std::mem::replace(&mut looked, self.seen) > MANY;
-                    let full = many && self.overflows(&open.live, &open.queues).await;
-                    if full && !dropping && !self.way.say(TailEvent::Skipped { count: None, side: Side::Theirs }).await {
-                        return End::NobodyListens;
-                    }
-                    dropping = full;
-                    continue;
-                }
-            };
-            let Some((at, batch)) = came.filter(|(_, batch)| !batch.is_empty()) else { return End::Failed(gone(&self.targets)) };
-            let (messages, last, error) = self.messages(at, batch);
-            if !messages.is_empty() && !self.way.say(TailEvent::Messages(messages)).await {
-                return End::NobodyListens;
-            }
-            // What was handed on of a stream is acknowledged, so that no more than the prefetch waits here.
-            let acknowledged = match last.filter(|tag| open.queues[at].is_none() && tag - open.acknowledged[at] >= stream::TOGETHER) {
-                Some(tag) => {
-                    open.acknowledged[at] = tag;
-                    open.channels[at].basic_ack(tag, BasicAckOptions { multiple: true }).await
-                }
-                None => Ok(()),
-            };
-            if let Some(error) = error.or(acknowledged.err()) {
-                return End::Failed(faults::of(&error, OP, &*self.targets[at].channel));
-            }
-        }
     }
 
     fn messages(&mut self, at: usize, batch: Vec<lapin::Result<Delivery>>) -> (Vec<Message>, Option<u64>, Option<lapin::Error>) {
@@ -271,6 +174,57 @@ impl Tailing {
             lost += first.map_or(0, |first| first.saturating_sub(next));
         }
         Ok(Some(lost))
+    }
+}
+
+#[async_trait]
+impl Reopens for Tailing {
+    type Open = Open;
+
+    async fn read(&mut self, open: &mut Open) -> Option<Fault> {
+        let mut look = tokio::time::interval(LOOK);
+        // Whether messages are being dropped at the server, which is said each time that it begins.
+        let (mut dropping, mut looked) = (false, self.seen);
+        loop {
+            let came = tokio::select! {
+                came = open.deliveries.next() => came,
+                _ = look.tick() => {
+                    let many = self.seen - std::mem::replace(&mut looked, self.seen) > MANY;
+                    let full = many && self.overflows(&open.live, &open.queues).await;
+                    if full && !dropping && !self.out.say(TailEvent::Skipped { count: None, side: Side::Theirs }).await {
+                        return None;
+                    }
+                    dropping = full;
+                    continue;
+                }
+            };
+            let Some((at, batch)) = came.filter(|(_, batch)| !batch.is_empty()) else { return Some(gone(&self.targets)) };
+            let (messages, last, error) = self.messages(at, batch);
+            if !messages.is_empty() && !self.out.say(TailEvent::Messages(messages)).await {
+                return None;
+            }
+            // What was handed on of a stream is acknowledged, so that no more than the prefetch waits here.
+            let acknowledged = match last.filter(|tag| open.queues[at].is_none() && tag - open.acknowledged[at] >= stream::TOGETHER) {
+                Some(tag) => {
+                    open.acknowledged[at] = tag;
+                    open.channels[at].basic_ack(tag, BasicAckOptions { multiple: true }).await
+                }
+                None => Ok(()),
+            };
+            if let Some(error) = error.or(acknowledged.err()) {
+                return Some(faults::of(&error, OP, &*self.targets[at].channel));
+            }
+        }
+    }
+
+    async fn reopen(&mut self) -> Result<(Open, Option<u64>), Fault> {
+        let open = self.open(false).await?;
+        let lost = self.lost(&open.live).await?;
+        Ok((open, lost))
+    }
+
+    fn outlet(&self) -> &Outlet {
+        &self.out
     }
 }
 

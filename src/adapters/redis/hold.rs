@@ -10,6 +10,7 @@ use super::groups::{Pending, Row};
 use super::link::Own;
 use super::name::{Key, Name};
 use super::value;
+use crate::adapters::reopen::Backoff;
 use crate::adapters::session::{Hold, Holding};
 use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb, Way};
 use crate::domain::fault::{Fault, Kind};
@@ -26,7 +27,6 @@ const OP: &str = "receive from";
 const SETTLE: &str = "settle";
 /// How long the server waits for an entry, in milliseconds.
 const BLOCK: u64 = 1_000;
-const AGAIN: Duration = Duration::from_millis(500);
 /// Entries looked for after a broken connection: there are never more than there was room for.
 const MISSED: usize = 10_000;
 
@@ -227,23 +227,27 @@ impl Reader {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(fault) => {
-                    if self.deliver.send(Err(fault)).await.is_err() {
-                        return;
-                    }
-                    own = loop {
-                        tokio::time::sleep(AGAIN).await;
-                        match self.reopen().await {
-                            Ok(opened) => break opened,
-                            Err(_) if self.deliver.is_closed() => return,
-                            Err(_) => {}
-                        }
-                    };
-                    if self.deliver.send(Ok(Read::Back)).await.is_err() {
-                        return;
-                    }
+                    let Some(opened) = self.interrupted(fault).await else { return };
+                    own = opened;
                 }
             }
         }
+    }
+
+    /// Says what happened, and opens the connection again; `None` when nobody listens any more, or the profile allows no further attempt.
+    async fn interrupted(&mut self, fault: Fault) -> Option<Own> {
+        let mut backoff = Backoff::new(&self.at.redis.integration.reconnect);
+        let mut waits = backoff.failed(&fault);
+        self.deliver.send(Err(waits.as_ref().err().cloned().unwrap_or(fault))).await.ok()?;
+        while waits.is_ok() {
+            backoff.ready().await;
+            match self.reopen().await {
+                Ok(opened) => return self.deliver.send(Ok(Read::Back)).await.ok().map(|()| opened),
+                Err(fault) => waits = backoff.failed(&fault),
+            }
+        }
+        self.deliver.send(Err(waits.err()?)).await.ok()?;
+        None
     }
 
     fn settled(&mut self, id: Id) {

@@ -7,7 +7,8 @@ use super::history::Edges;
 use super::link::{Own, Push};
 use super::name::{Glob, Key, Name};
 use super::value;
-use crate::adapters::backlog::{Feed, backlog};
+use crate::adapters::backlog::{self, Feed, backlog};
+use crate::adapters::reopen::{Outlet, Reopens, keep_open};
 use crate::adapters::session::{Cost, Tail, TailEvent};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Message, Stamp};
@@ -16,7 +17,7 @@ use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::BoxStream;
 use redis::{AsyncConnectionConfig, PushInfo, PushKind, Value, cmd};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,8 +39,6 @@ const LOOK: Duration = Duration::from_secs(30);
 const CHECK: Duration = Duration::from_secs(1);
 /// Events on their way to who listens.
 const EVENTS: usize = 4;
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 #[async_trait]
 impl Tail for Redis {
@@ -69,7 +68,7 @@ impl Tail for Redis {
                 let cursors: Vec<Cursor> = streams.drain(..apart).collect();
                 let own = self.blocking(&cursors[0].name).await?;
                 let reader = Streams::new(self.clone(), cursors, events.clone());
-                readers.push(AbortOnDropHandle::new(tokio::spawn(reader.run(own))));
+                readers.push(AbortOnDropHandle::new(tokio::spawn(keep_open(reader, own, self.integration.reconnect.clone()))));
             }
         }
         if let Some(why) = partly {
@@ -79,12 +78,9 @@ impl Tail for Redis {
         if !pushed.is_empty() {
             let reader = Pushed::new(self.clone(), pushed, feed);
             let own = reader.subscribe().await?;
-            tasks.push(AbortOnDropHandle::new(tokio::spawn(reader.run(own))));
+            tasks.push(AbortOnDropHandle::new(tokio::spawn(keep_open(reader, own, self.integration.reconnect.clone()))));
         }
-        let stored = stream::unfold((listener, readers), |(mut listener, readers)| async {
-            listener.recv().await.map(|event| (event, (listener, readers)))
-        });
-        Ok(stream::select(backlog.stream(tasks), stored.boxed()).boxed())
+        Ok(backlog::tail((backlog, tasks), (listener, readers)))
     }
 }
 
@@ -115,7 +111,7 @@ struct Streams {
     /// When lengths were asked for, and whose turn is next.
     asked: Instant,
     turn: usize,
-    events: mpsc::Sender<TailEvent>,
+    out: Outlet,
 }
 
 impl Redis {
@@ -209,35 +205,11 @@ fn missing_events(flags: &str) -> Missing {
 
 impl Streams {
     fn new(redis: Redis, cursors: Vec<Cursor>, events: mpsc::Sender<TailEvent>) -> Self {
-        Self { redis, cursors, fit: Fit::default(), asked: Instant::now(), turn: 0, events }
-    }
-
-    async fn run(mut self, mut own: Own) {
-        loop {
-            let Err(fault) = self.read(&own).await else { return };
-            if self.events.send(TailEvent::Interrupted(fault)).await.is_err() {
-                return;
-            }
-            let mut wait = FIRST_WAIT;
-            let lost = loop {
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
-                if self.events.is_closed() {
-                    return;
-                }
-                let Ok(lost) = self.lost().await else { continue };
-                let Ok(opened) = self.redis.blocking(&self.cursors[0].name).await else { continue };
-                own = opened;
-                break lost;
-            };
-            if self.events.send(TailEvent::Resumed { lost }).await.is_err() {
-                return;
-            }
-        }
+        Self { redis, cursors, fit: Fit::default(), asked: Instant::now(), turn: 0, out: Outlet::Stored(events) }
     }
 
     /// Reads until the connection fails; `Ok` when nobody listens any more.
-    async fn read(&mut self, own: &Own) -> Result<(), Fault> {
+    async fn follow(&mut self, own: &Own) -> Result<(), Fault> {
         loop {
             let mut command = cmd("XREAD");
             command.arg("COUNT").arg(self.fit.count()).arg("BLOCK").arg(BLOCK).arg("STREAMS");
@@ -269,16 +241,13 @@ impl Streams {
                 (cursor.came, cursor.length) = (true, cursor.length + messages.len() as u64);
                 // Together they are one answer.
                 sizes.extend(messages.iter().map(|message| message.size() * together));
-                if self.events.send(TailEvent::Messages(messages)).await.is_err() {
+                if !self.out.say(TailEvent::Messages(messages)).await {
                     return Ok(());
                 }
             }
             // What came before it was handed on.
             if let Some(fault) = strange {
                 return Err(fault);
-            }
-            if self.events.is_closed() {
-                return Ok(());
             }
             self.fit.saw(sizes);
             if self.asked.elapsed() >= ASK {
@@ -326,7 +295,7 @@ impl Streams {
         let fault = cursor.made_anew(&edges);
         let lost = edges.added.map(|added| added.saturating_sub(edges.length));
         for event in [TailEvent::Interrupted(fault), TailEvent::Resumed { lost }] {
-            if self.events.send(event).await.is_err() {
+            if !self.out.say(event).await {
                 return Ok(false);
             }
         }
@@ -355,6 +324,24 @@ impl Streams {
             lost = lost.zip(gone).map(|(sum, gone)| sum + gone);
         }
         Ok(lost)
+    }
+}
+
+#[async_trait]
+impl Reopens for Streams {
+    type Open = Own;
+
+    async fn read(&mut self, own: &mut Own) -> Option<Fault> {
+        self.follow(own).await.err()
+    }
+
+    async fn reopen(&mut self) -> Result<(Own, Option<u64>), Fault> {
+        let lost = self.lost().await?;
+        Ok((self.redis.blocking(&self.cursors[0].name).await?, lost))
+    }
+
+    fn outlet(&self) -> &Outlet {
+        &self.out
     }
 }
 
@@ -412,7 +399,7 @@ struct Pushed {
     redis: Redis,
     subscriptions: Vec<Subscription>,
     maker: Arc<Mutex<Maker>>,
-    feed: Feed,
+    out: Outlet,
 }
 
 /// The connections of one attempt.
@@ -444,7 +431,7 @@ struct Topic {
 impl Pushed {
     fn new(redis: Redis, subscriptions: Vec<Subscription>, feed: Feed) -> Self {
         let maker = Maker { feed: feed.clone(), keys: subscriptions.iter().any(|s| s.keys), seen: 0, last: None };
-        Self { redis, subscriptions, maker: Arc::new(Mutex::new(maker)), feed }
+        Self { redis, subscriptions, maker: Arc::new(Mutex::new(maker)), out: Outlet::Pushed(feed) }
     }
 
     /// Opens a connection and subscribes. What happens to keys is told by each server of a cluster for itself alone.
@@ -475,24 +462,22 @@ impl Pushed {
         }
         Ok(own)
     }
+}
 
-    /// Never ends: a connection that fails is opened again.
-    async fn run(self, mut open: Open) {
-        loop {
-            let mut fault = open.fails().await;
-            drop(open);
-            let mut wait = FIRST_WAIT;
-            open = loop {
-                self.feed.interrupted(fault);
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
-                match self.subscribe().await {
-                    Ok(open) => break open,
-                    Err(again) => fault = again,
-                }
-            };
-            self.feed.resumed();
-        }
+#[async_trait]
+impl Reopens for Pushed {
+    type Open = Open;
+
+    async fn read(&mut self, open: &mut Open) -> Option<Fault> {
+        Some(open.fails().await)
+    }
+
+    async fn reopen(&mut self) -> Result<(Open, Option<u64>), Fault> {
+        Ok((self.subscribe().await?, None))
+    }
+
+    fn outlet(&self) -> &Outlet {
+        &self.out
     }
 }
 

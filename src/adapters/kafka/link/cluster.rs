@@ -71,7 +71,7 @@ impl Cluster {
             log,
             met: std::sync::Mutex::default(),
         };
-        let pool = Pool::new(Arc::new(dial));
+        let pool = Pool::new(Arc::new(dial), &integration.reconnect);
         let inner = Inner {
             bootstrap,
             timeout: integration.timeout,

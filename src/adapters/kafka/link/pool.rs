@@ -1,13 +1,14 @@
 //! The connections of a cluster: opened when first used, one a broker and lane, reopened with a growing pause.
 
 use super::connection::{Connection, Dial, HostPort};
+use crate::adapters::reopen::Backoff;
+use crate::config::profile::Reconnect;
 use crate::domain::fault::Fault;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The pauses between failed attempts: Kafka's own `reconnect.backoff.ms` and twice its maximum.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// Requests wait behind the pause between two attempts, whatever the profile allows: twice Kafka's own `reconnect.backoff.max.ms`.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Which of a broker's connections is used. A fetch that waits for messages holds up all that is asked behind it.
@@ -38,19 +39,19 @@ type Slots = HashMap<(HostPort, Lane), Arc<tokio::sync::Mutex<Slot>>>;
 /// Every connection to a cluster.
 pub(crate) struct Pool {
     dial: Arc<Dial>,
+    fresh: Backoff,
     slots: Mutex<Slots>,
 }
 
-#[derive(Default)]
 struct Slot {
     connection: Option<Arc<Connection>>,
-    failures: u32,
+    backoff: Backoff,
     failed: Option<(Fault, Instant)>,
 }
 
 impl Pool {
-    pub(crate) fn new(dial: Arc<Dial>) -> Self {
-        Self { dial, slots: Mutex::default() }
+    pub(crate) fn new(dial: Arc<Dial>, reconnect: &Reconnect) -> Self {
+        Self { dial, fresh: Backoff::new(reconnect).at_most(LONGEST_PAUSE), slots: Mutex::default() }
     }
 
     /// The connection to a broker, opened now if there is none. After failures it waits for the pause to end first; callers
@@ -58,7 +59,8 @@ impl Pool {
     pub(crate) async fn lease(&self, address: &HostPort, lane: Lane, patience: Duration) -> Result<Lease, Fault> {
         let slot = {
             let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(slots.entry((address.clone(), lane)).or_default())
+            let unused = || Arc::new(tokio::sync::Mutex::new(Slot { connection: None, backoff: self.fresh.clone(), failed: None }));
+            Arc::clone(slots.entry((address.clone(), lane)).or_insert_with(unused))
         };
         let came = Instant::now();
         let mut slot = slot.lock().await;
@@ -69,16 +71,16 @@ impl Pool {
             if *at > came {
                 return Err(fault.clone());
             }
-            tokio::time::sleep_until((*at + pause(slot.failures)).into()).await;
+            slot.backoff.ready().await;
         }
         match Connection::open(&self.dial, address, patience).await {
             Ok(connection) => {
                 let connection = Arc::new(connection);
-                *slot = Slot { connection: Some(Arc::clone(&connection)), failures: 0, failed: None };
+                *slot = Slot { connection: Some(Arc::clone(&connection)), backoff: self.fresh.clone(), failed: None };
                 Ok(Lease { connection, fresh: true })
             }
             Err(fault) => {
-                slot.failures = slot.failures.saturating_add(1);
+                slot.backoff.delay();
                 slot.failed = Some((fault.clone(), Instant::now()));
                 Err(fault)
             }
@@ -108,31 +110,21 @@ impl Pool {
     }
 }
 
-/// The pause after that many failures in a row: doubled each time, up to a limit, and one of the upper half at random so that
-/// many clients do not come back at once.
-fn pause(failures: u32) -> Duration {
-    let full = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
-    full.mul_f64(0.5 + 0.5 * fastrand::f64())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::fault::Kind;
 
     fn pool() -> Pool {
-        Pool::new(super::super::fake::dial(Duration::from_secs(1)))
+        Pool::new(super::super::fake::dial(Duration::from_secs(1)), &Reconnect::default())
     }
 
     #[test]
-    fn pauses_grow_and_stay_below_the_limit() {
-        for (failures, most) in [(1, 50), (2, 100), (3, 200), (6, 1600), (7, 2000), (1000, 2000)] {
-            let most = Duration::from_millis(most);
-            for _ in 0..20 {
-                let pause = pause(failures);
-                assert!(pause >= most / 2 && pause <= most, "{failures}: {pause:?}");
-            }
-        }
+    fn requests_wait_behind_no_long_pause_whatever_the_profile_allows() {
+        let minute = Duration::from_secs(60);
+        let mut slow =
+            Pool::new(super::super::fake::dial(minute), &Reconnect { delay: minute, max_delay: minute, ..Reconnect::default() }).fresh;
+        assert!(slow.delay() <= LONGEST_PAUSE && slow.delay() <= LONGEST_PAUSE);
     }
 
     #[tokio::test]
@@ -145,6 +137,6 @@ mod tests {
         assert_eq!(faults.len(), 50);
         assert!(faults.iter().all(|fault| fault.kind == Kind::Unreachable && fault.cause.as_str().contains("refused")), "{}", faults[0]);
         let slot = pool.slots.lock().expect("unharmed")[&(address, Lane::Control)].clone();
-        assert_eq!(slot.lock().await.failures, 1, "one attempt was made for all");
+        assert_eq!(slot.lock().await.backoff.failures(), 1, "one attempt was made for all");
     }
 }

@@ -5,7 +5,7 @@ use super::frame::{self, Frame, Read, Span};
 use super::hub::Hub;
 use super::servers::{Server, Servers};
 use crate::adapters::nats::dial::{Dial, Opened, Stream};
-use crate::config::profile::Reconnect;
+use crate::adapters::reopen::Backoff;
 use crate::domain::fault::{Fault, Kind};
 use bytes::BytesMut;
 use std::convert::Infallible;
@@ -19,10 +19,6 @@ use tokio::time::MissedTickBehavior;
 const PULSE: Duration = Duration::from_secs(2);
 /// It is given up when it has said nothing for so many of those.
 const SILENT: u32 = 3;
-/// A connection that is lost is tried again after this at first, and after twice the time each time, up to the longest pause: a
-/// cluster elects a leader within seconds.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Bytes read at once: as few for a connection on which little comes, as many in a flood.
 const LEAST: usize = 16 << 10;
 const MOST: usize = 512 << 10;
@@ -50,34 +46,27 @@ pub(crate) async fn run(hub: Arc<Hub>, mut servers: Servers, opened: Opened, ser
         hub.begin(opened.info);
         let fault = serve(&hub, opened.stream, opened.buffer).await;
         servers.told(&server, &hub.info().connect_urls);
-        hub.lost(fault);
-        match again(&hub, &servers).await {
+        hub.lost(fault.clone());
+        match again(&hub, &servers, fault).await {
             Some(next) => (opened, server) = next,
             None => return hub.give_up(),
         }
     }
 }
 
-async fn again(hub: &Hub, servers: &Servers) -> Option<(Opened, Server)> {
-    let reconnect = &hub.dial.reconnect;
-    let mut round = 0;
-    loop {
-        round += 1;
-        if reconnect.attempts().is_some_and(|most| round > most) {
-            return None;
-        }
-        tokio::time::sleep(pause(reconnect, round)).await;
+async fn again(hub: &Hub, servers: &Servers, mut fault: Fault) -> Option<(Opened, Server)> {
+    let mut backoff = Backoff::new(&hub.dial.reconnect);
+    while backoff.failed(&fault).is_ok() {
+        backoff.ready().await;
         match connect(&hub.dial, servers).await {
             Ok(connected) => return Some(connected),
-            Err(fault) => hub.not_again(fault),
+            Err(again) => {
+                fault = again.clone();
+                hub.not_again(again);
+            }
         }
     }
-}
-
-/// How long to wait before the servers are tried again.
-fn pause(reconnect: &Reconnect, round: u32) -> Duration {
-    let doubled = FIRST_PAUSE.saturating_mul(1 << round.saturating_sub(1).min(10));
-    doubled.min(reconnect.max_delay).min(LONGEST_PAUSE)
+    None
 }
 
 /// Reads and writes until the connection ends; why it did.
@@ -187,15 +176,6 @@ async fn silence(hub: &Hub, heard: &AtomicBool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses_grow_to_a_second_and_no_further() {
-        let reconnect = Reconnect::default();
-        let pauses: Vec<u128> = [1, 2, 3, 6, 7, 60].map(|round| pause(&reconnect, round).as_millis()).into();
-        assert_eq!(pauses, [50, 100, 200, 1_000, 1_000, 1_000]);
-        let soon = Reconnect { max_delay: Duration::from_millis(120), ..reconnect };
-        assert_eq!(pause(&soon, 9), Duration::from_millis(120));
-    }
 
     #[test]
     fn what_is_not_a_message_keeps_its_place_among_them() {
