@@ -173,10 +173,12 @@ pub(super) fn mark<S: ListScreen>(model: &mut Model, action: Action) {
     });
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a field of the table")]
 pub(super) fn openable<S: ListScreen>(model: &Model) -> Option<usize> {
     Some(S::rows(model))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a field of the table")]
 pub(super) fn first_row<S: ListScreen>(model: &Model) -> Option<usize> {
     Some(S::list(model).offset())
 }
