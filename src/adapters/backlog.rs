@@ -3,6 +3,7 @@
 //! A server drops messages for a client that does not keep up, or ends its connection. So what comes is always taken; what the reader
 //! cannot hold is dropped here, where it is counted.
 
+use super::bounds::{BYTES, held};
 use super::session::TailEvent;
 use crate::domain::fault::Fault;
 use crate::domain::message::Message;
@@ -12,17 +13,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Bytes of messages that one reading keeps before they are read, or while they are held; the one message that goes beyond is still taken.
-pub(super) const BYTES: usize = 32 * 1024 * 1024;
-/// What a message takes beside its own bytes.
-const EACH: usize = 320;
 /// Events that wait to be read: a connection may come and go for hours while nobody looks.
 const EVENTS: usize = 1_000;
-
-/// What a message takes in memory.
-pub(super) fn held(message: &Message) -> usize {
-    message.size() + EACH
-}
 
 /// The reader's end.
 pub(super) struct Backlog(Arc<Shared>);

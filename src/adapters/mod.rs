@@ -2,6 +2,10 @@
 
 #[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq", feature = "redis"))]
 mod backlog;
+#[cfg(any(feature = "mqtt", feature = "nats", feature = "rabbitmq", feature = "redis"))]
+mod bounds;
+#[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis"))]
+mod fit;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod memory;

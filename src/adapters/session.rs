@@ -62,6 +62,8 @@ impl Session {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Looked {
     pub deliveries: Vec<Delivery>,
+    /// More were wanted and may be there: these have as many bytes as one look keeps.
+    pub cut: bool,
     /// Messages that were ready before and after the look, where the system counts them: others may have changed them meanwhile.
     pub ready: Option<(u64, u64)>,
 }

@@ -60,7 +60,8 @@ impl Peek {
             messages.received(&self.address.integration, delivery)?;
         }
         messages.out.flush()?;
-        output::note(format!("{} looked at and given back{}", looked.deliveries.len(), counted(looked.ready)));
+        let cut = if looked.cut { "; no more of them: together they have as many bytes as one look keeps" } else { "" };
+        output::note(format!("{} looked at and given back{cut}{}", looked.deliveries.len(), counted(looked.ready)));
         Ok(ExitCode::SUCCESS)
     }
 

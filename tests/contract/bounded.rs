@@ -1,36 +1,46 @@
-//! What large messages cost the program: history is read in answers of a few megabytes, whatever the system.
+//! What large messages cost the program: whatever the system, and whether they are read, looked at or received, it has a few megabytes of
+//! them at a time.
 
 use crate::support::program::{Home, measured};
 use crate::support::subjects::{connect, manage};
-use crate::support::{kafka, nats, topics, unique};
+use crate::support::{kafka, mosquitto, nats, rabbitmq, topics, unique};
 use mqdeck::adapters::session::Session;
 use mqdeck::domain::message::Outgoing;
 
 /// What the program has at most for messages on their way, beside itself.
 const BOUND: u64 = 96 * 1024 * 1024;
-const MESSAGES: usize = 150;
+const MESSAGES: usize = 200;
+const SIZE: usize = 900 * 1024;
+
+fn large(options: &[(&'static str, &str)]) -> Outgoing {
+    let options = options.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    Outgoing { payload: Some(vec![b'x'; SIZE].into()), options, ..Outgoing::default() }
+}
 
 /// Fills a channel with more than would fit.
 async fn fill(session: &Session, channel: &str) {
-    let payload = vec![b'x'; 900 * 1024];
+    let message = large(&[]);
     for _ in 0..MESSAGES {
-        let message = Outgoing { payload: Some(payload.clone().into()), ..Outgoing::default() };
-        session.publish.as_ref().expect("it takes messages").publish(channel, message).await.expect("stored");
+        session.publish.as_ref().expect("it takes messages").publish(channel, message.clone()).await.expect("stored");
     }
 }
 
-/// Runs commands that read it; each stays under the bound.
-fn stays_small(url: &str, commands: &[&[&str]]) {
+/// Runs commands on it, with a URL or a profile; each stays under the bound.
+fn stays_small(source: &str, commands: &[&[&str]]) {
     let home = Home::new();
+    let option = if source.contains("://") { "--url" } else { "--profile" };
     let run = |arguments: &[&str]| {
-        let (output, most) = measured(home.mqdeck(&[&["--url", url], arguments].concat()));
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        most
+        let (output, most) = measured(home.mqdeck(&[&[option, source], arguments].concat()));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        (most, output.stdout.len(), said)
     };
-    let itself = run(&["status"]);
+    let (itself, ..) = run(&["status"]);
     for arguments in commands {
-        let most = run(arguments);
+        let (most, printed, said) = run(arguments);
         assert!(most < itself + BOUND, "{arguments:?}: {} MB, {} MB of them for itself", most >> 20, itself >> 20);
+        let takes = ["peek", "receive"].contains(&arguments[0]) || arguments.contains(&"--json") && !arguments.contains(&"--limit");
+        assert!(!takes || printed > 20 * SIZE, "{arguments:?}: only {printed} bytes came: {said}");
     }
 }
 
@@ -50,13 +60,65 @@ async fn kafka_is_read_in_small_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_jetstream_is_read_in_small_answers() {
+async fn a_jetstream_is_read_and_received_in_small_answers() {
     let Some(nats) = nats::shared() else { return };
     let session = connect(nats.integration()).await.expect("NATS is there");
-    let stream = unique("large").replace('.', "-");
-    manage(&session, &format!("nats/stream:{stream}"), "stream.create", &[]).await;
-    fill(&session, &format!("stream:{stream}")).await;
     let url = format!("nats://{}", nats.address().split(',').next().expect("an address"));
-    let address = format!("nats/stream:{stream}");
-    stays_small(&url, &reads(&address).each_ref().map(|words| &words[..]));
+    // Read in batches; and one by one, as a stream is that does not allow direct gets.
+    for direct in [true, false] {
+        let stream = unique("large").replace('.', "-");
+        if direct {
+            manage(&session, &format!("nats/stream:{stream}"), "stream.create", &[]).await;
+        } else {
+            let config = format!(r#"{{"name":"{stream}","subjects":["{stream}"]}}"#);
+            let request = Outgoing { payload: Some(config.into()), ..Outgoing::default() };
+            let call = session.call.as_ref().expect("NATS is asked");
+            drop(call.call(&format!("$JS.API.STREAM.CREATE.{stream}"), request, crate::support::SOON).await.expect("asked"));
+        }
+        fill(&session, &format!("stream:{stream}")).await;
+        manage(&session, &format!("nats/stream:{stream}"), "consumer.create", &[("name", "c")]).await;
+        let (address, consumer) = (format!("nats/stream:{stream}"), format!("nats/consumer:{stream}/c"));
+        let reads = reads(&address);
+        let mut commands: Vec<&[&str]> = reads.iter().map(|words| &words[..]).collect();
+        let receive = ["receive", &consumer, "--limit", "200", "--wait", "5s", "--ack", "--json"];
+        commands.push(&receive);
+        stays_small(&url, &commands);
+        manage(&session, &address, "stream.delete", &[]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rabbitmq_queue_is_looked_at_and_received_from_in_small_answers() {
+    let Some(rabbit) = rabbitmq::shared() else { return };
+    let session = rabbit.session().await;
+    let queue = rabbitmq::queue(&session, "large", "classic").await;
+    fill(&session, &format!("queue:{queue}")).await;
+    let management = rabbit.fact("MANAGEMENT");
+    let url = format!("amqp://guest:guest@{}/?management_url={management}", rabbit.fact("AMQP").split(',').next().expect("an address"));
+    let address = format!("{}/queue:{queue}", Home::new().integration(&url));
+    let words = |command: &'static str, more: &[&'static str]| {
+        let mut words = vec![command, "--json", "--limit", "200"];
+        words.extend(more);
+        words
+    };
+    let mut peek = words("peek", &["--yes"]);
+    let mut look = words("receive", &["--wait", "5s"]);
+    let mut take = words("receive", &["--wait", "5s", "--ack"]);
+    for command in [&mut peek, &mut look, &mut take] {
+        command.push(&address);
+    }
+    stays_small(&url, &[&peek, &look, &take]);
+    manage(&session, &format!("rabbit/queue:{queue}"), "queue.delete", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_mqtt_retains_is_read_in_small_answers() {
+    let Some(broker) = mosquitto::own(&[]) else { return };
+    let session = broker.session(&[]).await;
+    let publish = session.publish.as_ref().expect("MQTT takes messages");
+    for n in 0..MESSAGES {
+        publish.publish(&format!("large/{n}"), large(&[("retain", "yes")])).await.expect("kept");
+    }
+    let url = format!("mqtt://{}", broker.at("PLAIN"));
+    stays_small(&url, &reads("mqtt/large/#").each_ref().map(|words| &words[..]));
 }

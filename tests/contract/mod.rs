@@ -1,7 +1,7 @@
 //! What every system must do through its handles: the same tests for the one in memory and for every real one.
 
 mod addresses;
-#[cfg(all(feature = "kafka", feature = "nats"))]
+#[cfg(all(feature = "kafka", feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
 mod bounded;
 mod find;
 #[cfg(all(feature = "kafka", feature = "mqtt", feature = "nats", feature = "redis"))]

@@ -212,7 +212,7 @@ impl Peek for Memory {
             };
             let ready = queue.ready.len() as u64;
             let deliveries = queue.ready.iter_mut().take(most).enumerate().map(look).collect();
-            Ok(Looked { deliveries, ready: Some((ready, ready)) })
+            Ok(Looked { deliveries, cut: false, ready: Some((ready, ready)) })
         })
     }
 }

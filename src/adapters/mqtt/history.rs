@@ -4,7 +4,7 @@ use super::Mqtt;
 use super::message::Reader;
 use super::topic;
 use super::wire::Packet;
-use crate::adapters::backlog::{BYTES, held};
+use crate::adapters::bounds::{BYTES, held};
 use crate::adapters::session::{Cost, History, Lane, Reading};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Message;

@@ -11,6 +11,7 @@ use super::model::ConsumerInfo;
 use super::names::Name;
 use super::queue::Taking;
 use super::wire::mailbox::{Event, Msg};
+use crate::adapters::fit::Fit;
 use crate::adapters::session::{Hold, Holding};
 use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb, Way};
 use crate::domain::fault::{Fault, Kind};
@@ -187,6 +188,8 @@ impl Hold for NatsHold {
             held: HashMap::new(),
             waiting: VecDeque::new(),
             asked: None,
+            fit: Fit::default(),
+            largest: 0,
             tickets: 0,
             ended: false,
         }))
@@ -220,6 +223,9 @@ struct NatsHolding {
     /// Came, and was not looked at yet.
     waiting: VecDeque<Msg>,
     asked: Option<Asked>,
+    /// How many are asked for at once, and the largest of those that came since.
+    fit: Fit,
+    largest: usize,
     tickets: u64,
     ended: bool,
 }
@@ -242,10 +248,14 @@ impl NatsHolding {
             }
         };
         let expires = u64::try_from(EXPIRES.as_nanos()).unwrap_or(u64::MAX);
-        let body = json!({ "batch": room, "expires": expires }).to_string();
+        if self.largest > 0 {
+            self.fit.saw([std::mem::take(&mut self.largest)]);
+        }
+        let count = self.fit.count().min(room);
+        let body = json!({ "batch": count, "expires": expires }).to_string();
         self.api.link.publish(OP, &self.next, Some(&self.inbox), &[], body.as_bytes()).await?;
         // The server says when the request is over; a moment later we ask again all the same.
-        Ok(Asked { left: room, until: Instant::now() + EXPIRES + Duration::from_secs(1) })
+        Ok(Asked { left: count, until: Instant::now() + EXPIRES + Duration::from_secs(1) })
     }
 
     /// The next thing that comes; `None` when the request is over.
@@ -291,6 +301,7 @@ impl NatsHolding {
                 asked.left = asked.left.saturating_sub(1);
             }
             self.asked.take_if(|asked| asked.left == 0);
+            self.largest = self.largest.max(msg.payload.len() + msg.block.len());
             return self.delivery(&msg).map(Some);
         };
         // 100 is a heartbeat; everything else ends the request.

@@ -5,6 +5,8 @@ use super::api::{Api, no_jetstream};
 use super::headers;
 use super::link::{Link, is_nobody};
 use super::wire::mailbox::Msg;
+use crate::adapters::bounds::held;
+use crate::adapters::fit::{ANSWER, Fit};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Message, Stamp};
 use crate::domain::position::Position;
@@ -16,14 +18,12 @@ use futures::StreamExt;
 use futures::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Messages asked for at once by direct get (2.11 and later).
 const BATCH: u64 = 500;
-/// Bytes of one batch at most: the server's own limit for what may wait for a client is 64 MiB.
-const BATCH_BYTES: u64 = 4 << 20;
 /// Single messages asked for at once.
 const ABREAST: usize = 32;
 /// What the server writes behind a stored message's own headers when it gives it directly (ADR-31), in this order. In a batch more
@@ -41,6 +41,8 @@ pub(super) struct Stored {
     direct: bool,
     /// The server answers a batch with one message: it is older than 2.11.
     single: AtomicBool,
+    /// How many are asked for one by one at once.
+    fit: Mutex<Fit>,
 }
 
 #[derive(Deserialize)]
@@ -61,7 +63,14 @@ struct Raw {
 
 impl Stored {
     pub(super) fn new(api: Api, stream: &str, direct: bool) -> Self {
-        Self { api, stream: stream.to_owned(), channel: format!("stream:{stream}").into(), direct, single: AtomicBool::new(false) }
+        Self {
+            api,
+            stream: stream.to_owned(),
+            channel: format!("stream:{stream}").into(),
+            direct,
+            single: AtomicBool::new(false),
+            fit: Mutex::default(),
+        }
     }
 
     /// The messages from `seq` on that stand before `end`, in order, as many as come in one go. None: there are none.
@@ -88,7 +97,13 @@ impl Stored {
         // Nobody has said where it ends: what is not there yet is not asked for.
         let end = if end == u64::MAX { self.api.stream(op, &self.stream).await?.end() } else { end };
         let mut messages = vec![first];
-        messages.extend(self.abreast(op, from, end).await?);
+        let count = {
+            let mut fit = self.fit.lock().unwrap_or_else(PoisonError::into_inner);
+            fit.saw(messages.iter().map(held));
+            fit.count()
+        };
+        messages.extend(self.abreast(op, from, end.min(from.saturating_add(count as u64))).await?);
+        self.fit.lock().unwrap_or_else(PoisonError::into_inner).saw(messages.iter().map(held));
         messages.retain(|message| number(message) < end);
         Ok(messages)
     }
@@ -146,8 +161,7 @@ impl Stored {
 
     /// Sequences one beside the other, holes left out.
     async fn abreast(&self, op: &'static str, from: u64, end: u64) -> Result<Vec<Message>, Fault> {
-        let wanted = from..end.min(from.saturating_add(BATCH));
-        let bodies: Vec<Value> = wanted.map(|seq| json!({ "seq": seq })).collect();
+        let bodies: Vec<Value> = (from..end).map(|seq| json!({ "seq": seq })).collect();
         let ask = |body: Value| async move { self.get(op, &body).await };
         let answers: Vec<_> = stream::iter(bodies).map(ask).buffered(ABREAST).collect().await;
         answers.into_iter().filter_map(Result::transpose).collect()
@@ -157,7 +171,7 @@ impl Stored {
     async fn batch(&self, op: &'static str, seq: u64, end: u64) -> Result<Vec<Message>, Fault> {
         let link: &Link = &self.api.link;
         let most = BATCH.min(end - seq);
-        let body = json!({ "seq": seq, "next_by_subj": ">", "batch": most, "max_bytes": BATCH_BYTES }).to_string();
+        let body = json!({ "seq": seq, "next_by_subj": ">", "batch": most, "max_bytes": ANSWER }).to_string();
         let subject = self.api.subject(&format!("DIRECT.GET.{}", self.stream));
         let asked = Instant::now();
         let mut inbox = link.ask(op, &subject, &[], body.as_bytes()).await?;

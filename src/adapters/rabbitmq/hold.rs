@@ -1,8 +1,9 @@
 //! `Hold` for RabbitMQ: messages received with manual acknowledgement, and settled one by one.
 
-use super::link::{self, Link, Live};
+use super::link::{Link, Live};
 use super::name::Name;
-use super::{Rabbit, faults, management, peek, properties};
+use super::{Rabbit, faults, management, peek, properties, take};
+use crate::adapters::fit::Fit;
 use crate::adapters::reopen::Backoff;
 use crate::adapters::session::{Hold, Holding};
 use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb};
@@ -11,12 +12,12 @@ use crate::domain::position::Position;
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use futures::StreamExt;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions};
-use lapin::types::FieldTable;
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions, BasicRejectOptions};
 use lapin::{Channel, Consumer};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 const OP: &str = "receive from";
 const SETTLE: &str = "settle a message of";
@@ -108,30 +109,87 @@ struct Held {
     ended: bool,
 }
 
-/// The consumer with its connection, which nobody else uses.
+/// The consumer with its connection, which nobody else uses. A consumer keeps the count of messages that it began with, so that one follows
+/// another as far as the sizes of the messages let it (`take.rs`).
 struct Standing {
-    live: Live,
+    live: Arc<Live>,
     channel: Channel,
     consumer: Consumer,
+    /// Messages that the consumer may have unsettled.
+    count: usize,
+    /// Those that it has given, the largest of them, and the last delivery tag before its first.
+    given: usize,
+    largest: usize,
+    before: u64,
+    fit: Fit,
+    /// The consumer that takes its place once it has given everything: made by a task, so that nothing is lost when nobody waits for it.
+    following: Option<JoinHandle<Result<(Consumer, usize), Fault>>>,
 }
 
 impl Standing {
     async fn begin(link: &Link, queue: &str, prefetch: u16) -> Result<Self, Fault> {
         let live = link.own().await?;
         let channel = live.channel(OP, queue).await?;
-        live.within(OP, queue, channel.basic_qos(prefetch, BasicQosOptions::default())).await?;
-        let consumed = channel.basic_consume(link::short(queue, OP)?, "".into(), BasicConsumeOptions::default(), FieldTable::default());
-        let consumer = live.within(OP, queue, consumed).await?;
-        Ok(Self { live, channel, consumer })
+        let fit = Fit::default();
+        let count = fit.count().min(usize::from(prefetch.max(1)));
+        let consumer = take::consume(&live, &channel, OP, queue, count as u16).await?;
+        Ok(Self { live: Arc::new(live), channel, consumer, count, given: 0, largest: 0, before: 0, fit, following: None })
     }
 
     fn is_open(&self) -> bool {
         self.live.is_open() && self.channel.status().connected()
     }
 
-    /// The server answers nothing to a settlement; it has done it when it answers what was asked behind it.
-    async fn settled(&self, op: &'static str, name: &str, prefetch: u16) -> Result<(), Fault> {
-        self.live.within(op, name, self.channel.basic_qos(prefetch, BasicQosOptions::default())).await
+    /// What the consumer gives next, or the one that has followed it.
+    async fn next(&mut self) -> Option<Result<lapin::message::Delivery, Fault>> {
+        loop {
+            match self.consumer.next().await {
+                Some(Ok(delivery)) => {
+                    self.given += 1;
+                    self.largest = self.largest.max(take::size(&delivery));
+                    return Some(Ok(delivery));
+                }
+                Some(Err(error)) => return Some(Err(faults::of(&error, OP, ""))),
+                None => match self.followed().await {
+                    Ok(true) => {}
+                    Ok(false) => return None,
+                    Err(fault) => return Some(Err(fault)),
+                },
+            }
+        }
+    }
+
+    /// Waits for the consumer that follows, if there is to be one: true if it has taken the place.
+    async fn followed(&mut self) -> Result<bool, Fault> {
+        let Some(following) = &mut self.following else { return Ok(false) };
+        let made = following.await;
+        self.following = None;
+        let lost = |error: tokio::task::JoinError| Err(Fault::new(Kind::Unreachable, OP, "", error.to_string()));
+        (self.consumer, self.count) = made.unwrap_or_else(lost)?;
+        (self.before, self.given, self.largest) = (self.before + self.given as u64, 0, 0);
+        Ok(true)
+    }
+
+    /// Has another consumer follow where this one has given all that it may, and more can be held.
+    fn follow(&mut self, queue: &str, prefetch: u16, unsettled: &BTreeSet<u64>) {
+        let own = unsettled.range(self.before + 1..).count();
+        // What may be on its way to this one counts as well.
+        let room = usize::from(prefetch.max(1)).saturating_sub(unsettled.len() + self.count.saturating_sub(own));
+        if self.following.is_some() || self.given < self.count || room == 0 {
+            return;
+        }
+        let mut fit = self.fit;
+        fit.saw([self.largest]);
+        let count = fit.count().min(room);
+        if own < self.count && count <= self.count {
+            return;
+        }
+        self.fit = fit;
+        let (live, channel, tag, queue) = (self.live.clone(), self.channel.clone(), self.consumer.tag(), queue.to_owned());
+        self.following = Some(tokio::spawn(async move {
+            live.within(OP, &queue, channel.basic_cancel(tag, BasicCancelOptions::default())).await?;
+            Ok((take::consume(&live, &channel, OP, &queue, count as u16).await?, count))
+        }));
     }
 
     /// The server gives no more; a consumer that was cancelled before is nothing to it.
@@ -140,10 +198,13 @@ impl Standing {
     }
 
     /// Gives back everything that is not settled. A connection that breaks spends a delivery of what it held; a nack need not.
-    async fn give_back(&self, name: &str, prefetch: u16) -> Result<(), Fault> {
+    async fn give_back(&mut self, name: &str) -> Result<(), Fault> {
         self.cancel(name).await?;
+        if self.followed().await? {
+            self.cancel(name).await?;
+        }
         self.live.within(OP, name, self.channel.basic_nack(0, BasicNackOptions { multiple: true, requeue: true })).await?;
-        self.settled(OP, name, prefetch).await
+        take::settled(&self.live, &self.channel, OP, name).await
     }
 }
 
@@ -155,9 +216,9 @@ impl Holding for Held {
         }
         let fault = match self.consumer().await {
             Err(fault) => fault,
-            Ok(standing) => match standing.consumer.next().await {
+            Ok(standing) => match standing.next().await {
                 Some(Ok(delivery)) => return Some(Ok(self.delivery(delivery))),
-                Some(Err(error)) => faults::of(&error, OP, &*self.name),
+                Some(Err(fault)) => Fault { target: SafeText::new(&self.name), ..fault },
                 None => Fault::new(Kind::Lost, OP, &*self.name, "the server ended the receiving: the queue may have been deleted"),
             },
         };
@@ -173,17 +234,22 @@ impl Holding for Held {
     }
 
     async fn enough(&mut self) -> Result<(), Fault> {
-        let (name, prefetch) = (self.name.clone(), self.prefetch);
+        let name = self.name.clone();
         let Some(standing) = self.standing.as_mut().filter(|standing| standing.is_open()) else { return Ok(()) };
-        standing.cancel(&name).await?;
         let mut over = false;
-        // What was given before the server heard of it stands in the consumer, and then its end. What is held must not be touched by it.
-        while let Some(Ok(delivery)) = standing.consumer.next().await {
-            let options = BasicNackOptions { multiple: false, requeue: true };
-            standing.live.within(OP, &name, standing.channel.basic_nack(delivery.delivery_tag, options)).await?;
-            over = true;
+        loop {
+            standing.cancel(&name).await?;
+            // What was given before the server heard of it stands in the consumer, and then its end. What is held must not be touched by it.
+            while let Some(Ok(delivery)) = standing.consumer.next().await {
+                let options = BasicNackOptions { multiple: false, requeue: true };
+                standing.live.within(OP, &name, standing.channel.basic_nack(delivery.delivery_tag, options)).await?;
+                over = true;
+            }
+            if !standing.followed().await? {
+                break;
+            }
         }
-        if over { standing.settled(OP, &name, prefetch).await } else { Ok(()) }
+        if over { take::settled(&standing.live, &standing.channel, OP, &name).await } else { Ok(()) }
     }
 
     async fn broken(&mut self) -> Fault {
@@ -219,17 +285,17 @@ impl Holding for Held {
             }
         };
         sent.map_err(|_| lost())?;
-        standing.settled(SETTLE, &self.name, self.prefetch).await.map_err(|fault| {
+        take::settled(&standing.live, &standing.channel, SETTLE, &self.name).await.map_err(|fault| {
             Fault { kind: Kind::Lost, ..fault }.next("whether the server took the decision is not known: look at the queue")
         })
     }
 
     async fn release(mut self: Box<Self>) -> Result<String, Fault> {
         let back = self.unsettled.len();
-        let Some(standing) = self.standing.take().filter(Standing::is_open) else {
+        let Some(mut standing) = self.standing.take().filter(Standing::is_open) else {
             return Ok("the connection was gone; what was unsettled went back to the queue with it".to_owned());
         };
-        standing.give_back(&self.name, self.prefetch).await?;
+        standing.give_back(&self.name).await?;
         let limit = if self.counted { "; one at its delivery limit became a dead letter or was deleted by that" } else { "" };
         Ok(match back {
             0 => "nothing was left unsettled".to_owned(),
@@ -253,7 +319,9 @@ impl Held {
             },
         };
         self.backoff.reset();
-        Ok(self.standing.insert(standing))
+        let standing = self.standing.insert(standing);
+        standing.follow(&self.queue, self.prefetch, &self.unsettled);
+        Ok(standing)
     }
 
     /// Forgets a connection that is gone, or a consumer that the server has ended: what it gave is in the queue again.
@@ -283,8 +351,8 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let Some(standing) = self.standing.take().filter(Standing::is_open) else { return };
-        let (name, prefetch) = (self.name.clone(), self.prefetch);
-        tokio::spawn(async move { standing.give_back(&name, prefetch).await });
+        let Some(mut standing) = self.standing.take().filter(Standing::is_open) else { return };
+        let name = self.name.clone();
+        tokio::spawn(async move { standing.give_back(&name).await });
     }
 }

@@ -27,6 +27,7 @@ mod socket;
 mod stream;
 mod table;
 mod tail;
+mod take;
 mod tap;
 mod topology;
 mod vhosts;

@@ -1,27 +1,23 @@
-//! `Peek` for RabbitMQ: the head of a queue, taken with a prefetch and given back with one nack.
+//! `Peek` for RabbitMQ: the head of a queue, taken and given back with one nack.
 //!
 //! Never by closing the channel: that spends a delivery of each message on every version, one nack does not from 4.3 on.
 
 use super::link::{self, Live};
 use super::name::Name;
-use super::{Rabbit, faults, properties};
+use super::take::{self, Taking};
+use super::{Rabbit, properties};
+use crate::adapters::bounds::BYTES;
 use crate::adapters::session::{Cost, Looked, Peek};
 use crate::domain::delivery::Delivery;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::position::Position;
 use async_trait::async_trait;
-use futures::StreamExt;
-use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
-use lapin::types::FieldTable;
-use lapin::{Channel, Consumer, message};
+use lapin::options::BasicNackOptions;
+use lapin::{Channel, message};
 use std::sync::Arc;
 use std::time::Duration;
 
 const OP: &str = "peek into";
-/// A server that has more to give does so at once; after so long without any there is none.
-const QUIET: Duration = Duration::from_millis(500);
-/// The same when all that were counted have come.
-const AT_ONCE: Duration = Duration::from_millis(100);
 /// How long is waited before each count of what is ready again.
 const RECOUNTS: &[Duration] =
     &[Duration::ZERO, Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400), Duration::from_millis(800)];
@@ -52,15 +48,15 @@ impl Peek for Rabbit {
         let before = u64::from(ready);
         let name: Arc<str> = Name::Queue(queue.clone()).text().into();
         let live = self.link.shared().await?;
-        let most = u16::try_from(most).unwrap_or(u16::MAX);
         if most == 0 {
             return Ok(Looked::default());
         }
         let channel = live.channel(OP, &name).await?;
-        let looked = look(&live, &channel, &queue, most, ready).await;
+        let looked = look(&live, &channel, &queue, most as u64, before).await;
         link::close(&channel);
-        let deliveries = looked?.into_iter().zip(1..).map(|(delivery, at)| held(&name, at, delivery)).collect();
-        Ok(Looked { deliveries, ready: Some((before, self.ready_again(&queue, before).await?)) })
+        let (deliveries, cut) = looked?;
+        let deliveries = deliveries.into_iter().zip(1..).map(|(delivery, at)| held(&name, at, delivery)).collect();
+        Ok(Looked { deliveries, cut, ready: Some((before, self.ready_again(&queue, before).await?)) })
     }
 }
 
@@ -91,36 +87,33 @@ pub(super) fn counts(delivery: &message::Delivery) -> (bool, Option<u64>) {
     (delivery.redelivered, properties::number(&delivery.properties, properties::COUNT).map(|before| before + 1))
 }
 
-async fn look(live: &Live, channel: &Channel, queue: &str, most: u16, ready: u32) -> Result<Vec<message::Delivery>, Fault> {
-    live.within(OP, queue, channel.basic_qos(most, BasicQosOptions::default())).await?;
-    let consumed = channel.basic_consume(link::short(queue, OP)?, "".into(), BasicConsumeOptions::default(), FieldTable::default());
-    let mut consumer = live.within(OP, queue, consumed).await?;
-    let taken = take(&mut consumer, queue, most, ready).await;
-    // What is still on its way to us comes back with the rest: the nack is for everything that was given to this channel.
-    let cancelled = live.within(OP, queue, channel.basic_cancel(consumer.tag(), BasicCancelOptions::default())).await;
+/// The first messages, and whether there would have been more without the bound on their bytes.
+async fn look(live: &Live, channel: &Channel, queue: &str, most: u64, ready: u64) -> Result<(Vec<message::Delivery>, bool), Fault> {
+    let mut taken = Vec::new();
+    let looked = take(&mut Taking::new(live, channel, OP, queue, ready), &mut taken, most, ready, queue).await;
     let options = BasicNackOptions { multiple: true, requeue: true };
     let given_back = live.within(OP, queue, channel.basic_nack(0, options)).await;
-    // The server answers nothing to a nack; it has done it when it answers what was asked behind it.
-    let settled = live.within(OP, queue, channel.basic_qos(most, BasicQosOptions::default())).await;
-    cancelled.and(given_back).and(settled)?;
-    taken
+    let settled = take::settled(live, channel, OP, queue).await;
+    given_back.and(settled)?;
+    looked.map(|cut| (taken, cut))
 }
 
-async fn take(consumer: &mut Consumer, queue: &str, most: u16, ready: u32) -> Result<Vec<message::Delivery>, Fault> {
-    let mut taken = Vec::new();
-    while taken.len() < usize::from(most) {
-        // The count of a quorum queue lags behind what was given back to it: more than were ready may come, but soon.
-        let wait = if taken.len() as u64 >= u64::from(ready.max(1)) { AT_ONCE } else { QUIET };
-        match tokio::time::timeout(wait, consumer.next()).await {
-            Ok(Some(Ok(delivery))) => taken.push(delivery),
-            Ok(Some(Err(error))) => return Err(faults::of(&error, OP, queue)),
-            Ok(None) => return Err(Fault::new(Kind::Lost, OP, queue, "the server ended the reading: the queue may have been deleted")),
-            Err(_) if taken.is_empty() && ready > 0 => {
-                return Err(Fault::new(Kind::Rejected, OP, queue, format!("{ready} messages are ready, and the server gives us none"))
-                    .next("a consumer took them meanwhile, or has the queue for itself (single active consumer): look again"));
-            }
-            Err(_) => break,
+async fn take(taking: &mut Taking<'_>, taken: &mut Vec<message::Delivery>, most: u64, ready: u64, queue: &str) -> Result<bool, Fault> {
+    let mut bytes = 0;
+    while (taken.len() as u64) < most {
+        if bytes >= BYTES {
+            return Ok(true);
         }
+        let some = taking.some(most - taken.len() as u64).await?;
+        if some.is_empty() {
+            break;
+        }
+        bytes += some.iter().map(take::size).sum::<usize>();
+        taken.extend(some);
     }
-    Ok(taken)
+    if taken.is_empty() && ready > 0 {
+        return Err(Fault::new(Kind::Rejected, OP, queue, format!("{ready} messages are ready, and the server gives us none"))
+            .next("a consumer took them meanwhile, or has the queue for itself (single active consumer): look again"));
+    }
+    Ok(false)
 }

@@ -2,9 +2,9 @@
 
 use super::Redis;
 use super::entry::Id;
-use super::fit::Fit;
 use super::name::{Key, Name};
 use super::value::{self, field};
+use crate::adapters::fit::Fit;
 use crate::adapters::session::{Cost, History, Lane, Reading};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;

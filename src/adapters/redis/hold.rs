@@ -5,11 +5,11 @@
 
 use super::Redis;
 use super::entry::Id;
-use super::fit::Fit;
 use super::groups::{Pending, Row};
 use super::link::Own;
 use super::name::{Key, Name};
 use super::value;
+use crate::adapters::fit::Fit;
 use crate::adapters::reopen::Backoff;
 use crate::adapters::session::{Hold, Holding};
 use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb, Way};

@@ -6,7 +6,6 @@ mod behind;
 mod entry;
 mod faults;
 mod figures;
-mod fit;
 mod groups;
 mod history;
 mod hold;

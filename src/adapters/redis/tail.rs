@@ -2,12 +2,12 @@
 
 use super::Redis;
 use super::entry::Id;
-use super::fit::Fit;
 use super::history::Edges;
 use super::link::{Own, Push};
 use super::name::{Glob, Key, Name};
 use super::value;
 use crate::adapters::backlog::{self, Feed, backlog};
+use crate::adapters::fit::Fit;
 use crate::adapters::reopen::{Outlet, Reopens, keep_open};
 use crate::adapters::session::{Cost, Tail, TailEvent};
 use crate::domain::fault::{Fault, Kind};

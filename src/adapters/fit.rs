@@ -1,11 +1,11 @@
-//! How many entries to ask for at once, so that an answer stays small whatever the entries are.
+//! How many messages to ask for at once, so that an answer stays small whatever they are: part of the bound in `bounds.rs`.
 //!
-//! The server bounds answers by a count, never by bytes. So reading begins with one entry, and grows as far as the largest entry of the
+//! A server bounds answers by a count, never by bytes. So reading begins with one message, and grows as far as the largest message of the
 //! answer before says that it may.
 
 /// Bytes that an answer is meant to have at most.
 pub(super) const ANSWER: usize = 4 * 1024 * 1024;
-/// Entries in one answer at most.
+/// Messages in one answer at most.
 const MOST: usize = 1_000;
 /// How much more is asked for than the last time, at most: what was seen says little about what is not.
 const GROWTH: usize = 8;
@@ -29,12 +29,12 @@ impl Fit {
         Self { count: 1, answer }
     }
 
-    /// Entries to ask for now.
+    /// Messages to ask for now.
     pub(super) fn count(self) -> usize {
         self.count
     }
 
-    /// Takes in the sizes of the entries that came.
+    /// Takes in the sizes of the messages that came.
     pub(super) fn saw(&mut self, sizes: impl IntoIterator<Item = usize>) {
         let Some(largest) = sizes.into_iter().max() else { return };
         let fits = self.answer / largest.max(1);
