@@ -1,6 +1,8 @@
 //! What every system must do through its handles: the same tests for the one in memory and for every real one.
 
 mod addresses;
+#[cfg(all(feature = "kafka", feature = "mqtt", feature = "nats", feature = "rabbitmq", feature = "redis"))]
+mod beside_writer;
 #[cfg(all(feature = "kafka", feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
 mod bounded;
 mod find;

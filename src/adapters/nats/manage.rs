@@ -47,8 +47,13 @@ enum On {
     /// Something that is not there yet: the call that would tell of it. To make what is there already in the very same form is no error
     /// to the server.
     New { info: String },
-    /// The call that tells of it, and when it was made as the plan saw it.
-    Made { info: String, created: String },
+    /// The call that tells of it, and when it was made as the plan saw it; and the last sequence of a stream that nothing may have come to.
+    Made {
+        info: String,
+        created: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last: Option<u64>,
+    },
 }
 
 /// What a plan says beside its steps.
@@ -68,7 +73,7 @@ pub(super) struct Outline {
 impl Step {
     /// A step on this very stream.
     pub(super) fn on(info: &StreamInfo, what: String, call: String, body: Value) -> Self {
-        let on = On::Made { info: format!("STREAM.INFO.{}", info.name()), created: info.created.clone() };
+        let on = On::Made { info: format!("STREAM.INFO.{}", info.name()), created: info.created.clone(), last: None };
         Self { what, call, body, on }
     }
 }
@@ -118,7 +123,7 @@ impl NatsManage {
             ("waiting", info.num_waiting.to_string()),
         ];
         let step = |what: &str, call: &str, body: Value| {
-            let on = On::Made { info: format!("CONSUMER.INFO.{stream}.{consumer}"), created: info.created.clone() };
+            let on = On::Made { info: format!("CONSUMER.INFO.{stream}.{consumer}"), created: info.created.clone(), last: None };
             vec![Step { what: format!("{what} {stream}/{consumer}"), call: format!("CONSUMER.{call}.{stream}.{consumer}"), body, on }]
         };
         Ok(match id {
@@ -313,11 +318,19 @@ impl NatsManage {
                 Err(fault) if fault.kind == Kind::NotFound => {}
                 Err(fault) => return Err(fault),
             },
-            On::Made { info, created } => {
+            On::Made { info, created, last } => {
                 let found: Value = self.api.call(id, target, info, &Value::Null).await?;
                 if text(&found, "created") != created {
                     let cause = "it was deleted and made again since the plan: this is another one";
                     return rejected(cause, "nothing was done; look at it, and plan again");
+                }
+                let now = found.pointer("/state/last_seq").and_then(Value::as_u64);
+                if let (Some(last), Some(now)) = (last, now)
+                    && now > *last
+                {
+                    let cause =
+                        format!("{} came since it was planned, and would be deleted with it", figure::several(now - last, "message"));
+                    return rejected(&cause, "nothing was done; stop who publishes to it, and plan again");
                 }
             }
         }
@@ -384,12 +397,14 @@ fn delete_stream(info: &StreamInfo) -> (Outline, Vec<Step>) {
         touches: Amount::Exactly(info.state.messages),
         notes: vec![
             "publishers to its subjects get no acknowledgement any more".to_owned(),
-            "what arrives before it is carried out is deleted as well".to_owned(),
+            "refused if messages have come by then; only what comes in the moment of the deletion is deleted with it".to_owned(),
         ],
         rows: now(info),
         ..Outline::default()
     };
-    (outline, vec![Step::on(info, format!("deleted {name}"), format!("STREAM.DELETE.{name}"), Value::Null)])
+    let on = On::Made { info: format!("STREAM.INFO.{name}"), created: info.created.clone(), last: Some(info.end().saturating_sub(1)) };
+    let (what, call) = (format!("deleted {name}"), format!("STREAM.DELETE.{name}"));
+    (outline, vec![Step { what, call, body: Value::Null, on }])
 }
 
 pub(super) fn now(info: &StreamInfo) -> Vec<(&'static str, String)> {

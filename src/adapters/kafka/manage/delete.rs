@@ -1,10 +1,10 @@
 //! Deleting a topic: exactly the one that was looked at, by its id.
 
 use super::readers::Readers;
-use super::{DELETE, KafkaManage, Patience, UNKNOWN, counted, forbidden, freeze};
+use super::{DELETE, KafkaManage, Patience, UNKNOWN, counted, forbidden, freeze, stale};
 use crate::domain::channel::Table;
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::figure::Amount;
+use crate::domain::figure::{Amount, several};
 use crate::domain::operation::{Change, Done, Request};
 use crate::domain::text::SafeText;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,8 @@ const OP: &str = "delete topic";
 pub(super) struct Steps {
     topic: String,
     id: Option<String>,
+    /// Partitions with their ends; `None` where one could not tell.
+    ends: Option<Vec<(i32, i64)>>,
 }
 
 pub(super) async fn plan(manage: &KafkaManage, request: Request) -> Result<Change, Fault> {
@@ -30,8 +32,13 @@ pub(super) async fn plan(manage: &KafkaManage, request: Request) -> Result<Chang
     // A partition without a leader cannot tell what it holds; it can be deleted all the same.
     let ends = ends.ok();
     let held = ends.as_ref().map(|ends| ends.iter().map(|(_, start, end)| (end - start).unsigned_abs()).sum());
+    let ends: Option<Vec<(i32, i64)>> = ends.map(|ends| ends.into_iter().map(|(partition, _, end)| (partition, end)).collect());
     let mut notes: Vec<SafeText> = vec!["this cannot be undone".into()];
-    notes.extend(readers.notes(&ends.unwrap_or_default().iter().map(|(partition, _, end)| (*partition, *end)).collect::<Vec<_>>()));
+    notes.push(match ends {
+        Some(_) => "refused if messages have come by then; only what comes in the moment of the deletion is deleted with it".into(),
+        None => "what it holds cannot be told now: what comes before it is carried out is deleted with it".into(),
+    });
+    notes.extend(readers.notes(ends.as_deref().unwrap_or_default()));
     if comes_back.is_ok_and(|value| value.as_deref() == Some("true")) {
         notes.push("these brokers make topics that are asked for: clients that go on bring it back, empty, with default settings".into());
     }
@@ -45,13 +52,22 @@ pub(super) async fn plan(manage: &KafkaManage, request: Request) -> Result<Chang
         touches: held.map_or(Amount::Unknown, Amount::AtMost),
         notes,
         refused: internal.or_else(|| forbidden(OP, &topic, DELETE)),
-        ..Change::new(request, summary, freeze(&Steps { topic: name, id: id? }))
+        ..Change::new(request, summary, freeze(&Steps { topic: name, id: id?, ends }))
     })
 }
 
 pub(super) async fn carry_out(manage: &KafkaManage, steps: Steps) -> Result<Done, Fault> {
     let name = steps.topic.as_str();
     manage.same_topic(OP, name, steps.id.as_deref()).await?;
+    if let Some(planned) = &steps.ends {
+        let now = manage.ends(&*manage.topic(OP, name).await?).await?;
+        let before = |partition: i32| planned.iter().find(|(known, _)| *known == partition).map_or(0, |(_, end)| *end);
+        let came: u64 = now.iter().map(|(partition, _, end)| u64::try_from(end - before(*partition)).unwrap_or(0)).sum();
+        if came > 0 {
+            let cause = format!("up to {} came since it was planned, and would be deleted with it", several(came, "message"));
+            return Err(stale(OP, name, &cause).next("nothing was done: stop who publishes to it, and plan it again"));
+        }
+    }
     manage.cluster.delete_topic(name, steps.id.as_deref()).await?;
     let patience = Patience::new();
     let outcome = loop {

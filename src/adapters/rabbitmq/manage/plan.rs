@@ -1,19 +1,25 @@
 //! Plans: what a request would do to the server as it is, shown before it is done.
 
 use super::specs;
-use super::steps::{Binding, Steps};
+use super::steps::{self, Binding, DeleteQueue, Steps};
 use crate::adapters::rabbitmq::Rabbit;
 use crate::adapters::rabbitmq::management::number;
 use crate::adapters::rabbitmq::name::Name;
 use crate::adapters::rabbitmq::topology::{Argument, Exchange, Queue};
 use crate::domain::channel::Table;
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::figure::Amount;
+use crate::domain::figure::{self, Amount};
 use crate::domain::operation::{Change, Request};
 use crate::domain::text::SafeText;
 use serde_json::Value;
 
 const OP: &str = "plan";
+/// How far a purge goes, and what the protocol cannot rule out.
+const HEAD: &str = "no more than these are deleted; if consumers take some of them meanwhile, or a later one has a higher priority, that one is \
+                    deleted in the place of one of these";
+/// The same of a deletion.
+const COUNTED: &str = "refused if it holds more messages or consumers by then; they are counted, not recognised, and only what comes in the moment \
+                       of the deletion is deleted with it";
 
 /// `queue.declare`.
 pub(super) async fn queue(rabbit: &Rabbit, request: Request) -> Result<Change, Fault> {
@@ -100,10 +106,12 @@ pub(super) async fn purge(rabbit: &Rabbit, request: Request) -> Result<Change, F
         other => return Err(Fault::new(Kind::Rejected, OP, other.text(), "only the messages of a queue can be purged")),
     };
     let held = Held::of(rabbit, &queue).await?;
-    let mut notes: Vec<SafeText> = vec!["this cannot be undone; what arrives before it is carried out is deleted as well".into()];
+    let mut notes: Vec<SafeText> = vec!["this cannot be undone".into(), HEAD.into()];
     notes.extend(held.unacked.filter(|n| *n > 0).map(|n| SafeText::from(format!("{n} messages that consumers hold unacknowledged stay"))));
-    let summary = format!("deletes the ready messages of queue:{queue}");
-    Ok(Change { touches: held.ready, notes, tables: vec![held.table()], ..Change::new(request, summary, Steps::Purge { queue }.written()) })
+    let most = held.ready.number().unwrap_or(0);
+    let summary = format!("deletes {} at the head of queue:{queue}: those that are ready", figure::several(most, "message"));
+    let steps = Steps::Purge { queue, most };
+    Ok(Change { touches: held.ready, notes, tables: vec![held.table()], bounded: true, ..Change::new(request, summary, steps.written()) })
 }
 
 /// `queue.delete`.
@@ -115,14 +123,21 @@ pub(super) async fn delete_queue(rabbit: &Rabbit, request: Request) -> Result<Ch
     let held = Held::of(rabbit, name.bare()).await?;
     let flag = |id: &str| request.argument(id) == Some("yes");
     let (if_unused, if_empty) = (flag("if_unused"), flag("if_empty"));
-    let mut notes: Vec<SafeText> = vec!["this cannot be undone".into()];
+    let mut notes: Vec<SafeText> = vec!["this cannot be undone".into(), COUNTED.into()];
     if held.consumers > 0 && !if_unused {
         notes.push(format!("{} consumers are cut off", held.consumers).into());
     }
     let busy = (if_unused && held.consumers > 0).then(|| format!("it has {} consumers", held.consumers));
     let full = if_empty.then(|| held.ready.number()).flatten().filter(|n| *n > 0).map(|n| format!("it has {n} messages"));
     let refused = busy.or(full).map(|cause| Fault::new(Kind::Rejected, OP, name.text(), cause));
-    let steps = Steps::DeleteQueue { queue: name.bare().to_owned(), if_unused, if_empty };
+    let steps = Steps::DeleteQueue(DeleteQueue {
+        queue: name.bare().to_owned(),
+        if_unused,
+        if_empty,
+        messages: held.all().number().unwrap_or(0),
+        consumers: held.consumers,
+        classic: held.classic,
+    });
     let summary = format!("deletes {} with everything in it", name.text());
     Ok(Change { touches: held.all(), notes, refused, tables: vec![held.table()], ..Change::new(request, summary, steps.written()) })
 }
@@ -134,14 +149,14 @@ pub(super) async fn delete_exchange(rabbit: &Rabbit, request: Request) -> Result
         other => return Err(Fault::new(Kind::Rejected, OP, other.text(), "this is no exchange").next("queue.delete")),
     };
     rabbit.exchange_is_there(OP, &exchange).await?;
-    let bound = rabbit.management.get("exchanges", &[&exchange, "bindings", "source"], &[]).await;
-    let bound = bound.ok().and_then(|rows| rows.as_array().map(Vec::len));
+    let bindings = steps::bindings(rabbit, &exchange).await.ok();
     let mut notes: Vec<SafeText> = vec!["this cannot be undone; who publishes to it fails from then on".into()];
-    notes.push(match bound {
-        Some(n) => format!("{n} bindings go with it").into(),
-        None => "how many bindings go with it is not known without the management API".into(),
+    notes.push(match &bindings {
+        Some(bindings) => format!("{} bindings go with it; refused if it feeds anything else by then", bindings.len()).into(),
+        None => "how many bindings go with it is not known without the management API: those that are made until then do as well".into(),
     });
-    let steps = Steps::DeleteExchange { exchange: exchange.clone(), if_unused: request.argument("if_unused") == Some("yes") };
+    let if_unused = request.argument("if_unused") == Some("yes");
+    let steps = Steps::DeleteExchange { exchange: exchange.clone(), if_unused, bindings };
     Ok(Change { notes, ..Change::new(request, format!("deletes exchange:{exchange} with its bindings"), steps.written()) })
 }
 
@@ -150,6 +165,7 @@ struct Held {
     ready: Amount,
     unacked: Option<u64>,
     consumers: u64,
+    classic: bool,
 }
 
 impl Held {
@@ -158,13 +174,14 @@ impl Held {
         let columns = [("columns", "type,messages_ready,messages_unacknowledged")];
         let row = rabbit.management.get("queues", &[queue], &columns).await.unwrap_or(Value::Null);
         let counted = u64::from(said.message_count());
+        let classic = row.get("type").and_then(Value::as_str) == Some("classic");
         // A declaration counts exactly, but a quorum queue says 0 for a while after a restart: then the statistics know more.
         let ready = match number(&row, &["messages_ready"]) {
             Some(sampled) if counted == 0 => Amount::Exactly(sampled),
-            None if counted == 0 => Amount::Unknown,
+            None if counted == 0 && !classic => Amount::Unknown,
             _ => Amount::Exactly(counted),
         };
-        Ok(Self { ready, unacked: number(&row, &["messages_unacknowledged"]), consumers: u64::from(said.consumer_count()) })
+        Ok(Self { classic, ready, unacked: number(&row, &["messages_unacknowledged"]), consumers: u64::from(said.consumer_count()) })
     }
 
     /// Ready and unacknowledged.

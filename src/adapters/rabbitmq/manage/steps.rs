@@ -2,28 +2,55 @@
 
 use crate::adapters::rabbitmq::Rabbit;
 use crate::adapters::rabbitmq::link::{self, Live};
+use crate::adapters::rabbitmq::take::{self, Taking};
 use crate::adapters::rabbitmq::topology::{Argument, Exchange, Queue};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
 use crate::domain::operation::Done;
 use crate::domain::text::SafeText;
 use lapin::options::{
-    ExchangeBindOptions, ExchangeDeclareOptions, ExchangeDeleteOptions, ExchangeUnbindOptions, QueueBindOptions, QueueDeclareOptions,
-    QueueDeleteOptions, QueuePurgeOptions,
+    BasicAckOptions, ExchangeBindOptions, ExchangeDeclareOptions, ExchangeDeleteOptions, ExchangeUnbindOptions, QueueBindOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The steps of one change.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Steps {
-    Declare { exchanges: Vec<Exchange>, queues: Vec<Queue> },
+    Declare {
+        exchanges: Vec<Exchange>,
+        queues: Vec<Queue>,
+    },
     Bind(Binding),
     Unbind(Binding),
-    Purge { queue: String },
-    DeleteQueue { queue: String, if_unused: bool, if_empty: bool },
-    DeleteExchange { exchange: String, if_unused: bool },
+    /// Messages at the head of the queue, so many at most.
+    Purge {
+        queue: String,
+        most: u64,
+    },
+    DeleteQueue(DeleteQueue),
+    /// With the bindings that the plan saw, if it saw them.
+    DeleteExchange {
+        exchange: String,
+        if_unused: bool,
+        bindings: Option<Vec<String>>,
+    },
+}
+
+/// A queue that is deleted as the plan saw it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct DeleteQueue {
+    pub(super) queue: String,
+    pub(super) if_unused: bool,
+    pub(super) if_empty: bool,
+    /// Messages that were ready and that consumers held, as far as that was known, and consumers.
+    pub(super) messages: u64,
+    pub(super) consumers: u64,
+    /// The server itself can be told to delete it only if it is empty: classic queues alone, asking another one ends the connection.
+    pub(super) classic: bool,
 }
 
 /// An exchange that feeds something.
@@ -63,14 +90,10 @@ impl Steps {
             }
             Self::Bind(binding) => parts.push(binding.part(binding.bind(rabbit, op).await)),
             Self::Unbind(binding) => parts.push(binding.part(binding.unbind(rabbit, op).await)),
-            Self::Purge { queue } => parts.push((format!("queue:{queue}").into(), purge(rabbit, op, &queue).await)),
-            Self::DeleteQueue { queue, if_unused, if_empty } => {
-                let deleted = delete_queue(rabbit, op, &queue, if_unused, if_empty).await;
-                parts.push((format!("queue:{queue}").into(), deleted));
-            }
-            Self::DeleteExchange { exchange, if_unused } => {
-                let options = ExchangeDeleteOptions { if_unused, ..ExchangeDeleteOptions::default() };
-                let deleted = delete_exchange(rabbit, op, &exchange, options).await;
+            Self::Purge { queue, most } => parts.push((format!("queue:{queue}").into(), purge(rabbit, op, &queue, most).await)),
+            Self::DeleteQueue(planned) => parts.push((format!("queue:{}", planned.queue).into(), delete_queue(rabbit, op, &planned).await)),
+            Self::DeleteExchange { exchange, if_unused, bindings } => {
+                let deleted = delete_exchange(rabbit, op, &exchange, if_unused, bindings.as_deref()).await;
                 parts.push((format!("exchange:{exchange}").into(), deleted));
             }
         }
@@ -173,39 +196,104 @@ async fn declare_queue(rabbit: &Rabbit, op: &'static str, queue: &Queue) -> Resu
     Ok("is there".into())
 }
 
-async fn purge(rabbit: &Rabbit, op: &'static str, queue: &str) -> Result<SafeText, Fault> {
-    let name = link::short(queue, op)?;
-    let gone = on_channel(rabbit, op, queue, async |live: &Live, channel: &Channel| {
-        live.within(op, queue, channel.queue_purge(name, QueuePurgeOptions::default())).await
-    })
-    .await?;
-    Ok(format!("{} messages deleted", figure::grouped(u64::from(gone))).into())
+/// Takes as many messages as were planned and acknowledges them: the server's own purge takes whatever is there.
+async fn purge(rabbit: &Rabbit, op: &'static str, queue: &str, most: u64) -> Result<SafeText, Fault> {
+    // Beside everything else that goes by the shared connection these could be much.
+    let live = rabbit.link.own().await?;
+    let channel = live.channel(op, queue).await?;
+    let mut taking = Taking::new(&live, &channel, op, queue, most);
+    let mut gone = 0;
+    while gone < most {
+        let deleted = async {
+            let some = taking.some(most - gone).await?;
+            let Some(last) = some.last() else { return Ok(0) };
+            live.within(op, queue, channel.basic_ack(last.delivery_tag, BasicAckOptions { multiple: true })).await?;
+            take::settled(&live, &channel, op, queue).await?;
+            Ok(some.len() as u64)
+        };
+        match deleted.await {
+            Ok(0) => break,
+            Ok(count) => gone += count,
+            Err(fault) if gone == 0 => return Err(fault),
+            Err(fault) => {
+                let cause =
+                    format!("{}; {} of {} were deleted before", fault.cause, figure::grouped(gone), figure::several(most, "message"));
+                return Err(Fault { cause: cause.into(), ..fault });
+            }
+        }
+    }
+    if gone == most {
+        return Ok(format!("{} deleted", figure::several(gone, "message")).into());
+    }
+    let cause = format!("{} of {} deleted: the server gives us no more of them", figure::grouped(gone), figure::several(most, "message"));
+    if gone > 0 {
+        return Ok(format!("{cause}, consumers have taken them meanwhile").into());
+    }
+    Err(Fault::new(Kind::Rejected, op, queue, cause)
+        .next("consumers took them meanwhile, or one has the queue for itself (single active consumer): look at it"))
 }
 
-/// Only classic queues look themselves whether they are unused or empty, and asking another one ends the connection: so it is looked
-/// just before.
-async fn delete_queue(rabbit: &Rabbit, op: &'static str, queue: &str, if_unused: bool, if_empty: bool) -> Result<SafeText, Fault> {
+/// It is looked at just before: the server itself looks only whether a classic queue is empty.
+async fn delete_queue(rabbit: &Rabbit, op: &'static str, planned: &DeleteQueue) -> Result<SafeText, Fault> {
+    let queue = planned.queue.as_str();
     let name = link::short(queue, op)?;
     let said = rabbit.queue_is_there(op, queue).await?;
-    let refuse = |cause: String| Err(Fault::new(Kind::Rejected, op, queue, cause).next("plan again"));
-    if if_unused && said.consumer_count() > 0 {
-        return refuse(format!("it has {} consumers by now", said.consumer_count()));
+    let refuse = |cause: String| Err(Fault::new(Kind::Rejected, op, queue, cause).next("nothing was done: plan again"));
+    let (messages, consumers) = (u64::from(said.message_count()), u64::from(said.consumer_count()));
+    if planned.if_unused && consumers > 0 {
+        return refuse(format!("it has {} by now", figure::several(consumers, "consumer")));
     }
-    if if_empty && said.message_count() > 0 {
-        return refuse(format!("it has {} messages by now", said.message_count()));
+    if planned.if_empty && messages > 0 {
+        return refuse(format!("it has {} by now", figure::several(messages, "message")));
     }
+    if consumers > planned.consumers {
+        return refuse(format!("it has {} by now, {} when it was planned", figure::several(consumers, "consumer"), planned.consumers));
+    }
+    if messages > planned.messages {
+        let planned = figure::grouped(planned.messages);
+        return refuse(format!("it has {} by now, {planned} when it was planned", figure::several(messages, "message")));
+    }
+    let if_empty = planned.classic && planned.messages == 0;
     let gone = on_channel(rabbit, op, queue, async |live: &Live, channel: &Channel| {
-        live.within(op, queue, channel.queue_delete(name, QueueDeleteOptions::default())).await
+        let options = QueueDeleteOptions { if_empty, ..QueueDeleteOptions::default() };
+        live.within(op, queue, channel.queue_delete(name, options)).await
     })
     .await?;
-    Ok(format!("deleted with {} messages", figure::grouped(u64::from(gone))).into())
+    Ok(format!("deleted with {}", figure::several(u64::from(gone), "message")).into())
 }
 
-async fn delete_exchange(rabbit: &Rabbit, op: &'static str, exchange: &str, options: ExchangeDeleteOptions) -> Result<SafeText, Fault> {
+async fn delete_exchange(
+    rabbit: &Rabbit,
+    op: &'static str,
+    exchange: &str,
+    if_unused: bool,
+    planned: Option<&[String]>,
+) -> Result<SafeText, Fault> {
     let name = link::short(exchange, op)?;
+    if let Some(planned) = planned.filter(|planned| !planned.is_empty()) {
+        let now = bindings(rabbit, exchange).await?;
+        if let Some(new) = now.iter().find(|binding| !planned.contains(binding)) {
+            let cause = format!("it feeds {new} since it was planned");
+            return Err(Fault::new(Kind::Rejected, op, exchange, cause).next("nothing was done: plan again"));
+        }
+    }
+    // One that fed nothing is deleted only if it feeds nothing still.
+    let if_unused = if_unused || planned.is_some_and(<[String]>::is_empty);
     on_channel(rabbit, op, exchange, async |live: &Live, channel: &Channel| {
+        let options = ExchangeDeleteOptions { if_unused, ..ExchangeDeleteOptions::default() };
         live.within(op, exchange, channel.exchange_delete(name, options)).await
     })
     .await?;
     Ok("deleted".into())
+}
+
+/// What an exchange feeds, a line each.
+pub(super) async fn bindings(rabbit: &Rabbit, exchange: &str) -> Result<Vec<String>, Fault> {
+    let rows = rabbit.management.get("exchanges", &[exchange, "bindings", "source"], &[]).await?;
+    let text = |row: &Value, name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let line = |row: &Value| {
+        let [kind, destination, key] = ["destination_type", "destination", "properties_key"].map(|name| text(row, name));
+        format!("{kind}:{destination}, key `{key}`")
+    };
+    Ok(rows.as_array().map(|rows| rows.iter().map(line).collect()).unwrap_or_default())
 }

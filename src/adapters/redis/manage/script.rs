@@ -29,6 +29,11 @@ impl Condition {
         Self::of("length", "", &length.to_string())
     }
 
+    /// The command that counts what a key of its type holds answers this.
+    pub(super) fn size(command: &str, size: &str) -> Self {
+        Self::of("size", command, size)
+    }
+
     /// XINFO STREAM tells this of the stream by that name.
     pub(super) fn stream(field: &str, wanted: &str) -> Self {
         Self::of("stream", field, wanted)
@@ -71,6 +76,7 @@ local function group(name)
 end
 local look = {}
 function look.type(of, wanted) return redis.call('TYPE', key).ok end
+function look.size(of, wanted) return tostring(redis.call(of, key)) end
 function look.length(of, wanted) return tostring(redis.call('XLEN', key)) end
 function look.stream(of, wanted) return tostring(field(redis.call('XINFO', 'STREAM', key), of)) end
 function look.delivered(of, wanted)
@@ -217,6 +223,7 @@ mod tests {
         for condition in [
             Condition::kind("x"),
             Condition::length(1),
+            Condition::size("LLEN", "1"),
             Condition::stream("f", "1"),
             Condition::same("1-0", "2-0"),
             Condition::delivered(&key, "1-0"),

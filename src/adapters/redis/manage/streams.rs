@@ -16,6 +16,9 @@ use crate::domain::text::SafeText;
 use redis::cmd;
 
 const GONE: &str = "this cannot be undone";
+/// What counts the contents of a key, by its type.
+const SIZES: &[(&str, &str)] =
+    &[("string", "STRLEN"), ("list", "LLEN"), ("set", "SCARD"), ("zset", "ZCARD"), ("hash", "HLEN"), ("stream", "XLEN")];
 /// How far a plan counts what it touches.
 pub(super) const COUNTED: Effort = Effort { entries: 100_000, bytes: 64 * 1024 * 1024 };
 
@@ -111,18 +114,37 @@ async fn delete_all(redis: &Redis, request: Request, glob: &Glob) -> Result<Chan
     let answers = redis.link.all(&asked, op, &target).await;
     let kinds = answers.into_iter().map(|kind| kind.map(|kind| value::text(&kind).unwrap_or_default()));
     let kinds: Vec<String> = kinds.collect::<Result<_, _>>()?;
+    let sizes = sizes(redis, op, &found.keys, &kinds).await;
     let summary = match &found.keys[..] {
         [key] => format!("deletes {key} with everything in it"),
         keys => format!("deletes {} keys with everything in them", keys.len()),
     };
     let named = || found.keys.iter().map(Key::text).zip(&kinds);
     let rows = named().map(|(key, kind)| vec![SafeText::new(&key), SafeText::new(kind)]).collect();
-    let steps: Vec<Step> =
-        named().map(|(key, kind)| Step::guarded(&key, &key, vec![Condition::kind(kind)], &["UNLINK", &key], Some(1))).collect();
+    let step = |((key, kind), size): ((String, &String), Option<Condition>)| {
+        let conditions = std::iter::once(Condition::kind(kind)).chain(size).collect();
+        Step::guarded(&key, &key, conditions, &["UNLINK", &key], Some(1))
+    };
+    let steps: Vec<Step> = named().zip(sizes).map(step).collect();
     Ok(Change {
         tables: vec![Table { title: "keys", columns: vec!["key", "type"], rows }],
         touches: Amount::Exactly(found.keys.len() as u64),
-        notes: vec![GONE.into()],
+        notes: vec![
+            GONE.into(),
+            "a key whose type or size is another by then is left alone; one whose value alone is another is not".into(),
+        ],
         ..change(request, summary, &steps)
     })
+}
+
+/// What has to hold still of each key's size; `None` where it cannot be counted.
+async fn sizes(redis: &Redis, op: &'static str, keys: &[Key], kinds: &[String]) -> Vec<Option<Condition>> {
+    let count = |kind: &String| SIZES.iter().find(|(known, _)| known == kind).map(|(_, command)| *command);
+    let asked: Vec<_> = keys.iter().zip(kinds).filter_map(|(key, kind)| Some(cmd(count(kind)?).arg(key).to_owned())).collect();
+    let mut answers = redis.link.all(&asked, op, "").await.into_iter();
+    let size = |kind: &String| {
+        let command = count(kind)?;
+        Some(Condition::size(command, &value::int(&answers.next()?.ok()?)?.to_string()))
+    };
+    kinds.iter().map(size).collect()
 }
