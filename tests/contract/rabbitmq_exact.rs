@@ -51,6 +51,20 @@ async fn no_bytes_of_one_message_keep_anybody_from_its_neighbours() {
     assert_eq!(messages["plain"].stamp, Stamp::Seen);
 }
 
+#[tokio::test]
+async fn words_of_the_server_that_are_cut_in_a_character_are_read() {
+    let Some(rabbit) = rabbitmq::shared() else { return };
+    let session = rabbit.session().await;
+    // One of them is cut there.
+    for begin in ["", "x"] {
+        let name = format!("exchange:{begin}{}", "ö".repeat(120));
+        let publish = session.publish.as_ref().expect("RabbitMQ takes messages");
+        let fault = publish.publish(&name, letter(Some("k"), "x")).await.expect_err("there is none");
+        assert!(fault.kind == Kind::NotFound && fault.cause.as_str().contains("no exchange"), "{fault}");
+        session.inspect.ping().await.expect("the connection stays");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_are_sent_to_another_queue_with_all_that_they_have() {
     let Some(rabbit) = rabbitmq::shared() else { return };

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use lapin::types::{AMQPValue, DecimalValue, FieldTable, ShortString};
+use std::collections::BTreeSet;
 
 /// The flag of the header table among the properties.
 pub(super) const HEADERS: u16 = 1 << 13;
@@ -71,8 +72,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether the client crate reads these properties as they are: it takes names and short strings for UTF-8, knows these types, and
-/// recurses as deep as a message is. Nobody but us uses the header `ours`.
+/// Whether the client crate reads these properties as they are: it takes names and short strings for UTF-8, keeps one value of a name,
+/// knows these types, and recurses as deep as a message is. Nobody but us uses the header `ours`.
 pub(super) fn is_plain(properties: &[u8], ours: &[u8]) -> bool {
     plain(properties, ours) == Some(true)
 }
@@ -101,9 +102,10 @@ fn plain(properties: &[u8], ours: &[u8]) -> Option<bool> {
 }
 
 fn plain_table(reader: &mut Reader<'_>, ours: &[u8], depth: usize) -> Option<bool> {
+    let mut names = BTreeSet::new();
     while !reader.0.is_empty() {
         let name = reader.short()?;
-        if name == ours || std::str::from_utf8(name).is_err() || !plain_value(reader, ours, depth)? {
+        if name == ours || !names.insert(name) || std::str::from_utf8(name).is_err() || !plain_value(reader, ours, depth)? {
             return Some(false);
         }
     }
@@ -164,7 +166,7 @@ pub(super) struct Properties {
     pub(super) timestamp: Option<u64>,
     /// In their order; a name may be there twice.
     pub(super) headers: Option<Vec<(Bytes, AMQPValue)>>,
-    /// What could not be read, if anything.
+    /// The properties as they came, if they could not be read, or are not what is read here.
     pub(super) unread: Option<Bytes>,
 }
 
@@ -178,14 +180,15 @@ pub(super) fn unwrap(wrapped: &[u8]) -> Properties {
     };
     read.names = names(&mut reader).flatten();
     let properties = reader.0;
-    if fields(&mut reader, &mut read).is_none() || !reader.0.is_empty() {
+    let mut changed = false;
+    if fields(&mut reader, &mut read, &mut changed).is_none() || !reader.0.is_empty() || changed {
         read.unread = Some(Bytes::copy_from_slice(properties));
     }
     read
 }
 
-/// Reads as far as it goes; `None` if that is not to the end.
-fn fields(reader: &mut Reader<'_>, read: &mut Properties) -> Option<()> {
+/// Reads as far as it goes; `None` if that is not to the end. Tells whether a value was changed to be read.
+fn fields(reader: &mut Reader<'_>, read: &mut Properties, changed: &mut bool) -> Option<()> {
     let flags = reader.u16()?;
     for (at, field) in FIELDS.iter().enumerate() {
         if flags & (1 << (15 - at)) == 0 {
@@ -200,7 +203,7 @@ fn fields(reader: &mut Reader<'_>, read: &mut Properties) -> Option<()> {
                 let headers = read.headers.insert(Vec::new());
                 while !table.0.is_empty() {
                     let name = Bytes::copy_from_slice(table.short()?);
-                    headers.push((name, value(&mut table, 1)?));
+                    headers.push((name, value(&mut table, 1, changed)?));
                 }
             }
         }
@@ -208,22 +211,27 @@ fn fields(reader: &mut Reader<'_>, read: &mut Properties) -> Option<()> {
     (flags & 1 == 0).then_some(())
 }
 
-fn value(reader: &mut Reader<'_>, depth: usize) -> Option<AMQPValue> {
+fn value(reader: &mut Reader<'_>, depth: usize, changed: &mut bool) -> Option<AMQPValue> {
     let letter = reader.u8()?;
     Some(match letter {
-        b'F' | b'A' if depth >= DEEPEST => AMQPValue::ByteArray(reader.long()?.to_vec().into()),
+        b'F' | b'A' if depth >= DEEPEST => {
+            *changed = true;
+            AMQPValue::ByteArray(reader.long()?.to_vec().into())
+        }
         b'A' => {
             let (mut inside, mut items) = (Reader(reader.long()?), Vec::new());
             while !inside.0.is_empty() {
-                items.push(value(&mut inside, depth + 1)?);
+                items.push(value(&mut inside, depth + 1, changed)?);
             }
             AMQPValue::FieldArray(items.into())
         }
         b'F' => {
             let (mut inside, mut table) = (Reader(reader.long()?), FieldTable::default());
             while !inside.0.is_empty() {
-                let name = shown(inside.short()?);
-                table.insert(name, value(&mut inside, depth + 1)?);
+                let (raw, value) = (inside.short()?, value(&mut inside, depth + 1, changed)?);
+                let name = shown(raw);
+                *changed |= name.as_str().as_bytes() != raw || table.contains_key(name.as_str());
+                table.insert(name, value);
             }
             AMQPValue::FieldTable(table)
         }
@@ -249,8 +257,8 @@ fn value(reader: &mut Reader<'_>, depth: usize) -> Option<AMQPValue> {
     })
 }
 
-/// The name of a member of a table within: bytes that are no UTF-8 as `\xHH`, as everywhere.
-fn shown(name: &[u8]) -> ShortString {
+/// A short string as text: bytes that are no UTF-8 as `\xHH`, as everywhere.
+pub(super) fn shown(name: &[u8]) -> ShortString {
     let mut text = String::new();
     for chunk in name.utf8_chunks() {
         text.push_str(chunk.valid());
@@ -289,6 +297,19 @@ mod tests {
     fn what_is_cut_short_is_read_as_far_as_it_goes_and_kept() {
         let read = unwrap(&wrap(None, &[0b1000_0100, 0, 1, b'j', 9, b'c']));
         assert_eq!((read.texts.len(), read.unread.as_deref()), (1, Some(&[0b1000_0100, 0, 1, b'j', 9, b'c'][..])));
+    }
+
+    #[test]
+    fn what_is_changed_to_be_shown_is_kept_as_it_came() {
+        let headers = |table: &[u8]| [&[0x20, 0, 0, 0, 0, table.len() as u8], table].concat();
+        let nested = headers(b"\x01tF\0\0\0\x05\x02n\xfft\x01");
+        let twice = headers(b"\x01tF\0\0\0\x06\x01nV\x01nV");
+        for properties in [nested, twice] {
+            assert!(!is_plain(&properties, b"x"));
+            assert_eq!(unwrap(&wrap(None, &properties)).unread.as_deref(), Some(&properties[..]));
+        }
+        let read = unwrap(&wrap(None, &headers(b"\x01nV\x01nt\x01")));
+        assert_eq!((read.headers.expect("headers").len(), read.unread), (2, None));
     }
 
     proptest! {

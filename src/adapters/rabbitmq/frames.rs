@@ -19,6 +19,7 @@ const SENSELESS: usize = 1 << 28;
 pub(super) const WRAPPED: &str = "\u{0}mqdeck.properties";
 
 const CONNECTION: u16 = 10;
+const CHANNEL: u16 = 20;
 const BASIC: u16 = 60;
 const BLOCKED: u16 = 60;
 const UNBLOCKED: u16 = 61;
@@ -112,6 +113,8 @@ impl Filter {
                 self.blocked.send_replace(None);
                 return None;
             }
+            // The server cuts its own words in the middle of a character.
+            (CONNECTION, 50) | (CHANNEL, 40) => return closing(payload),
             // basic.return: reply code and text.
             (BASIC, 50) => _ = (reader.take(2)?, reader.short()?),
             // basic.deliver: consumer tag, delivery tag, redelivered.
@@ -145,6 +148,16 @@ impl Filter {
         // The one flag of a header table.
         Some([before, &foreign::HEADERS.to_be_bytes(), &(table.len() as u32).to_be_bytes(), &table].concat())
     }
+}
+
+/// connection.close or channel.close with a reply text that the crate can read; `None` if it can as it is.
+fn closing(payload: &[u8]) -> Option<Vec<u8>> {
+    let mut reader = Reader(payload);
+    // Class, method and reply code.
+    let (before, text) = (reader.take(6)?, reader.short()?);
+    let shown = foreign::shown(text);
+    let shown = shown.as_str().as_bytes();
+    (shown != text).then(|| [before, &[shown.len() as u8], shown, reader.0].concat())
 }
 
 #[cfg(test)]
@@ -198,6 +211,13 @@ mod tests {
             assert!(out.windows(WRAPPED.len()).any(|part| part == WRAPPED.as_bytes()) && out.ends_with(&frame(BODY, b"ab")));
             assert!(out.windows(properties.len()).any(|part| part == properties), "the properties are there as they came");
         }
+    }
+
+    #[test]
+    fn words_that_were_cut_in_a_character_are_read() {
+        let closed = |text: &[u8]| frame(METHOD, &[&[0, 20, 0, 40, 1, 148, text.len() as u8], text, &[0, 50, 0, 10]].concat());
+        assert_eq!(passed(&closed("NOT_FOUND 'gr\u{f6}".as_bytes())), closed("NOT_FOUND 'gr\u{f6}".as_bytes()));
+        assert_eq!(passed(&closed(b"NOT_FOUND 'gr\xc3...")), closed(b"NOT_FOUND 'gr\\xc3..."));
     }
 
     #[test]

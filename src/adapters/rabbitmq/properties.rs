@@ -95,7 +95,7 @@ pub(super) fn message(channel: &Arc<str>, position: Position, delivery: Delivery
         add(UNREAD, unread);
     }
     if let Some(fields) = read.headers {
-        headers_of(fields, &mut headers);
+        headers_of(fields, channel.starts_with("stream:"), &mut headers);
     }
     Message { channel: channel.clone(), position, timestamp, stamp, key: Some(key), headers, payload: Some(delivery.data.into()) }
 }
@@ -125,10 +125,12 @@ fn plain(properties: &BasicProperties) -> Properties {
     Properties { texts, timestamp: *properties.timestamp(), headers, ..Properties::default() }
 }
 
-fn headers_of(fields: Vec<(Bytes, AMQPValue)>, headers: &mut Vec<Header>) {
+fn headers_of(fields: Vec<(Bytes, AMQPValue)>, stream: bool, headers: &mut Vec<Header>) {
     let mut types = Map::new();
     let empty = fields.is_empty();
-    for (name, value) in fields.into_iter().filter(|(name, _)| name != OFFSET.as_bytes()) {
+    // The server's own.
+    let is_place = |name: &Bytes| stream && name == OFFSET.as_bytes();
+    for (name, value) in fields.into_iter().filter(|(name, _)| !is_place(name)) {
         let (bytes, kind) = table::bytes(&value);
         let name = if is_ours(&name) { [FOREIGN.as_bytes(), &name].concat().into() } else { name };
         types.extend(kind.and_then(|kind| Some((std::str::from_utf8(&name).ok()?.to_owned(), kind))));

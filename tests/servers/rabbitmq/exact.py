@@ -40,7 +40,7 @@ def value(rng, depth):
 
 
 def table(rng, depth):
-    names = rng.sample(["a", "b", "retries", "größe", "amqp_priority", "amqp_types", "amqp_header_x", "amqp_exchange", "base64", "x-y", "", "amqp_absent"], rng.randrange(5))
+    names = rng.sample(["a", "b", "retries", "größe", "amqp_priority", "amqp_types", "amqp_header_x", "amqp_exchange", "base64", "x-y", "", "amqp_absent", "x-stream-offset"], rng.randrange(5))
     return b"".join(short(name.encode()) + value(rng, depth) for name in names)
 
 
