@@ -113,6 +113,8 @@ impl Tail {
             printer.faults += found.faults.len() as u64;
             found.faults.iter().for_each(|fault| output::note(fault.to_string()));
             printer.report = finding.report();
+            // Whoever reads this does not have to wait for what is found next, which may be a message that comes tomorrow.
+            printer.messages.out.flush()?;
         }
         Ok(())
     }

@@ -15,3 +15,5 @@ mod queues;
 #[cfg(feature = "kafka")]
 mod round_trip;
 mod secrets;
+#[cfg(feature = "redis")]
+mod signals;
