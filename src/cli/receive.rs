@@ -85,10 +85,6 @@ impl Receive {
         if let Some(warning) = gateway.warning(&self.address).await? {
             output::note(warning.as_str());
         }
-        if asks && !self.taken_anyway(&gateway).await? {
-            output::note("nothing was received");
-            return Ok(ExitCode::FAILURE);
-        }
         let mut held = gateway.hold(&self.address, most, self.limit.into()).await?;
         let mut tally = Tally::default();
         let result = match decision {
@@ -133,17 +129,6 @@ impl Receive {
         }
         Err(Fault::new(Kind::Rejected, "receive from", self.address.to_string(), why)
             .next("decide on them with --ack, --requeue or --reject; to take them and give them back all the same: --spend"))
-    }
-
-    /// The same for somebody who is asked: what she does not decide on goes back, and may end by that.
-    async fn taken_anyway(&self, gateway: &Gateway) -> anyhow::Result<bool> {
-        if gateway.spends(&self.address).await?.is_none() {
-            return Ok(true);
-        }
-        gateway.permits(&RECEIVE, Risk::Destroy, &self.address)?;
-        let address = self.address.to_string();
-        let question = "what you do not decide on may be DELETED by that; to receive anyway, type the address: ";
-        Ok(self.spend || output::ask(question).await?.is_some_and(|answer| answer.trim() == address))
     }
 
     /// Each message is printed first and settled then: a reader that is gone loses nothing. As many as are held at a time are taken

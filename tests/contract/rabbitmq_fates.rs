@@ -1,6 +1,5 @@
 //! RabbitMQ: what settling and giving back a message really does to it, said before, and true.
 
-use crate::console::console;
 use crate::support::clients::run;
 use crate::support::program::Home;
 use crate::support::rabbitmq::{self, Rabbit, letter, until};
@@ -225,14 +224,6 @@ async fn the_commands_delete_nothing_that_nobody_armed_the_profile_for() {
         let (text, code) = said(&home, profile, arguments);
         assert!(code == Some(3) && text.contains("needs an armed profile"), "{arguments:?}: {code:?} {text}");
     }
-    // Somebody who could decide on each is asked on the same rung.
-    let mut terminal = console(&home, &["--profile", profile, "receive", &target, "--limit", "1"], (100, 24));
-    assert_eq!(terminal.wait_exit(SOON), 3, "{}", terminal.screen());
-    let mut terminal = console(&home, &["--profile", profile, "--arm", "test", "receive", &target, "--limit", "1"], (100, 24));
-    terminal.wait_for("type the address", SOON);
-    terminal.press("y\r");
-    assert_eq!(terminal.wait_exit(SOON), 1, "{}", terminal.screen());
-    assert!(terminal.screen().contains("nothing was received"), "{}", terminal.screen());
     holds(rabbit, &limited, 1).await;
     let (text, code) = said(&home, profile, &["--arm", "test", "peek", &target, "--yes", "--spend"]);
     assert!(code == Some(0) && text.contains("1 looked at and given back; ready before: 1, after: 1"), "{code:?} {text}");
