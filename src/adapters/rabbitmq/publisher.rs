@@ -13,8 +13,7 @@ use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
@@ -61,14 +60,15 @@ struct Open {
     channel: Channel,
 }
 
-/// Hands messages to the task that publishes, in the order of the calls. The task ends with it.
-pub(super) struct Publisher(mpsc::Sender<Asked>);
+/// Hands messages to the task that publishes, in the order of the calls: the lock is given in the order in which it was asked for, the
+/// room of a channel is not. The task ends with it.
+pub(super) struct Publisher(Mutex<mpsc::Sender<Asked>>);
 
 impl Publisher {
     pub(super) fn new(link: Arc<Link>) -> Self {
         let (letters, asked) = mpsc::channel(BATCH);
         tokio::spawn(run(link, asked));
-        Self(letters)
+        Self(Mutex::new(letters))
     }
 
     /// Publishes one message and waits until the server has confirmed it, and did not return it.
@@ -76,12 +76,9 @@ impl Publisher {
         let channel = letter.channel.clone();
         let (answer, outcome) = oneshot::channel();
         let ended = || Fault::new(Kind::Unreachable, OP, &*channel, "publishing has ended");
-        // In its place in the queue at once, or calls that were made in order could overtake each other.
-        match self.0.try_send(Asked { letter, answer }) {
-            Ok(()) => {}
-            Err(TrySendError::Full(asked)) => unconstrained(self.0.send(asked)).await.map_err(|_| ended())?,
-            Err(TrySendError::Closed(_)) => return Err(ended().into()),
-        }
+        // In its place in the queue at once, whatever the runtime allows a task, or calls that were made in order could overtake each other.
+        let queued = async { self.0.lock().await.send(Asked { letter, answer }).await };
+        unconstrained(queued).await.map_err(|_| ended())?;
         outcome.await.map_err(|_| ended())?
     }
 }
