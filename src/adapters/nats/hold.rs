@@ -425,6 +425,8 @@ impl Holding for NatsHolding {
     }
 
     async fn release(mut self: Box<Self>) -> Result<String, Fault> {
+        // Before anything goes back: a request that still stands would be given it again, and nobody else for as long as a decision may take.
+        self.subscription.end(OP).await?;
         // What has come and was not looked at goes back too.
         self.gather();
         while let Some(msg) = self.waiting.pop_front() {
