@@ -1,8 +1,9 @@
 //! Commands as the console copies them: each ends by itself and shows what was selected, of every system.
 
 use crate::contract::redis;
+use crate::support::offers::offers;
 use crate::support::program::Home;
-use crate::support::subjects::{connect, logs, read};
+use crate::support::subjects::{connect, read};
 use crate::support::{kafka, nats, topics, unique};
 use mqdeck::adapters::session::Session;
 use mqdeck::domain::message::Outgoing;
@@ -48,7 +49,7 @@ async fn a_copied_command_shows_a_message_by_its_place_in_every_system_that_has_
         shows(&format!("kafka://{}", server.plain()), &session, &topic).await;
     }
     if let Some(server) = nats::shared() {
-        for log in logs("copied").await {
+        for log in offers("copied", |row| row.system == "nats" && row.is.log).await {
             fill(&log.session, &log.name).await;
             let first = server.address().split(',').next().expect("an address").trim_start_matches("nats://").to_owned();
             shows(&format!("nats://{first}"), &log.session, &log.name).await;

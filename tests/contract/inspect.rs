@@ -1,7 +1,6 @@
 //! Health, and what is there.
 
 use crate::support::subjects::{outgoing, subjects};
-use mqdeck::domain::fault::Kind;
 use mqdeck::domain::figure::Amount;
 
 #[tokio::test]
@@ -33,35 +32,5 @@ async fn what_was_published_is_counted() {
         let described = subject.session.inspect.describe(&subject.topic).await.expect("a description").channel;
         assert_eq!(described.ends, Some(3), "{}", subject.system);
         assert!(matches!(described.depth, Amount::Exactly(3) | Amount::AtMost(3)), "{}: {:?}", subject.system, described.depth);
-    }
-}
-
-#[tokio::test]
-async fn a_channel_that_does_not_exist_is_not_found_by_any_handle() {
-    for subject in subjects("missing", 1).await {
-        let session = &subject.session;
-        let whole = crate::contract::history::WHOLE;
-        let tail = session.tail.as_ref().expect("a tail").tail(&["no.such.topic".into()]).await.err();
-        let faults = [
-            session.inspect.describe("no.such.topic").await.err(),
-            session.history.as_ref().expect("history").read("no.such.topic", whole).await.err(),
-            session.publish.as_ref().expect("publish").publish("no.such.topic", outgoing(0, None, None)).await.err(),
-            tail,
-        ];
-        for fault in faults {
-            let fault = fault.unwrap_or_else(|| panic!("{}: a missing channel was found", subject.system));
-            assert_eq!(fault.kind, Kind::NotFound, "{}: {fault}", subject.system);
-            assert!(fault.target.as_str().contains("no.such.topic"), "{}: {fault}", subject.system);
-            assert!(!fault.cause.as_str().is_empty() && !fault.op.is_empty(), "{}: {fault}", subject.system);
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_read_only_session_cannot_publish() {
-    for subject in subjects("readonly", 1).await {
-        let session = subject.session.read_only();
-        assert!(session.publish.is_none() && session.history.is_some() && session.tail.is_some(), "{}", subject.system);
-        session.inspect.ping().await.expect("an answer");
     }
 }

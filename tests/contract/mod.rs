@@ -36,6 +36,7 @@ mod nats_core;
 mod nats_foreign;
 #[cfg(feature = "nats")]
 mod nats_plans;
+mod offered;
 mod prefer;
 mod publish;
 #[cfg(feature = "rabbitmq")]
@@ -52,6 +53,7 @@ mod rabbitmq_manage;
 mod rabbitmq_queues;
 #[cfg(feature = "kafka")]
 mod random_topics;
+mod receiving;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 #[cfg(feature = "redis")]

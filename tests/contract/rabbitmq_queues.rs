@@ -80,16 +80,6 @@ async fn a_look_gives_everything_back_in_its_order_and_its_price_is_said() {
 }
 
 #[tokio::test]
-async fn a_look_at_what_is_no_queue_is_refused() {
-    let Some(rabbit) = rabbitmq::shared() else { return };
-    let session = rabbit.session().await;
-    let peek = session.peek.as_ref().expect("RabbitMQ has queues");
-    for (channel, kind) in [("exchange:amq.topic".to_owned(), Kind::Rejected), (format!("queue:{}", unique("missing")), Kind::NotFound)] {
-        assert_eq!(peek.peek(&channel, 1).await.expect_err(&channel).kind, kind);
-    }
-}
-
-#[tokio::test]
 async fn a_held_message_is_done_requeued_or_a_dead_letter() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -112,7 +102,7 @@ async fn a_held_message_is_done_requeued_or_a_dead_letter() {
     for wrong in [ticket(&good), Ticket { epoch: ticket(&good).epoch + 1_000, id: 1 }] {
         assert_eq!(holding.settle(wrong, &by(Effect::Ack)).await.expect_err("lost").kind, Kind::Lost);
     }
-    assert_eq!(holding.settle(ticket(&again), &by(Effect::Extend)).await.expect_err("not here").kind, Kind::Rejected);
+    assert_eq!(holding.settle(ticket(&again), &by(Effect::Extend)).await.expect_err("not here").kind, Kind::Usage);
     let words = holding.release().await.expect("released");
     assert_eq!(words, "1 message was given back to the queue, marked as redelivered");
 

@@ -21,17 +21,7 @@ use mqdeck::domain::time::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A server for the tests of this file that neither stop it nor need options.
-pub(crate) async fn shared() -> Option<(Arc<Server>, Session)> {
-    static SHARED: tokio::sync::OnceCell<Option<Arc<Server>>> = tokio::sync::OnceCell::const_new();
-    let server = SHARED.get_or_init(|| async { Server::shared("redis", "Redis", &[]).map(Arc::new) }).await.clone()?;
-    let session = connect(integration(&server)).await.expect("Redis is there");
-    Some((server, session))
-}
-
-pub(crate) fn integration(server: &Server) -> Integration {
-    Integration::new("cache", "redis", server.addresses())
-}
+pub(crate) use crate::support::redis::{integration, shared};
 
 pub(crate) fn said(text: &str) -> Outgoing {
     Outgoing { payload: Some(text.to_owned().into()), ..Outgoing::default() }
@@ -373,7 +363,7 @@ async fn what_is_received_is_acknowledged_or_stays_pending_and_that_is_said() {
     assert!(tokio::time::timeout(Duration::from_millis(500), held.next()).await.is_err(), "three at a time");
     let of = |effect| Settlement { effect, arguments: Vec::new() };
     held.settle(tickets[0], &of(Effect::Ack)).await.expect("acknowledged");
-    assert_eq!(held.settle(tickets[0], &of(Effect::Ack)).await.expect_err("settled").kind, Kind::NotFound);
+    assert_eq!(held.settle(tickets[0], &of(Effect::Ack)).await.expect_err("settled").kind, Kind::Lost);
     held.settle(tickets[1], &of(Effect::Extend)).await.expect("its time begins again");
     assert_eq!(held.settle(tickets[1], &of(Effect::Requeue)).await.expect_err("not here").kind, Kind::Usage);
     let fourth = tokio::time::timeout(SOON, held.next()).await.expect("there is room").expect("open").expect("a delivery");

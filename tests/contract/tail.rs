@@ -1,6 +1,7 @@
 //! Live messages: from the end on, of several channels at once, each once and in order.
 
 use crate::support::SOON;
+use crate::support::offers::{offers, payloads};
 use crate::support::subjects::{Listener, outgoing, places, subjects};
 use std::time::Duration;
 
@@ -24,35 +25,30 @@ async fn a_tail_sees_what_comes_and_nothing_that_was_there() {
     }
 }
 
-#[tokio::test]
-async fn a_tail_follows_several_channels_at_once() {
-    for subject in subjects("several", 2).await {
-        let publish = subject.session.publish.as_ref().expect("the system takes messages");
-        let mut tail = Listener::start(&subject.session, &[subject.topic.clone(), subject.other.clone()]).await;
-        for n in 0..20 {
-            let (channel, partition) = if n % 2 == 0 { (&subject.topic, 1) } else { (&subject.other, 0) };
-            publish.publish(channel, outgoing(partition, None, Some(&n.to_string()))).await.expect("stored");
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tail_sees_what_comes_in_several_channels_and_nothing_that_was_there_and_disturbs_no_other() {
+    for offer in offers("tail", |row| row.can.contains(&"tail") && row.can.contains(&"publish")).await {
+        let (title, publish) = (&offer.title, offer.session.publish.as_ref().expect("the system takes messages"));
+        // Nobody may be there to take it, which is said.
+        let _ = publish.publish(&offer.name, offer.text("before")).await;
+        let mut both = Listener::start(&offer.session, &[offer.name.clone(), offer.other.clone()]).await;
+        let mut one = Listener::start(&offer.session, std::slice::from_ref(&offer.name)).await;
+        let gone = Listener::start(&offer.session, std::slice::from_ref(&offer.name)).await;
+        for n in 0..30 {
+            offer.publish(&offer.into[n % 2], &n.to_string()).await;
         }
-        tail.until("20 messages", SOON, |tail| tail.messages.len() >= 20).await;
-        for channel in [&subject.topic, &subject.other] {
-            let of_one: Vec<_> = tail.messages.iter().filter(|message| message.channel == *channel).cloned().collect();
-            let offsets: Vec<i64> = places(&of_one).into_values().flatten().collect();
-            assert_eq!(offsets, (0..10).collect::<Vec<i64>>(), "{}: {channel}", subject.system);
+        drop(gone);
+        for n in 30..60 {
+            offer.publish(&offer.into[n % 2], &n.to_string()).await;
         }
-    }
-}
-
-#[tokio::test]
-async fn two_tails_do_not_disturb_each_other() {
-    for subject in subjects("two", 1).await {
-        let publish = subject.session.publish.as_ref().expect("the system takes messages");
-        let topics = std::slice::from_ref(&subject.topic);
-        let mut one = Listener::start(&subject.session, topics).await;
-        let mut two = Listener::start(&subject.session, topics).await;
-        publish.publish(&subject.topic, outgoing(0, None, Some("first"))).await.expect("stored");
-        one.until("the first", SOON, |tail| tail.messages.len() == 1).await;
-        drop(one);
-        publish.publish(&subject.topic, outgoing(0, None, Some("second"))).await.expect("stored");
-        two.until("both", SOON, |tail| tail.messages.len() == 2).await;
+        both.until("60 messages", SOON, |tail| tail.messages.len() >= 60).await;
+        one.until("30 messages", SOON, |tail| tail.messages.len() >= 30).await;
+        let every_second = |first: usize| (first..60).step_by(2).map(|n| n.to_string()).collect::<Vec<_>>();
+        for (name, first) in [(&offer.name, 0), (&offer.other, 1)] {
+            let of_one: Vec<_> = both.messages.iter().filter(|message| message.channel == *name).cloned().collect();
+            assert_eq!(payloads(&of_one), every_second(first), "{title}: each once, in order, by its channel's name");
+        }
+        assert_eq!(payloads(&one.messages), every_second(0), "{title}");
+        assert_eq!((&one.said[..], &both.said[..]), (&[][..], &[][..]), "{title}");
     }
 }

@@ -1,7 +1,8 @@
 //! A range of times: which messages belong to it is told by each one's own stamp, in whatever order the log has them.
 
 use super::history::WHOLE;
-use crate::support::subjects::{Subject, logs, outgoing, read, subjects};
+use crate::support::offers::offers;
+use crate::support::subjects::{Subject, outgoing, read, subjects};
 use mqdeck::adapters::session::Session;
 use mqdeck::domain::message::{Message, Outgoing};
 use mqdeck::domain::position::{Bound, Position, Range};
@@ -106,15 +107,10 @@ async fn one_stamp_of_the_far_future_at_the_head_changes_no_answer() {
     }
 }
 
-/// Every system that keeps messages and their times, with a channel of one partition.
+/// Every log that keeps times of its own, with a channel of one partition.
 async fn every(name: &str) -> Vec<(&'static str, Session, Arc<str>)> {
-    let mut all: Vec<_> = subjects(name, 1).await.into_iter().map(|subject| (subject.system, subject.session, subject.other)).collect();
-    all.extend(logs(name).await.into_iter().map(|log| (log.system, log.session, log.name)));
-    #[cfg(feature = "redis")]
-    if let Some((_, session)) = super::redis::shared().await {
-        all.push(("redis", session, format!("stream:{}", crate::support::unique(name)).into()));
-    }
-    all
+    let logs = offers(name, |row| row.is.log && row.system != "rabbitmq").await;
+    logs.into_iter().map(|log| (log.row.system, log.session, log.name)).collect()
 }
 
 #[tokio::test]

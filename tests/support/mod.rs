@@ -12,11 +12,14 @@ pub(crate) mod mosquitto;
 pub(crate) mod nats;
 #[cfg(feature = "nats")]
 pub(crate) mod nats_operator;
+pub(crate) mod offers;
 #[cfg(feature = "kafka")]
 pub(crate) mod processor;
 pub(crate) mod program;
 #[cfg(feature = "rabbitmq")]
 pub(crate) mod rabbitmq;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
 #[cfg(feature = "redis")]
 pub(crate) mod resp;
 pub(crate) mod server;

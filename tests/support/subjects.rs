@@ -1,7 +1,5 @@
 //! The systems under contract, each with a session of every handle and fresh channels, and short ways to read them.
 
-#[cfg(feature = "nats")]
-use super::nats;
 use super::unique;
 #[cfg(feature = "kafka")]
 use super::{kafka, topics};
@@ -155,35 +153,6 @@ impl Listener {
             }
         }
     }
-}
-
-/// A system whose logs have no partitions, and two empty logs of it that nobody else uses.
-pub(crate) struct Log {
-    pub(crate) system: &'static str,
-    pub(crate) session: Session,
-    pub(crate) name: Arc<str>,
-    pub(crate) other: Arc<str>,
-    /// A log that could be there and is not.
-    pub(crate) missing: &'static str,
-}
-
-/// Every system with such logs that can be had here.
-pub(crate) async fn logs(name: &str) -> Vec<Log> {
-    let mut all = Vec::new();
-    #[cfg(feature = "nats")]
-    if let Some(nats) = nats::shared() {
-        let session = connect(nats.integration()).await.expect("NATS is there");
-        let mut names = Vec::new();
-        for _ in 0..2 {
-            let name = unique(name).replace('.', "-");
-            manage(&session, &format!("nats/stream:{name}"), "stream.create", &[]).await;
-            names.push(Arc::from(format!("stream:{name}")));
-        }
-        let [name, other] = <[Arc<str>; 2]>::try_from(names).expect("two");
-        all.push(Log { system: "nats", session, name, other, missing: "stream:no-such-stream" });
-    }
-    let _ = name;
-    all
 }
 
 /// Plans an operation and carries it out; panics if any part fails. What the parts said.

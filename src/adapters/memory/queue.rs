@@ -153,9 +153,10 @@ impl State {
     }
 
     fn known_queue(&mut self, op: &'static str, name: &str) -> Result<&mut Queue, Fault> {
-        let target = format!("{}/{name}", self.integration.name);
-        let missing = || Fault::new(Kind::NotFound, op, target, "there is no such queue").next("check the spelling");
-        self.queues.get_mut(name).ok_or_else(missing)
+        if !self.queues.contains_key(name) {
+            return Err(self.otherwise(op, name, "queue"));
+        }
+        Ok(self.queue(name))
     }
 
     fn settle(&mut self, name: &str, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {

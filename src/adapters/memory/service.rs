@@ -16,8 +16,7 @@ impl Call for Memory {
         tokio::time::timeout(wait, self.pass("call", channel)).await.unwrap_or_else(|_| Err(late()))?;
         let state = self.state();
         if !state.services.contains(channel) {
-            let target = format!("{}/{channel}", state.integration.name);
-            return Err(Fault::new(Kind::NotFound, "call", target, "nobody answers there").next("mqdeck channels shows who can be called"));
+            return Err(state.otherwise("call", channel, "service").next("mqdeck channels shows who can be called"));
         }
         let replies = request.headers.iter().find(|header| &header.name[..] == b"replies");
         let replies = replies.and_then(|header| std::str::from_utf8(header.value.as_ref()?).ok()?.parse::<u64>().ok()).unwrap_or(1);

@@ -161,10 +161,21 @@ impl State {
         if self.forbidden.contains(channel) {
             return Err(Fault::new(Kind::Forbidden, op, target, "our user may not see the channel").next("ask for the permission"));
         }
-        self.channels
-            .get(channel)
-            .map(Vec::as_slice)
-            .ok_or_else(|| Fault::new(Kind::NotFound, op, target, "there is no such channel").next("check the spelling"))
+        self.channels.get(channel).map(Vec::as_slice).ok_or_else(|| self.otherwise(op, channel, "channel"))
+    }
+
+    /// Why a channel is not what something is done to: it is one of another kind, or none.
+    pub(super) fn otherwise(&self, op: &'static str, name: &str, wanted: &str) -> Fault {
+        let kinds = [
+            ("topic", self.channels.contains_key(name)),
+            ("queue", self.queues.contains_key(name)),
+            ("service", self.services.contains(name)),
+        ];
+        let target = format!("{}/{name}", self.integration.name);
+        match kinds.into_iter().find(|(_, is)| *is) {
+            Some((kind, _)) => Fault::new(Kind::Usage, op, target, format!("a {kind} cannot do that")),
+            None => Fault::new(Kind::NotFound, op, target, format!("there is no such {wanted}")).next("check the spelling"),
+        }
     }
 
     pub(super) fn damage_at(&self, channel: &str, partition: i32, offset: i64) -> Option<Fault> {

@@ -59,7 +59,7 @@ async fn no_history(api: &Api, channel: &str, subject: &str) -> Fault {
         .and_then(|answer| Some(answer.get("streams")?.as_array()?.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect()));
     let names: Vec<String> = names.unwrap_or_default();
     if names.is_empty() {
-        return Fault::new(Kind::NotFound, OP, channel, "a subject has no history, and no stream keeps this one")
+        return Fault::new(Kind::Usage, OP, channel, "a subject has no history, and no stream keeps this one")
             .next("tail it live, or name a stream: stream:NAME");
     }
     Fault::new(Kind::Usage, OP, channel, "a subject has no history; a stream keeps this one")

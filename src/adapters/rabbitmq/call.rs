@@ -25,6 +25,10 @@ const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 impl Call for Rabbit {
     async fn call(&self, channel: &str, request: Outgoing, wait: Duration) -> Result<BoxStream<'static, Result<Message, Fault>>, Fault> {
         let name = self.resolve(OP, channel).await?;
+        if let Name::Stream(_) = name {
+            return Err(Fault::new(Kind::Usage, OP, name.text(), "a stream gives a message to everybody, and nobody answers it")
+                .next("call a queue, or an exchange"));
+        }
         let until = Instant::now() + wait;
         let given = request.option("correlation_id").filter(|id| !id.is_empty());
         let correlation = given.map_or_else(|| format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)), str::to_owned);

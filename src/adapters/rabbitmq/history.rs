@@ -34,7 +34,7 @@ impl History for Rabbit {
         let name = match self.resolve(OP, channel).await? {
             Name::Stream(name) => name,
             other => {
-                return Err(Fault::new(Kind::Rejected, OP, other.text(), "only streams can be read again")
+                return Err(Fault::new(Kind::Usage, OP, other.text(), "only streams can be read again")
                     .next("a queue can be peeked into, and both can be tailed"));
             }
         };

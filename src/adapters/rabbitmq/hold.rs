@@ -66,7 +66,7 @@ impl Hold for Rabbit {
         let queue = match self.resolve(OP, channel).await? {
             Name::Queue(queue) => queue,
             other => {
-                return Err(Fault::new(Kind::Rejected, OP, other.text(), "only the messages of a queue are received and settled")
+                return Err(Fault::new(Kind::Usage, OP, other.text(), "only the messages of a queue are received and settled")
                     .next("tail it, or name a queue: queue:NAME"));
             }
         };
@@ -281,7 +281,7 @@ impl Holding for Held {
             Effect::Reject => channel.basic_reject(ticket.id, BasicRejectOptions { requeue: false }).await,
             Effect::Extend => {
                 self.unsettled.insert(ticket.id);
-                return Err(Fault::new(Kind::Rejected, SETTLE, &*self.name, "RabbitMQ cannot extend the time that a message is held"));
+                return Err(Fault::new(Kind::Usage, SETTLE, &*self.name, "RabbitMQ cannot extend the time that a message is held"));
             }
         };
         sent.map_err(|_| lost())?;

@@ -38,10 +38,10 @@ impl Peek for Rabbit {
         let queue = match self.resolve(OP, channel).await? {
             Name::Queue(queue) => queue,
             Name::Stream(_) => {
-                return Err(Fault::new(Kind::Rejected, OP, channel, "a stream is read, not peeked into").next("read its history"));
+                return Err(Fault::new(Kind::Usage, OP, channel, "a stream is read, not peeked into").next("read its history"));
             }
             Name::Exchange(_) => {
-                return Err(Fault::new(Kind::Rejected, OP, channel, "an exchange holds no messages").next("peek into a queue"));
+                return Err(Fault::new(Kind::Usage, OP, channel, "an exchange holds no messages").next("peek into a queue"));
             }
         };
         let ready = self.queue_is_there(OP, &queue).await?.message_count();

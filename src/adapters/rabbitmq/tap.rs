@@ -95,7 +95,7 @@ impl Rabbit {
             }
             // Another queue bound to a random or hashing exchange takes its share away from the others.
             kind => {
-                Err(Fault::new(Kind::Rejected, OP, target, format!("an exchange of the type {kind} cannot be tapped without taking part"))
+                Err(Fault::new(Kind::Usage, OP, target, format!("an exchange of the type {kind} cannot be tapped without taking part"))
                     .next("tail the exchanges that feed it, or peek into its queues"))
             }
         }
@@ -153,7 +153,7 @@ impl Rabbit {
         }
         if sources.bindings.is_empty() {
             return Err(Fault::new(
-                Kind::Rejected,
+                Kind::Usage,
                 OP,
                 format!("queue:{queue}"),
                 "no exchange feeds it, so that live messages cannot be seen without taking them",

@@ -152,7 +152,7 @@ impl Holding for Held {
     async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {
         let At { redis, stream, group, consumer, channel } = &self.at;
         let Some(id) = self.unsettled.get(&ticket.id).copied() else {
-            return Err(Fault::new(Kind::NotFound, SETTLE, &**channel, "this message is not held"));
+            return Err(Fault::new(Kind::Lost, SETTLE, &**channel, "this message is settled already, or was never held"));
         };
         let text = id.to_string();
         match settlement.effect {
