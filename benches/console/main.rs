@@ -24,7 +24,7 @@ const KEYS: usize = 200;
 const TOPICS: usize = 60;
 
 /// Where and how large.
-struct Stand {
+struct Setup {
     home: Home,
     program: PathBuf,
     url: String,
@@ -46,7 +46,7 @@ fn main() {
         topics::create(kafka.plain(), "flood", 6, 1, &[]).await
     });
     let stand =
-        Stand { home: Home::new(), program: PathBuf::from(env!("CARGO_BIN_EXE_mqdeck")), url: format!("kafka://{}", kafka.plain()) };
+        Setup { home: Home::new(), program: PathBuf::from(env!("CARGO_BIN_EXE_mqdeck")), url: format!("kafka://{}", kafka.plain()) };
     println!("{} cores, {} topics, terminal that answers nothing", std::thread::available_parallelism().map_or(0, usize::from), TOPICS + 1);
     first_frame(&stand, "broker up", &stand.url);
     first_frame(&stand, "broker dead", "kafka://127.0.0.1:9");
@@ -55,7 +55,7 @@ fn main() {
     flooded(&stand, &kafka, &topic);
 }
 
-impl Stand {
+impl Setup {
     fn console(&self, url: &str, size: (u16, u16)) -> Terminal {
         let environment = self.home.environment();
         let environment: Vec<(&str, &Path)> = environment.iter().map(|(name, value)| (*name, value.as_path())).collect();
@@ -87,7 +87,7 @@ fn painted(screen: &str) -> bool {
     screen.chars().filter(|c| !c.is_whitespace()).count() >= 40
 }
 
-fn first_frame(stand: &Stand, what: &str, url: &str) {
+fn first_frame(stand: &Setup, what: &str, url: &str) {
     let times = (0..STARTS).map(|_| {
         let began = Instant::now();
         let terminal = stand.console(url, (80, 24));
@@ -97,7 +97,7 @@ fn first_frame(stand: &Stand, what: &str, url: &str) {
     println!("first frame, {what:<11}  {}", percentiles(times.collect()));
 }
 
-fn topic_list(stand: &Stand) {
+fn topic_list(stand: &Setup) {
     let times = (0..STARTS).map(|_| {
         let began = Instant::now();
         let mut terminal = stand.console(&stand.url, (140, 40));
@@ -114,7 +114,7 @@ fn topic_list(stand: &Stand) {
     println!("`mqdeck channels --json`  {}", percentiles(times.collect()));
 }
 
-fn idle_and_keys(stand: &Stand) {
+fn idle_and_keys(stand: &Setup) {
     let mut terminal = stand.channels((140, 40));
     std::thread::sleep(Duration::from_secs(3));
     let (before, count) = (Usage::of(terminal.pid()), terminal.count());
@@ -146,7 +146,7 @@ fn press_keys(terminal: &mut Terminal) -> (Vec<Duration>, Vec<usize>) {
     (times, bytes)
 }
 
-fn flooded(stand: &Stand, kafka: &Kafka, topic: &str) {
+fn flooded(stand: &Setup, kafka: &Kafka, topic: &str) {
     let mut terminal = stand.channels((200, 50));
     terminal.press("/flood\r");
     terminal.wait_until("the filtered list", PATIENCE, |screen| screen.contains(topic) && !screen.contains("bench-00"));

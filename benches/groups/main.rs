@@ -12,7 +12,7 @@ use mqdeck::adapters::find;
 use mqdeck::adapters::session::Session;
 use mqdeck::adapters::wirelog::WireLog;
 use mqdeck::config::profile::Integration;
-use mqdeck::domain::group::{Mark, Standing};
+use mqdeck::domain::group::{GroupOffset, Mark};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use support::{clients, kafka};
@@ -49,7 +49,7 @@ async fn figures(bootstrap: &str) {
     for _ in 0..REFRESHES {
         table(&session, &mut watch, "refresh").await;
     }
-    stamps(&session, &mut watch, &rows).await;
+    timestamps(&session, &mut watch, &rows).await;
     stall(&session).await;
     for _ in 0..3 {
         let began = Instant::now();
@@ -59,16 +59,16 @@ async fn figures(bootstrap: &str) {
 }
 
 /// Lists the groups and reads the positions of all.
-async fn table(session: &Session, watch: &mut Watch, what: &str) -> Vec<Standing> {
+async fn table(session: &Session, watch: &mut Watch, what: &str) -> Vec<GroupOffset> {
     let handle = session.groups.as_ref().expect("Kafka has groups");
     let began = Instant::now();
     let listing = handle.groups().await.expect("listed");
     let listed = millis(began);
     assert!(listing.gaps.is_empty(), "{:?}", listing.gaps);
     let names: Vec<Arc<str>> = listing.groups.iter().map(|group| Arc::clone(&group.name)).collect();
-    let standings = handle.standings(&names).await.expect("read");
+    let group_offsets = handle.group_offsets(&names).await.expect("read");
     let whole = millis(began);
-    let rows: Vec<Standing> = standings.into_iter().flat_map(|standings| standings.expect("a group's positions")).collect();
+    let rows: Vec<GroupOffset> = group_offsets.into_iter().flat_map(|group_offsets| group_offsets.expect("a group's positions")).collect();
     let failed = rows.iter().filter(|row| row.fault.is_some() || row.end.is_none()).count();
     println!(
         "{what:<23} {whole:>7.1} ms (list {listed:.1} ms), {}, {} groups, {} rows, {failed} failed",
@@ -79,13 +79,13 @@ async fn table(session: &Session, watch: &mut Watch, what: &str) -> Vec<Standing
     rows
 }
 
-async fn stamps(session: &Session, watch: &mut Watch, rows: &[Standing]) {
+async fn timestamps(session: &Session, watch: &mut Watch, rows: &[GroupOffset]) {
     let handle = session.groups.as_ref().expect("Kafka has groups");
-    let mark = |row: &Standing| Some(Mark::offset(Arc::clone(&row.channel), row.partition?, row.committed?));
+    let mark = |row: &GroupOffset| Some(Mark::offset(Arc::clone(&row.channel), row.partition?, row.committed?));
     let marks: Vec<Mark> = rows.iter().filter_map(mark).take(SHOWN).collect();
     let began = Instant::now();
-    let stamps = handle.stamps(&marks).await;
-    let known = stamps.iter().filter(|stamp| matches!(stamp, Ok(Some(_)))).count();
+    let timestamps = handle.timestamps(&marks).await;
+    let known = timestamps.iter().filter(|stamp| matches!(stamp, Ok(Some(_)))).count();
     println!("stamps of {SHOWN} rows       {:>7.1} ms, {}, {known} with a time", millis(began), watch.requests());
 }
 
@@ -96,7 +96,7 @@ async fn stall(session: &Session) {
         let handle = busy.groups.as_ref().expect("Kafka has groups");
         for _ in 0..REFRESHES {
             let names: Vec<_> = handle.groups().await.expect("listed").groups.into_iter().map(|group| group.name).collect();
-            handle.standings(&names).await.expect("read");
+            handle.group_offsets(&names).await.expect("read");
         }
     });
     let mut pings = Vec::new();

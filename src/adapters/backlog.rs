@@ -4,9 +4,9 @@
 //! cannot hold is dropped here, where it is counted.
 
 use super::bounds::{BYTES, held};
-use super::session::TailEvent;
 use crate::domain::fault::Fault;
 use crate::domain::message::Message;
+use crate::domain::tail::TailEvent;
 use crate::domain::view::Side;
 use futures::stream::{self, BoxStream, StreamExt};
 use std::collections::VecDeque;

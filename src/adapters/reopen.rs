@@ -2,10 +2,10 @@
 
 #[cfg(any(feature = "mqtt", feature = "rabbitmq", feature = "redis"))]
 use super::backlog::Feed;
-#[cfg(any(feature = "mqtt", feature = "rabbitmq", feature = "redis"))]
-use super::session::TailEvent;
 use crate::config::profile::Reconnect;
 use crate::domain::fault::Fault;
+#[cfg(any(feature = "mqtt", feature = "rabbitmq", feature = "redis"))]
+use crate::domain::tail::TailEvent;
 use crate::domain::time::Timestamp;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};

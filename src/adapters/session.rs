@@ -1,17 +1,15 @@
 //! `Session`: a connected integration as a record of optional handles. What a system cannot do is not there.
 
-pub use crate::domain::channel::Cost;
-use crate::domain::channel::{Channel, Description};
-use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb, Way};
+use crate::domain::channel::{Channel, Cost, Description};
+use crate::domain::delivery::{Delivery, Effect, Given, ReceiveOption, Settlement, Settles, Ticket, Verb};
 use crate::domain::fault::Fault;
-pub use crate::domain::group::Source;
-use crate::domain::group::{GroupDescription, Listing, Mark, Stamped, Standing};
+use crate::domain::group::{GroupDescription, GroupOffset, Listing, Mark, Source, Stamped};
 use crate::domain::message::{Message, Outgoing};
 use crate::domain::operation::{Change, Done, OperationSpec, PublishSpec, Request};
 use crate::domain::position::Range;
 use crate::domain::receipt::Receipt;
-pub use crate::domain::search::{Glance, Judgement, Kept, Path, Scope, Sieve, Sifted, Tally, Verdict};
-pub use crate::domain::tail::TailEvent;
+use crate::domain::search::{ChunkHint, MessageFilter, ScanBatch, Scope};
+use crate::domain::tail::TailEvent;
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -102,45 +100,45 @@ pub trait History: Send + Sync {
 
     /// The same for a search: only what a sieve keeps is made into messages. The scope is a hint; what lies outside of it may be
     /// looked at all the same. An adapter that has the bytes at hand before they are messages has the sieve look at those.
-    async fn sift(&self, channel: &str, scope: &Scope, sieve: Arc<dyn Sieve>) -> Result<Sifting, Fault> {
+    async fn scan(&self, channel: &str, scope: &Scope, filter: Arc<dyn MessageFilter>) -> Result<Scan, Fault> {
         let reading = self.read(channel, scope.range).await?;
         let wanted = |lane: &Lane| lane.partition.is_none_or(|partition| scope.holds(partition));
-        let lanes = reading.lanes.into_iter().filter(wanted).map(|lane| SiftedLane::over(lane, sieve.clone())).collect();
-        Ok(Sifting { lanes, notes: reading.notes })
+        let lanes = reading.lanes.into_iter().filter(wanted).map(|lane| ScanLane::over(lane, filter.clone())).collect();
+        Ok(Scan { lanes, notes: reading.notes })
     }
 }
 
 /// A search that was resolved.
-pub struct Sifting {
-    pub lanes: Vec<SiftedLane>,
+pub struct Scan {
+    pub lanes: Vec<ScanLane>,
     pub notes: Vec<String>,
 }
 
 /// One partition's part of a search. Items and errors come as in a [`Lane`].
-pub struct SiftedLane {
+pub struct ScanLane {
     pub partition: Option<i32>,
     /// Upper bound of the messages to look at.
     pub at_most: u64,
-    pub batches: BoxStream<'static, Result<Sifted, Fault>>,
+    pub batches: BoxStream<'static, Result<ScanBatch, Fault>>,
 }
 
-impl SiftedLane {
+impl ScanLane {
     /// Sifts the messages of a lane that gives all of them.
-    fn over(lane: Lane, sieve: Arc<dyn Sieve>) -> Self {
+    fn over(lane: Lane, filter: Arc<dyn MessageFilter>) -> Self {
         let mut reached = None;
-        let sift = move |batch: Result<Vec<Message>, Fault>| {
+        let scan = move |batch: Result<Vec<Message>, Fault>| {
             batch.map(|messages| {
-                let mut sifted = Sifted { reached, ..Sifted::default() };
+                let mut scanned = ScanBatch { reached, ..ScanBatch::default() };
                 for message in &messages {
-                    sifted.take(&*sieve, Glance::default(), &message.into(), || message.detached());
+                    scanned.take(&*filter, ChunkHint::default(), &message.into(), || message.detached());
                 }
-                sifted.counts.passed = messages.len() as u64;
-                sifted.last = messages.last().filter(|last| last.position.is_lasting()).map(|last| (last.channel.clone(), last.position));
-                reached = sifted.reached;
-                sifted
+                scanned.counts.passed = messages.len() as u64;
+                scanned.last = messages.last().filter(|last| last.position.is_lasting()).map(|last| (last.channel.clone(), last.position));
+                reached = scanned.reached;
+                scanned
             })
         };
-        Self { partition: lane.partition, at_most: lane.at_most, batches: lane.batches.map(sift).boxed() }
+        Self { partition: lane.partition, at_most: lane.at_most, batches: lane.batches.map(scan).boxed() }
     }
 }
 
@@ -214,12 +212,12 @@ pub trait Groups: Send + Sync {
 
     /// How far these groups are in every partition that they have a position or a member in, in the order asked. Positions are
     /// asked for before ends. A group that fails has its own fault.
-    async fn standings(&self, groups: &[Arc<str>]) -> Result<Vec<Result<Vec<Standing>, Fault>>, Fault>;
+    async fn group_offsets(&self, groups: &[Arc<str>]) -> Result<Vec<Result<Vec<GroupOffset>, Fault>>, Fault>;
 
     async fn describe(&self, group: &str) -> Result<GroupDescription, Fault>;
 
     /// When the messages at these marks were made, in the order asked: for the time that a group is behind.
-    async fn stamps(&self, marks: &[Mark]) -> Vec<Stamped>;
+    async fn timestamps(&self, marks: &[Mark]) -> Vec<Stamped>;
 }
 
 /// Publishing and consuming, all or nothing.
@@ -279,10 +277,10 @@ pub trait Hold: Send + Sync {
     }
 
     /// How long the system waits for a decision before it gives a message to somebody else; `None` if it waits for ever or does not say.
-    async fn patience(&self, channel: &str) -> Result<Option<Duration>, Fault>;
+    async fn ack_timeout(&self, channel: &str) -> Result<Option<Duration>, Fault>;
 
     /// What becomes of a message that was not decided on when the receiving ends: the end of a sentence about it.
-    fn left(&self, channel: &str) -> &'static str;
+    fn unsettled_fate(&self, channel: &str) -> &'static str;
 
     /// What settling these messages of the channel would do, found out now and changing nothing. What cannot be found out is assumed to
     /// be the worst.
@@ -290,7 +288,7 @@ pub trait Hold: Send + Sync {
 
     /// In which ways messages of a channel are received, where its system gives them to somebody by name. Empty: as they are, the channel
     /// names all that is needed. That there is none to receive in is an error, which says how one is made.
-    async fn ways(&self, _channel: &str) -> Result<Vec<Way>, Fault> {
+    async fn receive_options(&self, _channel: &str) -> Result<Vec<ReceiveOption>, Fault> {
         Ok(Vec::new())
     }
 
@@ -312,18 +310,18 @@ pub trait Holding: Send {
 
     /// No more messages are wanted; what is held stays held, and is settled as before. A system that goes on giving until it is told
     /// is told here, and what it has given on top goes back, so that somebody else has it at once. [`Holding::next`] is not called again.
-    async fn enough(&mut self) -> Result<(), Fault> {
+    async fn stop_receiving(&mut self) -> Result<(), Fault> {
         Ok(())
     }
 
     /// Waits until what is held is lost with its connection, and says why, once; for ever where tickets outlive connections. In the
-    /// place of [`Holding::next`] after [`Holding::enough`], dropped and called again as that is.
-    async fn broken(&mut self) -> Fault {
+    /// place of [`Holding::next`] after [`Holding::stop_receiving`], dropped and called again as that is.
+    async fn connection_lost(&mut self) -> Fault {
         std::future::pending().await
     }
 
     /// Whether a ticket is known to be lost with the connection that it came by. Asked after a fault of [`Holding::next`] or
-    /// [`Holding::broken`].
+    /// [`Holding::connection_lost`].
     fn is_lost(&self, _ticket: Ticket) -> bool {
         false
     }
@@ -354,5 +352,5 @@ pub trait Manage: Send + Sync {
     async fn plan(&self, request: Request) -> Result<Change, Fault>;
 
     /// Carries out the change's steps, exactly these. The fault is for what kept it from starting.
-    async fn carry_out(&self, change: &Change) -> Result<Done, Fault>;
+    async fn apply(&self, change: &Change) -> Result<Done, Fault>;
 }

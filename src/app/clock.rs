@@ -53,7 +53,7 @@ fn waits(model: &Model) -> Vec<Timestamp> {
 }
 
 /// A number that changes when time alone has changed the screen.
-pub(super) fn face(model: &Model) -> u64 {
+pub(super) fn time_fingerprint(model: &Model) -> u64 {
     let mut hasher = DefaultHasher::new();
     (model.now.0.div_euclid(60_000)).hash(&mut hasher);
     for moment in ages(model) {

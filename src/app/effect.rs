@@ -88,8 +88,8 @@ pub enum Effect {
         task: TaskId,
         plan: Plan,
     },
-    /// Find the ways in which messages of a channel are received. Answer: `Ways`.
-    Ways {
+    /// Find the ways in which messages of a channel are received. Answer: `ReceiveOptions`.
+    ReceiveOptions {
         task: TaskId,
         address: Address,
     },

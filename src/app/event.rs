@@ -3,7 +3,7 @@
 use super::effect::{EditPurpose, TaskId};
 use crate::domain::address::Address;
 use crate::domain::channel::{Channel, Description};
-use crate::domain::delivery::{HoldId, Settles, Ticket, Verb, Way};
+use crate::domain::delivery::{HoldId, ReceiveOption, Settles, Ticket, Verb};
 use crate::domain::envelope::Id;
 use crate::domain::exchange::Exchange;
 use crate::domain::fault::Fault;
@@ -114,9 +114,9 @@ pub enum Event {
         result: Result<Receipt, Fault>,
     },
     /// The ways in which messages of a channel are received; none where it names all that is needed. And what receiving takes from others.
-    Ways {
+    ReceiveOptions {
         task: TaskId,
-        result: Result<Vec<Way>, Fault>,
+        result: Result<Vec<ReceiveOption>, Fault>,
         warning: Option<SafeText>,
     },
     /// The receiving of `Hold` has begun, or why it could not.
@@ -247,7 +247,7 @@ pub struct HoldStart {
     /// What can be done with its messages.
     pub verbs: &'static [Verb],
     /// How long the system waits for a decision; `None` if for ever, or if it does not say.
-    pub patience: Option<Duration>,
+    pub ack_timeout: Option<Duration>,
     /// What becomes of a message that was not decided on when the receiving ends: the end of a sentence about it.
     pub left_over: &'static str,
 }

@@ -233,9 +233,9 @@ fn prompt_key(model: &mut Model, key: KeyEvent) -> bool {
                 prompt.error = Some(error);
             }
         }
-        KeyCode::Up | KeyCode::Down if prompt.ways.is_some() => {
+        KeyCode::Up | KeyCode::Down if prompt.receive_options.is_some() => {
             let by = if key.code == KeyCode::Up { -1 } else { 1 };
-            return prompt.ways.as_mut().is_some_and(|ways| ways.step(by));
+            return prompt.receive_options.as_mut().is_some_and(|receive_options| receive_options.step(by));
         }
         _ if prompt.editor.key(key) => prompt.error = None,
         _ => return false,

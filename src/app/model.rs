@@ -72,7 +72,7 @@ pub struct Model {
     /// When `Ctrl-C` was pressed with nothing left to cancel.
     pub(super) cancelled_at: Option<Timestamp>,
     /// The face of the clock and of every age that is shown, to see whether time alone changed the screen.
-    pub(super) face: u64,
+    pub(super) time_fingerprint: u64,
     pub(super) next_task: u64,
     /// The state of [`Model::random`].
     pub(super) seed: u64,
@@ -123,12 +123,12 @@ impl Model {
             changes: Changes::default(),
             mouse: false,
             cancelled_at: None,
-            face: 0,
+            time_fingerprint: 0,
             next_task: 1,
             seed: start.seed,
             out: Vec::new(),
         };
-        model.face = clock::face(&model);
+        model.time_fingerprint = clock::time_fingerprint(&model);
         (model, vec![Effect::LoadProfiles])
     }
 

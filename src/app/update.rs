@@ -74,7 +74,7 @@ impl Model {
         }
         settle(self);
         groups::focus(self);
-        self.face = clock::face(self);
+        self.time_fingerprint = clock::time_fingerprint(self);
         std::mem::take(&mut self.out)
     }
 
@@ -111,7 +111,7 @@ impl Model {
                 self.revision += u64::from(found);
             }
             Event::Fetched { task, result } => fetched(self, task, result),
-            Event::Ways { task, result, warning } => receive::ways(self, task, result, warning),
+            Event::ReceiveOptions { task, result, warning } => receive::receive_options(self, task, result, warning),
             Event::HoldStarted { task, result } => received::started(self, task, result),
             Event::PeekMarks { task, address, marks } => received::cost(self, task, address, marks),
             Event::Arrived { task, arrived } => received::arrived(self, task, arrived),
@@ -166,8 +166,8 @@ fn tick(model: &mut Model, now: crate::domain::time::Timestamp) {
     traffic::tick(model);
     received::tick(model);
     let expired = model.notices.expire(now);
-    let face = clock::face(model);
-    if expired || face != model.face {
+    let time_fingerprint = clock::time_fingerprint(model);
+    if expired || time_fingerprint != model.time_fingerprint {
         model.touch();
     }
 }

@@ -73,7 +73,7 @@ pub(super) async fn run(gateway: &Gateway, request: Request, mode: &Mode, as_jso
         Mode::Yes => may_answer_yes(gateway, &plan)?,
         Mode::Show | Mode::Ask | Mode::Apply(_) | Mode::Execute => {}
     }
-    let code = carry_out(gateway, change, &mut out, as_json).await?;
+    let code = apply(gateway, change, &mut out, as_json).await?;
     if let Mode::Apply(digest) = mode {
         plans()?.remove(digest);
     }
@@ -111,7 +111,7 @@ fn plans() -> Result<Plans, Fault> {
     Ok(Plans::within(&folder))
 }
 
-async fn carry_out(gateway: &Gateway, change: Change, out: &mut Out, as_json: bool) -> anyhow::Result<ExitCode> {
+async fn apply(gateway: &Gateway, change: Change, out: &mut Out, as_json: bool) -> anyhow::Result<ExitCode> {
     // Kept before anything is changed: whatever becomes of us, there is a way back.
     let kept = keep(gateway, &change)?;
     let (operation, address, digest) = (change.request.spec.id, change.request.address.to_string(), change.digest());

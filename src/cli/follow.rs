@@ -6,9 +6,9 @@ use crate::domain::address::{Address, parse_message_address};
 use crate::domain::envelope::{self, Id, IdKind};
 use crate::domain::fault::Fault;
 use crate::domain::figure;
+use crate::domain::grouped_notes::{GroupedNotes, remark};
 use crate::domain::message::Message;
 use crate::domain::position::{Bound, Position, Range};
-use crate::domain::remarks::{Remarks, remark};
 use crate::domain::tail::TailEvent;
 use crate::domain::text::SafeText;
 use crate::domain::time::{Timestamp, parse_moment};
@@ -134,7 +134,7 @@ async fn search(gateway: &Gateway, trail: Trail, live: bool) -> Result<Searched,
     let mut steps = gateway.follow(&trail)?;
     let mut searched = Searched { found: Vec::new(), whole: true, report: Report::default(), watching: None };
     let (mut channels, mut scanned) = (0, 0);
-    let (mut unseen, mut noted) = (Remarks::default(), Remarks::default());
+    let (mut unseen, mut noted) = (GroupedNotes::default(), GroupedNotes::default());
     while let Some(step) = steps.next().await {
         match step {
             // Before anything is searched, so that nothing falls between.

@@ -213,7 +213,7 @@ fn behind(partitions: &[PartitionLag], now: Timestamp) -> Option<(Duration, Opti
 }
 
 fn object(row: &Row, partition: Option<&PartitionLag>, now: Timestamp) -> serde_json::Value {
-    let standing = partition.map(|p| &p.standing);
+    let group_offset = partition.map(|p| &p.group_offset);
     let (verdict, reason, eta) = partition
         .map_or((row.group.verdict, &row.group.reason, row.group.eta), |partition| (partition.verdict, &partition.reason, partition.eta));
     let catches_up = match eta {
@@ -221,18 +221,18 @@ fn object(row: &Row, partition: Option<&PartitionLag>, now: Timestamp) -> serde_
         Eta::In(_) => Some(true),
         Eta::Never => Some(false),
     };
-    let lag = standing.map(|s| s.lag).unwrap_or_default();
+    let lag = group_offset.map(|s| s.lag).unwrap_or_default();
     let (least, most) = match lag {
         Amount::Unknown => (None, None),
         known => (Some(known.bounds().0), known.bounds().1),
     };
     json!({
-        "integration": row.integration, "group": &*row.group.group.name, "channel": known(standing.map(|s| &*s.channel)),
-        "partition": known(standing.and_then(|s| s.partition)), "committed": known(standing.and_then(|s| s.committed)),
-        "end": known(standing.and_then(|s| s.end)), "lag": known(least.filter(|_| least == most)), "lag_at_least": known(least), "lag_at_most": known(most),
+        "integration": row.integration, "group": &*row.group.group.name, "channel": known(group_offset.map(|s| &*s.channel)),
+        "partition": known(group_offset.and_then(|s| s.partition)), "committed": known(group_offset.and_then(|s| s.committed)),
+        "end": known(group_offset.and_then(|s| s.end)), "lag": known(least.filter(|_| least == most)), "lag_at_least": known(least), "lag_at_most": known(most),
         "seconds": known(partition.and_then(|p| p.behind(now)).map(|time| time.as_secs())),
         "verdict": verdict.id(), "reason": reason.as_str(), "eta_seconds": known(eta.seconds()), "catches_up": known(catches_up),
-        "state": row.group.group.state.word(), "owner": known(standing.and_then(|s| s.owner.as_ref()).map(SafeText::as_str)),
+        "state": row.group.group.state.word(), "owner": known(group_offset.and_then(|s| s.owner.as_ref()).map(SafeText::as_str)),
     })
 }
 
@@ -261,18 +261,18 @@ fn group_cells(row: &Row, now: Timestamp) -> Vec<SafeText> {
 }
 
 fn partition_cells(partition: &PartitionLag, now: Timestamp) -> Vec<SafeText> {
-    let standing = &partition.standing;
+    let group_offset = &partition.group_offset;
     let number = |n: Option<i64>| SafeText::from(n.map_or_else(|| "–".to_owned(), |n| n.to_string()));
     vec![
-        SafeText::new(&standing.channel),
-        number(standing.partition.map(i64::from)),
-        number(standing.committed),
-        number(standing.end),
-        standing.lag.to_string().into(),
+        SafeText::new(&group_offset.channel),
+        number(group_offset.partition.map(i64::from)),
+        number(group_offset.committed),
+        number(group_offset.end),
+        group_offset.lag.to_string().into(),
         behind_text(partition.behind(now).map(|time| (time, Some(time)))).into(),
         partition.eta.show().into(),
         partition.verdict.words().into(),
         partition.reason.clone(),
-        standing.owner.clone().unwrap_or_else(|| "–".into()),
+        group_offset.owner.clone().unwrap_or_else(|| "–".into()),
     ]
 }

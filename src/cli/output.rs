@@ -54,9 +54,9 @@ impl<W: Write> Out<W> {
 
     /// The same with a line below the rows that have something to say which is no figure.
     pub(super) fn table_with_remarks(&mut self, headings: &[&'static str], rows: Vec<(Vec<SafeText>, Option<SafeText>)>) -> io::Result<()> {
-        let (rows, remarks): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+        let (rows, grouped_notes): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
         // One line a row, the headings first: safe text has no line breaks.
-        for (line, remark) in table(headings, rows).lines().zip(std::iter::once(None).chain(remarks)) {
+        for (line, remark) in table(headings, rows).lines().zip(std::iter::once(None).chain(grouped_notes)) {
             self.write(line)?;
             if let Some(remark) = remark {
                 self.line(format!("  {remark}"))?;

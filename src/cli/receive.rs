@@ -9,7 +9,7 @@ use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
 use crate::domain::operation::{Done, Plan, RECEIVE, Risk};
 use crate::gateway::Gateway;
-use crate::gateway::hold::{Held, Taken};
+use crate::gateway::hold::{Held, HoldEvent};
 use clap::Args;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -147,17 +147,17 @@ impl Receive {
             let most = (self.limit - tally.received).min(self.at_once(Some(settlement))) as usize;
             while taken.len() < most {
                 match next(held, wait, gateway.caller().stop()).await {
-                    Next::Taken(Taken::Message(delivery)) => {
+                    Next::Taken(HoldEvent::Message(delivery)) => {
                         tally.received += 1;
                         messages.received(&self.address.integration, &delivery)?;
                         messages.out.flush()?;
                         taken.extend(delivery.ticket.map(|ticket| (ticket, Given::from(&*delivery))));
                     }
-                    Next::Taken(Taken::Interrupted { fault, lost }) => {
+                    Next::Taken(HoldEvent::Interrupted { fault, lost }) => {
                         taken.retain(|(ticket, _)| !lost.contains(ticket));
                         broken(fault, lost.len(), tally)?;
                     }
-                    Next::Taken(Taken::Resumed) => resumed(),
+                    Next::Taken(HoldEvent::Resumed) => resumed(),
                     Next::Enough | Next::Stopped => break,
                 }
             }
@@ -193,7 +193,7 @@ impl Receive {
         }
         if asks && tally.received < self.limit && !shown.unsettled.is_empty() {
             // What is published from now on is for others.
-            gateway.enough(held.id).await?;
+            gateway.stop_receiving(held.id).await?;
         }
         while asks && !shown.unsettled.is_empty() {
             let Some(typed) = shown.line(held, tally, prompt).await? else { break };
@@ -307,14 +307,14 @@ struct Shown<'a> {
 
 impl Shown<'_> {
     /// Shows a message, or says what became of those that were shown.
-    fn take(&mut self, taken: Taken, tally: &mut Tally) -> anyhow::Result<()> {
+    fn take(&mut self, taken: HoldEvent, tally: &mut Tally) -> anyhow::Result<()> {
         let delivery = match taken {
-            Taken::Message(delivery) => delivery,
-            Taken::Interrupted { fault, lost } => {
+            HoldEvent::Message(delivery) => delivery,
+            HoldEvent::Interrupted { fault, lost } => {
                 self.unsettled.retain(|held| !lost.contains(&held.ticket));
                 return Ok(broken(fault, lost.len(), tally)?);
             }
-            Taken::Resumed => {
+            HoldEvent::Resumed => {
                 resumed();
                 return Ok(());
             }
@@ -386,7 +386,7 @@ impl Shown<'_> {
 
 /// What there is next.
 enum Next {
-    Taken(Taken),
+    Taken(HoldEvent),
     /// Nothing has come for long enough, everything that was wanted has, or the system has ended the receiving.
     Enough,
     /// Somebody pressed Ctrl-C.
@@ -420,10 +420,10 @@ fn resumed() {
 
 fn prompt(held: &Held, unsettled: &[Unsettled]) -> String {
     let oldest = unsettled.iter().map(|held| held.since.elapsed()).max().unwrap_or_default();
-    let left = match held.patience {
+    let left = match held.ack_timeout {
         None => String::new(),
-        Some(patience) if oldest >= patience => ", the time of the first is over".to_owned(),
-        Some(patience) => format!(", {} left", figure::duration(patience.saturating_sub(oldest))),
+        Some(ack_timeout) if oldest >= ack_timeout => ", the time of the first is over".to_owned(),
+        Some(ack_timeout) => format!(", {} left", figure::duration(ack_timeout.saturating_sub(oldest))),
     };
     format!("{} unsettled{left}; {} NUMBERS|all, or leave: ", unsettled.len(), words_of(held))
 }

@@ -36,7 +36,7 @@ pub fn from_url(url: &str, systems: &[System]) -> Result<Profile, Fault> {
 ///
 /// # Errors
 /// The part is not percent-encoded as it should be.
-pub fn elsewhere(integration: &Integration, part: &str) -> Option<Result<Integration, Fault>> {
+pub fn extra_vhosts(integration: &Integration, part: &str) -> Option<Result<Integration, Fault>> {
     let (_, setting, _) = SETTINGS.iter().find(|(name, ..)| *name == integration.system)?;
     let name = format!("{}@{part}", integration.name);
     let read = decode(part).map_err(|(cause, next)| Fault::new(Kind::Usage, "find integration", name.as_str(), cause).next(next));
@@ -233,13 +233,13 @@ mod tests {
     fn another_part_of_the_same_broker_is_said_behind_its_name() {
         let rabbit = Integration::new("rabbit", "rabbitmq", vec!["one:5672".into()]);
         for vhost in ["tenant-a", "/", "a/b@c d", "größe%"] {
-            let other = elsewhere(&rabbit, &encode(vhost)).expect("RabbitMQ has vhosts").expect("encoded");
+            let other = extra_vhosts(&rabbit, &encode(vhost)).expect("RabbitMQ has vhosts").expect("encoded");
             assert_eq!(other.settings["vhost"].value.expose(), vhost);
             assert_eq!((&*other.name, &other.endpoint), (format!("rabbit@{}", encode(vhost)).as_str(), &rabbit.endpoint));
             assert!(!encode(vhost).contains(['/', '@', ' ']), "{vhost}");
         }
-        assert_eq!(elsewhere(&rabbit, "%2").expect("RabbitMQ has vhosts").expect_err("cut off").kind, Kind::Usage);
-        assert!(elsewhere(&Integration::new("events", "kafka", Vec::new()), "x").is_none());
+        assert_eq!(extra_vhosts(&rabbit, "%2").expect("RabbitMQ has vhosts").expect_err("cut off").kind, Kind::Usage);
+        assert!(extra_vhosts(&Integration::new("events", "kafka", Vec::new()), "x").is_none());
     }
 
     #[test]

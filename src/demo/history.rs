@@ -2,7 +2,7 @@
 
 use super::tasks::{self, Origin, Task};
 use super::topics::{ATTACHMENTS, DEAD_TASKS, RESULTS, TASK_PARTITIONS, TASKS};
-use super::{incidents, oddities};
+use super::{edge_cases, incidents};
 use crate::adapters::kafka::embedded::Feed;
 use crate::domain::fault::Fault;
 use crate::domain::time::Timestamp;
@@ -25,11 +25,11 @@ pub(super) fn write(feed: &Feed, rng: &mut Rng, now: Timestamp) -> Result<(), Fa
         one_task(feed, rng, &task, &origin)?;
         let around = [
             (1, incidents::any as fn(&mut Rng, Timestamp) -> _),
-            (2, oddities::telemetry),
-            (4, oddities::node),
-            (4, oddities::usage),
-            (30, oddities::edge),
-            (40, oddities::hostile),
+            (2, edge_cases::telemetry),
+            (4, edge_cases::node),
+            (4, edge_cases::usage),
+            (30, edge_cases::edge),
+            (40, edge_cases::hostile),
         ];
         for (every, make) in around {
             if step % every == 0 {
@@ -38,7 +38,7 @@ pub(super) fn write(feed: &Feed, rng: &mut Rng, now: Timestamp) -> Result<(), Fa
             }
         }
         if step == TASKS_DONE / 2 {
-            feed.send(ATTACHMENTS, None, &oddities::large(at))?;
+            feed.send(ATTACHMENTS, None, &edge_cases::large(at))?;
         }
     }
     Ok(())

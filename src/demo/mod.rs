@@ -4,11 +4,11 @@
 mod applications;
 #[cfg(feature = "mqtt")]
 mod devices;
+mod edge_cases;
 mod history;
 mod incidents;
 #[cfg(feature = "nats")]
 mod messaging;
-mod oddities;
 mod servers;
 #[cfg(feature = "redis")]
 mod sessions;

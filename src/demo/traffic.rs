@@ -2,7 +2,7 @@
 
 use super::tasks::Task;
 use super::topics::TASKS;
-use super::{incidents, now, oddities};
+use super::{edge_cases, incidents, now};
 use crate::adapters::kafka::embedded::Feed;
 use crate::domain::fault::Fault;
 use crate::domain::message::Outgoing;
@@ -21,11 +21,11 @@ type Make = fn(&mut Rng, Timestamp) -> (&'static str, Outgoing);
 /// Messages a second, on average, of everything else.
 const OTHERS: [(f64, Make); 6] = [
     (3.0, incidents::any),
-    (12.0, oddities::telemetry),
-    (2.0, oddities::node),
-    (4.0, oddities::usage),
-    (0.5, oddities::edge),
-    (0.3, oddities::hostile),
+    (12.0, edge_cases::telemetry),
+    (2.0, edge_cases::node),
+    (4.0, edge_cases::usage),
+    (0.5, edge_cases::edge),
+    (0.3, edge_cases::hostile),
 ];
 
 /// Feeds the cluster until it is aborted or the cluster is gone.

@@ -9,7 +9,7 @@ use crate::domain::message::Outgoing;
 use crate::domain::operation::{Plan, Request};
 use crate::domain::safety::{Mode, Safety};
 use crate::gateway::Gateway;
-use crate::gateway::hold::{Held, Taken};
+use crate::gateway::hold::{Held, HoldEvent};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -106,9 +106,9 @@ impl Worker {
     /// The next message, if one waits.
     async fn take(&mut self) -> Result<Option<Delivery>, Fault> {
         match timeout(WAIT, self.held.next()).await {
-            Err(_) | Ok(Some(Taken::Resumed)) => Ok(None),
-            Ok(Some(Taken::Message(delivery))) => Ok(Some(*delivery)),
-            Ok(Some(Taken::Interrupted { fault, .. })) => Err(fault),
+            Err(_) | Ok(Some(HoldEvent::Resumed)) => Ok(None),
+            Ok(Some(HoldEvent::Message(delivery))) => Ok(Some(*delivery)),
+            Ok(Some(HoldEvent::Interrupted { fault, .. })) => Err(fault),
             // It gave a message back, which ends the taking; another time it may be given it again.
             Ok(None) => {
                 self.held = self.gateway.hold(&self.address, HELD, u64::MAX).await?;

@@ -17,7 +17,7 @@ pub struct Caps {
     /// Messages can be received, kept for a while, and settled one by one.
     pub hold: bool,
     /// They are received in one of several ways (a group of a stream): which, has to be said.
-    pub ways: bool,
+    pub receive_options: bool,
     /// Somebody behind it answers requests.
     pub call: bool,
 }

@@ -69,7 +69,7 @@ pub struct HoldId(pub u64);
 
 /// One way to receive from a channel whose messages are given to somebody by name: a group of a stream, a consumer of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Way {
+pub struct ReceiveOption {
     /// The group's or consumer's own name; show it through [`SafeText`].
     pub name: Arc<str>,
     /// The channel to receive from in this way: `stream:jobs/workers`.

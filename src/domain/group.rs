@@ -62,7 +62,7 @@ pub enum Halt {
 
 /// How far a group is in one partition.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
+pub struct GroupOffset {
     pub channel: Arc<str>,
     /// `None` where the channel has no partitions.
     pub partition: Option<i32>,

@@ -37,24 +37,24 @@ impl Scope {
 }
 
 /// What a search wants, asked where the bytes are. Called by many at once, and never waits.
-pub trait Sieve: Send + Sync {
+pub trait MessageFilter: Send + Sync {
     /// Looks at the bytes in which several messages lie as they are, keys, headers and payloads whole: what they lack, all of them lack.
-    fn glance(&self, bytes: &[u8]) -> Glance;
+    fn prefilter_chunk(&self, bytes: &[u8]) -> ChunkHint;
 
-    /// Decides on one message; `glance` is what was seen of the bytes that it lies in.
-    fn judge(&self, message: &RawMessage<'_>, glance: Glance) -> Judgement;
+    /// Decides on one message; `prefilter_chunk` is what was seen of the bytes that it lies in.
+    fn evaluate(&self, message: &RawMessage<'_>, hint: ChunkHint) -> Evaluation;
 }
 
 /// What a look at the bytes of several messages showed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Glance {
+pub struct ChunkHint {
     /// The number of a thing that every match has, and that none of them has.
     pub lacks: Option<u16>,
 }
 
 /// What became of one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Judgement {
+pub struct Evaluation {
     pub verdict: Verdict,
     pub path: Path,
     /// Whether the message is to be handed on.
@@ -111,7 +111,7 @@ impl Path {
 
 /// What was looked at since the last item, and what was kept of it.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Sifted {
+pub struct ScanBatch {
     /// In the order of the log, in memory of their own.
     pub kept: Vec<Kept>,
     pub counts: Tally,
@@ -161,11 +161,11 @@ pub struct Tally {
 
 impl Tally {
     /// Counts one message of that size.
-    pub fn count(&mut self, judgement: Judgement, size: usize) {
+    pub fn count(&mut self, evaluation: Evaluation, size: usize) {
         self.scanned += 1;
         self.bytes += size as u64;
-        self.paths[judgement.path as usize] += 1;
-        match judgement.verdict {
+        self.paths[evaluation.path as usize] += 1;
+        match evaluation.verdict {
             Verdict::Passes => self.matched += 1,
             Verdict::Fails => {}
             Verdict::Undecodable => self.undecodable += 1,
@@ -187,20 +187,20 @@ impl Tally {
     }
 }
 
-impl Sifted {
+impl ScanBatch {
     /// Counts a message that does not belong to the range.
     pub fn pass_over(&mut self, raw: &RawMessage<'_>) {
-        self.counts.count(Judgement { verdict: Verdict::Fails, path: Path::Literal, keep: false }, raw.size());
+        self.counts.count(Evaluation { verdict: Verdict::Fails, path: Path::Literal, keep: false }, raw.size());
         self.reached = self.reached.max(raw.timestamp);
     }
 
     /// Has a sieve decide on one message; `detach` makes it a message of its own where it is kept.
-    pub fn take(&mut self, sieve: &dyn Sieve, glance: Glance, raw: &RawMessage<'_>, detach: impl FnOnce() -> Message) {
-        let judgement = sieve.judge(raw, glance);
-        self.counts.count(judgement, raw.size());
+    pub fn take(&mut self, filter: &dyn MessageFilter, hint: ChunkHint, raw: &RawMessage<'_>, detach: impl FnOnce() -> Message) {
+        let evaluation = filter.evaluate(raw, hint);
+        self.counts.count(evaluation, raw.size());
         self.reached = self.reached.max(raw.timestamp);
-        if judgement.keep {
-            self.kept.push(Kept { message: detach(), verdict: judgement.verdict, reached: self.reached });
+        if evaluation.keep {
+            self.kept.push(Kept { message: detach(), verdict: evaluation.verdict, reached: self.reached });
         }
     }
 }

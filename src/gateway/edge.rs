@@ -5,19 +5,21 @@
 use super::guard::{Caller, Counts, Pass, guard};
 use super::names::Names;
 use crate::adapters::session::{
-    Call, Cost, Glance, Groups, History, Hold, Holding, Inspect, Judgement, Lane, Looked, Manage, Peek, Publish, Reading, Scope, Session,
-    Sieve, Sifted, SiftedLane, Sifting, Source, Tail, TailEvent, Transact, Transaction,
+    Call, Groups, History, Hold, Holding, Inspect, Lane, Looked, Manage, Peek, Publish, Reading, Scan, ScanLane, Session, Tail, Transact,
+    Transaction,
 };
 use crate::domain::address::Address;
-use crate::domain::channel::{Channel, Description};
-use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb, Way};
+use crate::domain::channel::{Channel, Cost, Description};
+use crate::domain::delivery::{Delivery, Effect, Given, ReceiveOption, Settlement, Settles, Ticket, Verb};
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::group::{GroupDescription, Listing, Mark, Stamped, Standing};
+use crate::domain::group::{GroupDescription, GroupOffset, Listing, Mark, Source, Stamped};
 use crate::domain::message::{Message, Outgoing, RawMessage};
 use crate::domain::operation::{CALL, Change, Done, OperationSpec, PUBLISH, PublishSpec, RECEIVE, Request, Risk, SETTLE};
 use crate::domain::operations::{CHECK, DESCRIBE_CHANNEL, DESCRIBE_GROUP, LIST_CHANNELS, LIST_GROUPS, PEEK, PROCESS, READ, TAIL};
 use crate::domain::position::Range;
 use crate::domain::receipt::Receipt;
+use crate::domain::search::{ChunkHint, Evaluation, MessageFilter, ScanBatch, Scope};
+use crate::domain::tail::TailEvent;
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -182,17 +184,17 @@ impl Tail for Guarded<dyn Tail> {
 
 /// A sieve that knows the channel by the name that is shown.
 struct Renamed {
-    inner: Arc<dyn Sieve>,
+    inner: Arc<dyn MessageFilter>,
     name: Arc<str>,
 }
 
-impl Sieve for Renamed {
-    fn glance(&self, bytes: &[u8]) -> Glance {
-        self.inner.glance(bytes)
+impl MessageFilter for Renamed {
+    fn prefilter_chunk(&self, bytes: &[u8]) -> ChunkHint {
+        self.inner.prefilter_chunk(bytes)
     }
 
-    fn judge(&self, message: &RawMessage<'_>, glance: Glance) -> Judgement {
-        self.inner.judge(&RawMessage { channel: &self.name, ..*message }, glance)
+    fn evaluate(&self, message: &RawMessage<'_>, hint: ChunkHint) -> Evaluation {
+        self.inner.evaluate(&RawMessage { channel: &self.name, ..*message }, hint)
     }
 }
 
@@ -213,28 +215,28 @@ impl History for Guarded<dyn History> {
         Ok(Reading { lanes: reading.lanes.into_iter().map(guarded).collect(), ..reading })
     }
 
-    async fn sift(&self, channel: &str, scope: &Scope, sieve: Arc<dyn Sieve>) -> Result<Sifting, Fault> {
+    async fn scan(&self, channel: &str, scope: &Scope, filter: Arc<dyn MessageFilter>) -> Result<Scan, Fault> {
         let (edge, address) = (&self.edge, self.edge.address(channel));
         let full = edge.names.full(channel);
-        let sieve: Arc<dyn Sieve> =
-            if edge.names.are_plain() { sieve } else { Arc::new(Renamed { inner: sieve, name: edge.names.shown(&full) }) };
-        let sifting = edge.guard(&READ, &address, || self.inner.sift(&full, scope, sieve.clone())).await?;
-        let guarded = |lane: SiftedLane| {
+        let filter: Arc<dyn MessageFilter> =
+            if edge.names.are_plain() { filter } else { Arc::new(Renamed { inner: filter, name: edge.names.shown(&full) }) };
+        let scan = edge.guard(&READ, &address, || self.inner.scan(&full, scope, filter.clone())).await?;
+        let guarded = |lane: ScanLane| {
             let names = edge.names.clone();
-            let shown = move |mut sifted: Sifted| {
+            let shown = move |mut scanned: ScanBatch| {
                 if !names.are_plain() {
-                    let kept = sifted.kept.iter_mut().map(|kept| &mut kept.message.channel);
-                    for channel in kept.chain(sifted.last.iter_mut().map(|(channel, _)| channel)) {
+                    let kept = scanned.kept.iter_mut().map(|kept| &mut kept.message.channel);
+                    for channel in kept.chain(scanned.last.iter_mut().map(|(channel, _)| channel)) {
                         *channel = names.shown(channel);
                     }
                 }
-                sifted
+                scanned
             };
             let batches = lane.batches.map(move |batch| batch.map(&shown)).boxed();
-            let scanned = |sifted: &Sifted| usize::try_from(sifted.counts.scanned).unwrap_or(usize::MAX);
-            SiftedLane { batches: edge.let_pass(&READ, address.clone(), batches, scanned), ..lane }
+            let scanned = |scanned: &ScanBatch| usize::try_from(scanned.counts.scanned).unwrap_or(usize::MAX);
+            ScanLane { batches: edge.let_pass(&READ, address.clone(), batches, scanned), ..lane }
         };
-        Ok(Sifting { lanes: sifting.lanes.into_iter().map(guarded).collect(), ..sifting })
+        Ok(Scan { lanes: scan.lanes.into_iter().map(guarded).collect(), ..scan })
     }
 }
 
@@ -259,11 +261,11 @@ impl Groups for Guarded<dyn Groups> {
         self.edge.guard(&LIST_GROUPS, &self.edge.address(""), || self.inner.groups()).await
     }
 
-    async fn standings(&self, groups: &[Arc<str>]) -> Result<Vec<Result<Vec<Standing>, Fault>>, Fault> {
+    async fn group_offsets(&self, groups: &[Arc<str>]) -> Result<Vec<Result<Vec<GroupOffset>, Fault>>, Fault> {
         let names = &self.edge.names;
-        let shown = |standing: Standing| Standing { channel: names.shown(&standing.channel), ..standing };
-        let standings = self.edge.guard(&LIST_GROUPS, &self.edge.address(""), || self.inner.standings(groups)).await?;
-        Ok(standings.into_iter().map(|group| group.map(|group| group.into_iter().map(shown).collect())).collect())
+        let shown = |group_offset: GroupOffset| GroupOffset { channel: names.shown(&group_offset.channel), ..group_offset };
+        let group_offsets = self.edge.guard(&LIST_GROUPS, &self.edge.address(""), || self.inner.group_offsets(groups)).await?;
+        Ok(group_offsets.into_iter().map(|group| group.map(|group| group.into_iter().map(shown).collect())).collect())
     }
 
     async fn describe(&self, group: &str) -> Result<GroupDescription, Fault> {
@@ -275,10 +277,10 @@ impl Groups for Guarded<dyn Groups> {
         Ok(description)
     }
 
-    async fn stamps(&self, marks: &[Mark]) -> Vec<Stamped> {
+    async fn timestamps(&self, marks: &[Mark]) -> Vec<Stamped> {
         let full = self.edge.names.marks(marks);
-        let stamps = self.edge.guard(&READ, &self.edge.address(""), || async { Ok(self.inner.stamps(&full).await) }).await;
-        stamps.unwrap_or_else(|fault| marks.iter().map(|_| Err(fault.clone())).collect())
+        let timestamps = self.edge.guard(&READ, &self.edge.address(""), || async { Ok(self.inner.timestamps(&full).await) }).await;
+        timestamps.unwrap_or_else(|fault| marks.iter().map(|_| Err(fault.clone())).collect())
     }
 }
 
@@ -364,9 +366,9 @@ impl Hold for Guarded<dyn Hold> {
         self.inner.warning(&self.edge.names.full(channel))
     }
 
-    async fn patience(&self, channel: &str) -> Result<Option<Duration>, Fault> {
+    async fn ack_timeout(&self, channel: &str) -> Result<Option<Duration>, Fault> {
         let full = self.edge.names.full(channel);
-        self.edge.guard(&DESCRIBE_CHANNEL, &self.edge.address(channel), || self.inner.patience(&full)).await
+        self.edge.guard(&DESCRIBE_CHANNEL, &self.edge.address(channel), || self.inner.ack_timeout(&full)).await
     }
 
     async fn spends(&self, channel: &str) -> Result<Option<SafeText>, Fault> {
@@ -379,14 +381,14 @@ impl Hold for Guarded<dyn Hold> {
         self.edge.guard(&DESCRIBE_CHANNEL, &self.edge.address(channel), || self.inner.settles(&full, effect, messages)).await
     }
 
-    fn left(&self, channel: &str) -> &'static str {
-        self.inner.left(&self.edge.names.full(channel))
+    fn unsettled_fate(&self, channel: &str) -> &'static str {
+        self.inner.unsettled_fate(&self.edge.names.full(channel))
     }
 
-    async fn ways(&self, channel: &str) -> Result<Vec<Way>, Fault> {
+    async fn receive_options(&self, channel: &str) -> Result<Vec<ReceiveOption>, Fault> {
         let full = self.edge.names.full(channel);
-        let ways = self.edge.guard(&DESCRIBE_CHANNEL, &self.edge.address(channel), || self.inner.ways(&full)).await?;
-        Ok(ways.into_iter().map(|way| Way { channel: self.edge.names.shown(&way.channel), ..way }).collect())
+        let receive_options = self.edge.guard(&DESCRIBE_CHANNEL, &self.edge.address(channel), || self.inner.receive_options(&full)).await?;
+        Ok(receive_options.into_iter().map(|way| ReceiveOption { channel: self.edge.names.shown(&way.channel), ..way }).collect())
     }
 
     async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
@@ -409,12 +411,12 @@ impl Holding for Inside<dyn Holding> {
         self.inner.resumed().await
     }
 
-    async fn enough(&mut self) -> Result<(), Fault> {
-        self.inner.enough().await
+    async fn stop_receiving(&mut self) -> Result<(), Fault> {
+        self.inner.stop_receiving().await
     }
 
-    async fn broken(&mut self) -> Fault {
-        self.inner.broken().await
+    async fn connection_lost(&mut self) -> Fault {
+        self.inner.connection_lost().await
     }
 
     fn is_lost(&self, ticket: Ticket) -> bool {
@@ -461,9 +463,9 @@ impl Manage for Guarded<dyn Manage> {
         Ok(self.edge.names.shown_change(change))
     }
 
-    async fn carry_out(&self, change: &Change) -> Result<Done, Fault> {
+    async fn apply(&self, change: &Change) -> Result<Done, Fault> {
         let full = self.edge.names.full_change(change);
-        self.edge.guard(change.request.spec, &change.request.address, || self.inner.carry_out(&full)).await
+        self.edge.guard(change.request.spec, &change.request.address, || self.inner.apply(&full)).await
     }
 }
 

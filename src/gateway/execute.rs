@@ -125,7 +125,7 @@ impl Gateway {
         }
         let session = self.changing(&change.request.address.integration).await?;
         let manage = session.manage.ok_or_else(|| self.no_manage(&change.request.address))?;
-        manage.carry_out(change).await
+        manage.apply(change).await
     }
 
     /// Why there is nothing to manage by: the profile forbids it, or the system has nothing.

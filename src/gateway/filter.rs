@@ -1,11 +1,11 @@
 //! `Filter`: a query's condition at work on messages, where they are whole and where they still lie in a system's bytes.
 
 use super::decoders::Decoders;
-pub use crate::adapters::session::Verdict;
 use crate::domain::fault::Fault;
 use crate::domain::message::{Message, RawMessage};
 use crate::domain::query::{Needle, Place, Query, Record, Undecided};
-use crate::domain::search::{Glance, Judgement, Path, Sieve};
+pub use crate::domain::search::Verdict;
+use crate::domain::search::{ChunkHint, Evaluation, MessageFilter, Path};
 use crate::wire::decoder::Decoder;
 use crate::wire::record::{Looked, MessageRecord};
 use crate::wire::text;
@@ -95,8 +95,8 @@ impl Prefilter {
     }
 
     /// Whether the bytes of a message alone tell that it does not match.
-    fn cannot_match(&self, record: &MessageRecord<'_>, glance: Glance) -> bool {
-        match glance.lacks.and_then(|group| self.groups.get(usize::from(group))) {
+    fn cannot_match(&self, record: &MessageRecord<'_>, hint: ChunkHint) -> bool {
+        match hint.lacks.and_then(|group| self.groups.get(usize::from(group))) {
             Some(group) => is_sure(group, record),
             None => self.groups.iter().any(|group| !group.iter().any(|needle| may_have(needle, record)) && is_sure(group, record)),
         }
@@ -127,16 +127,16 @@ fn is_sure(group: &[Needle], record: &MessageRecord<'_>) -> bool {
     })
 }
 
-impl Sieve for Prefilter {
-    fn glance(&self, bytes: &[u8]) -> Glance {
+impl MessageFilter for Prefilter {
+    fn prefilter_chunk(&self, bytes: &[u8]) -> ChunkHint {
         let lacks = self.groups.iter().position(|group| !group.iter().any(|needle| needle.pattern.is_in(bytes)));
-        Glance { lacks: lacks.and_then(|group| u16::try_from(group).ok()) }
+        ChunkHint { lacks: lacks.and_then(|group| u16::try_from(group).ok()) }
     }
 
-    fn judge(&self, raw: &RawMessage<'_>, glance: Glance) -> Judgement {
+    fn evaluate(&self, raw: &RawMessage<'_>, hint: ChunkHint) -> Evaluation {
         let record = MessageRecord::of(*raw, self.decoders.of(raw.channel));
-        if self.cannot_match(&record, glance) {
-            return Judgement { verdict: Verdict::Fails, path: Path::Literal, keep: false };
+        if self.cannot_match(&record, hint) {
+            return Evaluation { verdict: Verdict::Fails, path: Path::Literal, keep: false };
         }
         let (verdict, path, said) = self.filter.decide(&record);
         if said.is_some() {
@@ -149,7 +149,7 @@ impl Sieve for Prefilter {
             Wanted::Matches => verdict == Verdict::Passes,
             Wanted::Undecided => matches!(verdict, Verdict::Undecodable | Verdict::Failed),
         };
-        Judgement { verdict, path, keep }
+        Evaluation { verdict, path, keep }
     }
 }
 

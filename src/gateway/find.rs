@@ -3,14 +3,14 @@
 
 use super::filter::{Filter, Prefilter, Wanted};
 use super::{Gateway, cannot};
-use crate::adapters::session::Sifting;
+use crate::adapters::session::Scan;
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
 use crate::domain::figure;
 use crate::domain::message::Message;
 use crate::domain::position::{Position, Range};
 use crate::domain::query::Query;
-use crate::domain::search::{Kept, Path, Scope, Short, Sifted, Tally};
+use crate::domain::search::{Kept, Path, ScanBatch, Scope, Short, Tally};
 use crate::domain::time::Timestamp;
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, FuturesUnordered};
@@ -63,17 +63,17 @@ impl Gateway {
     /// Starts a search: resolves where it begins and ends in every partition. Dropping it ends it at once.
     pub async fn find(&self, search: Search) -> Result<Finding, Fault> {
         let scope = search.scope();
-        let sieve = Arc::new(Prefilter::new(search.filter, search.wanted));
-        let mut siftings = Vec::with_capacity(search.addresses.len());
+        let filter = Arc::new(Prefilter::new(search.filter, search.wanted));
+        let mut scans = Vec::with_capacity(search.addresses.len());
         for address in search.addresses {
             let channel = self.named(&address)?;
             let session = self.reading(&address.integration).await?;
             let history = session.history.ok_or_else(|| cannot("read", &address.integration, "history"))?;
-            let own = Arc::new(sieve.of(&self.supervised(&address.integration)?.decoders));
-            let sifting = history.sift(&channel, &scope, own).await?;
-            siftings.push((address.integration, sifting));
+            let own = Arc::new(filter.of(&self.supervised(&address.integration)?.decoders));
+            let scan = history.scan(&channel, &scope, own).await?;
+            scans.push((address.integration, scan));
         }
-        let mut finding = Finding::new(siftings, sieve, search.limit);
+        let mut finding = Finding::new(scans, filter, search.limit);
         finding.report.timed = search.range.is_timed();
         Ok(finding)
     }
@@ -84,7 +84,7 @@ pub struct Finding {
     lanes: Vec<Lane>,
     /// The lanes whose next items are waited for.
     asked: FuturesUnordered<BoxFuture<'static, Answer>>,
-    sieve: Arc<Prefilter>,
+    filter: Arc<Prefilter>,
     limit: u64,
     held_bytes: usize,
     began: Instant,
@@ -93,10 +93,10 @@ pub struct Finding {
     pub notes: Vec<String>,
 }
 
-type Batches = BoxStream<'static, Result<Sifted, Fault>>;
+type Batches = BoxStream<'static, Result<ScanBatch, Fault>>;
 
 /// The number of a lane, its next item, and what comes behind it.
-type Answer = (usize, Option<Result<Sifted, Fault>>, Batches);
+type Answer = (usize, Option<Result<ScanBatch, Fault>>, Batches);
 
 struct Lane {
     integration: Arc<str>,
@@ -153,23 +153,23 @@ impl Report {
 }
 
 impl Finding {
-    fn new(siftings: Vec<(Arc<str>, Sifting)>, sieve: Arc<Prefilter>, limit: Option<u64>) -> Self {
+    fn new(scans: Vec<(Arc<str>, Scan)>, filter: Arc<Prefilter>, limit: Option<u64>) -> Self {
         let (mut lanes, mut notes, mut at_most) = (Vec::new(), Vec::new(), 0);
-        for (integration, sifting) in siftings {
-            notes.extend(sifting.notes);
-            lanes.extend(sifting.lanes.into_iter().map(|lane| {
+        for (integration, scan) in scans {
+            notes.extend(scan.notes);
+            lanes.extend(scan.lanes.into_iter().map(|lane| {
                 at_most += lane.at_most;
                 Lane { integration: integration.clone(), idle: Some(lane.batches), ended: false, held: VecDeque::new(), reached: None }
             }));
         }
         let report = Report { at_most, ..Report::default() };
         let (limit, began) = (limit.unwrap_or(u64::MAX), Instant::now());
-        Self { lanes, asked: FuturesUnordered::new(), sieve, limit, held_bytes: 0, began, report, notes }
+        Self { lanes, asked: FuturesUnordered::new(), filter, limit, held_bytes: 0, began, report, notes }
     }
 
     /// What was done so far.
     pub fn report(&self) -> Report {
-        Report { elapsed: self.began.elapsed(), said: self.sieve.said(), ..self.report.clone() }
+        Report { elapsed: self.began.elapsed(), said: self.filter.said(), ..self.report.clone() }
     }
 
     /// What happened next: messages, or only progress. `None` when the search has come to its end.
@@ -209,20 +209,20 @@ impl Finding {
     fn take(&mut self, (number, item, batches): Answer, found: &mut Found) {
         let lane = &mut self.lanes[number];
         match item {
-            Some(Ok(sifted)) => {
-                self.report.counts.add(&sifted.counts);
-                if let Some((channel, last)) = sifted.last {
+            Some(Ok(scanned)) => {
+                self.report.counts.add(&scanned.counts);
+                if let Some((channel, last)) = scanned.last {
                     let place = (lane.integration.clone(), channel, last.partition().unwrap_or(0));
                     self.report.read.insert(place, last);
                 }
-                lane.reached = sifted.reached;
-                if let Some(Short { slack, unread }) = sifted.short {
+                lane.reached = scanned.reached;
+                if let Some(Short { slack, unread }) = scanned.short {
                     let sum = self.report.short.get_or_insert(Short { slack, unread: 0 });
                     *sum = Short { slack: sum.slack.min(slack), unread: sum.unread + unread };
                 }
-                found.waits = sifted.waits;
-                self.held_bytes += sifted.kept.iter().map(|kept| kept.message.size()).sum::<usize>();
-                lane.held.extend(sifted.kept);
+                found.waits = scanned.waits;
+                self.held_bytes += scanned.kept.iter().map(|kept| kept.message.size()).sum::<usize>();
+                lane.held.extend(scanned.kept);
             }
             Some(Err(fault)) => {
                 self.report.faults += 1;
@@ -343,13 +343,13 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::session::SiftedLane;
+    use crate::adapters::session::ScanLane;
     use crate::domain::fault::Kind;
     use crate::domain::message::Stamp;
     use crate::domain::search::Verdict;
     use futures::stream;
 
-    fn lane(partition: i32, batches: Vec<Result<Vec<i64>, Fault>>) -> SiftedLane {
+    fn lane(partition: i32, batches: Vec<Result<Vec<i64>, Fault>>) -> ScanLane {
         let (mut offset, mut reached) = (0, None);
         let mut kept = move |time| {
             offset += 1;
@@ -370,16 +370,16 @@ mod tests {
             .map(|batch| {
                 batch.map(|times| {
                     let kept: Vec<Kept> = times.into_iter().map(&mut kept).collect();
-                    Sifted { reached: kept.last().and_then(|kept| kept.reached), kept, ..Sifted::default() }
+                    ScanBatch { reached: kept.last().and_then(|kept| kept.reached), kept, ..ScanBatch::default() }
                 })
             })
             .collect();
-        SiftedLane { partition: Some(partition), at_most: 0, batches: stream::iter(batches).boxed() }
+        ScanLane { partition: Some(partition), at_most: 0, batches: stream::iter(batches).boxed() }
     }
 
-    async fn found(lanes: Vec<SiftedLane>) -> (Vec<i64>, Vec<Fault>) {
-        let sieve = Arc::new(Prefilter::new(Filter::parse("").expect("a query"), Wanted::Matches));
-        let mut finding = Finding::new(vec![("events".into(), Sifting { lanes, notes: Vec::new() })], sieve, None);
+    async fn found(lanes: Vec<ScanLane>) -> (Vec<i64>, Vec<Fault>) {
+        let filter = Arc::new(Prefilter::new(Filter::parse("").expect("a query"), Wanted::Matches));
+        let mut finding = Finding::new(vec![("events".into(), Scan { lanes, notes: Vec::new() })], filter, None);
         let (mut times, mut faults) = (Vec::new(), Vec::new());
         while let Some(found) = finding.next().await {
             times.extend(found.messages.iter().filter_map(|(_, message)| message.timestamp).map(|time| time.0));

@@ -3,9 +3,10 @@
 
 use super::audit::{Begun, Phase};
 use super::{Gateway, cannot};
-use crate::adapters::session::{Cost, Holding, Looked};
+use crate::adapters::session::{Holding, Looked};
 use crate::domain::address::Address;
-use crate::domain::delivery::{Delivery, Effect, Given, HoldId, Settlement, Settles, Ticket, Verb, Way};
+use crate::domain::channel::Cost;
+use crate::domain::delivery::{Delivery, Effect, Given, HoldId, ReceiveOption, Settlement, Settles, Ticket, Verb};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::operation::{Done, RECEIVE, Risk};
 use crate::domain::operations::PEEK;
@@ -33,11 +34,11 @@ pub(super) struct Holds {
 }
 
 struct Working {
-    asks: mpsc::Sender<Ask>,
+    asks: mpsc::Sender<HoldCommand>,
     task: JoinHandle<()>,
 }
 
-enum Ask {
+enum HoldCommand {
     Enough,
     Settle(Vec<Ticket>, Settlement, oneshot::Sender<Done>),
     Release(oneshot::Sender<Result<String, Fault>>),
@@ -49,19 +50,19 @@ pub struct Held {
     /// What can be done with its messages.
     pub verbs: &'static [Verb],
     /// How long the system waits for a decision; `None` if for ever, or if it does not say.
-    pub patience: Option<Duration>,
+    pub ack_timeout: Option<Duration>,
     /// What becomes of a message that was not decided on when the receiving ends: the end of a sentence about it.
     pub left_over: &'static str,
     /// Messages that are wanted and have not come.
     left: u64,
-    deliveries: mpsc::Receiver<Said>,
+    deliveries: mpsc::Receiver<Event>,
     /// Its end tells the task.
     _looked_at: oneshot::Sender<()>,
 }
 
 /// What comes of a receiving.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Taken {
+pub enum HoldEvent {
     Message(Box<Delivery>),
     /// The connection broke, and is made again; these tickets were lost with it, and their messages went back.
     Interrupted {
@@ -73,8 +74,8 @@ pub enum Taken {
 }
 
 /// What the task tells.
-enum Said {
-    Taken(Taken),
+enum Event {
+    Taken(HoldEvent),
     /// Something was given back for others, so that no more is taken.
     GaveBack,
 }
@@ -82,25 +83,25 @@ enum Said {
 impl Held {
     /// The next message, or what happened to the connection. `None` when everything that was wanted has come, something was given back
     /// (see [`Gateway::hold`]), the system has ended the receiving, or it was released.
-    pub async fn next(&mut self) -> Option<Taken> {
+    pub async fn next(&mut self) -> Option<HoldEvent> {
         if self.left == 0 {
             return None;
         }
-        let Said::Taken(taken) = self.deliveries.recv().await? else {
+        let Event::Taken(taken) = self.deliveries.recv().await? else {
             self.left = 0;
             return None;
         };
-        if matches!(taken, Taken::Message(_)) {
+        if matches!(taken, HoldEvent::Message(_)) {
             self.left -= 1;
         }
         Some(taken)
     }
 
-    /// What happens to what is held once no more is wanted: that the connection broke, and, after [`Gateway::enough`], messages that
+    /// What happens to what is held once no more is wanted: that the connection broke, and, after [`Gateway::stop_receiving`], messages that
     /// were on their way. `None` when it was released.
-    pub async fn later(&mut self) -> Option<Taken> {
+    pub async fn later(&mut self) -> Option<HoldEvent> {
         loop {
-            if let Said::Taken(taken) = self.deliveries.recv().await? {
+            if let Event::Taken(taken) = self.deliveries.recv().await? {
                 return Some(taken);
             }
         }
@@ -140,23 +141,23 @@ impl Gateway {
     }
 
     /// In which ways messages of a channel are received, where that has to be said; empty where the channel names all that is needed.
-    pub async fn ways(&self, address: &Address) -> Result<Vec<Way>, Fault> {
+    pub async fn receive_options(&self, address: &Address) -> Result<Vec<ReceiveOption>, Fault> {
         let channel = self.named(address)?;
         let hold = self.reading(&address.integration).await?.hold;
-        hold.ok_or_else(|| self.no_hold(address))?.ways(&channel).await
+        hold.ok_or_else(|| self.no_hold(address))?.receive_options(&channel).await
     }
 
     /// The address that receives from a channel as one of its groups.
     pub async fn way(&self, address: &Address, group: &str) -> Result<Address, Fault> {
-        let ways = self.ways(address).await?;
-        if let Some(way) = ways.iter().find(|way| *way.name == *group) {
+        let receive_options = self.receive_options(address).await?;
+        if let Some(way) = receive_options.iter().find(|way| *way.name == *group) {
             return Ok(Address::new(&address.integration, &way.channel));
         }
         let fault = |cause: &str| Fault::new(Kind::Usage, "find group", format!("{address} {group}"), cause);
-        if ways.is_empty() {
+        if receive_options.is_empty() {
             return Err(fault("messages are received from this channel without a group").next("leave --group out"));
         }
-        let names: Vec<&str> = ways.iter().map(|way| &*way.name).collect();
+        let names: Vec<&str> = receive_options.iter().map(|way| &*way.name).collect();
         let near = suggest::hint(group, names.iter().copied());
         let next = if near.is_empty() { format!("it has: {}", names.join(", ")) } else { near };
         Err(fault("the channel has no such group").next(next))
@@ -170,8 +171,8 @@ impl Gateway {
         let session = self.changing(&address.integration).await?;
         let hold = session.hold.ok_or_else(|| self.no_hold(address))?;
         let audited = self.begin(RECEIVE.id, address, json!({ "limit": limit })).await?;
-        let begun = async { Ok::<_, Fault>((hold.patience(&channel).await?, hold.hold(&channel, most).await?)) }.await;
-        let (patience, holding) = match begun {
+        let begun = async { Ok::<_, Fault>((hold.ack_timeout(&channel).await?, hold.hold(&channel, most).await?)) }.await;
+        let (ack_timeout, holding) = match begun {
             Ok(begun) => begun,
             Err(fault) => {
                 audited.end(Phase::Failed, json!({ "cause": fault.to_string() })).await;
@@ -200,28 +201,28 @@ impl Gateway {
         holds.last += 1;
         let id = HoldId(holds.last);
         holds.working.insert(id, Working { asks, task });
-        let (verbs, left_over) = (hold.verbs(&channel), hold.left(&channel));
-        Ok(Held { id, verbs, patience, left_over, left: limit, deliveries, _looked_at: looked_at })
+        let (verbs, left_over) = (hold.verbs(&channel), hold.unsettled_fate(&channel));
+        Ok(Held { id, verbs, ack_timeout, left_over, left: limit, deliveries, _looked_at: looked_at })
     }
 
     /// No more messages are wanted, though fewer have come than were asked for; what is held stays held.
-    pub async fn enough(&self, id: HoldId) -> Result<(), Fault> {
+    pub async fn stop_receiving(&self, id: HoldId) -> Result<(), Fault> {
         let asks = self.holds().working.get(&id).map(|working| working.asks.clone()).ok_or_else(ended)?;
-        asks.send(Ask::Enough).await.map_err(|_| ended())
+        asks.send(HoldCommand::Enough).await.map_err(|_| ended())
     }
 
     /// Gives back what was not decided on and ends the receiving; says in one sentence what became of it.
     pub async fn release(&self, id: HoldId) -> Result<String, Fault> {
         let (answer, answered) = oneshot::channel();
         let working = self.holds().working.remove(&id).ok_or_else(ended)?;
-        working.asks.send(Ask::Release(answer)).await.map_err(|_| ended())?;
+        working.asks.send(HoldCommand::Release(answer)).await.map_err(|_| ended())?;
         answered.await.map_err(|_| ended())?
     }
 
     pub(super) async fn settle(&self, id: HoldId, tickets: Vec<Ticket>, settlement: Settlement) -> Result<Done, Fault> {
         let (answer, answered) = oneshot::channel();
         let asks = self.holds().working.get(&id).map(|working| working.asks.clone()).ok_or_else(ended)?;
-        asks.send(Ask::Settle(tickets, settlement, answer)).await.map_err(|_| ended())?;
+        asks.send(HoldCommand::Settle(tickets, settlement, answer)).await.map_err(|_| ended())?;
         answered.await.map_err(|_| ended())
     }
 
@@ -287,11 +288,11 @@ struct Task {
     address: Address,
     audited: Begun,
     holding: Box<dyn Holding>,
-    asked: mpsc::Receiver<Ask>,
+    asked: mpsc::Receiver<HoldCommand>,
     /// `None` once the system has ended the receiving.
-    out: Option<mpsc::Sender<Said>>,
+    out: Option<mpsc::Sender<Event>>,
     /// What is to be handed on, in order. Nothing more is taken until there is room for it.
-    waiting: VecDeque<Said>,
+    waiting: VecDeque<Event>,
     /// No more is wanted; what is held can still be lost.
     enough: bool,
     received: u64,
@@ -307,12 +308,12 @@ impl Task {
             tokio::select! {
                 biased;
                 ask = self.asked.recv() => match ask {
-                    Some(Ask::Settle(tickets, settlement, answer)) => {
+                    Some(HoldCommand::Settle(tickets, settlement, answer)) => {
                         // Who asked may have gone; what was done is in the audit log.
                         let _ = answer.send(self.settle(tickets, &settlement).await);
                     }
-                    Some(Ask::Enough) => self.enough().await,
-                    Some(Ask::Release(answer)) => break Some(answer),
+                    Some(HoldCommand::Enough) => self.stop_receiving().await,
+                    Some(HoldCommand::Release(answer)) => break Some(answer),
                     None => break None,
                 },
                 _ = &mut gone => break None,
@@ -339,31 +340,31 @@ impl Task {
         let lasting = matches!(&next, Err(fault) if !fault.kind.is_transient());
         self.interrupted = next.is_err();
         let taken = self.taken(next);
-        self.waiting.push_back(Said::Taken(taken));
+        self.waiting.push_back(Event::Taken(taken));
         if lasting {
             hand_on(self.out.as_ref(), &mut self.waiting).await;
             self.out = None;
         } else if self.received >= self.limit {
-            self.enough().await;
+            self.stop_receiving().await;
         }
     }
 
-    async fn enough(&mut self) {
+    async fn stop_receiving(&mut self) {
         if std::mem::replace(&mut self.enough, true) {
             return;
         }
-        if let Err(fault) = self.holding.enough().await {
+        if let Err(fault) = self.holding.stop_receiving().await {
             tracing::warn!(address = %self.address, %fault, "enough");
         }
     }
 
-    fn taken(&mut self, next: Result<Came, Fault>) -> Taken {
+    fn taken(&mut self, next: Result<Came, Fault>) -> HoldEvent {
         match next {
-            Ok(Came::Back) => Taken::Resumed,
+            Ok(Came::Back) => HoldEvent::Resumed,
             Ok(Came::Message(delivery)) => {
                 self.received += 1;
                 self.unsettled.extend(delivery.ticket);
-                Taken::Message(delivery)
+                HoldEvent::Message(delivery)
             }
             Err(fault) => {
                 let lost: Vec<Ticket> = self.unsettled.iter().copied().filter(|ticket| self.holding.is_lost(*ticket)).collect();
@@ -371,7 +372,7 @@ impl Task {
                     self.unsettled.remove(ticket);
                 }
                 tracing::warn!(address = %self.address, %fault, lost = lost.len(), "receiving was interrupted");
-                Taken::Interrupted { fault, lost }
+                HoldEvent::Interrupted { fault, lost }
             }
         }
     }
@@ -380,9 +381,9 @@ impl Task {
         let mut done = Done::default();
         if settlement.effect == Effect::Requeue && !self.enough {
             // Before it goes back: a system gives it to whoever takes, which is us.
-            self.enough().await;
+            self.stop_receiving().await;
             // Messages that wait to be looked at come first, and settling does not wait for that.
-            self.waiting.push_back(Said::GaveBack);
+            self.waiting.push_back(Event::GaveBack);
         }
         for ticket in tickets {
             let result = self.holding.settle(ticket, settlement).await;
@@ -397,7 +398,7 @@ impl Task {
 }
 
 /// Hands on the first of what waits, once there is room; false if nobody takes any. Dropped and called again, it loses nothing.
-async fn hand_on(out: Option<&mpsc::Sender<Said>>, waiting: &mut VecDeque<Said>) -> bool {
+async fn hand_on(out: Option<&mpsc::Sender<Event>>, waiting: &mut VecDeque<Event>) -> bool {
     let Some(out) = out else { return false };
     let Ok(permit) = out.reserve().await else { return false };
     if let Some(first) = waiting.pop_front() {
@@ -413,13 +414,18 @@ enum Came {
 }
 
 /// What comes next, once there is room to hand it on; `None` when no more will come. Where nobody takes any, it waits for ever.
-async fn next(holding: &mut dyn Holding, out: Option<&mpsc::Sender<Said>>, enough: bool, interrupted: bool) -> Option<Result<Came, Fault>> {
+async fn next(
+    holding: &mut dyn Holding,
+    out: Option<&mpsc::Sender<Event>>,
+    enough: bool,
+    interrupted: bool,
+) -> Option<Result<Came, Fault>> {
     let Some(out) = out else { return std::future::pending().await };
     if out.reserve().await.is_err() {
         return std::future::pending().await;
     }
     if enough {
-        return Some(Err(holding.broken().await));
+        return Some(Err(holding.connection_lost().await));
     }
     if interrupted {
         tokio::time::sleep(PAUSE).await;

@@ -4,7 +4,7 @@ use super::{Gateway, cannot};
 use crate::adapters::session::Groups;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;
-use crate::domain::group::{Group, Mark, Standing};
+use crate::domain::group::{Group, GroupOffset, Mark};
 use crate::domain::lag::{Behind, Board, GroupLag, GroupView, PartitionLag, Rules, Track, judge_group};
 use crate::domain::time::Timestamp;
 use std::collections::{HashMap, HashSet};
@@ -19,7 +19,7 @@ const STAMPS_OF_A_ROW: usize = 64;
 const REMEMBERED: usize = 20_000;
 
 /// What was seen, by integration.
-pub(super) struct Pasts {
+pub(super) struct LagHistory {
     /// Time that never goes back, whatever happens to the clock.
     epoch: (Timestamp, Instant),
     rules: Rules,
@@ -29,7 +29,7 @@ pub(super) struct Pasts {
 #[derive(Default)]
 struct Past {
     groups: HashMap<Arc<str>, Vec<Watched>>,
-    stamps: HashMap<Mark, Timestamp>,
+    timestamps: HashMap<Mark, Timestamp>,
 }
 
 struct Watched {
@@ -41,14 +41,14 @@ struct Watched {
     next: Option<Mark>,
 }
 
-impl Default for Pasts {
+impl Default for LagHistory {
     fn default() -> Self {
         let epoch = (Timestamp(jiff::Timestamp::now().as_millisecond()), Instant::now());
         Self { epoch, rules: Rules::default(), by_integration: HashMap::new() }
     }
 }
 
-impl Pasts {
+impl LagHistory {
     fn now(&self) -> Timestamp {
         let (wall, began) = self.epoch;
         Timestamp(wall.0.saturating_add(i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX)))
@@ -62,10 +62,10 @@ impl Pasts {
     }
 
     /// Takes in one look at a group, and judges it.
-    fn take(&mut self, integration: &str, group: &Group, standings: Result<Vec<Standing>, Fault>) -> (GroupLag, Vec<PartitionLag>) {
+    fn take(&mut self, integration: &str, group: &Group, group_offsets: Result<Vec<GroupOffset>, Fault>) -> (GroupLag, Vec<PartitionLag>) {
         let (now, rules) = (self.now(), self.rules);
-        let standings = match standings {
-            Ok(standings) => standings,
+        let group_offsets = match group_offsets {
+            Ok(group_offsets) => group_offsets,
             Err(fault) => {
                 for watched in self.of(integration).groups.get_mut(&group.name).into_iter().flatten() {
                     (watched.lag, watched.next) = (Amount::Unknown, None);
@@ -76,36 +76,38 @@ impl Pasts {
             }
         };
         let past = self.of(integration).groups.entry(group.name.clone()).or_default();
-        align(past, &standings);
-        for (watched, standing) in past.iter_mut().zip(&standings) {
-            watched.track.push(now, standing, &rules);
+        align(past, &group_offsets);
+        for (watched, group_offset) in past.iter_mut().zip(&group_offsets) {
+            watched.track.push(now, group_offset, &rules);
         }
-        let (lag, partitions) = judge_group(group, &standings, |at| &past[at].track, now, &rules);
+        let (lag, partitions) = judge_group(group, &group_offsets, |at| &past[at].track, now, &rules);
         for (watched, partition) in past.iter_mut().zip(&partitions) {
-            (watched.lag, watched.next) = (partition.standing.lag, partition.next());
+            (watched.lag, watched.next) = (partition.group_offset.lag, partition.next());
         }
         (lag, partitions)
     }
 }
 
 /// Puts the tracks into the order of the standings; what is no longer there is forgotten, what is new begins.
-fn align(past: &mut Vec<Watched>, standings: &[Standing]) {
-    let same = |watched: &Watched, standing: &Standing| watched.channel == standing.channel && watched.partition == standing.partition;
-    if past.len() == standings.len() && past.iter().zip(standings).all(|(watched, standing)| same(watched, standing)) {
+fn align(past: &mut Vec<Watched>, group_offsets: &[GroupOffset]) {
+    let same = |watched: &Watched, group_offset: &GroupOffset| {
+        watched.channel == group_offset.channel && watched.partition == group_offset.partition
+    };
+    if past.len() == group_offsets.len() && past.iter().zip(group_offsets).all(|(watched, group_offset)| same(watched, group_offset)) {
         return;
     }
     let mut before: HashMap<(Arc<str>, Option<i32>), Track> =
         past.drain(..).map(|watched| ((watched.channel, watched.partition), watched.track)).collect();
-    past.extend(standings.iter().map(|standing| {
-        let key = (standing.channel.clone(), standing.partition);
+    past.extend(group_offsets.iter().map(|group_offset| {
+        let key = (group_offset.channel.clone(), group_offset.partition);
         let track = before.remove(&key).unwrap_or_default();
         Watched { channel: key.0, partition: key.1, track, lag: Amount::Unknown, next: None }
     }));
 }
 
 impl Gateway {
-    fn pasts(&self) -> MutexGuard<'_, Pasts> {
-        self.pasts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lag_history(&self) -> MutexGuard<'_, LagHistory> {
+        self.lag_history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What knows the groups of an integration; `None` where a system has none.
@@ -125,13 +127,18 @@ impl Gateway {
         let Some(handle) = self.groups_of(integration).await? else { return Ok(None) };
         let listing = handle.groups().await?;
         let names: Vec<Arc<str>> = listing.groups.iter().map(|group| group.name.clone()).collect();
-        let standings = handle.standings(&names).await?;
-        let mut pasts = self.pasts();
+        let group_offsets = handle.group_offsets(&names).await?;
+        let mut lag_history = self.lag_history();
         let listed: HashSet<&Arc<str>> = names.iter().collect();
         if listing.gaps.is_empty() {
-            pasts.of(integration).groups.retain(|name, _| listed.contains(name));
+            lag_history.of(integration).groups.retain(|name, _| listed.contains(name));
         }
-        let judged = listing.groups.iter().zip(standings).map(|(group, standings)| pasts.take(integration, group, standings)).collect();
+        let judged = listing
+            .groups
+            .iter()
+            .zip(group_offsets)
+            .map(|(group, group_offsets)| lag_history.take(integration, group, group_offsets))
+            .collect();
         Ok(Some((judged, listing.gaps)))
     }
 
@@ -139,12 +146,12 @@ impl Gateway {
     pub async fn lag_of(&self, integration: &str, group: &str) -> Result<GroupView, Fault> {
         let handle = self.groups_of(integration).await?.ok_or_else(|| cannot("look at groups of", integration, "groups"))?;
         let name: [Arc<str>; 1] = [group.into()];
-        let (description, standings) = tokio::join!(handle.describe(group), handle.standings(&name));
+        let (description, group_offsets) = tokio::join!(handle.describe(group), handle.group_offsets(&name));
         let description = description?;
-        let standings = standings?.pop().unwrap_or_else(|| {
+        let group_offsets = group_offsets?.pop().unwrap_or_else(|| {
             Err(Fault::new(Kind::Protocol, "look at group", format!("{integration}/{group}"), "the system gave no answer for this group"))
         })?;
-        let (lag, mut partitions) = self.pasts().take(integration, &description.group, Ok(standings));
+        let (lag, mut partitions) = self.lag_history().take(integration, &description.group, Ok(group_offsets));
         self.stamp(integration, &mut partitions.iter_mut().collect::<Vec<_>>()).await?;
         Ok(GroupView { lag, partitions, members: description.members })
     }
@@ -154,7 +161,7 @@ impl Gateway {
         let mut marks: Vec<Mark> = partitions.iter().filter_map(|partition| partition.next()).collect();
         let left_out = marks.len().saturating_sub(STAMPS);
         marks.truncate(STAMPS);
-        let known = self.stamps(integration, &marks).await?;
+        let known = self.timestamps(integration, &marks).await?;
         for partition in partitions {
             partition.stamp = partition.next().and_then(|mark| known.get(&mark).copied());
         }
@@ -164,38 +171,38 @@ impl Gateway {
     /// How long these groups are behind, by what was seen at the last look.
     pub async fn behind(&self, integration: &str, groups: &[Arc<str>]) -> Result<Vec<(Arc<str>, Behind)>, Fault> {
         let (rows, now) = {
-            let mut pasts = self.pasts();
-            let now = pasts.now();
-            let past = pasts.of(integration);
+            let mut lag_history = self.lag_history();
+            let now = lag_history.now();
+            let past = lag_history.of(integration);
             let rows: Vec<_> = groups.iter().map(|group| (group.clone(), Next::of(past.groups.get(group)))).collect();
             (rows, now)
         };
         let mut marks: Vec<Mark> = rows.iter().flat_map(|(_, next)| next.marks.iter().take(STAMPS_OF_A_ROW).cloned()).collect();
         marks.truncate(STAMPS);
-        let known = self.stamps(integration, &marks).await?;
+        let known = self.timestamps(integration, &marks).await?;
         Ok(rows.into_iter().map(|(name, next)| (name, next.behind(&known, now))).collect())
     }
 
     /// The times of the messages at these marks, as far as they could be told. A mark that was asked for once is not asked for again.
-    async fn stamps(&self, integration: &str, marks: &[Mark]) -> Result<HashMap<Mark, Timestamp>, Fault> {
+    async fn timestamps(&self, integration: &str, marks: &[Mark]) -> Result<HashMap<Mark, Timestamp>, Fault> {
         let mut known: HashMap<Mark, Timestamp> = {
-            let mut pasts = self.pasts();
-            let stamps = &pasts.of(integration).stamps;
-            marks.iter().filter_map(|mark| Some((mark.clone(), *stamps.get(mark)?))).collect()
+            let mut lag_history = self.lag_history();
+            let timestamps = &lag_history.of(integration).timestamps;
+            marks.iter().filter_map(|mark| Some((mark.clone(), *timestamps.get(mark)?))).collect()
         };
         let ask: Vec<Mark> = marks.iter().filter(|mark| !known.contains_key(mark)).cloned().collect();
         if ask.is_empty() {
             return Ok(known);
         }
         let Some(handle) = self.groups_of(integration).await? else { return Ok(known) };
-        let answers = handle.stamps(&ask).await;
+        let answers = handle.timestamps(&ask).await;
         let new: HashMap<Mark, Timestamp> = ask.into_iter().zip(answers).filter_map(|(mark, answer)| Some((mark, answer.ok()??))).collect();
-        let mut pasts = self.pasts();
-        let stamps = &mut pasts.of(integration).stamps;
-        if stamps.len() + new.len() > REMEMBERED {
-            stamps.clone_from(&known);
+        let mut lag_history = self.lag_history();
+        let timestamps = &mut lag_history.of(integration).timestamps;
+        if timestamps.len() + new.len() > REMEMBERED {
+            timestamps.clone_from(&known);
         }
-        stamps.extend(new.iter().map(|(mark, stamp)| (mark.clone(), *stamp)));
+        timestamps.extend(new.iter().map(|(mark, stamp)| (mark.clone(), *stamp)));
         known.extend(new);
         Ok(known)
     }
@@ -222,11 +229,11 @@ impl Next {
         Self { marks: behind.into_iter().map(|(_, mark)| mark.clone()).collect(), whole }
     }
 
-    fn behind(&self, stamps: &HashMap<Mark, Timestamp>, now: Timestamp) -> Behind {
+    fn behind(&self, timestamps: &HashMap<Mark, Timestamp>, now: Timestamp) -> Behind {
         if self.marks.is_empty() {
             return if self.whole { Behind { time: Some(Duration::ZERO), whole: true } } else { Behind::default() };
         }
-        let times: Vec<Timestamp> = self.marks.iter().filter_map(|mark| stamps.get(mark).copied()).collect();
+        let times: Vec<Timestamp> = self.marks.iter().filter_map(|mark| timestamps.get(mark).copied()).collect();
         Behind { time: times.iter().min().map(|oldest| now.since(*oldest)), whole: self.whole && times.len() == self.marks.len() }
     }
 }
@@ -237,8 +244,8 @@ mod tests {
     use crate::domain::group::State;
     use crate::domain::position::Position;
 
-    fn standing(partition: Option<i32>, committed: Option<i64>, lag: Amount) -> Standing {
-        Standing {
+    fn group_offset(partition: Option<i32>, committed: Option<i64>, lag: Amount) -> GroupOffset {
+        GroupOffset {
             channel: "stream:ORDERS".into(),
             partition,
             committed,
@@ -256,7 +263,7 @@ mod tests {
     }
 
     /// What is next for a group after one look.
-    fn next(standings: Result<Vec<Standing>, Fault>) -> Next {
+    fn next(group_offsets: Result<Vec<GroupOffset>, Fault>) -> Next {
         let group = Group {
             name: "g".into(),
             kind: "pull".into(),
@@ -267,24 +274,24 @@ mod tests {
             halt: None,
             fault: None,
         };
-        let mut pasts = Pasts::default();
-        pasts.take("nats", &group, Ok(vec![standing(None, Some(10), Amount::Exactly(0))]));
-        pasts.take("nats", &group, standings);
-        Next::of(pasts.of("nats").groups.get("g"))
+        let mut lag_history = LagHistory::default();
+        lag_history.take("nats", &group, Ok(vec![group_offset(None, Some(10), Amount::Exactly(0))]));
+        lag_history.take("nats", &group, group_offsets);
+        Next::of(lag_history.of("nats").groups.get("g"))
     }
 
     #[test]
     fn a_group_that_is_behind_in_a_channel_without_partitions_has_a_next_message_too() {
-        let next = next(Ok(vec![standing(None, Some(7), Amount::Exactly(3))]));
+        let next = next(Ok(vec![group_offset(None, Some(7), Amount::Exactly(3))]));
         assert_eq!(next.marks, [Mark { channel: "stream:ORDERS".into(), position: Position::Sequence(7) }]);
         assert!(next.whole);
     }
 
     #[test]
     fn what_is_not_known_of_a_partition_makes_the_time_a_lower_bound_or_unknown() {
-        let (at_end, unknown) = (standing(Some(0), Some(10), Amount::Exactly(0)), standing(Some(1), None, Amount::Unknown));
-        let beyond = standing(Some(1), Some(17), Amount::Unknown);
-        let behind = |standings| next(standings).behind(&HashMap::new(), Timestamp(0));
+        let (at_end, unknown) = (group_offset(Some(0), Some(10), Amount::Exactly(0)), group_offset(Some(1), None, Amount::Unknown));
+        let beyond = group_offset(Some(1), Some(17), Amount::Unknown);
+        let behind = |group_offsets| next(group_offsets).behind(&HashMap::new(), Timestamp(0));
         assert_eq!(behind(Ok(vec![at_end.clone()])), Behind { time: Some(Duration::ZERO), whole: true });
         for not_known in [unknown, beyond] {
             assert_eq!(behind(Ok(vec![at_end.clone(), not_known])), Behind::default());
@@ -292,9 +299,9 @@ mod tests {
         assert_eq!(behind(Ok(Vec::new())), Behind::default(), "a group that reads nothing");
         let fault = Fault::new(Kind::Timeout, "read the positions of", "g", "no answer");
         assert_eq!(behind(Err(fault)), Behind::default(), "what was seen before is not what is now");
-        let late = standing(Some(1), Some(7), Amount::Exactly(3));
-        let next = next(Ok(vec![late.clone(), standing(Some(2), None, Amount::Unknown)]));
-        let stamps = HashMap::from([(next.marks[0].clone(), Timestamp(0))]);
-        assert_eq!(next.behind(&stamps, Timestamp(9_000)), Behind { time: Some(Duration::from_secs(9)), whole: false });
+        let late = group_offset(Some(1), Some(7), Amount::Exactly(3));
+        let next = next(Ok(vec![late.clone(), group_offset(Some(2), None, Amount::Unknown)]));
+        let timestamps = HashMap::from([(next.marks[0].clone(), Timestamp(0))]);
+        assert_eq!(next.behind(&timestamps, Timestamp(9_000)), Behind { time: Some(Duration::from_secs(9)), whole: false });
     }
 }

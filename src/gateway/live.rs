@@ -72,8 +72,9 @@ pub async fn tail<E: Send + 'static>(
     wrap: impl Fn(Update) -> E + Send + 'static,
 ) -> Result<impl Future<Output = ()> + Send + 'static, Fault> {
     let integrations: BTreeSet<&Arc<str>> = addresses.iter().map(|address| &address.integration).collect();
-    let source =
-        |name: &&Arc<str>| Ok(Source { integration: Arc::clone(name), ingest: gateway.ingest(name)?, doubt: gateway.doubt(name)? });
+    let source = |name: &&Arc<str>| {
+        Ok(Source { integration: Arc::clone(name), ingest: gateway.ingest(name)?, link_recheck: gateway.link_recheck(name)? })
+    };
     let sources: Vec<Source> = integrations.iter().map(source).collect::<Result<_, Fault>>()?;
     // A stream for each integration, in the same order.
     let numbered = gateway.tails(addresses).await?.into_iter().enumerate();
@@ -86,7 +87,7 @@ struct Source {
     integration: Arc<str>,
     ingest: Ingest,
     /// Tells the supervisor that a tail saw the connection fail.
-    doubt: Arc<Notify>,
+    link_recheck: Arc<Notify>,
 }
 
 /// Events with the numbers of their sources.
@@ -160,11 +161,11 @@ impl Window {
 
     fn take(&mut self, source: usize, event: TailEvent) {
         self.changed = true;
-        let Source { integration, doubt, .. } = &self.sources[source];
+        let Source { integration, link_recheck, .. } = &self.sources[source];
         match event {
             TailEvent::Messages(messages) => self.push(source, messages),
             TailEvent::Interrupted(fault) => {
-                doubt.notify_one();
+                link_recheck.notify_one();
                 self.notes.push(Note::Interrupted { integration: integration.clone(), fault });
             }
             TailEvent::Resumed { lost } => self.notes.push(Note::Resumed { integration: integration.clone(), lost }),
@@ -267,7 +268,7 @@ mod tests {
         let ingest = Ingest::new(Arc::new(Integration::new("events", "memory", Vec::new())), Arc::default(), Arc::default());
         let (events, updates) = (futures::stream::iter((0..10).map(|i| batch(i * 1_000, (i + 1) * 1_000))), mpsc::channel(1));
         let (sender, mut receiver) = updates;
-        let source = Source { integration: "events".into(), ingest, doubt: Arc::default() };
+        let source = Source { integration: "events".into(), ingest, link_recheck: Arc::default() };
         let stream = events.map(|event| (0, event)).chain(futures::stream::pending()).boxed();
         let window = Window::new(Filter::parse("").expect("a query"), vec![source]);
         let task = tokio::spawn(gather(stream, window, sender, |update| update));

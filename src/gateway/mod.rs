@@ -78,10 +78,10 @@ pub struct Gateway {
     read_only: bool,
     supervised: Vec<Arc<Supervised>>,
     /// Other parts of the same brokers than the profile names, once somebody has asked for them: `rabbit@tenant-a`.
-    elsewhere: Mutex<Vec<Arc<Supervised>>>,
+    extra_vhosts: Mutex<Vec<Arc<Supervised>>>,
     fanouts: HashMap<Arc<str>, Arc<Fanout>>,
     rates: Mutex<Rates>,
-    pasts: Mutex<lag::Pasts>,
+    lag_history: Mutex<lag::LagHistory>,
     holds: Mutex<hold::Holds>,
     next_view: Arc<AtomicU64>,
 }
@@ -118,10 +118,10 @@ impl Gateway {
             arming: Arming::default(),
             read_only,
             supervised,
-            elsewhere: Mutex::default(),
+            extra_vhosts: Mutex::default(),
             fanouts,
             rates: Mutex::default(),
-            pasts: Mutex::default(),
+            lag_history: Mutex::default(),
             holds: Mutex::default(),
             next_view: Arc::default(),
         }
@@ -172,13 +172,13 @@ impl Gateway {
     /// Ends the attempts to reach another part of a broker that is not there: it was mistyped, and nobody will use it.
     fn forget_elsewhere(&self, integration: &str, fault: &Fault) {
         if !fault.kind.is_transient() {
-            self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner).retain(|one| *one.integration.name != *integration);
+            self.extra_vhosts.lock().unwrap_or_else(PoisonError::into_inner).retain(|one| *one.integration.name != *integration);
         }
     }
 
     /// Notify it when an integration's connection was seen to fail: its supervisor looks at once.
-    fn doubt(&self, integration: &str) -> Result<Arc<Notify>, Fault> {
-        self.supervised(integration).map(|s| s.doubt.clone())
+    fn link_recheck(&self, integration: &str) -> Result<Arc<Notify>, Fault> {
+        self.supervised(integration).map(|s| s.link_recheck.clone())
     }
 
     /// What reads the payloads of a channel.
@@ -265,8 +265,8 @@ impl Gateway {
             tracing::error!(profile = %self.profile.name, "changes did not end in time; their outcome is unknown");
         }
         self.release_all().await;
-        let elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for supervised in self.supervised.iter().chain(&elsewhere) {
+        let extra_vhosts = self.extra_vhosts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for supervised in self.supervised.iter().chain(&extra_vhosts) {
             supervised.shutdown().await;
         }
     }
@@ -295,18 +295,18 @@ impl Gateway {
             return Ok(found.clone());
         }
         let part = integration.rsplit_once('@').and_then(|(name, part)| Some((named(name)?, part)));
-        let Some(other) = part.and_then(|(whole, part)| url::elsewhere(&whole.integration, part)) else {
+        let Some(other) = part.and_then(|(whole, part)| url::extra_vhosts(&whole.integration, part)) else {
             let names: Vec<&str> = self.supervised.iter().map(|s| &*s.integration.name).collect();
             let cause = format!("profile {} has no such integration", self.profile.name);
             return Err(Fault::new(Kind::Usage, "find integration", integration, cause).next(format!("it has: {}", names.join(", "))));
         };
         let other = other?;
-        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = elsewhere.iter().find(|s| s.integration.name == other.name) {
+        let mut extra_vhosts = self.extra_vhosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = extra_vhosts.iter().find(|s| s.integration.name == other.name) {
             return Ok(found.clone());
         }
         let started = Arc::new(Supervised::start(other, self.read_only));
-        elsewhere.push(started.clone());
+        extra_vhosts.push(started.clone());
         Ok(started)
     }
 }

@@ -4,9 +4,10 @@
 use super::audit::Phase;
 use super::{Gateway, cannot};
 use crate::adapters::reopen::Backoff;
-use crate::adapters::session::{Source, Transact, Transaction};
+use crate::adapters::session::{Transact, Transaction};
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
+use crate::domain::group::Source;
 use crate::domain::message::{Message, Outgoing};
 use crate::domain::operations::PROCESS;
 use serde_json::json;

@@ -40,7 +40,7 @@ pub(super) struct Supervised {
     link: watch::Receiver<Link>,
     session: watch::Receiver<Option<Session>>,
     offers: Arc<OnceLock<&'static [&'static OperationSpec]>>,
-    pub(super) doubt: Arc<Notify>,
+    pub(super) link_recheck: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -50,7 +50,7 @@ impl Supervised {
         let (session_in, session) = watch::channel(None);
         let adapter = adapters::find(&integration.system);
         let integration = Integration { kinds: adapter.map_or(&[], |adapter| adapter.kinds), ..integration };
-        let (integration, log, doubt) = (Arc::new(integration), WireLog::default(), Arc::new(Notify::new()));
+        let (integration, log, link_recheck) = (Arc::new(integration), WireLog::default(), Arc::new(Notify::new()));
         let offers = Arc::new(OnceLock::new());
         let supervisor = Supervisor {
             integration: integration.clone(),
@@ -58,7 +58,7 @@ impl Supervised {
             link: link_in,
             session: session_in,
             offers: offers.clone(),
-            doubt: doubt.clone(),
+            link_recheck: link_recheck.clone(),
             read_only,
         };
         let names =
@@ -66,7 +66,7 @@ impl Supervised {
         let decoders = Decoders::new(&integration).into();
         let (title, counts) = (adapter.map_or("unknown", |a| a.title), Counts::default());
         let task = tokio::spawn(supervisor.run(adapter));
-        Self { integration, title, adapter, log, counts, names, decoders, link, session, offers, doubt, task }
+        Self { integration, title, adapter, log, counts, names, decoders, link, session, offers, link_recheck, task }
     }
 
     /// A fanout over other connections.
@@ -75,7 +75,7 @@ impl Supervised {
         let (session_in, session) = watch::channel(None);
         let (counts, names) = (Counts::default(), fanout.names());
         let task = tokio::spawn(fanout.follow(link_in, session_in));
-        let (offers, doubt) = (Arc::default(), Arc::default());
+        let (offers, link_recheck) = (Arc::default(), Arc::default());
         let (integration, log) = (Arc::new(integration), WireLog::default());
         Self {
             integration,
@@ -88,7 +88,7 @@ impl Supervised {
             link,
             session,
             offers,
-            doubt,
+            link_recheck,
             task,
         }
     }
@@ -152,7 +152,7 @@ struct Supervisor {
     link: watch::Sender<Link>,
     session: watch::Sender<Option<Session>>,
     offers: Arc<OnceLock<&'static [&'static OperationSpec]>>,
-    doubt: Arc<Notify>,
+    link_recheck: Arc<Notify>,
     read_only: bool,
 }
 
@@ -216,7 +216,7 @@ impl Supervisor {
                         !was_up
                     });
                     if !self.integration.health.enabled {
-                        self.doubt.notified().await;
+                        self.link_recheck.notified().await;
                         continue;
                     }
                     self.integration.health.interval
@@ -260,7 +260,7 @@ impl Supervisor {
     async fn pause(&self, wait: Duration) {
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            () = self.doubt.notified() => {}
+            () = self.link_recheck.notified() => {}
         }
     }
 
@@ -295,7 +295,7 @@ mod tests {
             link,
             session,
             offers: Arc::default(),
-            doubt: Arc::default(),
+            link_recheck: Arc::default(),
             task: tokio::spawn(async {}),
         };
         (supervised, link_in, session_in)

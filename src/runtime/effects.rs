@@ -157,10 +157,10 @@ impl Performer {
             Effect::Follow { task, view, window } => {
                 self.on_gateway(task, move |gateway, lanes| follow::follow(gateway, lanes, task, view, window));
             }
-            Effect::Ways { task, address } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
-                let result = gateway.ways(&address).await;
+            Effect::ReceiveOptions { task, address } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
+                let result = gateway.receive_options(&address).await;
                 let warning = gateway.warning(&address).await.ok().flatten();
-                lanes.result(Event::Ways { task, result, warning }).await;
+                lanes.result(Event::ReceiveOptions { task, result, warning }).await;
             }),
             Effect::Hold { task, address, most } => {
                 self.on_gateway(task, move |gateway, lanes| received::hold(gateway, lanes, task, address, most));

@@ -8,7 +8,7 @@ use crate::domain::address::Address;
 use crate::domain::envelope;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
-use crate::domain::remarks::{Remarks, remark};
+use crate::domain::grouped_notes::{GroupedNotes, remark};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use crate::domain::view::MessageView;
@@ -42,9 +42,9 @@ struct Progress {
     done: usize,
     update: HistoryUpdate,
     /// Where nothing could be looked at, by the reason.
-    unseen: Remarks,
+    unseen: GroupedNotes,
     /// What is to be known of channels that were searched, by what it is.
-    noted: Remarks,
+    noted: GroupedNotes,
 }
 
 impl Progress {
@@ -167,7 +167,7 @@ async fn watch(
     let mut watching: Vec<Watching> = Vec::new();
     // At once, not when history was searched: what comes meanwhile must not be missed.
     let mut run = |tail: Watching| watching.push(Box::pin(Running(tokio::spawn(tail))));
-    let (mut only_live, mut unwatched) = (Vec::new(), Remarks::default());
+    let (mut only_live, mut unwatched) = (Vec::new(), GroupedNotes::default());
     for mut channels in integrations.into_values() {
         for (address, _) in channels.split_off(channels.len().min(WATCHED)) {
             unwatched.add(address.to_string(), "more cannot be watched at a time");

@@ -10,7 +10,7 @@ use crate::domain::fault::{Fault, Kind};
 use crate::domain::operation::Plan;
 use crate::domain::view::DeliveryView;
 use crate::gateway::Gateway;
-use crate::gateway::hold::Taken;
+use crate::gateway::hold::HoldEvent;
 use crate::gateway::ingest::Ingest;
 use futures::StreamExt;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(super) async fn hold(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, addr
         Ok(begun) => begun,
         Err(fault) => return lanes.result(Event::HoldStarted { task, result: Err(fault) }).await,
     };
-    let start = HoldStart { id: held.id, verbs: held.verbs, patience: held.patience, left_over: held.left_over };
+    let start = HoldStart { id: held.id, verbs: held.verbs, ack_timeout: held.ack_timeout, left_over: held.left_over };
     lanes.result(Event::HoldStarted { task, result: Ok(start) }).await;
     while let Some(taken) = held.next().await {
         lanes.result(Event::Arrived { task, arrived: arrived(&ingest, taken) }).await;
@@ -37,11 +37,11 @@ pub(super) async fn hold(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, addr
     std::future::pending::<()>().await;
 }
 
-fn arrived(ingest: &Ingest, taken: Taken) -> Arrived {
+fn arrived(ingest: &Ingest, taken: HoldEvent) -> Arrived {
     match taken {
-        Taken::Message(delivery) => Arrived { deliveries: vec![view(ingest, *delivery)], ..Arrived::default() },
-        Taken::Interrupted { fault, lost } => Arrived { interrupted: Some(fault), lost, ..Arrived::default() },
-        Taken::Resumed => Arrived { resumed: true, ..Arrived::default() },
+        HoldEvent::Message(delivery) => Arrived { deliveries: vec![view(ingest, *delivery)], ..Arrived::default() },
+        HoldEvent::Interrupted { fault, lost } => Arrived { interrupted: Some(fault), lost, ..Arrived::default() },
+        HoldEvent::Resumed => Arrived { resumed: true, ..Arrived::default() },
     }
 }
 

@@ -6,7 +6,7 @@ use crate::app::model::Screen;
 use crate::app::{Effect, Event};
 use crate::domain::address::Address;
 use crate::domain::channel::{Caps, Channel};
-use crate::domain::delivery::{Effect as Decision, HoldId, Settles, Ticket, Verb, Way};
+use crate::domain::delivery::{Effect as Decision, HoldId, ReceiveOption, Settles, Ticket, Verb};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;
 use crate::domain::health::Link;
@@ -51,7 +51,7 @@ fn stage_with(width: u16, height: u16, safety: Safety) -> Stage {
     let channels = vec![
         channel("prices", "service", Caps { call: true, ..Caps::default() }),
         channel("tasks", "queue", Caps { peek: true, hold: true, publish: true, ..Caps::default() }),
-        channel("thumbnails", "stream", Caps { tail: true, hold: true, ways: true, ..Caps::default() }),
+        channel("thumbnails", "stream", Caps { tail: true, hold: true, receive_options: true, ..Caps::default() }),
     ];
     stage.event(Event::Channels { integration: "events".into(), result: Ok(channels) }).keys("2 j");
     stage
@@ -81,7 +81,7 @@ fn holding(stage: &mut Stage) -> &mut Stage {
     let start = HoldStart {
         id: HoldId(1),
         verbs: &VERBS,
-        patience: Some(Duration::from_secs(90)),
+        ack_timeout: Some(Duration::from_secs(90)),
         left_over: "goes back to the queue, and counts as redelivered",
     };
     stage.event(Event::HoldStarted { task, result: Ok(start) });
@@ -202,7 +202,7 @@ fn messages_at_hand_look_as_they_were_looked_at() {
         s.keys("x r Enter");
         let task = s.task();
         let start =
-            HoldStart { id: HoldId(1), verbs: &VERBS, patience: None, left_over: "goes back to the queue, and counts as redelivered" };
+            HoldStart { id: HoldId(1), verbs: &VERBS, ack_timeout: None, left_over: "goes back to the queue, and counts as redelivered" };
         s.event(Event::HoldStarted { task, result: Ok(start) }).after(4_000);
     });
     shot("failed", |s| {
@@ -254,9 +254,9 @@ fn an_interruption_is_over_when_the_receiving_goes_on_and_no_message_has_to_come
 #[test]
 fn the_choice_of_a_group_looks_as_it_was_looked_at() {
     shot("ways-asked", |s| _ = s.keys("j x r"));
-    shot("ways-one", |s| ways(s, &["workers"]));
+    shot("ways-one", |s| receive_options(s, &["workers"]));
     shot("ways-several", |s| {
-        ways(s, &["workers", "archive", HOSTILE]);
+        receive_options(s, &["workers", "archive", HOSTILE]);
         s.keys("Down");
     });
     shot("ways-warning", |s| {
@@ -264,27 +264,27 @@ fn the_choice_of_a_group_looks_as_it_was_looked_at() {
         let task = s.task();
         let warning = "what is received here the group's other members do not get; what is not acknowledged is lost to them, unless the \
                        broker gives it to another one when we leave, which Mosquitto does not";
-        s.event(Event::Ways { task, result: Ok(Vec::new()), warning: Some(warning.into()) });
+        s.event(Event::ReceiveOptions { task, result: Ok(Vec::new()), warning: Some(warning.into()) });
     });
     shot("ways-none", |s| {
         s.keys("j x r");
         let task = s.task();
         let fault = Fault::new(Kind::NotFound, "receive from", "thumbnails", "the stream has no group")
             .next("make one first: operation group.create");
-        s.event(Event::Ways { task, result: Err(fault), warning: None });
+        s.event(Event::ReceiveOptions { task, result: Err(fault), warning: None });
     });
 }
 
 /// The prompt of the stream, with these groups known.
-fn ways(stage: &mut Stage, names: &[&str]) {
+fn receive_options(stage: &mut Stage, names: &[&str]) {
     stage.keys("j x r");
     let task = stage.task();
-    let way = |name: &&str| Way {
+    let way = |name: &&str| ReceiveOption {
         name: (*name).into(),
         channel: format!("stream:thumbnails/{name}").into(),
         about: "4,711 behind, 3 pending, 2 consumers".into(),
     };
-    stage.event(Event::Ways { task, result: Ok(names.iter().map(way).collect()), warning: None });
+    stage.event(Event::ReceiveOptions { task, result: Ok(names.iter().map(way).collect()), warning: None });
 }
 
 fn held(stage: &Stage) -> Vec<String> {
@@ -295,7 +295,7 @@ fn held(stage: &Stage) -> Vec<String> {
 #[test]
 fn a_stream_is_received_from_as_the_group_that_was_chosen() {
     let mut stage = stage(120, 40);
-    ways(&mut stage, &["workers", "archive"]);
+    receive_options(&mut stage, &["workers", "archive"]);
     stage.keys("Down Down Enter");
     assert_eq!(held(&stage), ["events/stream:thumbnails/archive"]);
     assert_eq!(stage.model.screen, Screen::Received);
@@ -305,7 +305,7 @@ fn a_stream_is_received_from_as_the_group_that_was_chosen() {
         result: Ok(HoldStart {
             id: HoldId(1),
             verbs: &VERBS,
-            patience: None,
+            ack_timeout: None,
             left_over: "goes back to the queue, and counts as redelivered",
         }),
     });
@@ -320,9 +320,12 @@ fn enter_before_the_groups_are_known_begins_where_there_is_nothing_to_choose() {
         stage.keys("j x r Enter");
         assert!(held(&stage).is_empty(), "it waits");
         let task = stage.task();
-        let way =
-            |name: &&str| Way { name: (*name).into(), channel: format!("stream:thumbnails/{name}").into(), about: SafeText::default() };
-        stage.event(Event::Ways { task, result: Ok(names.iter().map(way).collect()), warning: None });
+        let way = |name: &&str| ReceiveOption {
+            name: (*name).into(),
+            channel: format!("stream:thumbnails/{name}").into(),
+            about: SafeText::default(),
+        };
+        stage.event(Event::ReceiveOptions { task, result: Ok(names.iter().map(way).collect()), warning: None });
         assert_eq!(held(&stage), begun);
     }
     let mut stage = stage(120, 40);

@@ -147,7 +147,7 @@ impl Stage {
                 | Effect::Plan { task, .. }
                 | Effect::Execute { task, .. }
                 | Effect::ExportChannel { task, .. }
-                | Effect::Ways { task, .. }
+                | Effect::ReceiveOptions { task, .. }
                 | Effect::Hold { task, .. }
                 | Effect::Peek { task, .. }
                 | Effect::Call { task, .. }

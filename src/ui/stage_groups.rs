@@ -4,7 +4,7 @@ use super::stage::{HOSTILE, NOW, Stage};
 use crate::app::{Effect, Event, TaskId};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;
-use crate::domain::group::{Group, Member, Standing, State};
+use crate::domain::group::{Group, GroupOffset, Member, State};
 use crate::domain::lag::{Behind, Board, GroupLag, GroupView, PartitionLag, Rules, Track, judge_group};
 use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
@@ -28,11 +28,11 @@ pub(super) const MADE: &[Made] = &[
     Made { name: "search", state: State::Stable, members: 6, partitions: &[(80, 80, 40), (80, 80, 40)] },
 ];
 
-fn standing(channel: &str, made: &Made, partition: usize, seconds: i64) -> Standing {
+fn group_offset(channel: &str, made: &Made, partition: usize, seconds: i64) -> GroupOffset {
     let (into, out, behind) = made.partitions[partition];
     let end = 1_000_000 + into * seconds;
     let committed = (1_000_000 - behind + out * seconds).min(end);
-    Standing {
+    GroupOffset {
         channel: channel.into(),
         partition: Some(partition as i32),
         committed: Some(committed),
@@ -56,7 +56,7 @@ pub(super) fn judged(channel: &str, made: &Made, until: i64) -> (GroupLag, Vec<P
     let at = |seconds: i64| Timestamp(NOW.0 + seconds * 1_000);
     for seconds in (0..=until).step_by(5) {
         for (partition, track) in tracks.iter_mut().enumerate() {
-            track.push(at(seconds), &standing(channel, made, partition, seconds), &rules);
+            track.push(at(seconds), &group_offset(channel, made, partition, seconds), &rules);
         }
     }
     let group = Group {
@@ -69,8 +69,9 @@ pub(super) fn judged(channel: &str, made: &Made, until: i64) -> (GroupLag, Vec<P
         halt: None,
         fault: None,
     };
-    let standings: Vec<Standing> = (0..made.partitions.len()).map(|partition| standing(channel, made, partition, until)).collect();
-    judge_group(&group, &standings, |partition| &tracks[partition], at(until), &rules)
+    let group_offsets: Vec<GroupOffset> =
+        (0..made.partitions.len()).map(|partition| group_offset(channel, made, partition, until)).collect();
+    judge_group(&group, &group_offsets, |partition| &tracks[partition], at(until), &rules)
 }
 
 impl Stage {

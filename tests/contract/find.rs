@@ -2,9 +2,9 @@
 
 use super::history::WHOLE;
 use crate::support::subjects::{Subject, header, outgoing, place, read, subjects};
-use mqdeck::adapters::session::{Scope, Tally, Verdict};
 use mqdeck::domain::message::Message;
 use mqdeck::domain::position::{Bound, Range};
+use mqdeck::domain::search::{Scope, Tally, Verdict};
 use mqdeck::domain::time::Timestamp;
 use mqdeck::gateway::filter::{Filter, Prefilter, Wanted};
 use mqdeck::wire::decoder::Decoder;
@@ -40,11 +40,11 @@ async fn fill(subject: &Subject) {
 }
 
 /// What a search keeps and counts, lane by lane.
-async fn sift(subject: &Subject, scope: &Scope, query: &str, wanted: Wanted) -> (Vec<Message>, Tally) {
+async fn scan(subject: &Subject, scope: &Scope, query: &str, wanted: Wanted) -> (Vec<Message>, Tally) {
     let history = subject.session.history.as_ref().expect("the system has history");
-    let sieve = Arc::new(Prefilter::new(Filter::parse(query).expect("a query"), wanted));
+    let filter = Arc::new(Prefilter::new(Filter::parse(query).expect("a query"), wanted));
     let (mut kept, mut counts) = (Vec::new(), Tally::default());
-    for mut lane in history.sift(&subject.topic, scope, sieve).await.expect("a search").lanes {
+    for mut lane in history.scan(&subject.topic, scope, filter).await.expect("a search").lanes {
         let mut passed = 0;
         while let Some(item) = futures::StreamExt::next(&mut lane.batches).await {
             let item = item.expect("nothing is damaged");
@@ -86,7 +86,7 @@ async fn a_search_finds_and_counts_what_a_reading_of_everything_does() {
                 all.iter().filter(|m| verdicts.contains(&filter.test(m, &Decoder::default()))).cloned().collect::<Vec<_>>()
             };
             let (matched, undecodable, failed) = (by(&[Verdict::Passes]), by(&[Verdict::Undecodable]), by(&[Verdict::Failed]));
-            let (kept, counts) = sift(&subject, &Scope::of(WHOLE), query, Wanted::Matches).await;
+            let (kept, counts) = scan(&subject, &Scope::of(WHOLE), query, Wanted::Matches).await;
             assert_eq!(kept, matched, "{}: {query}", subject.system);
             assert_eq!(
                 (counts.scanned, counts.matched, counts.undecodable, counts.failed),
@@ -96,7 +96,7 @@ async fn a_search_finds_and_counts_what_a_reading_of_everything_does() {
             );
             assert_eq!(counts.bytes, all.iter().map(|message| message.size() as u64).sum::<u64>(), "{}: {query}", subject.system);
             assert_eq!(counts.paths.iter().sum::<u64>(), counts.scanned, "{}: {query}", subject.system);
-            let (kept, _) = sift(&subject, &Scope::of(WHOLE), query, Wanted::Undecided).await;
+            let (kept, _) = scan(&subject, &Scope::of(WHOLE), query, Wanted::Undecided).await;
             assert_eq!(kept, by(&[Verdict::Undecodable, Verdict::Failed]), "{}: {query}", subject.system);
         }
     }
@@ -117,7 +117,7 @@ async fn what_lies_outside_of_a_scope_may_be_left_out_and_what_lies_inside_may_n
             Scope { offsets: 10..=20, ..Scope::of(Range { start: Bound::Each(15), end: Bound::Latest }) },
         ];
         for scope in scopes {
-            let (kept, counts) = sift(&subject, &scope, "", Wanted::Matches).await;
+            let (kept, counts) = scan(&subject, &scope, "", Wanted::Matches).await;
             let kept: BTreeSet<_> = kept.iter().map(place).collect();
             let from = if let Bound::Each(from) = scope.range.start { from } else { 0 };
             let inside = all.iter().filter(|message| {

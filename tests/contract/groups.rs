@@ -8,7 +8,7 @@ use mqdeck::adapters::session::{Groups, Session};
 use mqdeck::config::profile::Integration;
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::figure::Amount;
-use mqdeck::domain::group::{Mark, Member, Standing, State};
+use mqdeck::domain::group::{GroupOffset, Mark, Member, State};
 use mqdeck::domain::time::Timestamp;
 use std::sync::Arc;
 
@@ -106,15 +106,15 @@ impl World {
         }
     }
 
-    async fn standings(&self, group: &str) -> Vec<Standing> {
-        let mut told = self.groups().standings(&[group.into()]).await.expect("told");
+    async fn group_offsets(&self, group: &str) -> Vec<GroupOffset> {
+        let mut told = self.groups().group_offsets(&[group.into()]).await.expect("told");
         assert_eq!(told.len(), 1, "one answer for one group");
         told.remove(0).unwrap_or_else(|fault| panic!("{}: {fault}", self.system))
     }
 
     /// Partition, committed and lag of each row.
     async fn lag(&self, group: &str) -> Vec<(i32, Option<i64>, Amount)> {
-        let rows = self.standings(group).await;
+        let rows = self.group_offsets(group).await;
         for row in &rows {
             assert_eq!((&row.channel, &row.fault), (&self.topic, &None), "{}", self.system);
         }
@@ -137,7 +137,7 @@ async fn lag_follows_commits_resets_and_what_is_deleted() {
         world.commit(&group, &[(0, 9), (1, 2)]);
         assert_eq!(world.lag(&group).await[..2], [(0, Some(9), exactly(1)), (1, Some(2), exactly(8))], "moved on and set back");
         world.delete_before(1, 7).await;
-        let rows = world.standings(&group).await;
+        let rows = world.group_offsets(&group).await;
         assert_eq!((rows[1].committed, rows[1].start, rows[1].end, rows[1].lag), (Some(2), Some(7), Some(10), exactly(3)));
         assert!(rows.iter().all(|row| row.held_at.is_none() && row.owner.is_none() && row.pending.is_none()), "{rows:?}");
     }
@@ -149,7 +149,7 @@ async fn a_member_without_a_commit_has_a_row_without_a_lag() {
         let group = unique("fresh");
         world.join(&group);
         world.commit_of_member(&group, 1, 3);
-        let rows = world.standings(&group).await;
+        let rows = world.group_offsets(&group).await;
         let told: Vec<_> = rows.iter().map(|row| (row.partition, row.committed, row.lag)).collect();
         let none = |partition| (Some(partition), None, Amount::Unknown);
         let empty = (Some(2), None, Amount::Exactly(0));
@@ -192,7 +192,7 @@ async fn the_list_is_in_order_and_says_who_is_empty() {
         assert!(named.named && (named.state == State::Dead || named.fault.is_some()), "{}: {named:?}", world.system);
         // Asked for in any order, and twice.
         let asked: Vec<Arc<str>> = [&one, &other, &one].map(|name| name.as_str().into()).into();
-        let told = world.groups().standings(&asked).await.expect("told");
+        let told = world.groups().group_offsets(&asked).await.expect("told");
         assert_eq!(told.iter().map(|rows| rows.as_ref().map(Vec::len)).collect::<Vec<_>>(), [Ok(1), Ok(1), Ok(1)]);
     }
 }
@@ -200,7 +200,7 @@ async fn the_list_is_in_order_and_says_who_is_empty() {
 #[tokio::test]
 async fn a_group_that_is_not_there_has_a_fault_or_nothing() {
     for world in worlds(&[]).await {
-        match &world.groups().standings(&["nobody".into()]).await.expect("told")[0] {
+        match &world.groups().group_offsets(&["nobody".into()]).await.expect("told")[0] {
             Ok(rows) => assert_eq!(rows.len(), 0, "{}", world.system),
             Err(fault) => assert_eq!(fault.kind, Kind::NotFound, "{}: {fault}", world.system),
         }
@@ -213,14 +213,14 @@ async fn a_stamp_is_the_time_of_the_next_message_that_is_there() {
         world.delete_before(1, 7).await;
         let mark = |partition, offset| Mark::offset(Arc::clone(&world.topic), partition, offset);
         let marks = [mark(0, 0), mark(0, 4), mark(0, 10), mark(1, 2), mark(1, 9), mark(2, 0), mark(0, 4), mark(0, 9)];
-        let stamps: Vec<_> = world.groups().stamps(&marks).await.into_iter().map(|stamp| stamp.expect("a time or none")).collect();
+        let timestamps: Vec<_> = world.groups().timestamps(&marks).await.into_iter().map(|stamp| stamp.expect("a time or none")).collect();
         let at = |offset: i64| Some(Timestamp(FIRST + 1_000 * offset));
-        assert_eq!(stamps, [at(0), at(4), None, at(7), at(9), None, at(4), at(9)], "{}", world.system);
+        assert_eq!(timestamps, [at(0), at(4), None, at(7), at(9), None, at(4), at(9)], "{}", world.system);
         let gone = Mark::offset("no.such.topic".into(), 0, 0);
         let beyond = mark(17, 0);
-        let stamps = world.groups().stamps(&[gone, beyond, mark(0, 1)]).await;
-        assert!(stamps[..2].iter().all(|stamp| stamp.as_ref().is_err_and(|fault| fault.kind == Kind::NotFound)), "{stamps:?}");
-        assert_eq!(stamps[2], Ok(at(1)), "one fault is not the others'");
+        let timestamps = world.groups().timestamps(&[gone, beyond, mark(0, 1)]).await;
+        assert!(timestamps[..2].iter().all(|stamp| stamp.as_ref().is_err_and(|fault| fault.kind == Kind::NotFound)), "{timestamps:?}");
+        assert_eq!(timestamps[2], Ok(at(1)), "one fault is not the others'");
     }
 }
 

@@ -10,7 +10,7 @@ use mqdeck::config::profile::{Auth, Integration};
 use mqdeck::config::secret::Secret;
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::figure::Amount;
-use mqdeck::domain::group::{Group, Mark, Standing, State};
+use mqdeck::domain::group::{Group, GroupOffset, Mark, State};
 use mqdeck::domain::position::Position;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -19,9 +19,9 @@ fn integration(address: &str) -> Integration {
     Integration::new("events", "kafka", vec![address.to_owned()])
 }
 
-async fn standings(session: &Session, group: &str) -> Vec<Standing> {
+async fn group_offsets(session: &Session, group: &str) -> Vec<GroupOffset> {
     let groups = session.groups.as_ref().expect("Kafka has groups");
-    let mut told = groups.standings(&[group.into()]).await.expect("told");
+    let mut told = groups.group_offsets(&[group.into()]).await.expect("told");
     told.remove(0).unwrap_or_else(|fault| panic!("{fault}"))
 }
 
@@ -35,7 +35,7 @@ async fn same_as_librdkafka(kafka: &Kafka, session: &Session, group: &str) -> Op
     let theirs = clients::run(clients::script("kafka/groups.py", &[kafka.plain(), "lag", group])?);
     let theirs: Vec<serde_json::Value> =
         String::from_utf8(theirs).expect("text").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let ours = standings(session, group).await;
+    let ours = group_offsets(session, group).await;
     assert_eq!(ours.len(), theirs.len(), "{ours:?}\n{theirs:?}");
     for (ours, theirs) in ours.iter().zip(&theirs) {
         let number = |name: &str| theirs[name].as_i64();
@@ -79,22 +79,22 @@ async fn lag_is_what_librdkafka_finds_under_commits_resets_trims_and_transaction
     let mut open = Talk::start(clients::script("kafka/groups.py", &[kafka.plain(), "transaction", &all[2], "3"]).expect("Python is there"));
     open.hears("open");
     same_as_librdkafka(kafka, &session, &group).await;
-    let rows = standings(&session, &group).await;
+    let rows = group_offsets(&session, &group).await;
     let held = rows.iter().find(|row| *row.channel == *all[2] && row.partition == Some(3)).expect("a row");
     let (at, end) = (held.held_at.expect("a transaction is open"), held.end.expect("an end"));
     assert_eq!(end - at, 3);
     let mark = |offset| Mark::offset(Arc::clone(&held.channel), 3, offset);
     let groups = session.groups.as_ref().expect("Kafka has groups");
-    assert!(matches!(groups.stamps(&[mark(at)]).await[..], [Ok(Some(_))]), "what waits in a transaction has a time");
+    assert!(matches!(groups.timestamps(&[mark(at)]).await[..], [Ok(Some(_))]), "what waits in a transaction has a time");
     open.say("abort");
     open.hears("over");
     same_as_librdkafka(kafka, &session, &group).await;
-    let rows = standings(&session, &group).await;
+    let rows = group_offsets(&session, &group).await;
     assert!(rows.iter().all(|row| row.held_at.is_none()), "{rows:?}");
     // Behind the three messages stands the mark that ends the transaction, and nothing else.
-    assert_eq!(groups.stamps(&[mark(end)]).await, [Ok(None)]);
+    assert_eq!(groups.timestamps(&[mark(end)]).await, [Ok(None)]);
     publish.publish(&all[2], outgoing(3, None, Some("behind the mark"))).await.expect("stored");
-    assert!(matches!(groups.stamps(&[mark(end)]).await[..], [Ok(Some(_))]));
+    assert!(matches!(groups.timestamps(&[mark(end)]).await[..], [Ok(Some(_))]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +112,7 @@ async fn groups_of_kip_848_show_their_members_and_what_they_read() {
     let [one] = &described.members[..] else { panic!("{described:?}") };
     assert_eq!((one.client.as_str(), one.host.as_str()), ("python", "127.0.0.1"));
     assert_eq!(one.assignment, [(topic.as_str().into(), vec![0, 1, 2])]);
-    let rows = standings(&session, &group).await;
+    let rows = group_offsets(&session, &group).await;
     assert_eq!(rows.len(), 3);
     assert!(
         rows.iter().all(|row| row.committed.is_none() && row.lag == Amount::Exactly(0) && row.owner.as_ref() == Some(&one.id)),
@@ -141,7 +141,7 @@ async fn share_groups_show_where_they_begin_and_what_the_broker_counts_as_left()
     tool(&[&["console-share-consumer"], &at[..], &read].concat());
     let row = row(&session, &group).await;
     assert_eq!((row.kind.as_str(), row.state, row.fault), ("share", State::Empty, None));
-    let rows = standings(&session, &group).await;
+    let rows = group_offsets(&session, &group).await;
     assert_eq!(rows.iter().map(|row| row.partition).collect::<Vec<_>>(), [Some(0), Some(1)], "{rows:?}");
     assert!(rows.iter().all(|row| row.committed.is_some() && row.end == Some(5) && row.fault.is_none()), "{rows:?}");
 
@@ -158,8 +158,8 @@ async fn share_groups_show_where_they_begin_and_what_the_broker_counts_as_left()
         rows.sort_unstable();
         rows
     };
-    let ours = |rows: Vec<Standing>| -> Vec<(i32, i64, i64)> {
-        let row = |row: Standing| {
+    let ours = |rows: Vec<GroupOffset>| -> Vec<(i32, i64, i64)> {
+        let row = |row: GroupOffset| {
             let Amount::Exactly(lag) = row.lag else { panic!("{row:?}") };
             (row.partition.expect("one"), row.committed.expect("one"), lag as i64)
         };
@@ -195,7 +195,7 @@ async fn share_groups_show_where_they_begin_and_what_the_broker_counts_as_left()
     publish(75, "y").await;
     let read = ["--topic", &topic, "--group", &pinned_group, "--max-messages", "75", "--timeout-ms", "50000"];
     tool(&[&["console-share-consumer"], &at[..], &read].concat());
-    let pinned = standings(&session, &pinned_group).await;
+    let pinned = group_offsets(&session, &pinned_group).await;
     let (done, next) = (pinned[0].done, pinned[0].next);
     let rows = ours(pinned);
     assert_eq!(rows, theirs(&pinned_group));
@@ -217,7 +217,7 @@ async fn a_group_that_may_not_be_seen_is_refused_and_says_what_to_ask_for() {
     let listing = handle.groups().await.expect("listed");
     let row = listing.groups.iter().find(|row| &*row.name == "forbidden").expect("the profile names it");
     assert!(row.fault.as_ref().is_some_and(|fault| fault.kind == Kind::Forbidden), "{row:?}");
-    let told = handle.standings(&["forbidden".into()]).await.expect("told");
+    let told = handle.group_offsets(&["forbidden".into()]).await.expect("told");
     assert!(told[0].as_ref().is_err_and(|fault| fault.kind == Kind::Forbidden && fault.next.as_str().contains("ACL")), "{told:?}");
 }
 
@@ -237,7 +237,7 @@ async fn a_group_of_the_profile_is_watched_where_the_broker_knows_of_no_list() {
     let [row] = &listing.groups[..] else { panic!("{listing:?}") };
     assert_eq!((row.named, row.state, row.members, &row.fault), (true, State::Unknown, None, &None));
     assert!(!listing.gaps.is_empty(), "that nothing is listed is said");
-    let rows = standings(&session, "payments").await;
+    let rows = group_offsets(&session, "payments").await;
     let told: Vec<_> = rows.iter().map(|row| (row.partition, row.committed, row.lag)).collect();
     assert_eq!(told, [(Some(1), Some(2), Amount::Exactly(1))]);
 

@@ -8,7 +8,7 @@ use async_nats::Client;
 use futures::StreamExt;
 use mqdeck::adapters::session::Session;
 use mqdeck::domain::figure::Amount;
-use mqdeck::domain::group::{Mark, Standing, State};
+use mqdeck::domain::group::{GroupOffset, Mark, State};
 use mqdeck::domain::message::Outgoing;
 use mqdeck::domain::position::{Bound, Position, Range};
 use serde_json::{Value, json};
@@ -27,9 +27,9 @@ fn lag(url: &str, target: &str) -> (String, String, Value) {
     (text("verdict"), text("reason"), object["lag"].clone())
 }
 
-async fn standing(session: &Session, group: &str) -> Standing {
+async fn group_offset(session: &Session, group: &str) -> GroupOffset {
     let groups = session.groups.as_ref().expect("the system has groups");
-    groups.standings(&[group.into()]).await.expect("told").remove(0).expect("this group's").remove(0)
+    groups.group_offsets(&[group.into()]).await.expect("told").remove(0).expect("this group's").remove(0)
 }
 
 async fn state(session: &Session, group: &str) -> State {
@@ -38,13 +38,13 @@ async fn state(session: &Session, group: &str) -> State {
 
 /// What is read from a group's next message on, as payloads; and that its time can be told.
 async fn read_on(session: &Session, group: &str) -> Vec<String> {
-    let standing = standing(session, group).await;
-    let next = standing.next.expect("its place is known");
+    let group_offset = group_offset(session, group).await;
+    let next = group_offset.next.expect("its place is known");
     let range = Range { start: Bound::At(next), end: Bound::Latest };
-    let messages = read(session, &standing.channel, range).await.unwrap_or_else(|fault| panic!("{fault}"));
-    let mark = Mark { channel: standing.channel, position: next };
-    let stamps = session.groups.as_ref().expect("groups").stamps(&[mark]).await;
-    assert_eq!(stamps, [Ok(messages.first().and_then(|message| message.timestamp))]);
+    let messages = read(session, &group_offset.channel, range).await.unwrap_or_else(|fault| panic!("{fault}"));
+    let mark = Mark { channel: group_offset.channel, position: next };
+    let timestamps = session.groups.as_ref().expect("groups").timestamps(&[mark]).await;
+    assert_eq!(timestamps, [Ok(messages.first().and_then(|message| message.timestamp))]);
     messages.iter().map(|message| String::from_utf8_lossy(message.payload.as_deref().unwrap_or_default()).into_owned()).collect()
 }
 
@@ -100,7 +100,7 @@ async fn a_jetstream_consumer_says_why_it_is_handed_nothing_and_where_it_goes_on
     assert_eq!((verdict.as_str(), behind), ("unknown", json!(3)));
     assert!(reason.starts_with("3 messages are not acknowledged, its limit"), "{reason}");
     assert_eq!(read_on(&session, &group("full")).await.len(), 6, "the first that is not acknowledged is the next");
-    let full = standing(&session, &group("full")).await;
+    let full = group_offset(&session, &group("full")).await;
     assert_eq!((full.committed, full.done, full.lag), (Some(1), Some(4), Amount::Exactly(3)));
     assert!(full.quiet.is_some(), "the server tells since when");
 
@@ -137,6 +137,6 @@ async fn a_redis_group_goes_on_behind_the_entry_that_it_was_given_last() {
     let group = format!("{stream}/workers");
     commands(&server.addresses()[0], &[format!("XGROUP CREATE {stream} workers {}", given[1])]);
     assert_eq!(read_on(&session, &group).await, ["2", "3", "4"]);
-    let at = standing(&session, &group).await;
+    let at = group_offset(&session, &group).await;
     assert_eq!((at.committed, at.lag, at.done), (None, Amount::Exactly(3), None), "a group that begins in the middle has no count");
 }

@@ -50,22 +50,22 @@ impl Managed {
     }
 
     /// Carries out a change of which every part has to succeed.
-    async fn carry_out(&self, change: &Change) -> Done {
-        let done = self.manage.carry_out(change).await.unwrap_or_else(|fault| panic!("{}: {fault}", change.summary));
+    async fn apply(&self, change: &Change) -> Done {
+        let done = self.manage.apply(change).await.unwrap_or_else(|fault| panic!("{}: {fault}", change.summary));
         assert!(done.parts.iter().all(|(_, part)| part.is_ok()) && !done.parts.is_empty(), "{done:?}");
         done
     }
 
     async fn undo(&self, change: &Change) {
         let back = self.manage.plan(change.undo.clone().expect("it can be taken back")).await.expect("a plan");
-        self.carry_out(&back).await;
+        self.apply(&back).await;
     }
 
     /// Where a group stands, by partition.
     async fn committed(&self, group: &str) -> Vec<(i32, i64)> {
         let groups = self.session.groups.as_ref().expect("groups");
-        let standings = groups.standings(&[group.into()]).await.expect("asked").remove(0).unwrap_or_default();
-        standings.iter().filter_map(|standing| Some((standing.partition?, standing.committed?))).collect()
+        let group_offsets = groups.group_offsets(&[group.into()]).await.expect("asked").remove(0).unwrap_or_default();
+        group_offsets.iter().filter_map(|group_offset| Some((group_offset.partition?, group_offset.committed?))).collect()
     }
 
     /// Stores messages, so many in each partition; the n-th of each is stamped `n` seconds after 10:00.
@@ -110,30 +110,30 @@ async fn a_topic_is_made_set_grown_emptied_and_deleted() {
     assert!(managed.session.inspect.describe(&topic).await.is_err(), "a plan makes nothing");
     let again = managed.topic("topic.create", &topic, &[("partitions", "2"), ("settings", settings)]).await.expect("a plan");
     assert_eq!(create.digest(), again.digest(), "the same world, the same plan");
-    managed.carry_out(&create).await;
+    managed.apply(&create).await;
     assert_eq!(managed.session.inspect.describe(&topic).await.expect("there").channel.parts, Some(2));
     refused(managed.topic("topic.create", &topic, &[]).await, Kind::Rejected, "already");
-    assert!(managed.manage.carry_out(&create).await.is_err(), "it is there by now");
+    assert!(managed.manage.apply(&create).await.is_err(), "it is there by now");
 
     let set = managed.topic("settings.change", &topic, &[("set", "max.message.bytes=2000000"), ("remove", "retention.ms")]).await;
     let set = set.expect("a plan");
     assert_eq!((cell(&set, 0, "after"), cell(&set, 1, "now")), ("2000000".to_owned(), "3153600000000".to_owned()));
     assert_eq!(set.risk, Risk::Destroy, "another retention deletes");
-    managed.carry_out(&set).await;
-    let stale = managed.manage.carry_out(&set).await.expect_err("it is set already");
+    managed.apply(&set).await;
+    let stale = managed.manage.apply(&set).await.expect_err("it is set already");
     assert!(stale.cause.as_str().contains("changed since"), "{stale}");
     managed.undo(&set).await;
     let back = managed.topic("settings.change", &topic, &[("append", "cleanup.policy=compact"), ("set", "retention.ms=1000")]).await;
     let back = back.expect("a plan");
     assert_eq!((cell(&back, 0, "after"), cell(&back, 1, "now")), ("delete,compact".to_owned(), "3153600000000".to_owned()), "undone");
-    managed.carry_out(&managed.topic("settings.change", &topic, &[("append", "cleanup.policy=compact")]).await.expect("a plan")).await;
+    managed.apply(&managed.topic("settings.change", &topic, &[("append", "cleanup.policy=compact")]).await.expect("a plan")).await;
     refused(managed.topic("settings.change", &topic, &[("set", "no.such=1")]).await, Kind::Rejected, "no.such");
 
     let grow = managed.topic("partitions.add", &topic, &[("count", "5")]).await.expect("a plan");
-    managed.carry_out(&grow).await;
+    managed.apply(&grow).await;
     assert_eq!(managed.session.inspect.describe(&topic).await.expect("there").channel.parts, Some(5));
     refused(managed.topic("partitions.add", &topic, &[("count", "5")]).await, Kind::Usage, "has 5 partitions already");
-    assert!(managed.manage.carry_out(&grow).await.expect_err("grown").cause.as_str().contains("has 5"));
+    assert!(managed.manage.apply(&grow).await.expect_err("grown").cause.as_str().contains("has 5"));
 
     managed.fill(&topic, 2, 10).await;
     let group = unique("slow");
@@ -141,7 +141,7 @@ async fn a_topic_is_made_set_grown_emptied_and_deleted() {
     let purge = managed.topic("topic.purge", &topic, &[("before", "@6")]).await.expect("a plan");
     assert_eq!(purge.touches, Amount::AtMost(12));
     assert!(purge.notes.iter().any(|note| note.as_str().contains(&group) && note.as_str().contains("3 of these")), "{:?}", purge.notes);
-    managed.carry_out(&purge).await;
+    managed.apply(&purge).await;
     refused(managed.topic("topic.purge", &topic, &[("before", "@6")]).await, Kind::Rejected, "nothing before");
     let timed = managed.topic("topic.purge", &topic, &[("before", "2026-02-05T10:00:08Z")]).await.expect("a plan");
     assert_eq!((cell(&timed, 0, "before"), timed.touches), ("8".to_owned(), Amount::AtMost(4)));
@@ -149,11 +149,11 @@ async fn a_topic_is_made_set_grown_emptied_and_deleted() {
     let delete = managed.topic("topic.delete", &topic, &[]).await.expect("a plan");
     assert_eq!((delete.touches, delete.undo.is_none()), (Amount::AtMost(8), true));
     assert!(delete.notes.iter().any(|note| note.as_str().contains(&group)), "{:?}", delete.notes);
-    managed.carry_out(&delete).await;
+    managed.apply(&delete).await;
     assert_eq!(managed.session.inspect.describe(&topic).await.expect_err("gone").kind, Kind::NotFound);
     // The same name made anew is not what was looked at.
-    managed.carry_out(&create).await;
-    let fault = managed.manage.carry_out(&delete).await.expect_err("another topic");
+    managed.apply(&create).await;
+    let fault = managed.manage.apply(&delete).await.expect_err("another topic");
     assert!(fault.cause.as_str().contains("made anew"), "{fault}");
     managed.undo(&create).await;
 }
@@ -215,19 +215,19 @@ async fn positions_go_where_they_are_sent_and_back() {
     ] {
         let change = managed.reset(&group, to, named.then_some(&*topic)).await.unwrap_or_else(|fault| panic!("{to}: {fault}"));
         assert_eq!(change.refused, None, "{to}");
-        managed.carry_out(&change).await;
+        managed.apply(&change).await;
         assert_eq!(managed.committed(&group).await, after, "{to}");
         managed.undo(&change).await;
         assert_eq!(managed.committed(&group).await, before, "{to}, taken back");
     }
     let change = managed.reset(&group, "earliest", None).await.expect("a plan");
     commits::commit(kafka.plain(), &group, &topic, &[(1, 19)]);
-    let fault = managed.manage.carry_out(&change).await.expect_err("the world has moved");
+    let fault = managed.manage.apply(&change).await.expect_err("the world has moved");
     assert!(fault.cause.as_str().contains("it had 20, and has 19 now"), "{fault}");
     assert_eq!(managed.committed(&group).await, [(0, 10), (1, 19)], "nothing was done");
 
     let delete = managed.plan("group.delete", Address::group("events", &group), &[]).await.expect("a plan");
-    managed.carry_out(&delete).await;
+    managed.apply(&delete).await;
     assert_eq!(managed.committed(&group).await, []);
     managed.undo(&delete).await;
     assert_eq!(managed.committed(&group).await, [(0, 10), (1, 19)]);
@@ -250,7 +250,7 @@ async fn a_group_of_another_languages_client_is_reset_only_without_members_and_r
     let fault = busy.refused.clone().expect("refused");
     assert!(fault.cause.as_str().contains("1 active member"), "{fault}");
     // The broker's own refusal is the second guard.
-    let done = managed.manage.carry_out(&Change { refused: None, ..busy.clone() }).await;
+    let done = managed.manage.apply(&Change { refused: None, ..busy.clone() }).await;
     assert!(done.is_err(), "{done:?}");
     drop(member.stdin.take());
     assert!(member.wait().expect("it ends").success());
@@ -262,12 +262,12 @@ async fn a_group_of_another_languages_client_is_reset_only_without_members_and_r
     };
     let change = managed.reset(&group, "0@3,1@5", None).await.expect("a plan");
     assert_eq!(cell(&change, 0, "messages"), "≤ 5 again");
-    managed.carry_out(&change).await;
+    managed.apply(&change).await;
     assert_eq!(reads(), r#"{"0": 3, "1": 5}"#);
     managed.undo(&change).await;
     assert_eq!(reads(), r#"{"0": 8, "1": 8}"#);
     let again = managed.reset(&group, "0@3,1@5", None).await.expect("a plan");
     assert_eq!(again.digest(), change.digest(), "the same world, the same plan");
-    managed.carry_out(&again).await;
+    managed.apply(&again).await;
     assert_eq!(reads(), r#"{"0": 3, "1": 5}"#);
 }

@@ -53,6 +53,8 @@ mod rabbitmq_manage;
 mod rabbitmq_queues;
 #[cfg(feature = "kafka")]
 mod random_topics;
+#[cfg(all(feature = "nats", feature = "redis"))]
+mod receive_options;
 mod receiving;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
@@ -69,5 +71,3 @@ mod seam;
 mod tail;
 mod times;
 mod transact;
-#[cfg(all(feature = "nats", feature = "redis"))]
-mod ways;

@@ -233,7 +233,7 @@ async fn retained_messages_are_history_and_are_cleared_by_a_plan() {
     assert_eq!((change.touches, change.tables[0].rows.len()), (Amount::Exactly(30), 30));
     // Nobody but the plan decides what is cleared.
     publish(&session, &format!("{root}/99/state"), kept("late")).await.expect("kept");
-    let done = manage.carry_out(&change).await.expect("carried out");
+    let done = manage.apply(&change).await.expect("carried out");
     assert!(done.parts.len() == 30 && done.parts.iter().all(|(_, part)| part.is_ok()), "{done:?}");
     let left = read(&session, &filter, WHOLE).await.expect("history");
     assert_eq!(left.iter().map(|message| message.channel.to_string()).collect::<Vec<_>>(), [format!("{root}/99/state")]);
@@ -253,7 +253,7 @@ async fn what_may_not_be_cleared_is_told_in_both_versions() {
         let spec = *manage.operations().first().expect("an operation");
         let request = Request { spec, address: format!("iot/{topic}").parse().expect("an address"), arguments: Vec::new() };
         let change = manage.plan(request).await.expect("a plan");
-        let done = manage.carry_out(&change).await.expect("carried out");
+        let done = manage.apply(&change).await.expect("carried out");
         let fault = done.parts[0].1.as_ref().expect_err("it is forbidden");
         assert_eq!(fault.kind, Kind::Forbidden, "{version}: {fault}");
     }

@@ -27,8 +27,8 @@ async fn plan(session: &Session, filter: &str) -> Change {
     manage.plan(request).await.unwrap_or_else(|fault| panic!("{fault}"))
 }
 
-async fn carry_out(session: &Session, change: &Change) -> Done {
-    session.manage.as_ref().expect("MQTT is administered").carry_out(change).await.unwrap_or_else(|fault| panic!("{fault}"))
+async fn apply(session: &Session, change: &Change) -> Done {
+    session.manage.as_ref().expect("MQTT is administered").apply(change).await.unwrap_or_else(|fault| panic!("{fault}"))
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn more_bytes_than_one_reading_keeps_are_planned_and_cleared_whole() {
         let change = plan(&session, "large/#").await;
         assert_eq!((change.touches, change.tables[0].rows.len()), (Amount::Exactly(45), 45), "{version}");
         assert!(!change.summary.as_str().contains("part"), "{}", change.summary);
-        let done = carry_out(&session, &change).await;
+        let done = apply(&session, &change).await;
         assert!(done.parts.len() == 45 && done.parts.iter().all(|(_, part)| part.is_ok()), "{version}: {done:?}");
         assert!(read(&session, "large/#", WHOLE).await.expect("history").is_empty(), "{version}");
     }
@@ -58,11 +58,11 @@ async fn of_more_topics_than_one_plan_takes_it_says_that_it_is_a_part_and_delete
     let change = plan(&session, "many/#").await;
     assert_eq!((change.touches, change.tables[0].rows.len()), (Amount::Exactly(50_000), 50_000));
     assert!(change.summary.as_str().starts_with("deletes only a part of what is retained: of 50,000 topics"), "{}", change.summary);
-    let done = carry_out(&session, &change).await;
+    let done = apply(&session, &change).await;
     assert!(done.parts.len() == 50_000 && done.parts.iter().all(|(_, part)| part.is_ok()));
     let rest = plan(&session, "many/#").await;
     assert_eq!((rest.touches, rest.summary.as_str()), (Amount::Exactly(10), "deletes what is retained of 10 topics"));
-    carry_out(&session, &rest).await;
+    apply(&session, &rest).await;
     assert!(read(&session, "many/#", WHOLE).await.expect("history").is_empty());
 }
 
@@ -81,7 +81,7 @@ async fn what_a_topic_retains_since_the_plan_is_left_alone() {
         retain(&session, &format!("{root}/gone"), "").await;
         retain(&session, &format!("{root}/new"), "1").await;
         retain(&session, &format!("{root}/again"), "1").await;
-        let done = carry_out(&session, &change).await;
+        let done = apply(&session, &change).await;
         for (name, part) in &done.parts {
             match part {
                 Ok(word) if name.as_str().ends_with("/gone") => assert_eq!(word.as_str(), "nothing was retained any more"),

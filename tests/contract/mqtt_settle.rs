@@ -118,7 +118,7 @@ async fn after_enough_the_others_of_the_group_get_everything_and_what_is_held_is
             publish(&session, &topic, "1", &format!("held {n}")).await;
         }
         let (first, second) = (take(&mut one).await, take(&mut one).await);
-        one.enough().await.expect("told");
+        one.stop_receiving().await.expect("told");
         let mut other = hold.hold(&share, 10).await.expect("the other");
         for n in 0..5 {
             publish(&session, &topic, "1", &n.to_string()).await;
@@ -145,7 +145,7 @@ async fn a_session_that_is_kept_goes_on_collecting_after_enough() {
             publish(&session, &topic, "1", &n.to_string()).await;
         }
         let first = take(&mut held).await;
-        held.enough().await.expect("told");
+        held.stop_receiving().await.expect("told");
         held.settle(first.ticket.expect("a ticket"), &ack()).await.expect("acknowledged");
         publish(&session, &topic, "1", "later").await;
         held.release().await.expect("released");

@@ -21,7 +21,7 @@ use mqdeck::domain::position::{Bound, Position, Range};
 use mqdeck::domain::receipt::Receipt;
 use mqdeck::domain::safety::Safety;
 use mqdeck::gateway::Gateway;
-use mqdeck::gateway::hold::Taken;
+use mqdeck::gateway::hold::HoldEvent;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -239,10 +239,10 @@ async fn another_clients_streams_and_consumers_are_told_and_read() {
     let groups = session.groups.as_ref().expect("groups");
     let listed = groups.groups().await.expect("a list");
     assert!(listed.groups.iter().any(|found| found.name == group && found.kind.as_str() == "pull"), "{listed:?}");
-    let standings = groups.standings(std::slice::from_ref(&group)).await.expect("standings");
-    let standing = &standings[0].as_ref().expect("a standing")[0];
-    assert_eq!((&*standing.channel, standing.committed, standing.end), (&*channel, Some(2), Some(1_201)));
-    assert_eq!((standing.lag, standing.pending), (Amount::Exactly(1_198), Some(1)));
+    let group_offsets = groups.group_offsets(std::slice::from_ref(&group)).await.expect("standings");
+    let group_offset = &group_offsets[0].as_ref().expect("a standing")[0];
+    assert_eq!((&*group_offset.channel, group_offset.committed, group_offset.end), (&*channel, Some(2), Some(1_201)));
+    assert_eq!((group_offset.lag, group_offset.pending), (Amount::Exactly(1_198), Some(1)));
     let fault = groups.describe(&format!("{stream}/nobody")).await.expect_err("no such consumer");
     assert_eq!(fault.kind, Kind::NotFound, "{fault}");
     let described = session.inspect.describe(&channel).await.expect("a description");
@@ -300,7 +300,7 @@ async fn held_messages_are_settled_one_by_one_and_what_is_left_goes_back() {
         publish(&session, &channel, keyed(&format!("{stream}.a"), &n.to_string())).await.unwrap_or_else(|fault| panic!("{fault}"));
     }
     let hold = session.hold.as_ref().expect("messages can be held");
-    assert_eq!(hold.patience(&channel).await, Ok(Some(Duration::from_secs(30))));
+    assert_eq!(hold.ack_timeout(&channel).await, Ok(Some(Duration::from_secs(30))));
     let mut holding = hold.hold(&format!("consumer:{stream}/python"), 5).await.unwrap_or_else(|fault| panic!("{fault}"));
     let mut held = Vec::new();
     for n in 1..=5 {
@@ -324,9 +324,9 @@ async fn held_messages_are_settled_one_by_one_and_what_is_left_goes_back() {
     let said = holding.release().await.unwrap_or_else(|fault| panic!("{fault}"));
     assert!(said.starts_with("4 unsettled messages were given back"), "{said}");
     let groups = session.groups.as_ref().expect("groups");
-    let standings = groups.standings(&[format!("{stream}/python").into()]).await.expect("standings");
-    let standing = &standings[0].as_ref().expect("a standing")[0];
-    assert_eq!(standing.committed, Some(2), "the first is acknowledged, the second is not: {standing:?}");
+    let group_offsets = groups.group_offsets(&[format!("{stream}/python").into()]).await.expect("standings");
+    let group_offset = &group_offsets[0].as_ref().expect("a standing")[0];
+    assert_eq!(group_offset.committed, Some(2), "the first is acknowledged, the second is not: {group_offset:?}");
 }
 
 fn gateway(nats: &Nats) -> Gateway {
@@ -353,7 +353,7 @@ async fn what_is_given_back_is_for_others_at_once_and_does_not_come_straight_bac
     let mut held = gateway.hold(&address, 10, 10).await.expect("held");
     let mut tickets = Vec::new();
     while tickets.len() < 3 {
-        if let Some(Taken::Message(delivery)) = tokio::time::timeout(SOON, held.next()).await.expect("in time") {
+        if let Some(HoldEvent::Message(delivery)) = tokio::time::timeout(SOON, held.next()).await.expect("in time") {
             tickets.extend(delivery.ticket);
         }
     }
@@ -456,7 +456,7 @@ async fn what_was_made_is_taken_back_and_the_plan_says_what_came_since() {
         let request = Request { spec, address, arguments };
         let change = manage.plan(request).await.unwrap_or_else(|fault| panic!("{fault}"));
         assert_eq!(change.refused, None);
-        manage.carry_out(&change).await.unwrap_or_else(|fault| panic!("{fault}"));
+        manage.apply(&change).await.unwrap_or_else(|fault| panic!("{fault}"));
         change
     };
     // With its kind and without.
@@ -475,7 +475,7 @@ async fn what_was_made_is_taken_back_and_the_plan_says_what_came_since() {
         let back = undo(&session, change).await;
         assert_eq!((back.request.spec.id, back.touches), (operation, Amount::Exactly(touches)), "{}", back.summary);
         back.request.check().expect("a request");
-        manage.carry_out(&back).await.unwrap_or_else(|fault| panic!("{fault}"));
+        manage.apply(&back).await.unwrap_or_else(|fault| panic!("{fault}"));
     }
     let left = session.inspect.channels().await.expect("a list");
     assert!(left.iter().all(|row| row.kind == "subject"), "{left:?}");

@@ -126,7 +126,7 @@ async fn a_queue_group_gives_no_more_than_was_asked_for_and_says_that_it_is_gone
     let (hold, channel) = (session.hold.as_ref().expect("receiving"), format!("queue:{name}.>/workers"));
     let described = session.inspect.describe(&channel).await.expect("a description");
     assert!(described.channel.attributes.iter().any(|attribute| attribute.name.as_str() == "warning"), "{described:?}");
-    assert_eq!((hold.verbs(&channel), hold.patience(&channel).await), (&[][..], Ok(None)));
+    assert_eq!((hold.verbs(&channel), hold.ack_timeout(&channel).await), (&[][..], Ok(None)));
     assert!(session.tail.as_ref().expect("a tail").tail(&[channel.as_str().into()]).await.is_err(), "looking takes nothing");
     let mut holding = hold.hold(&channel, 3).await.unwrap_or_else(|fault| panic!("{fault}"));
     for n in 0..200 {

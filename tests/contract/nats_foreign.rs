@@ -7,10 +7,11 @@ use crate::support::nats::{self, Nats, publish};
 use crate::support::program::Home;
 use crate::support::subjects::{Listener, connect, header, manage, read};
 use futures::StreamExt;
-use mqdeck::adapters::session::{Scope, Session};
+use mqdeck::adapters::session::Session;
 use mqdeck::domain::delivery::{Effect, Settlement};
 use mqdeck::domain::message::{Header, Message, Outgoing};
 use mqdeck::domain::position::Position;
+use mqdeck::domain::search::Scope;
 use mqdeck::gateway::filter::{Filter, Prefilter, Wanted};
 use std::sync::Arc;
 
@@ -126,9 +127,10 @@ async fn stored_messages_with_any_header_block_are_read_found_followed_and_recei
             let place = (message.position, message.key.as_deref());
             assert_eq!(place, (Position::Sequence(n as u64 + 1), Some(format!("{name}.a").as_bytes())));
         }
-        let sieve = Arc::new(Prefilter::new(Filter::parse("c-77").expect("a query"), Wanted::Matches));
+        let filter = Arc::new(Prefilter::new(Filter::parse("c-77").expect("a query"), Wanted::Matches));
         let mut found = Vec::new();
-        for mut lane in session.history.as_ref().expect("history").sift(&channel, &Scope::of(WHOLE), sieve).await.expect("a search").lanes {
+        for mut lane in session.history.as_ref().expect("history").scan(&channel, &Scope::of(WHOLE), filter).await.expect("a search").lanes
+        {
             while let Some(item) = lane.batches.next().await {
                 found.extend(item.expect("readable").kept.into_iter().map(|kept| kept.message));
             }

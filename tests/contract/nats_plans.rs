@@ -48,7 +48,7 @@ async fn api(session: &Session, call: &str, body: &str) -> String {
 async fn a_purge_deletes_what_was_there_at_the_plan_and_nothing_that_came_since() {
     let Some(nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
-    let carry_out = async |change: &Change| session.manage.as_ref().expect("manage").carry_out(change).await.expect("carried out");
+    let apply = async |change: &Change| session.manage.as_ref().expect("manage").apply(change).await.expect("carried out");
     // Before the plan: a.x at 1, 3, 5, 7, 9, 11 and a.y between, without 4 and 9. What is there beside the eight that come after the plan.
     for (arguments, touches, left) in [
         (&[][..], Amount::Exactly(10), &[][..]),
@@ -78,7 +78,7 @@ async fn a_purge_deletes_what_was_there_at_the_plan_and_nothing_that_came_since(
             assert_eq!(change.touches.number(), touches.number(), "{arguments:?}, direct {direct}: {:?}", change.touches);
             put(&session, "P", "a.x", 4).await;
             put(&session, "P", "a.y", 4).await;
-            carry_out(&change).await;
+            apply(&change).await;
             let expected: Vec<i64> = left.iter().copied().chain(13..=20).collect();
             assert_eq!(sequences(&session, "P").await, expected, "{arguments:?}, direct {direct}");
             assert!(!api(&session, "STREAM.DELETE.P", "").await.contains("error"));
@@ -111,7 +111,7 @@ async fn with_a_writer_beside_it_no_purge_deletes_more_than_its_plan_said() {
     let writers = [writer(&nats, "w.x", &ended), writer(&nats, "w.y", &ended)];
     for arguments in [&[("keep", "5")][..], &[("subject", "w.y"), ("keep", "5")], &[("before", "99999999")], &[]] {
         let change = plan(&session, "nats/stream:W", "stream.purge", arguments).await;
-        let done = session.manage.as_ref().expect("manage").carry_out(&change).await.expect("carried out");
+        let done = session.manage.as_ref().expect("manage").apply(&change).await.expect("carried out");
         let said = done.parts[0].1.clone().unwrap_or_else(|fault| panic!("{fault}"));
         let purged = said.as_str().rsplit(": ").next().and_then(|text| text.split(' ').next()).expect("a count").replace(',', "");
         let purged: u64 = purged.parse().expect("a number");
@@ -128,8 +128,8 @@ async fn with_a_writer_beside_it_no_purge_deletes_more_than_its_plan_said() {
 async fn what_was_made_again_or_by_somebody_else_since_the_plan_is_left_alone() {
     let Some(nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
-    let carry_out = async |change: &Change| {
-        let done = session.manage.as_ref().expect("manage").carry_out(change).await.expect("carried out");
+    let apply = async |change: &Change| {
+        let done = session.manage.as_ref().expect("manage").apply(change).await.expect("carried out");
         done.parts.into_iter().next().expect("a part").1.expect_err("it is left alone")
     };
     manage(&session, "nats/stream:S", "stream.create", &[("subjects", "s.*")]).await;
@@ -148,7 +148,7 @@ async fn what_was_made_again_or_by_somebody_else_since_the_plan_is_left_alone() 
     manage(&session, "nats/stream:S", "consumer.create", &[("name", "c")]).await;
     put(&session, "S", "s.a", 3).await;
     for change in &old {
-        let fault = carry_out(change).await;
+        let fault = apply(change).await;
         assert!(fault.kind == Kind::Rejected && fault.cause.as_str().contains("made again"), "{}: {fault}", change.request.spec.id);
     }
     assert_eq!(sequences(&session, "S").await, [1, 2, 3]);
@@ -157,8 +157,8 @@ async fn what_was_made_again_or_by_somebody_else_since_the_plan_is_left_alone() 
     let consumer = plan(&session, "nats/stream:S", "consumer.create", &[("name", "e")]).await;
     manage(&session, "nats/stream:N", "stream.create", &[("subjects", "n.*")]).await;
     manage(&session, "nats/stream:S", "consumer.create", &[("name", "e"), ("filter", "s.b"), ("max_deliver", "3")]).await;
-    assert_eq!(carry_out(&new).await.kind, Kind::Rejected);
-    assert_eq!(carry_out(&consumer).await.kind, Kind::Rejected);
+    assert_eq!(apply(&new).await.kind, Kind::Rejected);
+    assert_eq!(apply(&consumer).await.kind, Kind::Rejected);
     assert!(api(&session, "CONSUMER.INFO.S.e", "").await.contains(r#""max_deliver":3"#), "it is as somebody else made it");
     let again = plan(&session, "nats/stream:N", "stream.create", &[("subjects", "n.*")]).await;
     assert!(again.refused.is_some(), "there is such a stream");

@@ -4,15 +4,16 @@ use crate::support::clients::run;
 use crate::support::program::Home;
 use crate::support::rabbitmq::{self, Rabbit, letter, until};
 use crate::support::unique;
-use mqdeck::adapters::session::{Cost, Session};
+use mqdeck::adapters::session::Session;
 use mqdeck::config::profile::{Integration, Profile};
 use mqdeck::domain::address::Address;
+use mqdeck::domain::channel::Cost;
 use mqdeck::domain::delivery::{Delivery, Effect, Given, Settlement};
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::operation::{Plan, Risk};
 use mqdeck::domain::safety::{Mode, Safety};
 use mqdeck::gateway::Gateway;
-use mqdeck::gateway::hold::{Held, Taken};
+use mqdeck::gateway::hold::{Held, HoldEvent};
 use serde_json::json;
 use std::process::Stdio;
 use std::time::Duration;
@@ -32,7 +33,7 @@ async fn fill(session: &Session, queue: &str, bodies: &[&str]) {
 
 async fn taken(held: &mut Held) -> Delivery {
     match tokio::time::timeout(SOON, held.next()).await.expect("in time") {
-        Some(Taken::Message(delivery)) => *delivery,
+        Some(HoldEvent::Message(delivery)) => *delivery,
         other => panic!("no message: {other:?}"),
     }
 }

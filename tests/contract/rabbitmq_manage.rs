@@ -39,7 +39,7 @@ async fn purging_and_deleting_show_how_many_messages_they_take() {
         assert_eq!((purge.risk, purge.touches), (Risk::Destroy, Amount::Exactly(3)), "{kind}");
         let refused = plan(&session, "queue.delete", &address, &[("if_empty", "yes")]).await.expect("a plan");
         assert!(refused.refused.as_ref().is_some_and(|fault| fault.to_string().contains("it has 3 messages")), "{kind}");
-        let tried = session.manage.as_ref().expect("RabbitMQ is managed").carry_out(&refused).await.expect("it was tried");
+        let tried = session.manage.as_ref().expect("RabbitMQ is managed").apply(&refused).await.expect("it was tried");
         assert!(tried.parts[0].1.as_ref().is_err_and(|fault| fault.to_string().contains("3 messages by now")), "{kind}: {tried:?}");
         let purged = done(&session, "queue.purge", &address, &[]).await;
         assert_eq!(purged.parts[0].1.as_ref().map(ToString::to_string), Ok("3 messages deleted".to_owned()), "{kind}");
@@ -94,7 +94,7 @@ async fn what_a_user_may_not_do_is_forbidden_and_the_connection_lives_on() {
     assert_eq!(fault.kind, Kind::Forbidden, "{fault}");
     let fresh = format!("queue:{}", unique("fresh"));
     let change = plan(&reader, "queue.declare", &fresh, &[]).await.expect("a plan");
-    let done = reader.manage.as_ref().expect("RabbitMQ is managed").carry_out(&change).await.expect("it was tried");
+    let done = reader.manage.as_ref().expect("RabbitMQ is managed").apply(&change).await.expect("it was tried");
     let fault = done.parts[0].1.clone().expect_err("it may not declare");
     assert_eq!(fault.kind, Kind::Forbidden, "{fault}");
     let tail = reader.tail.as_ref().expect("RabbitMQ has a tail").tail(&["exchange:amq.topic".into()]).await;

@@ -6,15 +6,16 @@ use crate::support::program::Home;
 use crate::support::rabbitmq::{self, Rabbit, done, letter, queue, until};
 use crate::support::subjects::session;
 use crate::support::{SOON, unique};
-use mqdeck::adapters::session::{Cost, Holding, Session};
+use mqdeck::adapters::session::{Holding, Session};
 use mqdeck::config::profile::Profile;
 use mqdeck::domain::address::Address;
+use mqdeck::domain::channel::Cost;
 use mqdeck::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket};
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::operation::Plan;
 use mqdeck::domain::safety::Safety;
 use mqdeck::gateway::Gateway;
-use mqdeck::gateway::hold::{Held, Taken};
+use mqdeck::gateway::hold::{Held, HoldEvent};
 
 fn body(delivery: &Delivery) -> String {
     String::from_utf8_lossy(delivery.message.payload.as_deref().unwrap_or_default()).into_owned()
@@ -140,7 +141,7 @@ async fn what_was_given_on_top_is_somebody_elses_at_once_when_it_is_enough_and_w
         let mut holding = session.hold.as_ref().expect("RabbitMQ holds").hold(&name, 4).await.expect("received");
         let (a, b) = (next(&mut holding).await, next(&mut holding).await);
         assert_eq!([&a, &b].map(body), ["a", "b"]);
-        holding.enough().await.expect("told");
+        holding.stop_receiving().await.expect("told");
         // Three of them, though only one was never given to us; and no more come when a place is free.
         let mut others = Vec::new();
         for _ in 0..3 {
@@ -161,7 +162,7 @@ async fn what_was_given_on_top_is_somebody_elses_at_once_when_it_is_enough_and_w
 /// The next message of a receiving.
 async fn taken(held: &mut Held) -> Delivery {
     match tokio::time::timeout(SOON, held.next()).await.expect("in time") {
-        Some(Taken::Message(delivery)) => *delivery,
+        Some(HoldEvent::Message(delivery)) => *delivery,
         other => panic!("no message: {other:?}"),
     }
 }
@@ -242,12 +243,12 @@ async fn a_connection_that_an_operator_closes_takes_what_was_held_with_it_and_th
     // One receiving has everything that it wants, the other still waits for more.
     let mut full = gateway.hold(&address, 2, 2).await.expect("held");
     let mut tickets = Vec::new();
-    while let Some(Taken::Message(delivery)) = full.next().await {
+    while let Some(HoldEvent::Message(delivery)) = full.next().await {
         tickets.extend(delivery.ticket);
     }
     assert_eq!(tickets.len(), 2);
     let mut waiting = gateway.hold(&address, 20, 20).await.expect("held");
-    assert!(matches!(waiting.next().await, Some(Taken::Message(delivery)) if body(&delivery) == "c"));
+    assert!(matches!(waiting.next().await, Some(HoldEvent::Message(delivery)) if body(&delivery) == "c"));
 
     // And a person with the command asks herself what to do with hers.
     let (home, held) = (Home::new(), queue(&session, "asked", "classic").await);
@@ -264,22 +265,22 @@ async fn a_connection_that_an_operator_closes_takes_what_was_held_with_it_and_th
     assert_eq!(terminal.wait_exit(SOON), 1);
     assert!(terminal.screen().contains("2 received, 2 could not be settled; the connection was gone"), "{}", terminal.screen());
     let told = tokio::time::timeout(SOON, full.later()).await.expect("in time");
-    let Some(Taken::Interrupted { fault, lost }) = told else { panic!("{told:?}") };
+    let Some(HoldEvent::Interrupted { fault, lost }) = told else { panic!("{told:?}") };
     assert!(fault.kind == Kind::Unreachable && fault.cause.as_str().contains("CONNECTION_FORCED"), "{fault}");
     assert_eq!(lost, tickets);
     // Until its own connection is closed as well it may be given what the other lost.
     let lost = loop {
         match tokio::time::timeout(SOON, waiting.next()).await.expect("in time").expect("goes on") {
-            Taken::Message(delivery) => assert!(delivery.redelivered, "{delivery:?}"),
-            Taken::Interrupted { lost, .. } => break lost,
-            Taken::Resumed => {}
+            HoldEvent::Message(delivery) => assert!(delivery.redelivered, "{delivery:?}"),
+            HoldEvent::Interrupted { lost, .. } => break lost,
+            HoldEvent::Resumed => {}
         }
     };
     assert!((1..=3).contains(&lost.len()), "{lost:?}");
     // Whoever still wants some gets them all again, marked.
     let mut again = Vec::new();
     while again.len() < 3 {
-        if let Some(Taken::Message(delivery)) = tokio::time::timeout(SOON, waiting.next()).await.expect("in time") {
+        if let Some(HoldEvent::Message(delivery)) = tokio::time::timeout(SOON, waiting.next()).await.expect("in time") {
             assert!(delivery.redelivered, "{delivery:?}");
             again.push(body(&delivery));
         }
@@ -301,7 +302,7 @@ async fn patience_is_the_queues_own_timeout_if_it_says_one() {
     let session = rabbit.session().await;
     let hold = session.hold.as_ref().expect("RabbitMQ holds");
     let name = queue(&session, "patient", "classic").await;
-    assert_eq!(hold.patience(&name).await, Ok(None), "the server's own cannot be asked");
+    assert_eq!(hold.ack_timeout(&name).await, Ok(None), "the server's own cannot be asked");
     assert_eq!(
         hold.verbs(&format!("queue:{name}")).iter().map(|verb| verb.effect).collect::<Vec<_>>(),
         [Effect::Ack, Effect::Requeue, Effect::Reject]

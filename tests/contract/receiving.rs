@@ -3,7 +3,8 @@
 use crate::support::SOON;
 use crate::support::offers::{Left, Offer, offers};
 use futures::StreamExt;
-use mqdeck::adapters::session::{Cost, Holding};
+use mqdeck::adapters::session::Holding;
+use mqdeck::domain::channel::Cost;
 use mqdeck::domain::delivery::{Delivery, Effect, Settlement, Ticket};
 use mqdeck::domain::fault::{Fault, Kind};
 use std::collections::BTreeSet;
@@ -55,7 +56,7 @@ async fn what_is_acknowledged_is_gone_and_what_is_not_goes_where_the_system_says
         let twice = holding.settle(ticket(&came[0]), &by(Effect::Ack)).await.expect_err("it is settled");
         assert_eq!(twice.kind, Kind::Lost, "{title}: {twice}");
         let said = holding.release().await.unwrap_or_else(|fault| panic!("{title}: {fault}"));
-        assert!(!said.is_empty() && !offer.session.hold.as_ref().expect("held").left(&offer.name).is_empty(), "{title}");
+        assert!(!said.is_empty() && !offer.session.hold.as_ref().expect("held").unsettled_fate(&offer.name).is_empty(), "{title}");
 
         let (mut holding, mut expected) = (hold(&offer, 5).await, vec!["4"]);
         offer.fill(["4".to_owned()]).await;
@@ -117,7 +118,7 @@ async fn when_it_is_enough_others_have_the_rest_at_once_and_what_is_held_stays_h
         let mut one = hold(&offer, 5).await;
         offer.fill(["1", "2", "3"].map(str::to_owned)).await;
         let first = next(&offer, &mut *one).await;
-        one.enough().await.unwrap_or_else(|fault| panic!("{title}: {fault}"));
+        one.stop_receiving().await.unwrap_or_else(|fault| panic!("{title}: {fault}"));
         let mut other = hold(&offer, 5).await;
         let mut rest = Vec::new();
         for _ in 0..2 {

@@ -55,16 +55,16 @@ pub(crate) async fn plan(session: &Session, id: &str, address: Address, argument
     manage.plan(request).await
 }
 
-pub(crate) async fn carry_out(session: &Session, change: &Change) -> Done {
-    let done = session.manage.as_ref().expect("manage").carry_out(change).await.expect("carried out");
+pub(crate) async fn apply(session: &Session, change: &Change) -> Done {
+    let done = session.manage.as_ref().expect("manage").apply(change).await.expect("carried out");
     assert!(done.parts.iter().all(|(_, outcome)| outcome.is_ok()), "{done:?}");
     done
 }
 
 pub(crate) async fn lag(session: &Session, group: &str) -> Amount {
     let groups = session.groups.as_ref().expect("Redis has groups");
-    let standings = groups.standings(&[group.into()]).await.expect("standings");
-    standings[0].as_ref().expect("this group's")[0].lag
+    let group_offsets = groups.group_offsets(&[group.into()]).await.expect("standings");
+    group_offsets[0].as_ref().expect("this group's")[0].lag
 }
 
 #[tokio::test]
@@ -170,7 +170,7 @@ async fn keys_are_watched_and_listed_with_the_time_they_live() {
 
     let change = plan(&session, "key.delete", Address::new("cache", &pattern), &[]).await.expect("a plan");
     assert_eq!(change.touches, Amount::Exactly(1));
-    carry_out(&session, &change).await;
+    apply(&session, &change).await;
     assert_eq!(session.inspect.describe(&pattern).await.expect("a description").channel.depth, Amount::Exactly(0));
 }
 
@@ -204,7 +204,7 @@ async fn a_database_has_its_own_streams_and_keys_and_only_its_changes_are_told()
         assert_eq!(listed.iter().find(|row| row.name == stream).expect("listed").depth, Amount::Exactly(length));
     }
     let change = plan(&third, "group.create", Address::new("cache", &stream), &[("group", "g"), ("to", "earliest")]).await;
-    carry_out(&third, &change.expect("a plan")).await;
+    apply(&third, &change.expect("a plan")).await;
     let mut held = third.hold.as_ref().expect("hold").hold(&format!("{stream}/g"), 1).await.expect("it holds");
     let delivery = held.next().await.expect("open").expect("a delivery");
     assert_eq!(payloads(&[delivery.message]), ["3"]);
@@ -256,7 +256,7 @@ async fn a_groups_lag_is_the_servers_or_counted_and_never_zero_by_ignorance() {
     let positions = fill(&session, &stream, 1_500).await;
     let address = Address::new("cache", &format!("stream:{stream}"));
     let change = plan(&session, "group.create", address, &[("group", "workers"), ("to", "earliest")]).await.expect("a plan");
-    carry_out(&session, &change).await;
+    apply(&session, &change).await;
     assert_eq!(lag(&session, &group).await, Amount::Exactly(1_500));
     let Some(reader) = clients::script("redis/traffic.py", &["group", &server.addresses()[0], &stream, "workers", "100"]) else { return };
     tokio::task::spawn_blocking(|| clients::run(reader)).await.expect("read");
@@ -267,7 +267,7 @@ async fn a_groups_lag_is_the_servers_or_counted_and_never_zero_by_ignorance() {
     assert_eq!(lag(&session, &group).await, Amount::AtLeast(1_000));
     let to = positions[1_000].to_string();
     let change = plan(&session, "group.reset", Address::group("cache", &group), &[("to", &to)]).await.expect("a plan");
-    carry_out(&session, &change).await;
+    apply(&session, &change).await;
     assert_eq!(lag(&session, &group).await, Amount::Exactly(500));
     client(&["XREADGROUP", "GROUP", "workers", "c", "COUNT", "1000", "STREAMS", &stream, ">"]);
     assert_eq!(lag(&session, &group).await, Amount::Exactly(0));
@@ -292,7 +292,7 @@ async fn a_group_is_put_back_and_taken_back_unless_it_has_moved() {
     let stands = || client(&["XINFO", "GROUPS", &stream]).lines().nth(7).unwrap_or_default().to_owned();
     let change = plan(&session, "group.reset", group.clone(), &[("to", "end-5")]).await.expect("a plan");
     assert_eq!(change.touches, Amount::Exactly(5));
-    carry_out(&session, &change).await;
+    apply(&session, &change).await;
     // Right before the entry that comes next: at the one before, or at the last id before it.
     let at = |text: &str| match text.parse() {
         Ok(Position::Entry { millis, number }) => (millis, number),
@@ -301,20 +301,20 @@ async fn a_group_is_put_back_and_taken_back_unless_it_has_moved() {
     let (before, next) = (at(&positions[14].to_string()), at(&positions[15].to_string()));
     assert!((before..next).contains(&at(&stands())), "{} is not between {before:?} and {next:?}", stands());
     let undo = session.manage.as_ref().expect("manage").plan(change.undo.clone().expect("an undo")).await.expect("a plan");
-    carry_out(&session, &undo).await;
+    apply(&session, &undo).await;
     assert_eq!(stands(), positions[19].to_string());
-    let stale = session.manage.as_ref().expect("manage").carry_out(&undo).await.expect_err("it has moved");
+    let stale = session.manage.as_ref().expect("manage").apply(&undo).await.expect_err("it has moved");
     assert_eq!(stale.kind, Kind::Rejected);
     let again = plan(&session, "group.create", Address::new("cache", &format!("stream:{stream}")), &[("group", "g")]).await;
     assert_eq!(again.expect_err("it is there").kind, Kind::Rejected);
     let change = plan(&session, "group.delete", group.clone(), &[]).await.expect("a plan");
-    carry_out(&session, &change).await;
+    apply(&session, &change).await;
     assert_eq!(plan(&session, "group.delete", group.clone(), &[]).await.expect_err("it is gone").kind, Kind::NotFound);
     let undo = session.manage.as_ref().expect("manage").plan(change.undo.expect("nothing was pending")).await.expect("a plan");
-    carry_out(&session, &undo).await;
+    apply(&session, &undo).await;
     assert_eq!(stands(), positions[19].to_string());
     let made_back = session.manage.as_ref().expect("manage").plan(undo.undo.expect("an undo")).await.expect("a plan");
-    carry_out(&session, &made_back).await;
+    apply(&session, &made_back).await;
     client(&["XGROUP", "CREATE", &stream, "g", "0"]);
     client(&["XREADGROUP", "GROUP", "g", "c", "COUNT", "2", "STREAMS", &stream, ">"]);
     let change = plan(&session, "group.delete", group, &[]).await.expect("a plan");
@@ -330,17 +330,17 @@ async fn a_stream_is_trimmed_and_loses_single_entries_exactly_as_planned() {
     let change = plan(&session, "stream.trim", address(), &[("before", "end-15")]).await.expect("a plan");
     assert_eq!(change.touches, Amount::Exactly(5));
     fill(&session, &stream, 3).await;
-    carry_out(&session, &change).await;
+    apply(&session, &change).await;
     let left = read(&session, &address().within(), WHOLE).await.expect("history");
     assert_eq!((left.len(), left[0].position), (18, positions[5]), "what was planned, and nothing that came since");
     let ids = format!("{},{}", positions[6], positions[8]);
     let change = plan(&session, "entry.delete", address(), &[("ids", &ids)]).await.expect("a plan");
-    carry_out(&session, &change).await;
+    apply(&session, &change).await;
     assert_eq!(read(&session, &address().within(), WHOLE).await.expect("history").len(), 16);
     assert_eq!(plan(&session, "entry.delete", address(), &[("ids", &ids)]).await.expect_err("gone").kind, Kind::NotFound);
     let change = plan(&session, "key.delete", address(), &[]).await.expect("a plan");
     assert_eq!(change.touches, Amount::Exactly(16));
-    carry_out(&session, &change).await;
+    apply(&session, &change).await;
     assert_eq!(read(&session, &address().within(), WHOLE).await.expect_err("gone").kind, Kind::NotFound);
 }
 
@@ -375,15 +375,15 @@ async fn what_is_received_is_acknowledged_or_stays_pending_and_that_is_said() {
     let group = Address::group("cache", &format!("{stream}/workers"));
     let change = plan(&session, "pending.claim", group.clone(), &[("consumer", "other"), ("idle", "0")]).await.expect("a plan");
     assert_eq!(change.touches, Amount::Exactly(3));
-    carry_out(&session, &change).await;
+    apply(&session, &change).await;
     let pending = client(&["XPENDING", &stream, "workers", "-", "+", "10"]);
     assert_eq!(pending.lines().filter(|line| *line == "other").count(), 3, "{pending}");
     let first = pending.lines().next().unwrap_or_default().to_owned();
     let change = plan(&session, "pending.ack", group.clone(), &[("ids", &first)]).await.expect("a plan");
-    carry_out(&session, &change).await;
+    apply(&session, &change).await;
     let change = plan(&session, "consumer.delete", group, &[("consumer", "other")]).await.expect("a plan");
     assert!(change.notes.iter().any(|note| note.as_str().starts_with("2 entries are pending")), "{:?}", change.notes);
-    carry_out(&session, &change).await;
+    apply(&session, &change).await;
     assert_eq!(client(&["XPENDING", &stream, "workers"]).lines().next(), Some("0"));
 
     let mut held = hold.hold(&format!("stream:{stream}/workers"), 1).await.expect("it holds");

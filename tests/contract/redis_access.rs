@@ -7,13 +7,14 @@ use crate::support::server::Server;
 use crate::support::subjects::{Listener, connect, read};
 use crate::support::{SOON, unique};
 use futures::StreamExt;
-use mqdeck::adapters::session::{Session, TailEvent};
+use mqdeck::adapters::session::Session;
 use mqdeck::config::profile::{ChannelPattern, Integration};
 use mqdeck::domain::address::Address;
 use mqdeck::domain::channel::Channel;
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::figure::Amount;
 use mqdeck::domain::message::Outgoing;
+use mqdeck::domain::tail::TailEvent;
 
 /// Makes a user who may not do these; who that is.
 fn limited(server: &Server, nodes: &[&str], rules: &[&str]) -> Integration {

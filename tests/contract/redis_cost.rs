@@ -37,8 +37,8 @@ async fn look(session: &Session) -> usize {
     let listed = session.inspect.channels().await.expect("a list").len();
     let groups = session.groups.as_ref().expect("groups");
     let names: Vec<Arc<str>> = groups.groups().await.expect("groups").groups.into_iter().map(|group| group.name).collect();
-    for standing in groups.standings(&names).await.expect("standings") {
-        standing.expect("this group's");
+    for group_offset in groups.group_offsets(&names).await.expect("standings") {
+        group_offset.expect("this group's");
     }
     listed
 }

@@ -1,6 +1,6 @@
 //! Redis: what was planned is all that happens, whatever others write between the plan and the act.
 
-use super::redis::{carry_out, fill, lag, plan, redis_cli, shared};
+use super::redis::{apply, fill, lag, plan, redis_cli, shared};
 use crate::support::unique;
 use mqdeck::adapters::session::Session;
 use mqdeck::domain::address::Address;
@@ -9,12 +9,12 @@ use mqdeck::domain::figure::Amount;
 use mqdeck::domain::operation::{Change, Done};
 
 async fn act(session: &Session, change: &Change) -> Done {
-    session.manage.as_ref().expect("manage").carry_out(change).await.expect("it starts")
+    session.manage.as_ref().expect("manage").apply(change).await.expect("it starts")
 }
 
 /// What was refused because it has changed, or is gone.
 async fn refused(session: &Session, change: &Change, kind: Kind) {
-    let fault = session.manage.as_ref().expect("manage").carry_out(change).await.expect_err("it has changed");
+    let fault = session.manage.as_ref().expect("manage").apply(change).await.expect_err("it has changed");
     assert!(fault.kind == kind && fault.next.as_str().contains("nothing was done"), "{fault}");
 }
 
@@ -54,14 +54,14 @@ async fn a_group_that_read_the_last_entry_is_at_the_end_whatever_was_trimmed_bef
     assert_eq!(lag(&session, &group).await, Amount::Exactly(0));
     let described = session.inspect.describe(&channel.within()).await.expect("a description");
     assert_eq!(described.tables[0].rows[0][4].as_str(), "0", "{described:?}");
-    let ways = session.hold.as_ref().expect("hold").ways(&channel.within()).await.expect("one way");
-    assert!(ways[0].about.as_str().starts_with("0 behind"), "{ways:?}");
+    let receive_options = session.hold.as_ref().expect("hold").receive_options(&channel.within()).await.expect("one way");
+    assert!(receive_options[0].about.as_str().starts_with("0 behind"), "{receive_options:?}");
     client(&["XADD", &name, "11-0", "data", "11"]);
     assert_eq!(lag(&session, &group).await, Amount::Exactly(1));
     let listed = session.groups.as_ref().expect("groups");
     assert!(listed.groups().await.expect("a list").groups.iter().any(|row| *row.name == group));
-    let standing = listed.standings(&[group.as_str().into()]).await.expect("standings");
-    assert_eq!(standing[0].as_ref().expect("its own")[0].lag, Amount::Exactly(1), "as the list has seen it");
+    let group_offset = listed.group_offsets(&[group.as_str().into()]).await.expect("standings");
+    assert_eq!(group_offset[0].as_ref().expect("its own")[0].lag, Amount::Exactly(1), "as the list has seen it");
 }
 
 #[tokio::test]
@@ -74,7 +74,7 @@ async fn entries_that_are_gone_are_not_claimed_and_stay_pending() {
     let change = claim(&[("consumer", "second"), ("idle", "0")]).await.expect("a plan");
     assert_eq!(change.touches, Amount::Exactly(2));
     assert!(change.notes.iter().any(|note| note.as_str().starts_with("3 entries are pending though deleted")), "{:?}", change.notes);
-    let done = carry_out(&session, &change).await;
+    let done = apply(&session, &change).await;
     assert_eq!(done.parts[0].1.as_ref().expect("done").as_str(), "2 claimed");
     let of = |name: &str, ids: &[&str]| ids.iter().map(|id| ((*id).to_owned(), name.to_owned())).collect::<Vec<_>>();
     assert_eq!(
@@ -130,7 +130,7 @@ async fn a_trim_never_reaches_what_was_added_since_or_another_stream_of_the_name
         let change = plan(&session, "stream.trim", channel.clone(), &[("before", before)]).await.expect("a plan");
         assert_eq!(change.touches, Amount::Exactly(11 - left), "{before}");
         client(&["XADD", &name, "11-0", "data", "11"]);
-        carry_out(&session, &change).await;
+        apply(&session, &change).await;
         assert_eq!(client(&["XLEN", &name]), left.to_string(), "{before}");
         let change = plan(&session, "stream.trim", channel, &[("before", before)]).await.expect("a plan");
         client(&["DEL", &name]);
@@ -156,12 +156,12 @@ async fn a_group_that_was_given_something_since_is_neither_reset_nor_deleted() {
     assert_eq!(pending(&client, &name).len(), 5);
     let reset = plan(&session, "group.reset", group.clone(), &[("to", "2100-01-01T00:00:00Z")]).await.expect("a plan");
     client(&["XADD", &name, "12-0", "data", "12"]);
-    carry_out(&session, &reset).await;
+    apply(&session, &reset).await;
     assert_eq!(lag(&session, &format!("{name}/g")).await, Amount::Exactly(1), "what was added since is not skipped");
     // Fewer are pending than were planned to be forgotten: that does no more than was planned.
     let delete = plan(&session, "group.delete", group, &[]).await.expect("a plan");
     client(&["XACK", &name, "g", "1-0"]);
-    carry_out(&session, &delete).await;
+    apply(&session, &delete).await;
     refused(&session, &delete, Kind::Rejected).await;
 }
 
@@ -180,7 +180,7 @@ async fn a_consumer_that_was_given_more_since_is_not_deleted() {
     let change = plan(&session, "consumer.delete", group, &fields).await.expect("a plan");
     client(&["XACK", &name, "g", "2-0"]);
     client(&["XREADGROUP", "GROUP", "g", "second", "COUNT", "1", "STREAMS", &name, ">"]);
-    let done = carry_out(&session, &change).await;
+    let done = apply(&session, &change).await;
     assert_eq!(done.parts[0].1.as_ref().expect("done").as_str(), "3 done");
     assert_eq!(pending(&client, &name), [("6-0".to_owned(), "second".to_owned())]);
 }
@@ -227,7 +227,7 @@ async fn a_plan_holds_while_a_writer_is_at_work() {
     for _ in 0..20 {
         let change = plan(&session, "stream.trim", channel.clone(), &[("before", "latest")]).await.expect("a plan");
         let Amount::Exactly(planned) = change.touches else { panic!("{change:?}") };
-        carry_out(&session, &change).await;
+        apply(&session, &change).await;
         deleted += planned;
         tokio::task::yield_now().await;
     }

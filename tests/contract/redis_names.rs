@@ -1,6 +1,6 @@
 //! Redis: names and fields are bytes. What is printed reads back to the same name, and what is read is written back as it was.
 
-use super::redis::{carry_out, plan, publish, shared};
+use super::redis::{apply, plan, publish, shared};
 use crate::contract::history::WHOLE;
 use crate::support::program::Home;
 use crate::support::resp::{Reply, Resp};
@@ -97,16 +97,16 @@ async fn streams_of_every_name_are_listed_read_received_managed_and_deleted_each
     assert_eq!(all.gaps, []);
     let ours: Vec<Arc<str>> = all.groups.into_iter().map(|group| group.name).filter(|name| name.starts_with(&prefix)).collect();
     assert_eq!(ours.len(), names.len());
-    for (group, standing) in ours.iter().zip(groups.standings(&ours).await.expect("standings")) {
-        let standing = standing.unwrap_or_else(|fault| panic!("{group}: {fault}"));
-        assert!(found.contains(&standing[0].channel), "{group} is of {}", standing[0].channel);
+    for (group, group_offset) in ours.iter().zip(groups.group_offsets(&ours).await.expect("standings")) {
+        let group_offset = group_offset.unwrap_or_else(|fault| panic!("{group}: {fault}"));
+        assert!(found.contains(&group_offset[0].channel), "{group} is of {}", group_offset[0].channel);
         assert_eq!(groups.describe(group).await.expect("a description").group.name, *group);
         let change = plan(&session, "group.delete", Address::group("cache", group), &[]).await.expect("a plan");
-        carry_out(&session, &change).await;
+        apply(&session, &change).await;
     }
     for (n, name) in found.iter().enumerate() {
         let change = plan(&session, "key.delete", copied(name), &[]).await.expect("a plan");
-        carry_out(&session, &change).await;
+        apply(&session, &change).await;
         let left = names.iter().filter(|name| direct.call(&[b"EXISTS", name]) == Reply::Int(1)).count();
         assert_eq!(left, names.len() - n - 1, "{name} and no other");
     }
@@ -147,7 +147,7 @@ async fn pub_sub_channels_and_keys_of_every_name_are_taken_literally_where_they_
     for (n, name) in told.iter().enumerate() {
         let change = plan(&session, "key.delete", copied(name), &[]).await.expect("a plan");
         assert_eq!(change.touches, Amount::Exactly(1), "{name}");
-        carry_out(&session, &change).await;
+        apply(&session, &change).await;
         let left = names.iter().filter(|name| direct.call(&[b"EXISTS", name]) == Reply::Int(1)).count();
         assert_eq!(left, names.len() - n - 1, "{name} and no other");
     }

@@ -33,10 +33,10 @@ async fn stamped(subject: &Subject, millis: i64, payload: &str) {
 
 /// What a search keeps of a range, and why it ended before the end of the partition, if it did.
 async fn search(session: &Session, channel: &str, range: Range, exact: bool) -> (Vec<Message>, Option<Short>) {
-    let sieve = Arc::new(Prefilter::new(Filter::parse("").expect("a query"), Wanted::Matches));
+    let filter = Arc::new(Prefilter::new(Filter::parse("").expect("a query"), Wanted::Matches));
     let history = session.history.as_ref().expect("the system has history");
     let (mut kept, mut short) = (Vec::new(), None);
-    for mut lane in history.sift(channel, &Scope { exact, ..Scope::of(range) }, sieve).await.expect("a search").lanes {
+    for mut lane in history.scan(channel, &Scope { exact, ..Scope::of(range) }, filter).await.expect("a search").lanes {
         while let Some(item) = futures::StreamExt::next(&mut lane.batches).await {
             let item = item.expect("nothing is damaged");
             short = short.or(item.short);

@@ -3,9 +3,9 @@
 use crate::contract::history::WHOLE;
 use crate::support::subjects::{Subject, outgoing, read, subjects};
 use crate::support::{SOON, unique};
-use mqdeck::adapters::session::{Source, Transact, Transaction};
+use mqdeck::adapters::session::{Transact, Transaction};
 use mqdeck::domain::fault::Kind;
-use mqdeck::domain::group::Mark;
+use mqdeck::domain::group::{Mark, Source};
 use mqdeck::domain::message::Message;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

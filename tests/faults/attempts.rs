@@ -3,13 +3,14 @@
 use crate::support::subjects::{connect, manage};
 use crate::support::{SOON, kafka, mosquitto, nats, rabbitmq, server::Server, topics};
 use futures::StreamExt;
-use mqdeck::adapters::session::{Holding, TailEvent};
+use mqdeck::adapters::session::Holding;
 use mqdeck::config::profile::{HealthCheck, Integration, Profile, Reconnect};
 use mqdeck::domain::address::Address;
 use mqdeck::domain::fault::{Fault, Kind};
 use mqdeck::domain::health::Link;
 use mqdeck::domain::message::Outgoing;
 use mqdeck::domain::safety::Safety;
+use mqdeck::domain::tail::TailEvent;
 use mqdeck::domain::time::Timestamp;
 use mqdeck::gateway::Gateway;
 use std::time::Duration;

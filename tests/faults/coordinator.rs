@@ -27,8 +27,8 @@ async fn groups_of_a_broker_that_died_come_back_and_the_others_stay() {
     let lags = [Amount::Exactly(9), Amount::Exactly(8), Amount::Exactly(7)];
     let whole = async || {
         // A coordinator that is gone is waited for a little, not until another one is elected.
-        let told = tokio::time::timeout(SOON, groups.standings(&names)).await.expect("a table").unwrap_or_default();
-        let right = |rows: &Vec<_>| rows.iter().map(|row: &mqdeck::domain::group::Standing| row.lag).eq(lags);
+        let told = tokio::time::timeout(SOON, groups.group_offsets(&names)).await.expect("a table").unwrap_or_default();
+        let right = |rows: &Vec<_>| rows.iter().map(|row: &mqdeck::domain::group::GroupOffset| row.lag).eq(lags);
         told.iter().filter(|rows| rows.as_ref().is_ok_and(right)).count()
     };
     assert_eq!(whole().await, GROUPS);

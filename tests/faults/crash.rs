@@ -2,12 +2,13 @@
 
 use crate::support::subjects::{Listener, outgoing, place, places, session};
 use crate::support::{SOON, kafka, topics};
-use mqdeck::adapters::session::{Publish, TailEvent};
+use mqdeck::adapters::session::Publish;
 use mqdeck::config::profile::{Integration, Profile};
 use mqdeck::domain::address::Address;
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::health::Link;
 use mqdeck::domain::safety::Safety;
+use mqdeck::domain::tail::TailEvent;
 use mqdeck::gateway::Gateway;
 use mqdeck::gateway::filter::Filter;
 use mqdeck::gateway::live::{self, Note, Update};

@@ -4,7 +4,6 @@ use crate::support::mosquitto::{connect, own, shared};
 use crate::support::program::Home;
 use crate::support::subjects::{Listener, session};
 use crate::support::{SOON, mosquitto::Peer, unique};
-use mqdeck::adapters::session::TailEvent;
 use mqdeck::config::profile::{Auth, Integration, Profile};
 use mqdeck::config::secret::Secret;
 use mqdeck::domain::delivery::{Effect, Settlement};
@@ -13,6 +12,7 @@ use mqdeck::domain::health::Link;
 use mqdeck::domain::message::Outgoing;
 use mqdeck::domain::receipt::Receipt;
 use mqdeck::domain::safety::Safety;
+use mqdeck::domain::tail::TailEvent;
 use mqdeck::gateway::Gateway;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -85,7 +85,7 @@ async fn a_broker_that_is_killed_is_told_at_once_and_everything_goes_on_when_it_
     let mut full = hold.hold("crash/full", 1).await.expect("receiving");
     publish.publish("crash/full", text("held")).await.expect("sent");
     let only = timeout(SOON, full.next()).await.expect("in time").expect("goes on").expect("a delivery");
-    full.enough().await.expect("told");
+    full.stop_receiving().await.expect("told");
     tail.until("both messages", SOON, |tail| tail.messages.len() == 2).await;
 
     broker.kill();
@@ -95,7 +95,7 @@ async fn a_broker_that_is_killed_is_told_at_once_and_everything_goes_on_when_it_
     let fault = timeout(SOON, held.next()).await.expect("in time").expect("goes on").expect_err("the connection is gone");
     assert!(fault.cause.as_str().contains("1 were not acknowledged"), "{fault}");
     assert!(held.is_lost(delivery.ticket.expect("a ticket")));
-    let fault = timeout(SOON, full.broken()).await.expect("in time");
+    let fault = timeout(SOON, full.connection_lost()).await.expect("in time");
     assert!(
         fault.kind.is_transient() && full.is_lost(only.ticket.expect("a ticket")),
         "whoever waits for nothing more is told too: {fault}"

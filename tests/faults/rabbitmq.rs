@@ -3,10 +3,10 @@
 use crate::support::SOON;
 use crate::support::rabbitmq::{self, done, letter, password, queue, set, until};
 use crate::support::subjects::{Listener, connect};
-use mqdeck::adapters::session::TailEvent;
 use mqdeck::config::profile::{Auth, Integration};
 use mqdeck::domain::delivery::{Effect, Settlement};
 use mqdeck::domain::fault::{Fault, Kind};
+use mqdeck::domain::tail::TailEvent;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -4,12 +4,13 @@
 use crate::support::rabbitmq::{self, Rabbit, done, letter, queue, until};
 use crate::support::subjects::{Listener, connect};
 use crate::support::{SOON, unique};
-use mqdeck::adapters::session::{Holding, Session, TailEvent};
+use mqdeck::adapters::session::{Holding, Session};
 use mqdeck::domain::channel::{Channel, Description};
 use mqdeck::domain::delivery::{Delivery, Effect, Settlement};
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::message::Message;
 use mqdeck::domain::position::Position;
+use mqdeck::domain::tail::TailEvent;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,8 +1,8 @@
 //! A processing program that can be killed: the test binary itself, started again with its job in the environment.
 
-use mqdeck::adapters::session::Source;
 use mqdeck::config::profile::{Integration, Profile, Setting};
 use mqdeck::config::secret::Secret;
+use mqdeck::domain::group::Source;
 use mqdeck::domain::message::{Message, Outgoing};
 use mqdeck::domain::safety::Safety;
 use mqdeck::gateway::Gateway;

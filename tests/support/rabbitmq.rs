@@ -163,7 +163,7 @@ pub(crate) async fn plan(session: &Session, operation: &str, address: &str, argu
 pub(crate) async fn done(session: &Session, operation: &str, address: &str, arguments: &[(&str, &str)]) -> Done {
     let change = plan(session, operation, address, arguments).await.expect("a plan");
     assert_eq!(change.refused, None);
-    let done = session.manage.as_ref().expect("RabbitMQ is managed").carry_out(&change).await.expect("carried out");
+    let done = session.manage.as_ref().expect("RabbitMQ is managed").apply(&change).await.expect("carried out");
     assert!(done.parts.iter().all(|(_, part)| part.is_ok()), "{done:?}");
     done
 }

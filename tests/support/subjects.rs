@@ -6,7 +6,7 @@ use super::{kafka, topics};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use mqdeck::adapters::find;
-use mqdeck::adapters::session::{Session, TailEvent};
+use mqdeck::adapters::session::Session;
 use mqdeck::adapters::wirelog::WireLog;
 use mqdeck::config::profile::{Integration, Setting};
 use mqdeck::config::secret::Secret;
@@ -15,6 +15,7 @@ use mqdeck::domain::fault::Fault;
 use mqdeck::domain::message::{Header, Message, Outgoing};
 use mqdeck::domain::operation::Request;
 use mqdeck::domain::position::Range;
+use mqdeck::domain::tail::TailEvent;
 use mqdeck::gateway::Gateway;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -64,7 +65,7 @@ pub(crate) async fn session(gateway: &Gateway, name: &str) -> Session {
     let (whole, part) = name.split_once('@').map_or((name, None), |(whole, part)| (whole, Some(part)));
     let integration = gateway.profile.integrations.iter().find(|one| *one.name == *whole).expect("the profile has it").clone();
     let integration = match part {
-        Some(part) => mqdeck::config::url::elsewhere(&integration, part).expect("its system has parts").expect("the part can be named"),
+        Some(part) => mqdeck::config::url::extra_vhosts(&integration, part).expect("its system has parts").expect("the part can be named"),
         None => integration,
     };
     connect(integration).await.unwrap_or_else(|fault| panic!("{fault}"))
@@ -163,6 +164,6 @@ pub(crate) async fn manage(session: &Session, address: &str, id: &str, arguments
     let arguments = arguments.iter().map(|(id, value)| ((*id).to_owned(), (*value).to_owned())).collect();
     let change = manage.plan(Request { spec, address, arguments }).await.unwrap_or_else(|fault| panic!("{fault}"));
     assert_eq!(change.refused, None);
-    let done = manage.carry_out(&change).await.unwrap_or_else(|fault| panic!("{fault}"));
+    let done = manage.apply(&change).await.unwrap_or_else(|fault| panic!("{fault}"));
     done.parts.into_iter().map(|(_, part)| part.unwrap_or_else(|fault| panic!("{fault}")).to_string()).collect()
 }

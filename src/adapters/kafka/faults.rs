@@ -32,7 +32,7 @@ pub(crate) fn refused(op: &'static str, target: impl Into<SafeText>, code: i16, 
 }
 
 /// Whether asking again, after the metadata was read anew where needed, may succeed.
-pub(crate) fn may_pass(code: i16) -> bool {
+pub(crate) fn is_retryable(code: i16) -> bool {
     ResponseError::try_from_code(code).is_some_and(|error| error.is_retriable())
 }
 
@@ -228,6 +228,6 @@ mod tests {
     fn stale_metadata_is_told_from_a_plain_refusal() {
         assert!(moved(6) && moved(3) && moved(74));
         assert!(!moved(29) && !moved(1) && !moved(0));
-        assert!(may_pass(14) && may_pass(7) && !may_pass(29));
+        assert!(is_retryable(14) && is_retryable(7) && !is_retryable(29));
     }
 }

@@ -3,17 +3,19 @@
 //! As in a tail, what is seen is what consumers are to see: aborted transactions are left out, and `latest` is the end of what
 //! finished transactions have written. What stands behind it is named in a note.
 
-use super::lane::{Hands, Source};
+use super::lane::{ScanLimits, Source};
 use super::link::cluster::Cluster;
 use super::link::fetch::{LEAST_BYTES, MOST_BYTES};
 use super::link::offsets::{At, Found, Wanted};
 use super::link::walk::Partition;
 use super::time_search;
 use super::window::Window;
-use crate::adapters::session::{Cost, History, Lane, Reading, Scope, Sieve, SiftedLane, Sifting};
+use crate::adapters::session::{History, Lane, Reading, Scan, ScanLane};
 use crate::config::profile::Integration;
+use crate::domain::channel::Cost;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::position::{Bound, Position, Range};
+use crate::domain::search::{MessageFilter, Scope};
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt};
 use std::collections::BTreeMap;
@@ -205,30 +207,30 @@ impl History for KafkaHistory {
         Ok(Reading { lanes: lanes.chain(failed).collect(), notes })
     }
 
-    async fn sift(&self, channel: &str, scope: &Scope, sieve: Arc<dyn Sieve>) -> Result<Sifting, Fault> {
+    async fn scan(&self, channel: &str, scope: &Scope, filter: Arc<dyn MessageFilter>) -> Result<Scan, Fault> {
         let mut resolved = self.resolve(channel, scope.range, scope.exact, |index| scope.holds(index)).await?;
         self.narrow(&mut resolved, scope).await?;
         let Resolved { topic, mut source, parts, window, failed, notes, .. } = resolved;
         source.most = (BUDGET / ANSWERS / parts.len().max(1)).clamp(LEAST_BYTES, MOST_BYTES);
         source.patience = source.patience.max(SEARCH_PATIENCE);
         let connections: Vec<_> = (0..SEARCH_CONNECTIONS).map(|_| Arc::new(self.cluster.own_lane())).collect();
-        let hands = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
-        let lanes = parts.into_iter().zip(connections.iter().cycle()).map(|((index, part), connection)| SiftedLane {
+        let scan_permits = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
+        let lanes = parts.into_iter().zip(connections.iter().cycle()).map(|((index, part), connection)| ScanLane {
             partition: Some(index),
             at_most: u64::try_from(part.end - part.start).unwrap_or(0),
-            batches: Source { lane: connection.clone(), ..source.clone() }.sift(
+            batches: Source { lane: connection.clone(), ..source.clone() }.scan(
                 Partition { topic: topic.clone(), index },
                 part,
                 window.clone(),
-                Hands { sieve: sieve.clone(), count: hands.clone(), limit: scope.limit },
+                ScanLimits { filter: filter.clone(), count: scan_permits.clone(), limit: scope.limit },
             ),
         });
-        let failed = failed.into_iter().map(|(index, fault)| SiftedLane {
+        let failed = failed.into_iter().map(|(index, fault)| ScanLane {
             partition: Some(index),
             at_most: 0,
             batches: stream::once(async { Err(fault) }).boxed(),
         });
-        Ok(Sifting { lanes: lanes.chain(failed).collect(), notes })
+        Ok(Scan { lanes: lanes.chain(failed).collect(), notes })
     }
 }
 

@@ -6,13 +6,12 @@ use super::link::cursor::Cursor;
 use super::link::fetch::{Part, Patience, Verdict, Want};
 use super::link::offsets::{At, Wanted};
 use super::link::walk::{Damage, Partition, Step, Walk};
-use super::sift::{Scanned, scan};
+use super::scan::{Scanned, scan};
 use super::window::Window;
-use crate::adapters::session::{Sieve, Sifted};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Message;
 use crate::domain::position::Position;
-use crate::domain::search::Short;
+use crate::domain::search::{MessageFilter, ScanBatch, Short};
 use crate::domain::time::Timestamp;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -58,9 +57,9 @@ struct Reader {
 }
 
 /// A lane being searched.
-struct Sifter {
+struct Scanner {
     reader: Reader,
-    hands: Hands,
+    limits: ScanLimits,
     reached: Option<Timestamp>,
     /// Faults met in what was given last.
     met: VecDeque<Fault>,
@@ -70,8 +69,8 @@ struct Sifter {
 }
 
 /// Who looks through the answers of a search.
-pub(super) struct Hands {
-    pub(super) sieve: Arc<dyn Sieve>,
+pub(super) struct ScanLimits {
+    pub(super) filter: Arc<dyn MessageFilter>,
     /// Answers that may be looked through at once, of all lanes.
     pub(super) count: Arc<Semaphore>,
     /// The lane ends when it has kept so many messages.
@@ -106,17 +105,18 @@ impl Source {
     }
 
     /// What a sieve keeps of them.
-    pub(super) fn sift(
+    pub(super) fn scan(
         self,
         partition: Partition,
         range: std::ops::Range<i64>,
         window: Window,
-        hands: Hands,
-    ) -> BoxStream<'static, Result<Sifted, Fault>> {
+        limits: ScanLimits,
+    ) -> BoxStream<'static, Result<ScanBatch, Fault>> {
         let over = CancellationToken::new();
         let end = over.clone().drop_guard();
-        let sifter = Sifter { reader: self.reader(partition, range, window), hands, reached: None, met: VecDeque::new(), over, _end: end };
-        stream::unfold(sifter, |mut sifter| async { sifter.next().await.map(|item| (item, sifter)) }).boxed()
+        let scanner =
+            Scanner { reader: self.reader(partition, range, window), limits, reached: None, met: VecDeque::new(), over, _end: end };
+        stream::unfold(scanner, |mut scanner| async { scanner.next().await.map(|item| (item, scanner)) }).boxed()
     }
 
     fn reader(self, partition: Partition, range: std::ops::Range<i64>, window: Window) -> Reader {
@@ -135,8 +135,8 @@ impl Source {
     }
 }
 
-impl Sifter {
-    async fn next(&mut self) -> Option<Result<Sifted, Fault>> {
+impl Scanner {
+    async fn next(&mut self) -> Option<Result<ScanBatch, Fault>> {
         if let Some(fault) = self.met.pop_front() {
             return Some(Err(fault));
         }
@@ -152,7 +152,7 @@ impl Sifter {
             Got::Passed(Some(fault)) => Some(Err(fault)),
             Got::Passed(None) => {
                 let waits = reader.failing.as_ref().map(|(.., fault)| fault.clone());
-                Some(Ok(Sifted { reached: self.reached, waits, ..Sifted::default() }))
+                Some(Ok(ScanBatch { reached: self.reached, waits, ..ScanBatch::default() }))
             }
             Got::Over(fault) => {
                 reader.over = true;
@@ -165,33 +165,33 @@ impl Sifter {
     }
 
     /// Looks through an answer on a thread that drives no connection.
-    async fn look_through(&mut self, part: Part) -> Result<Option<Sifted>, Fault> {
+    async fn look_through(&mut self, part: Part) -> Result<Option<ScanBatch>, Fault> {
         let before = self.reader.cursor.at;
         let walk = self.reader.cursor.walk(part, self.reader.until);
-        let (sieve, reached, over, window) = (self.hands.sieve.clone(), self.reached, self.over.clone(), self.reader.window.clone());
-        let (limit, hand) = (self.hands.limit, self.hands.count.clone().acquire_owned().await.ok());
+        let (filter, reached, over, window) = (self.limits.filter.clone(), self.reached, self.over.clone(), self.reader.window.clone());
+        let (limit, hand) = (self.limits.limit, self.limits.count.clone().acquire_owned().await.ok());
         let scanning = tokio::task::spawn_blocking(move || {
             let _hand = hand;
-            scan(walk, window, &*sieve, reached, limit, &over)
+            scan(walk, window, &*filter, reached, limit, &over)
         });
-        let Ok(Scanned { walk, mut sifted, window, damages }) = scanning.await else {
+        let Ok(Scanned { walk, mut results, window, damages }) = scanning.await else {
             self.reader.over = true;
             return Err(Fault::new(Kind::Protocol, OP, self.reader.cursor.partition.to_string(), "looking through an answer failed"));
         };
         let cursor = &mut self.reader.cursor;
         self.met.extend(damages.iter().filter_map(|damage| cursor.damaged(OP, damage)));
         cursor.walked(&walk);
-        self.reached = sifted.reached;
-        self.hands.limit = self.hands.limit.saturating_sub(sifted.kept.len() as u64);
-        self.reader.over = self.hands.limit == 0 || window.is_over();
+        self.reached = results.reached;
+        self.limits.limit = self.limits.limit.saturating_sub(results.kept.len() as u64);
+        self.reader.over = self.limits.limit == 0 || window.is_over();
         let reached = cursor.at.min(self.reader.until);
         let left = u64::try_from(self.reader.until - reached).unwrap_or(0);
-        sifted.short = window.ended_by().map(|slack| Short { slack, unread: left });
+        results.short = window.ended_by().map(|slack| Short { slack, unread: left });
         self.reader.window = window;
         let partition = &cursor.partition;
-        sifted.last = Some((partition.topic.clone(), Position::Offset { partition: partition.index, offset: reached - 1 }));
-        sifted.counts.passed = u64::try_from(reached - before).unwrap_or(0);
-        Ok(Some(sifted))
+        results.last = Some((partition.topic.clone(), Position::Offset { partition: partition.index, offset: reached - 1 }));
+        results.counts.passed = u64::try_from(reached - before).unwrap_or(0);
+        Ok(Some(results))
     }
 }
 
@@ -200,7 +200,7 @@ impl Reader {
         loop {
             match self.walk.as_mut().map(|walk| walk.step(CHUNK)) {
                 Some(Step::Messages(mut messages)) => {
-                    self.window.sift(&mut messages);
+                    self.window.scan(&mut messages);
                     if self.window.is_over() {
                         (self.over, self.walk) = (true, None);
                     }

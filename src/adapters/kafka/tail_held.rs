@@ -1,8 +1,8 @@
 //! What open transactions hold back from a tail, and when that is worth telling: nothing is broken then, and nothing comes.
 
 use super::link::walk::Partition;
-use crate::adapters::session::TailEvent;
 use crate::domain::figure;
+use crate::domain::tail::TailEvent;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;

@@ -1,7 +1,7 @@
 //! The line of a tail: when a disturbance is worth telling, and when it is over.
 
-use crate::adapters::session::TailEvent;
 use crate::domain::fault::Fault;
+use crate::domain::tail::TailEvent;
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;

@@ -76,7 +76,7 @@ impl Window {
     }
 
     /// Leaves out what does not belong to it.
-    pub(super) fn sift(&mut self, messages: &mut Vec<Message>) {
+    pub(super) fn scan(&mut self, messages: &mut Vec<Message>) {
         if !self.is_open() {
             messages.retain(|message| !self.is_over() && self.takes(message.timestamp, message.stamp, || message.size()));
         }

@@ -4,7 +4,7 @@ use super::Memory;
 use super::state::State as System;
 use crate::adapters::session::Groups;
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::group::{Group, GroupDescription, Listing, Mark, Member, Stamped, Standing, State, lag, next_in};
+use crate::domain::group::{Group, GroupDescription, GroupOffset, Listing, Mark, Member, Stamped, State, lag, next_in};
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,10 +83,10 @@ impl Groups for Memory {
         Ok(Listing { groups: names.into_iter().filter(seen).map(|name| row(&state, name)).collect(), gaps: Vec::new() })
     }
 
-    async fn standings(&self, groups: &[Arc<str>]) -> Result<Vec<Result<Vec<Standing>, Fault>>, Fault> {
+    async fn group_offsets(&self, groups: &[Arc<str>]) -> Result<Vec<Result<Vec<GroupOffset>, Fault>>, Fault> {
         self.pass("read the positions of", "memory").await?;
         let state = self.state();
-        let standings = |group: &Arc<str>| {
+        let group_offsets = |group: &Arc<str>| {
             let group = known("read the positions of", &state, group)?;
             let mut places: BTreeMap<_, Option<SafeText>> = group.commits.keys().map(|place| (place.clone(), None)).collect();
             for member in &group.members {
@@ -94,9 +94,9 @@ impl Groups for Memory {
                 let owned = owned.flat_map(|(channel, partitions)| partitions.iter().map(|partition| (Arc::clone(channel), *partition)));
                 places.extend(owned.map(|place| (place, Some(member.id.clone()))));
             }
-            Ok(places.into_iter().map(|(place, owner)| standing(&state, group, place, owner)).collect())
+            Ok(places.into_iter().map(|(place, owner)| group_offset(&state, group, place, owner)).collect())
         };
-        Ok(groups.iter().map(standings).collect())
+        Ok(groups.iter().map(group_offsets).collect())
     }
 
     async fn describe(&self, group: &str) -> Result<GroupDescription, Fault> {
@@ -106,7 +106,7 @@ impl Groups for Memory {
         Ok(GroupDescription { group: row(&state, &group.into()), members })
     }
 
-    async fn stamps(&self, marks: &[Mark]) -> Vec<Stamped> {
+    async fn timestamps(&self, marks: &[Mark]) -> Vec<Stamped> {
         const OP: &str = "read the time at";
         let passed = self.pass(OP, "memory").await;
         let state = self.state();
@@ -154,7 +154,7 @@ fn row(state: &System, name: &Arc<str>) -> Group {
     }
 }
 
-fn standing(state: &System, group: &StoredGroup, place: (Arc<str>, i32), owner: Option<SafeText>) -> Standing {
+fn group_offset(state: &System, group: &StoredGroup, place: (Arc<str>, i32), owner: Option<SafeText>) -> GroupOffset {
     const OP: &str = "look up offsets of";
     let committed = group.commits.get(&place).copied();
     let held = state.open.get(&place).copied();
@@ -164,7 +164,7 @@ fn standing(state: &System, group: &StoredGroup, place: (Arc<str>, i32), owner: 
         part.ok_or_else(|| Fault::new(Kind::NotFound, OP, &*channel, "there is no such partition"))
     });
     let (start, end) = (part.as_ref().ok().map(|part| part.start), part.as_ref().ok().map(|part| part.end()));
-    Standing {
+    GroupOffset {
         partition: Some(partition),
         committed,
         start,

@@ -6,7 +6,7 @@ use crate::adapters::session::Manage;
 use crate::domain::channel::Table;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;
-use crate::domain::moves::{Move, Stand};
+use crate::domain::offset_change::{OffsetChange, PartitionOffsets};
 use crate::domain::operation::{Change, Done, Field, Input, OperationSpec, Request, Risk, Target};
 use crate::domain::position::Bound;
 use crate::domain::reset::Reset;
@@ -101,11 +101,11 @@ impl Manage for Memory {
         }
     }
 
-    async fn carry_out(&self, change: &Change) -> Result<Done, Fault> {
+    async fn apply(&self, change: &Change) -> Result<Done, Fault> {
         let op = change.request.spec.id;
         self.pass(op, &change.request.address.channel).await?;
         let steps: Steps = serde_json::from_str(&change.steps).map_err(|e| Fault::new(Kind::Usage, op, "", e.to_string()))?;
-        self.change(|state| carry_out(state, op, steps))
+        self.change(|state| apply(state, op, steps))
     }
 }
 
@@ -136,8 +136,8 @@ fn purge(state: &State, request: Request) -> Result<Change, Fault> {
     let before = read(&request, request.argument("before").unwrap_or("latest"))?;
     let (mut rows, mut steps, mut touches) = (Vec::new(), Vec::new(), 0);
     for (partition, part) in (0..).zip(state.parts("purge", &channel)?) {
-        let stand = Stand { start: part.start, end: part.end(), committed: None, at: at(part, partition, &before) };
-        let Some(to) = before.of(&channel, partition, stand).and_then(|one| one.to) else { continue };
+        let offsets = PartitionOffsets { start: part.start, end: part.end(), committed: None, at: at(part, partition, &before) };
+        let Some(to) = before.of(&channel, partition, offsets).and_then(|one| one.to) else { continue };
         touches += (to - part.start).unsigned_abs();
         rows.push([partition.to_string(), part.start.to_string(), to.to_string()].map(SafeText::from).into());
         steps.push((partition, to));
@@ -159,7 +159,7 @@ fn reset(state: &State, request: Request) -> Result<Change, Fault> {
     };
     let to = read(&request, to)?;
     let known = state.groups.get(&group);
-    let mut moves = Vec::new();
+    let mut changes = Vec::new();
     let topics: Vec<Arc<str>> = match request.argument("topic") {
         Some(topic) => vec![topic.into()],
         None => known.into_iter().flat_map(|known| known.commits.keys().map(|(channel, _)| channel.clone())).collect(),
@@ -167,29 +167,32 @@ fn reset(state: &State, request: Request) -> Result<Change, Fault> {
     for topic in topics.into_iter().collect::<std::collections::BTreeSet<_>>() {
         for (partition, part) in (0..).zip(state.parts("reset", &topic)?) {
             let committed = known.and_then(|known| known.commits.get(&(topic.clone(), partition)).copied());
-            let stand = Stand { start: part.start, end: part.end(), committed, at: at(part, partition, &to) };
-            moves.extend(to.of(&topic, partition, stand));
+            let offsets = PartitionOffsets { start: part.start, end: part.end(), committed, at: at(part, partition, &to) };
+            changes.extend(to.of(&topic, partition, offsets));
         }
     }
-    if moves.is_empty() {
+    if changes.is_empty() {
         return Err(Fault::new(Kind::NotFound, "reset", &*group, "the group has no position to reset").next("name a topic"));
     }
     let active = known.map_or(0, |known| known.members.len());
-    let undo =
-        Request { spec: &RESET, address: request.address.clone(), arguments: vec![("to".to_owned(), Move::back(&moves).to_string())] };
-    let positions = moves.iter().map(|one| (one.channel.to_string(), one.partition, one.stand.committed, one.to)).collect();
+    let undo = Request {
+        spec: &RESET,
+        address: request.address.clone(),
+        arguments: vec![("to".to_owned(), OffsetChange::back(&changes).to_string())],
+    };
+    let positions = changes.iter().map(|one| (one.channel.to_string(), one.partition, one.offsets.committed, one.to)).collect();
     let summary = format!("puts {} to {to}", request.address);
     Ok(Change {
-        tables: vec![Move::table(&moves)],
-        touches: Move::all_touch(&moves),
-        notes: Move::notes(&moves),
+        tables: vec![OffsetChange::table(&changes)],
+        touches: OffsetChange::all_touch(&changes),
+        notes: OffsetChange::notes(&changes),
         refused: (active > 0).then(|| busy(&group, active)),
         undo: Some(undo),
         ..Change::new(request, summary, written(&Steps::Reset { group: group.to_string(), positions }))
     })
 }
 
-fn carry_out(state: &mut State, op: &'static str, steps: Steps) -> Result<Done, Fault> {
+fn apply(state: &mut State, op: &'static str, steps: Steps) -> Result<Done, Fault> {
     let done = |name: String, what: &str| (SafeText::from(name), Ok(SafeText::new(what)));
     match steps {
         Steps::Create { channel, partitions } => {

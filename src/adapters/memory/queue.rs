@@ -2,8 +2,8 @@
 //! connection is cut, as brokers do.
 
 use super::{Memory, gone, state::State};
-use crate::adapters::session::{Cost, Hold, Holding, Looked, Peek};
-use crate::domain::channel::{Caps, Channel, Description};
+use crate::adapters::session::{Hold, Holding, Looked, Peek};
+use crate::domain::channel::{Caps, Channel, Cost, Description};
 use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::{Amount, several};
@@ -224,12 +224,12 @@ impl Hold for Memory {
         &VERBS
     }
 
-    async fn patience(&self, channel: &str) -> Result<Option<Duration>, Fault> {
+    async fn ack_timeout(&self, channel: &str) -> Result<Option<Duration>, Fault> {
         self.pass("describe", channel).await?;
         Ok(self.state().patience)
     }
 
-    fn left(&self, _channel: &str) -> &'static str {
+    fn unsettled_fate(&self, _channel: &str) -> &'static str {
         "goes back to the head of the queue, and counts as redelivered"
     }
 
@@ -268,7 +268,7 @@ struct Receiving {
     count: u64,
     /// That the connection is cut was said.
     told: bool,
-    /// The connection of which [`Holding::broken`] has not said yet that it is cut.
+    /// The connection of which [`Holding::connection_lost`] has not said yet that it is cut.
     epoch: u64,
 }
 
@@ -351,7 +351,7 @@ impl Holding for Receiving {
         }
     }
 
-    async fn broken(&mut self) -> Fault {
+    async fn connection_lost(&mut self) -> Fault {
         let mut changes = self.memory.changes.subscribe();
         loop {
             changes.mark_unchanged();

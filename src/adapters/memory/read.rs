@@ -1,8 +1,8 @@
 //! Listing and reading back.
 
 use super::{Memory, state::State};
-use crate::adapters::session::{Cost, History, Inspect, Lane, Reading};
-use crate::domain::channel::{Channel, Description, Table};
+use crate::adapters::session::{History, Inspect, Lane, Reading};
+use crate::domain::channel::{Channel, Cost, Description, Table};
 use crate::domain::fault::Fault;
 use crate::domain::message::Message;
 use crate::domain::position::{Bound, Position, Range};

@@ -2,8 +2,10 @@
 
 use super::read::{BATCH, after, readable};
 use super::{Memory, Trouble, gone};
-use crate::adapters::session::{Cost, Tail, TailEvent};
+use crate::adapters::session::Tail;
+use crate::domain::channel::Cost;
 use crate::domain::fault::{Fault, Kind};
+use crate::domain::tail::TailEvent;
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 use std::sync::Arc;

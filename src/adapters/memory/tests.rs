@@ -1,13 +1,13 @@
 //! The system in memory keeps the contract of a session, in good days and bad.
 
 use super::*;
-use crate::adapters::session::TailEvent;
 use crate::domain::address::{Address, GROUP};
 use crate::domain::figure::Amount;
 use crate::domain::group::Member;
 use crate::domain::operation::Request;
 use crate::domain::position::{Bound, Range};
 use crate::domain::receipt::Receipt;
+use crate::domain::tail::TailEvent;
 use futures::StreamExt;
 use tokio::time::timeout;
 
@@ -140,30 +140,30 @@ async fn a_change_is_planned_carried_out_once_and_taken_back() {
 
     let change = manage.plan(request("group.reset", "memory/group:payments", &[("to", "earliest")])).await.expect("a plan");
     assert_eq!((change.touches, committed()), (Amount::AtMost(4), vec![4]), "a plan changes nothing");
-    manage.carry_out(&change).await.expect("carried out");
+    manage.apply(&change).await.expect("carried out");
     assert_eq!(committed(), [0]);
-    let fault = manage.carry_out(&change).await.expect_err("it stands elsewhere by now");
+    let fault = manage.apply(&change).await.expect_err("it stands elsewhere by now");
     assert!(fault.cause.as_str().contains("moved since the plan"), "{fault}");
     let back = manage.plan(change.undo.expect("can be taken back")).await.expect("a plan");
     let member = |id: &str| Member { id: id.into(), client: "c".into(), host: "h".into(), assignment: Vec::new() };
     memory.join("payments", member("a"));
     memory.join("payments", member("b"));
-    assert!(manage.carry_out(&back).await.expect_err("members").cause.as_str().contains("2 members are active"));
+    assert!(manage.apply(&back).await.expect_err("members").cause.as_str().contains("2 members are active"));
     memory.leave("payments", "a");
     memory.leave("payments", "b");
-    manage.carry_out(&back).await.expect("carried out");
+    manage.apply(&back).await.expect("carried out");
     assert_eq!(committed(), [4]);
 
     let purge = manage.plan(request("topic.purge", "memory/orders", &[("before", "@3")])).await.expect("a plan");
     assert_eq!((purge.touches, purge.undo.is_none()), (Amount::Exactly(3), true));
-    manage.carry_out(&purge).await.expect("carried out");
+    manage.apply(&purge).await.expect("carried out");
     assert_eq!(payloads(&memory.stored("orders")), ["m3", "m4"]);
 
     let create = manage.plan(request("topic.create", "memory/new", &[("partitions", "3")])).await.expect("a plan");
-    manage.carry_out(&create).await.expect("carried out");
+    manage.apply(&create).await.expect("carried out");
     assert_eq!(memory.session().inspect.describe("new").await.expect("there").channel.parts, Some(3));
     let delete = manage.plan(create.undo.expect("can be taken back")).await.expect("a plan");
-    manage.carry_out(&delete).await.expect("carried out");
+    manage.apply(&delete).await.expect("carried out");
     assert_eq!(memory.session().inspect.describe("new").await.expect_err("gone").kind, Kind::NotFound);
 }
 
@@ -174,11 +174,11 @@ async fn what_is_held_when_the_connection_is_cut_is_lost_and_whoever_waits_for_t
     memory.session().publish.expect("publish").publish("tasks", text("a")).await.expect("stored");
     let mut holding = memory.session().hold.expect("hold").hold("tasks", 5).await.expect("received");
     let ticket = holding.next().await.expect("goes on").expect("a delivery").ticket.expect("a ticket");
-    holding.enough().await.expect("told");
+    holding.stop_receiving().await.expect("told");
     let soon = std::time::Duration::from_millis(50);
-    assert!(timeout(soon, holding.broken()).await.is_err() && !holding.is_lost(ticket), "nothing is wrong yet");
+    assert!(timeout(soon, holding.connection_lost()).await.is_err() && !holding.is_lost(ticket), "nothing is wrong yet");
     memory.fault(Trouble::Cut);
-    let fault = timeout(soon, holding.broken()).await.expect("told");
+    let fault = timeout(soon, holding.connection_lost()).await.expect("told");
     assert!(fault.kind.is_transient() && holding.is_lost(ticket), "{fault}");
-    assert!(timeout(soon, holding.broken()).await.is_err(), "once");
+    assert!(timeout(soon, holding.connection_lost()).await.is_err(), "once");
 }

@@ -4,9 +4,9 @@
 use super::read::{after, readable};
 use super::write::checked_partition;
 use super::{Memory, state::State};
-use crate::adapters::session::{Source, Transact, Transaction};
+use crate::adapters::session::{Transact, Transaction};
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::group::{Mark, Member};
+use crate::domain::group::{Mark, Member, Source};
 use crate::domain::message::{Message, Outgoing};
 use crate::domain::text::SafeText;
 use async_trait::async_trait;

@@ -56,11 +56,11 @@ impl Hold for Mqtt {
         })
     }
 
-    async fn patience(&self, _channel: &str) -> Result<Option<Duration>, Fault> {
+    async fn ack_timeout(&self, _channel: &str) -> Result<Option<Duration>, Fault> {
         Ok(None)
     }
 
-    fn left(&self, _channel: &str) -> &'static str {
+    fn unsettled_fate(&self, _channel: &str) -> &'static str {
         if self.dialler.settings.clean {
             "is forgotten by the broker: our session is a clean one"
         } else {
@@ -253,14 +253,14 @@ impl Holding for Held {
     }
 
     /// A session that is kept keeps its subscription: it is to collect what is published while nobody receives.
-    async fn enough(&mut self) -> Result<(), Fault> {
+    async fn stop_receiving(&mut self) -> Result<(), Fault> {
         match &self.connection {
             Some(connection) if self.mqtt.dialler.settings.clean => connection.unsubscribe(OP, &self.filter).await,
             _ => Ok(()),
         }
     }
 
-    async fn broken(&mut self) -> Fault {
+    async fn connection_lost(&mut self) -> Fault {
         let Some(connection) = &self.connection else { return std::future::pending().await };
         let ending = connection.ending().await;
         self.lose(ending)

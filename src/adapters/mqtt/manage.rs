@@ -85,7 +85,7 @@ impl Manage for Mqtt {
         })
     }
 
-    async fn carry_out(&self, change: &Change) -> Result<Done, Fault> {
+    async fn apply(&self, change: &Change) -> Result<Done, Fault> {
         let filter = topic::of(OP, &change.request.address.within())?;
         let planned: Vec<(String, String)> =
             serde_json::from_str(&change.steps).map_err(|e| Fault::new(Kind::Usage, OP, filter.as_str(), e.to_string()))?;

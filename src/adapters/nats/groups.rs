@@ -9,7 +9,7 @@ use crate::adapters::session::Groups;
 use crate::domain::channel::Attribute;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::{self, Amount};
-use crate::domain::group::{Group, GroupDescription, Halt, Listing, Mark, Stamped, Standing, State};
+use crate::domain::group::{Group, GroupDescription, GroupOffset, Halt, Listing, Mark, Stamped, State};
 use crate::domain::position::Position;
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -58,7 +58,7 @@ impl Groups for NatsGroups {
         Ok(listing)
     }
 
-    async fn standings(&self, groups: &[Arc<str>]) -> Result<Vec<Result<Vec<Standing>, Fault>>, Fault> {
+    async fn group_offsets(&self, groups: &[Arc<str>]) -> Result<Vec<Result<Vec<GroupOffset>, Fault>>, Fault> {
         // Positions first, then the ends of the streams that have them.
         let ask = |group: Arc<str>| async move { info(&self.api, &group).await };
         let infos: Vec<_> = stream::iter(groups.to_vec()).map(ask).buffered(ABREAST).collect().await;
@@ -68,7 +68,7 @@ impl Groups for NatsGroups {
             (name, info)
         };
         let ends: HashMap<_, _> = stream::iter(streams).map(ask).buffer_unordered(ABREAST).collect().await;
-        Ok(infos.into_iter().map(|info| info.map(|info| vec![standing(&info, ends.get(&info.stream_name))])).collect())
+        Ok(infos.into_iter().map(|info| info.map(|info| vec![group_offset(&info, ends.get(&info.stream_name))])).collect())
     }
 
     async fn describe(&self, group: &str) -> Result<GroupDescription, Fault> {
@@ -76,7 +76,7 @@ impl Groups for NatsGroups {
         Ok(GroupDescription { group: self::group(&info(&self.api, group).await?), members: Vec::new() })
     }
 
-    async fn stamps(&self, marks: &[Mark]) -> Vec<Stamped> {
+    async fn timestamps(&self, marks: &[Mark]) -> Vec<Stamped> {
         let stamp = |mark: Mark| async move {
             let Name::Stream(stream) = Name::of(OP, &mark.channel)? else {
                 return Err(Fault::new(Kind::Usage, OP, &*mark.channel, "this is no stream"));
@@ -169,12 +169,12 @@ pub(super) fn attributes(info: &ConsumerInfo) -> Vec<Attribute> {
     attributes
 }
 
-fn standing(info: &ConsumerInfo, stream: Option<&Result<StreamInfo, Fault>>) -> Standing {
+fn group_offset(info: &ConsumerInfo, stream: Option<&Result<StreamInfo, Fault>>) -> GroupOffset {
     let none = text(&info.config, "ack_policy") == "none";
     let floor = if none { info.delivered.stream_seq } else { info.ack_floor.stream_seq };
     let at = |seq: u64| i64::try_from(seq).ok();
     let known = stream.and_then(|stream| stream.as_ref().ok());
-    Standing {
+    GroupOffset {
         channel: stream_channel(&info.stream_name),
         partition: None,
         // A consumer that was never given anything has no position yet.

@@ -13,7 +13,7 @@ use super::queue::Taking;
 use super::wire::mailbox::{Event, Msg};
 use crate::adapters::fit::Fit;
 use crate::adapters::session::{Hold, Holding};
-use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb, Way};
+use crate::domain::delivery::{Delivery, Effect, Given, ReceiveOption, Settlement, Settles, Ticket, Verb};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
 use crate::domain::figure::several;
@@ -131,21 +131,21 @@ impl Hold for NatsHold {
         }
     }
 
-    async fn patience(&self, channel: &str) -> Result<Option<Duration>, Fault> {
+    async fn ack_timeout(&self, channel: &str) -> Result<Option<Duration>, Fault> {
         match Name::of(OP, channel)? {
             Name::Queue { .. } => Ok(None),
             _ => Ok(super::groups::patience(&self.consumer(channel).await?)),
         }
     }
 
-    fn left(&self, channel: &str) -> &'static str {
+    fn unsettled_fate(&self, channel: &str) -> &'static str {
         match Name::of(OP, channel) {
             Ok(Name::Queue { .. }) => "is gone for the group's other members: it cannot be given back",
             _ => "is given back (nak) for whoever asks next, and its deliveries are counted",
         }
     }
 
-    async fn ways(&self, channel: &str) -> Result<Vec<Way>, Fault> {
+    async fn receive_options(&self, channel: &str) -> Result<Vec<ReceiveOption>, Fault> {
         let Name::Stream(stream) = Name::of(OP, channel)? else { return Ok(Vec::new()) };
         let usable = self.usable(stream).await?;
         if usable.is_empty() {
@@ -154,7 +154,7 @@ impl Hold for NatsHold {
         let about = |info: &ConsumerInfo| {
             format!("{} behind, {} unacknowledged", figure::count(info.num_pending), figure::count(info.num_ack_pending)).into()
         };
-        let way = |info: &ConsumerInfo| Way {
+        let way = |info: &ConsumerInfo| ReceiveOption {
             name: info.name.as_str().into(),
             channel: format!("consumer:{stream}/{}", info.name).into(),
             about: about(info),
@@ -328,7 +328,7 @@ impl NatsHolding {
     fn delivery(&mut self, msg: &Msg) -> Result<Delivery, Fault> {
         let (reply, told) = msg
             .reply()
-            .and_then(|reply| Some((reply.to_owned(), Told::of(reply)?)))
+            .and_then(|reply| Some((reply.to_owned(), ReplySubject::of(reply)?)))
             .ok_or_else(|| Fault::new(Kind::Protocol, OP, self.target.as_str(), "a message came that cannot be acknowledged"))?;
         self.tickets += 1;
         self.held.insert(self.tickets, Held { reply, since: Instant::now() });
@@ -379,7 +379,7 @@ impl Holding for NatsHolding {
 
     /// A request stands for seconds and is given what comes meanwhile: it is over when nobody listens at our inbox any more. What was on
     /// its way at just that moment comes again when its time is over.
-    async fn enough(&mut self) -> Result<(), Fault> {
+    async fn stop_receiving(&mut self) -> Result<(), Fault> {
         self.asked = None;
         self.subscription.end(OP).await?;
         self.gather();
@@ -472,13 +472,13 @@ fn word(settlement: &Settlement) -> Result<String, String> {
 
 /// What a message's reply subject tells of it.
 #[derive(Debug, PartialEq)]
-struct Told {
+struct ReplySubject {
     deliveries: u64,
     seq: u64,
     time: Option<Timestamp>,
 }
 
-impl Told {
+impl ReplySubject {
     /// `$JS.ACK.<stream>.<consumer>.<deliveries>.<sseq>.<cseq>.<time>.<pending>`, or with domain and account before the stream (ADR-15).
     fn of(reply: &str) -> Option<Self> {
         let tokens: Vec<&str> = reply.strip_prefix("$JS.ACK.")?.split('.').collect();
@@ -499,10 +499,10 @@ mod tests {
 
     #[test]
     fn a_reply_subject_tells_of_its_message() {
-        let told = Some(Told { deliveries: 2, seq: 17, time: Some(Timestamp(1_700_000_000_123)) });
-        assert_eq!(Told::of("$JS.ACK.ORDERS.c.2.17.5.1700000000123456789.3"), told);
-        assert_eq!(Told::of("$JS.ACK.hub.ACCHASH.ORDERS.c.2.17.5.1700000000123456789.3"), told);
-        assert_eq!(Told::of("_INBOX.x"), None);
+        let told = Some(ReplySubject { deliveries: 2, seq: 17, time: Some(Timestamp(1_700_000_000_123)) });
+        assert_eq!(ReplySubject::of("$JS.ACK.ORDERS.c.2.17.5.1700000000123456789.3"), told);
+        assert_eq!(ReplySubject::of("$JS.ACK.hub.ACCHASH.ORDERS.c.2.17.5.1700000000123456789.3"), told);
+        assert_eq!(ReplySubject::of("_INBOX.x"), None);
     }
 
     #[test]

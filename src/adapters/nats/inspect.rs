@@ -28,8 +28,8 @@ const COUNTED: usize = 200;
 /// The attribute of a subject that a service answers on.
 const SERVED: &str = "served by";
 
-const OF_STREAM: Caps = Caps { tail: true, history: true, publish: true, peek: false, hold: false, ways: false, call: false };
-const OF_SUBJECT: Caps = Caps { tail: true, history: false, publish: true, peek: false, hold: false, ways: false, call: false };
+const OF_STREAM: Caps = Caps { tail: true, history: true, publish: true, peek: false, hold: false, receive_options: false, call: false };
+const OF_SUBJECT: Caps = Caps { tail: true, history: false, publish: true, peek: false, hold: false, receive_options: false, call: false };
 
 /// The services found, and when.
 type Found = Option<(Instant, BTreeMap<String, Vec<Instance>>)>;
@@ -56,7 +56,8 @@ impl NatsInspect {
     fn stream(&self, info: &StreamInfo) -> Channel {
         // Whether one of its consumers can be received from is known when that is asked.
         let consumed = info.state.consumer_count > 0;
-        let can = Caps { publish: !info.flag("sealed") && !info.subjects().is_empty(), hold: consumed, ways: consumed, ..OF_STREAM };
+        let can =
+            Caps { publish: !info.flag("sealed") && !info.subjects().is_empty(), hold: consumed, receive_options: consumed, ..OF_STREAM };
         Channel {
             depth: Amount::Exactly(info.state.messages),
             bytes: Amount::Exactly(info.state.bytes),

@@ -290,7 +290,7 @@ impl Manage for NatsManage {
         })
     }
 
-    async fn carry_out(&self, change: &Change) -> Result<Done, Fault> {
+    async fn apply(&self, change: &Change) -> Result<Done, Fault> {
         let (id, target) = (change.request.spec.id, change.request.address.to_string());
         let steps: Vec<Step> = serde_json::from_str(&change.steps)
             .map_err(|error| Fault::new(Kind::Usage, id, target.as_str(), format!("the steps are not ours: {error}")))?;

@@ -39,7 +39,7 @@ impl Call for Rabbit {
             letter.properties = letter.properties.with_expiration(wait.as_millis().to_string().into());
         }
         // Replies come to the channel and the connection that asked, and to no other.
-        let live = self.link.own().await?;
+        let live = self.link.dedicated().await?;
         let channel = live.channel(OP, &letter.channel).await?;
         let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
         let consumed = channel.basic_consume(REPLY_TO.into(), "".into(), options, FieldTable::default());

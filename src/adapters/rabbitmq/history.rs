@@ -4,7 +4,8 @@ use super::link::Live;
 use super::name::Name;
 use super::stream::{self, Ends, Start};
 use super::{Rabbit, faults, properties};
-use crate::adapters::session::{Cost, History, Lane, Reading};
+use crate::adapters::session::{History, Lane, Reading};
+use crate::domain::channel::Cost;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Message, Stamp};
 use crate::domain::position::{Bound, Position, Range};
@@ -38,7 +39,7 @@ impl History for Rabbit {
                     .next("a queue can be peeked into, and both can be tailed"));
             }
         };
-        let live = self.link.own().await?;
+        let live = self.link.dedicated().await?;
         let ends = stream::ends(&live, OP, &name).await?;
         let start = place(&live, &name, ends, range.start).await?.max(ends.first);
         let end = place(&live, &name, ends, range.end).await?.min(ends.next);

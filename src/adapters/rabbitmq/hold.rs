@@ -45,7 +45,7 @@ impl Hold for Rabbit {
     }
 
     /// The queue's own timeout, if an argument or a policy says one. The server's (30 minutes unless it was changed) cannot be asked.
-    async fn patience(&self, channel: &str) -> Result<Option<Duration>, Fault> {
+    async fn ack_timeout(&self, channel: &str) -> Result<Option<Duration>, Fault> {
         let Name::Queue(queue) = self.resolve(OP, channel).await? else { return Ok(None) };
         let Ok(said) = self.management.get("queues", &[&queue], &[("columns", "arguments,effective_policy_definition")]).await else {
             return Ok(None);
@@ -54,7 +54,7 @@ impl Hold for Rabbit {
         Ok(paths.iter().find_map(|path| management::number(&said, path)).map(Duration::from_millis))
     }
 
-    fn left(&self, _channel: &str) -> &'static str {
+    fn unsettled_fate(&self, _channel: &str) -> &'static str {
         "is given back to the queue, marked as redelivered; one at its delivery limit becomes a dead letter or is deleted"
     }
 
@@ -74,15 +74,15 @@ impl Hold for Rabbit {
             0 => self.settings.prefetch,
             most => u16::try_from(most).unwrap_or(u16::MAX),
         };
-        let standing = Standing::begin(&self.link, &queue, prefetch).await?;
+        let subscription = Subscription::begin(&self.link, &queue, prefetch).await?;
         let (link, name) = (self.link.clone(), Name::Queue(queue.clone()).text().into());
-        let (standing, backoff) = (Some(standing), Backoff::new(&self.integration.reconnect));
+        let (subscription, backoff) = (Some(subscription), Backoff::new(&self.integration.reconnect));
         Ok(Box::new(Held {
             link,
             queue,
             name,
             prefetch,
-            standing,
+            subscription,
             backoff,
             unsettled: BTreeSet::new(),
             seen: 0,
@@ -99,7 +99,7 @@ struct Held {
     name: Arc<str>,
     prefetch: u16,
     /// `None` while there is no connection, and once there will be none any more.
-    standing: Option<Standing>,
+    subscription: Option<Subscription>,
     backoff: Backoff,
     /// Delivery tags that were handed out and not settled.
     unsettled: BTreeSet<u64>,
@@ -111,7 +111,7 @@ struct Held {
 
 /// The consumer with its connection, which nobody else uses. A consumer keeps the count of messages that it began with, so that one follows
 /// another as far as the sizes of the messages let it (`take.rs`).
-struct Standing {
+struct Subscription {
     live: Arc<Live>,
     channel: Channel,
     consumer: Consumer,
@@ -126,9 +126,9 @@ struct Standing {
     following: Option<JoinHandle<Result<(Consumer, usize), Fault>>>,
 }
 
-impl Standing {
+impl Subscription {
     async fn begin(link: &Link, queue: &str, prefetch: u16) -> Result<Self, Fault> {
-        let live = link.own().await?;
+        let live = link.dedicated().await?;
         let channel = live.channel(OP, queue).await?;
         let fit = Fit::default();
         let count = fit.count().min(usize::from(prefetch.max(1)));
@@ -216,7 +216,7 @@ impl Holding for Held {
         }
         let fault = match self.consumer().await {
             Err(fault) => fault,
-            Ok(standing) => match standing.next().await {
+            Ok(subscription) => match subscription.next().await {
                 Some(Ok(delivery)) => return Some(Ok(self.delivery(delivery))),
                 Some(Err(fault)) => Fault { target: SafeText::new(&self.name), ..fault },
                 None => Fault::new(Kind::Lost, OP, &*self.name, "the server ended the receiving: the queue may have been deleted"),
@@ -233,28 +233,28 @@ impl Holding for Held {
         Some(back.map_err(|fault| self.lose(fault)))
     }
 
-    async fn enough(&mut self) -> Result<(), Fault> {
+    async fn stop_receiving(&mut self) -> Result<(), Fault> {
         let name = self.name.clone();
-        let Some(standing) = self.standing.as_mut().filter(|standing| standing.is_open()) else { return Ok(()) };
+        let Some(subscription) = self.subscription.as_mut().filter(|subscription| subscription.is_open()) else { return Ok(()) };
         let mut over = false;
         loop {
-            standing.cancel(&name).await?;
+            subscription.cancel(&name).await?;
             // What was given before the server heard of it stands in the consumer, and then its end. What is held must not be touched by it.
-            while let Some(Ok(delivery)) = standing.consumer.next().await {
+            while let Some(Ok(delivery)) = subscription.consumer.next().await {
                 let options = BasicNackOptions { multiple: false, requeue: true };
-                standing.live.within(OP, &name, standing.channel.basic_nack(delivery.delivery_tag, options)).await?;
+                subscription.live.within(OP, &name, subscription.channel.basic_nack(delivery.delivery_tag, options)).await?;
                 over = true;
             }
-            if !standing.followed().await? {
+            if !subscription.followed().await? {
                 break;
             }
         }
-        if over { take::settled(&standing.live, &standing.channel, OP, &name).await } else { Ok(()) }
+        if over { take::settled(&subscription.live, &subscription.channel, OP, &name).await } else { Ok(()) }
     }
 
-    async fn broken(&mut self) -> Fault {
-        let Some(standing) = &self.standing else { return std::future::pending().await };
-        let fault = match standing.live.broken(&standing.channel).await {
+    async fn connection_lost(&mut self) -> Fault {
+        let Some(subscription) = &self.subscription else { return std::future::pending().await };
+        let fault = match subscription.live.connection_lost(&subscription.channel).await {
             Some(error) => faults::of(&error, OP, &*self.name),
             None => Fault::new(Kind::Unreachable, OP, &*self.name, "the connection is closed"),
         };
@@ -262,7 +262,7 @@ impl Holding for Held {
     }
 
     fn is_lost(&self, ticket: Ticket) -> bool {
-        self.standing.as_ref().is_none_or(|standing| standing.live.epoch != ticket.epoch || !standing.is_open())
+        self.subscription.as_ref().is_none_or(|subscription| subscription.live.epoch != ticket.epoch || !subscription.is_open())
     }
 
     async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {
@@ -270,11 +270,11 @@ impl Holding for Held {
             Fault::new(Kind::Lost, SETTLE, &*self.name, "the connection that it came by is gone, and the message went back to the queue")
                 .next("receive it again: another consumer may have it by now")
         };
-        let Some(standing) = self.standing.as_ref().filter(|_| !self.is_lost(ticket)) else { return Err(lost()) };
+        let Some(subscription) = self.subscription.as_ref().filter(|_| !self.is_lost(ticket)) else { return Err(lost()) };
         if !self.unsettled.remove(&ticket.id) {
             return Err(Fault::new(Kind::Lost, SETTLE, &*self.name, "this message was settled before"));
         }
-        let channel = &standing.channel;
+        let channel = &subscription.channel;
         let sent = match settlement.effect {
             Effect::Ack => channel.basic_ack(ticket.id, BasicAckOptions::default()).await,
             Effect::Requeue => channel.basic_nack(ticket.id, BasicNackOptions { multiple: false, requeue: true }).await,
@@ -285,17 +285,17 @@ impl Holding for Held {
             }
         };
         sent.map_err(|_| lost())?;
-        take::settled(&standing.live, &standing.channel, SETTLE, &self.name).await.map_err(|fault| {
+        take::settled(&subscription.live, &subscription.channel, SETTLE, &self.name).await.map_err(|fault| {
             Fault { kind: Kind::Lost, ..fault }.next("whether the server took the decision is not known: look at the queue")
         })
     }
 
     async fn release(mut self: Box<Self>) -> Result<String, Fault> {
         let back = self.unsettled.len();
-        let Some(mut standing) = self.standing.take().filter(Standing::is_open) else {
+        let Some(mut subscription) = self.subscription.take().filter(Subscription::is_open) else {
             return Ok("the connection was gone; what was unsettled went back to the queue with it".to_owned());
         };
-        standing.give_back(&self.name).await?;
+        subscription.give_back(&self.name).await?;
         let limit = if self.counted { "; one at its delivery limit became a dead letter or was deleted by that" } else { "" };
         Ok(match back {
             0 => "nothing was left unsettled".to_owned(),
@@ -307,21 +307,21 @@ impl Holding for Held {
 
 impl Held {
     /// The consumer, on a new connection if the one of before broke.
-    async fn consumer(&mut self) -> Result<&mut Standing, Fault> {
-        let standing = match self.standing.take() {
-            Some(standing) => standing,
+    async fn consumer(&mut self) -> Result<&mut Subscription, Fault> {
+        let subscription = match self.subscription.take() {
+            Some(subscription) => subscription,
             None => loop {
                 self.backoff.ready().await;
-                match Standing::begin(&self.link, &self.queue, self.prefetch).await {
-                    Ok(standing) => break standing,
+                match Subscription::begin(&self.link, &self.queue, self.prefetch).await {
+                    Ok(subscription) => break subscription,
                     Err(fault) => drop(self.backoff.passes(fault)?),
                 }
             },
         };
         self.backoff.reset();
-        let standing = self.standing.insert(standing);
-        standing.follow(&self.queue, self.prefetch, &self.unsettled);
-        Ok(standing)
+        let subscription = self.subscription.insert(subscription);
+        subscription.follow(&self.queue, self.prefetch, &self.unsettled);
+        Ok(subscription)
     }
 
     /// Forgets a connection that is gone, or a consumer that the server has ended: what it gave is in the queue again.
@@ -329,7 +329,7 @@ impl Held {
         let passes = self.backoff.passes(fault);
         self.ended = passes.is_err();
         let fault = passes.unwrap_or_else(|last| last);
-        self.standing = None;
+        self.subscription = None;
         let back = std::mem::take(&mut self.unsettled).len();
         match back {
             0 => fault,
@@ -344,15 +344,15 @@ impl Held {
         self.unsettled.insert(id);
         let (redelivered, deliveries) = peek::counts(&delivery);
         self.counted |= deliveries.is_some();
-        let ticket = self.standing.as_ref().map(|standing| Ticket { epoch: standing.live.epoch, id });
+        let ticket = self.subscription.as_ref().map(|subscription| Ticket { epoch: subscription.live.epoch, id });
         Delivery { ticket, message: properties::message(&self.name, Position::Arrival(self.seen), delivery), deliveries, redelivered }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let Some(mut standing) = self.standing.take().filter(Standing::is_open) else { return };
+        let Some(mut subscription) = self.subscription.take().filter(Subscription::is_open) else { return };
         let name = self.name.clone();
-        tokio::spawn(async move { standing.give_back(&name).await });
+        tokio::spawn(async move { subscription.give_back(&name).await });
     }
 }

@@ -89,7 +89,7 @@ impl Rabbit {
             peek: !stream && shared,
             publish: true,
             hold: !stream && shared,
-            ways: false,
+            receive_options: false,
             call: !stream && shared,
         };
         let amount = |field: &str| number(queue, &[field]).map_or(Amount::Unknown, Amount::Exactly);
@@ -169,7 +169,7 @@ impl Rabbit {
         let stream = matches!(name, Name::Stream(_));
         let can = match name {
             Name::Exchange(_) => Caps { tail: true, publish: true, call: true, ..Caps::default() },
-            _ => Caps { tail: stream, history: stream, peek: !stream, publish: true, hold: !stream, ways: false, call: !stream },
+            _ => Caps { tail: stream, history: stream, peek: !stream, publish: true, hold: !stream, receive_options: false, call: !stream },
         };
         let mut row = self.row(name, can);
         if let Name::Exchange(exchange) = name {

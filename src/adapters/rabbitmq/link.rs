@@ -188,7 +188,7 @@ impl Link {
                 Some(dialling) => dialling.clone(),
                 None => {
                     let link = self.clone();
-                    let dialling = async move { link.own().await.map(Arc::new) }.boxed().shared();
+                    let dialling = async move { link.dedicated().await.map(Arc::new) }.boxed().shared();
                     tokio::spawn(dialling.clone());
                     place.insert(dialling).clone()
                 }
@@ -207,7 +207,7 @@ impl Link {
     }
 
     /// A connection of its own, to the first address that answers.
-    pub(super) async fn own(&self) -> Result<Live, Fault> {
+    pub(super) async fn dedicated(&self) -> Result<Live, Fault> {
         let mut last = Fault::new(Kind::Usage, OP, "rabbitmq", "the profile names no address");
         let (mut left, mut dialling) = (self.addresses.iter(), FuturesUnordered::new());
         dialling.extend(left.next().map(|address| self.dial(address)));
@@ -361,7 +361,7 @@ impl Live {
     }
 
     /// Waits until the connection or one of its channels is closed by anybody but us; an error that says why, if there is one.
-    pub(super) async fn broken(&self, channel: &Channel) -> Option<lapin::Error> {
+    pub(super) async fn connection_lost(&self, channel: &Channel) -> Option<lapin::Error> {
         let mut events = std::pin::pin!(self.connection.events_listener());
         // Heard from here on: what happened before shows in the state.
         while self.is_open() && channel.status().connected() {

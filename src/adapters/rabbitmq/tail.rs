@@ -6,10 +6,12 @@ use super::tap::{self, OP, Sources};
 use super::{Rabbit, faults, properties, stream};
 use crate::adapters::backlog::{self, backlog};
 use crate::adapters::reopen::{Outlet, Reopens, keep_open};
-use crate::adapters::session::{Cost, Tail, TailEvent};
+use crate::adapters::session::Tail;
+use crate::domain::channel::Cost;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Message;
 use crate::domain::position::Position;
+use crate::domain::tail::TailEvent;
 use crate::domain::view::Side;
 use async_trait::async_trait;
 use futures::stream::{BoxStream, SelectAll, StreamExt, once, select_all};
@@ -98,7 +100,7 @@ struct Open {
 
 impl Tailing {
     async fn open(&mut self, first: bool) -> Result<Open, Fault> {
-        let live = self.rabbit.link.own().await?;
+        let live = self.rabbit.link.dedicated().await?;
         let (mut channels, mut queues, mut deliveries) = (Vec::new(), Vec::new(), Vec::new());
         for (at, target) in self.targets.iter_mut().enumerate() {
             let (channel, consumer, queue) = if let Name::Stream(name) = &target.name {

@@ -8,10 +8,10 @@ use super::name::{Key, Name};
 use super::value::{self, field};
 use crate::adapters::session::Groups;
 use crate::domain::channel::Table;
-use crate::domain::delivery::Way;
+use crate::domain::delivery::ReceiveOption;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::{self, Amount};
-use crate::domain::group::{Group, GroupDescription, Listing, Mark, Member, Stamped, Standing, State};
+use crate::domain::group::{Group, GroupDescription, GroupOffset, Listing, Mark, Member, Stamped, State};
 use crate::domain::position::Position;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
@@ -77,7 +77,7 @@ impl Groups for Redis {
         Ok(listing)
     }
 
-    async fn standings(&self, groups: &[Arc<str>]) -> Result<Vec<Result<Vec<Standing>, Fault>>, Fault> {
+    async fn group_offsets(&self, groups: &[Arc<str>]) -> Result<Vec<Result<Vec<GroupOffset>, Fault>>, Fault> {
         let streams = self.streams().await?.names;
         let handed_on = self.groups_seen.handed_on.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut seen = match handed_on {
@@ -99,14 +99,14 @@ impl Groups for Redis {
                 Err(fault) => _ = faults.insert(stream.clone(), fault),
             }
         }
-        let standing = |group: Result<&(Key, Key), &Fault>| {
+        let group_offset = |group: Result<&(Key, Key), &Fault>| {
             let row = group.map_err(Clone::clone).and_then(|(stream, name)| {
                 let rows = seen.get(stream).ok_or_else(|| faults.get(stream).cloned().unwrap_or_else(|| no_group(OP, stream, name)))?;
                 rows.iter().find(|row| row.name == *name).cloned().ok_or_else(|| no_group(OP, stream, name))
             });
-            async { Ok(vec![self.standing(row?).await?]) }
+            async { Ok(vec![self.group_offset(row?).await?]) }
         };
-        Ok(futures::future::join_all(split.iter().map(|group| standing(group.as_ref()))).await)
+        Ok(futures::future::join_all(split.iter().map(|group| group_offset(group.as_ref()))).await)
     }
 
     async fn describe(&self, group: &str) -> Result<GroupDescription, Fault> {
@@ -129,7 +129,7 @@ impl Groups for Redis {
         Ok(GroupDescription { members: members.collect(), group: row.group() })
     }
 
-    async fn stamps(&self, marks: &[Mark]) -> Vec<Stamped> {
+    async fn timestamps(&self, marks: &[Mark]) -> Vec<Stamped> {
         futures::future::join_all(marks.iter().map(|mark| self.stamp(mark))).await
     }
 }
@@ -220,7 +220,7 @@ impl Redis {
         Ok(id.and_then(|id| i64::try_from(id.millis).ok()).map(Timestamp))
     }
 
-    async fn standing(&self, row: Row) -> Result<Standing, Fault> {
+    async fn group_offset(&self, row: Row) -> Result<GroupOffset, Fault> {
         let lag = self.behind(&row, None).await?;
         let end = row.added().and_then(|added| i64::try_from(added).ok());
         // A group that was begun somewhere has no count of what it read: what was added less what is left stands for it.
@@ -228,7 +228,7 @@ impl Redis {
             (None, Amount::Exactly(left), Some(end)) => end.checked_sub_unsigned(left),
             _ => None,
         };
-        Ok(Standing {
+        Ok(GroupOffset {
             channel: Name::Stream(row.stream.clone()).text().into(),
             partition: None,
             committed: row.read,
@@ -260,14 +260,14 @@ impl Row {
     }
 
     /// How messages of a stream are received for it.
-    pub(super) fn way(&self, lag: Amount) -> Way {
+    pub(super) fn way(&self, lag: Amount) -> ReceiveOption {
         let known = [
             lag.number().map(|_| format!("{lag} behind")),
             self.pending.map(|pending| format!("{} pending", figure::count(pending))),
             self.consumers.map(|n| if n == 1 { "1 consumer".to_owned() } else { format!("{n} consumers") }),
         ];
         let about: Vec<String> = known.into_iter().flatten().collect();
-        Way {
+        ReceiveOption {
             name: self.name.text().into(),
             channel: format!("{}/{}", Name::Stream(self.stream.clone()).text(), self.name).into(),
             about: about.join(", ").into(),

@@ -12,7 +12,7 @@ use super::value;
 use crate::adapters::fit::Fit;
 use crate::adapters::reopen::Backoff;
 use crate::adapters::session::{Hold, Holding};
-use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb, Way};
+use crate::domain::delivery::{Delivery, Effect, Given, ReceiveOption, Settlement, Settles, Ticket, Verb};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
 use async_trait::async_trait;
@@ -41,23 +41,23 @@ impl Hold for Redis {
         &VERBS
     }
 
-    async fn patience(&self, _channel: &str) -> Result<Option<Duration>, Fault> {
+    async fn ack_timeout(&self, _channel: &str) -> Result<Option<Duration>, Fault> {
         Ok(None)
     }
 
-    fn left(&self, _channel: &str) -> &'static str {
+    fn unsettled_fate(&self, _channel: &str) -> &'static str {
         "stays pending with our consumer of the group until somebody claims it"
     }
 
-    async fn ways(&self, channel: &str) -> Result<Vec<Way>, Fault> {
+    async fn receive_options(&self, channel: &str) -> Result<Vec<ReceiveOption>, Fault> {
         match self.received(channel).await? {
             Received::In { .. } => Ok(Vec::new()),
             Received::Of { groups, .. } => {
-                let mut ways = Vec::with_capacity(groups.len());
+                let mut receive_options = Vec::with_capacity(groups.len());
                 for row in &groups {
-                    ways.push(row.way(self.behind(row, None).await.unwrap_or_default()));
+                    receive_options.push(row.way(self.behind(row, None).await.unwrap_or_default()));
                 }
-                Ok(ways)
+                Ok(receive_options)
             }
         }
     }
@@ -144,7 +144,7 @@ impl Holding for Held {
     }
 
     /// Without a reader nobody is given entries that nobody will look at.
-    async fn enough(&mut self) -> Result<(), Fault> {
+    async fn stop_receiving(&mut self) -> Result<(), Fault> {
         self.reading = None;
         Ok(())
     }
@@ -360,9 +360,9 @@ impl Redis {
             Received::In { stream, group } => Ok((stream, group)),
             Received::Of { stream, mut groups } if groups.len() == 1 => Ok((stream, groups.remove(0).name)),
             Received::Of { stream, groups } => {
-                let ways: Vec<String> = groups.iter().map(|row| format!("stream:{stream}/{}", row.name)).collect();
+                let receive_options: Vec<String> = groups.iter().map(|row| format!("stream:{stream}/{}", row.name)).collect();
                 let fault = Fault::new(Kind::Usage, OP, stream.text(), "the stream has several groups");
-                Err(fault.next(format!("name one: {}", ways.join(", "))))
+                Err(fault.next(format!("name one: {}", receive_options.join(", "))))
             }
         }
     }

@@ -206,7 +206,7 @@ impl Redis {
     }
 
     fn bare_stream(&self, name: &Key) -> Channel {
-        let can = Caps { tail: true, history: true, publish: true, hold: true, ways: true, ..Caps::default() };
+        let can = Caps { tail: true, history: true, publish: true, hold: true, receive_options: true, ..Caps::default() };
         self.row(&Name::Stream(name.clone()), "stream", can)
     }
 

@@ -325,7 +325,7 @@ impl Link {
     }
 
     /// A connection of its own to an address, or to the first server that answers.
-    pub(super) async fn own(&self, address: Option<&str>, config: AsyncConnectionConfig) -> Result<Own, Fault> {
+    pub(super) async fn dedicated(&self, address: Option<&str>, config: AsyncConnectionConfig) -> Result<Own, Fault> {
         Ok(self.open(address, config).await?.1)
     }
 

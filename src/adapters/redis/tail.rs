@@ -9,10 +9,12 @@ use super::value;
 use crate::adapters::backlog::{self, Feed, backlog};
 use crate::adapters::fit::Fit;
 use crate::adapters::reopen::{Outlet, Reopens, keep_open};
-use crate::adapters::session::{Cost, Tail, TailEvent};
+use crate::adapters::session::Tail;
+use crate::domain::channel::Cost;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Message, Stamp};
 use crate::domain::position::Position;
+use crate::domain::tail::TailEvent;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use async_trait::async_trait;
@@ -142,7 +144,7 @@ impl Redis {
     pub(super) async fn blocking(&self, stream: &Key) -> Result<Own, Fault> {
         let patience = Duration::from_millis(BLOCK) + self.integration.timeout;
         let serving = self.link.serving(stream).await;
-        self.link.own(serving.as_deref(), AsyncConnectionConfig::new().set_response_timeout(Some(patience))).await
+        self.link.dedicated(serving.as_deref(), AsyncConnectionConfig::new().set_response_timeout(Some(patience))).await
     }
 
     /// Whether the server tells of changed keys: refused where it tells nothing, and what it leaves out where it tells some of it. Where it
@@ -455,7 +457,7 @@ impl Pushed {
             }
         });
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.redis.integration.timeout)).set_push_sender(push);
-        let own = self.redis.link.own(server, config).await?;
+        let own = self.redis.link.dedicated(server, config).await?;
         for subscription in self.subscriptions.iter().filter(|s| first || s.keys) {
             let word = if subscription.pattern { "PSUBSCRIBE" } else { "SUBSCRIBE" };
             own.call(cmd(word).arg(&subscription.topic), OP, &subscription.topic.text()).await?;

@@ -4,7 +4,7 @@ use crate::app::Model;
 use crate::app::editor::Editor;
 use crate::app::effect::TaskId;
 use crate::app::overlays::Overlay;
-use crate::domain::delivery::Way;
+use crate::domain::delivery::ReceiveOption;
 use crate::domain::position::{Bound, Range};
 use crate::domain::query::{Candidate, Query, complete};
 use crate::domain::text::SafeText;
@@ -50,16 +50,16 @@ pub struct Prompt {
     /// What it stands over.
     pub behind: Option<Box<Overlay>>,
     /// For `Receive`: the ways in which the channel's messages are received, where one has to be chosen.
-    pub ways: Option<Ways>,
+    pub receive_options: Option<ReceiveOptions>,
     /// What it does that cannot be taken back.
     pub warning: Option<SafeText>,
 }
 
 /// The ways of a channel, of which one is chosen.
-pub struct Ways {
+pub struct ReceiveOptions {
     pub(crate) task: TaskId,
     /// `None` until they are known.
-    pub known: Option<Vec<Way>>,
+    pub known: Option<Vec<ReceiveOption>>,
     pub chosen: usize,
     /// It was said to begin before they were known.
     pub(crate) begin: bool,
@@ -68,8 +68,8 @@ pub struct Ways {
 /// Ways that are listed at a time.
 pub const LISTED: usize = 8;
 
-impl Ways {
-    pub(crate) fn new(task: TaskId, known: Option<Vec<Way>>) -> Self {
+impl ReceiveOptions {
+    pub(crate) fn new(task: TaskId, known: Option<Vec<ReceiveOption>>) -> Self {
         Self { task, known, chosen: 0, begin: false }
     }
 
@@ -80,14 +80,14 @@ impl Ways {
         last > 0
     }
 
-    pub fn way(&self) -> Option<&Way> {
+    pub fn way(&self) -> Option<&ReceiveOption> {
         self.known.as_ref()?.get(self.chosen)
     }
 }
 
 impl Prompt {
     pub(crate) fn new(ask: Ask, text: &str) -> Self {
-        Self { ask, editor: Editor::line(text), error: None, behind: None, ways: None, warning: None }
+        Self { ask, editor: Editor::line(text), error: None, behind: None, receive_options: None, warning: None }
     }
 }
 

@@ -76,9 +76,9 @@ impl Notices {
 
     /// Keeps something that stands on the screen elsewhere.
     pub(crate) fn record(&mut self, level: Level, text: SafeText, now: Timestamp) {
-        let standing = self.all.back().is_some_and(|last| !last.gone && last.level == level && last.text == text);
+        let group_offset = self.all.back().is_some_and(|last| !last.gone && last.level == level && last.text == text);
         self.add(level, text, SafeText::default(), now);
-        if let Some(last) = self.all.back_mut().filter(|_| !standing) {
+        if let Some(last) = self.all.back_mut().filter(|_| !group_offset) {
             last.gone = true;
         }
     }

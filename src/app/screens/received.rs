@@ -216,8 +216,9 @@ impl Received {
 
     /// When the system gives a message to somebody else.
     pub fn over_at(&self, row: &Row) -> Option<Timestamp> {
-        let patience = self.hold.as_ref()?.patience?;
-        (row.state == State::Held).then(|| Timestamp(row.since.0.saturating_add(i64::try_from(patience.as_millis()).unwrap_or(i64::MAX))))
+        let ack_timeout = self.hold.as_ref()?.ack_timeout?;
+        (row.state == State::Held)
+            .then(|| Timestamp(row.since.0.saturating_add(i64::try_from(ack_timeout.as_millis()).unwrap_or(i64::MAX))))
     }
 
     /// The time left to decide on the first that runs out, as it is shown: never more than there is.

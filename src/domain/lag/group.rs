@@ -4,7 +4,7 @@ use super::judge::{Facts, Figures, PartitionLag, is_moving, judge, words};
 use super::track::Track;
 use super::{Eta, Rules, Verdict};
 use crate::domain::figure::Amount;
-use crate::domain::group::{Group, Mark, Standing};
+use crate::domain::group::{Group, GroupOffset, Mark};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ const SKEW_FROM: u64 = 100;
 /// Judges a group by its partitions and their past; `past` finds the track of a standing by its place in the list.
 pub fn judge_group<'t>(
     group: &Group,
-    standings: &[Standing],
+    group_offsets: &[GroupOffset],
     past: impl Fn(usize) -> &'t Track,
     now: Timestamp,
     rules: &Rules,
@@ -57,26 +57,26 @@ pub fn judge_group<'t>(
     let facts = Facts {
         state: group.state,
         halt: group.halt.as_ref(),
-        owners_known: standings.iter().any(|standing| standing.owner.is_some()),
-        moving: (0..standings.len()).any(|at| is_moving(past(at), now, rules)),
+        owners_known: group_offsets.iter().any(|group_offset| group_offset.owner.is_some()),
+        moving: (0..group_offsets.len()).any(|at| is_moving(past(at), now, rules)),
     };
     let partitions: Vec<PartitionLag> =
-        standings.iter().enumerate().map(|(at, standing)| judge(past(at), standing, facts, now, rules)).collect();
+        group_offsets.iter().enumerate().map(|(at, group_offset)| judge(past(at), group_offset, facts, now, rules)).collect();
     (sum_up(group, &partitions), partitions)
 }
 
 fn sum_up(group: &Group, partitions: &[PartitionLag]) -> GroupLag {
     // Of a group that could not be described it is not known in which other partitions it has members.
     let more = group.fault.is_some().then_some(Amount::Unknown);
-    let lag = Amount::total(partitions.iter().map(|p| p.standing.lag).chain(more));
+    let lag = Amount::total(partitions.iter().map(|p| p.group_offset.lag).chain(more));
     let unjudged = partitions.iter().filter(|p| matches!(p.verdict, Verdict::NoCommits | Verdict::Unknown)).count();
     let verdict = partitions.iter().map(|p| p.verdict).max();
-    let worst = partitions.iter().filter(|p| Some(p.verdict) == verdict).max_by_key(|p| p.standing.lag.number());
-    let mut channels: Vec<Arc<str>> = partitions.iter().map(|p| p.standing.channel.clone()).collect();
+    let worst = partitions.iter().filter(|p| Some(p.verdict) == verdict).max_by_key(|p| p.group_offset.lag.number());
+    let mut channels: Vec<Arc<str>> = partitions.iter().map(|p| p.group_offset.channel.clone()).collect();
     channels.sort();
     channels.dedup();
     // An empty partition that was never read has no past to measure, and moves nothing.
-    let measured = || partitions.iter().filter(|p| p.standing.committed.is_some() || p.standing.lag != Amount::Exactly(0));
+    let measured = || partitions.iter().filter(|p| p.group_offset.committed.is_some() || p.group_offset.lag != Amount::Exactly(0));
     let rate = |each: fn(&PartitionLag) -> Option<f64>| measured().map(each).reduce(|a, b| a.zip(b).map(|(a, b)| a + b)).flatten();
     let (verdict, reason) = match (&group.fault, verdict) {
         (Some(fault), None | Some(Verdict::KeepsUp)) => (Verdict::Unknown, format!("{}: {}", fault.kind.word(), fault.cause)),
@@ -102,18 +102,18 @@ fn sum_up(group: &Group, partitions: &[PartitionLag]) -> GroupLag {
 impl PartitionLag {
     /// The next message to be read here, where something waits.
     pub fn next(&self) -> Option<Mark> {
-        self.standing.lag.number().filter(|lag| *lag > 0)?;
+        self.group_offset.lag.number().filter(|lag| *lag > 0)?;
         self.mark()
     }
 
     /// The next message to be read here.
     fn mark(&self) -> Option<Mark> {
-        Some(Mark { channel: self.standing.channel.clone(), position: self.standing.next? })
+        Some(Mark { channel: self.group_offset.channel.clone(), position: self.group_offset.next? })
     }
 
     /// How long the next message has been waiting: nothing at the end, `None` if its time is not known.
     pub fn behind(&self, now: Timestamp) -> Option<std::time::Duration> {
-        match self.standing.lag.number() {
+        match self.group_offset.lag.number() {
             Some(0) => Some(std::time::Duration::ZERO),
             _ => self.stamp.map(|stamp| now.since(stamp)),
         }
@@ -147,9 +147,9 @@ fn reason(verdict: Verdict, partitions: &[PartitionLag], unjudged: usize) -> Str
     let of = partitions.len();
     let text = match (verdict, sharing.as_slice()) {
         (Verdict::KeepsUp, _) => text,
-        (_, [one]) if of > 1 => match one.standing.partition {
-            Some(partition) => format!("{text} (partition {partition} of {})", one.standing.channel),
-            None => format!("{text} ({})", one.standing.channel),
+        (_, [one]) if of > 1 => match one.group_offset.partition {
+            Some(partition) => format!("{text} (partition {partition} of {})", one.group_offset.channel),
+            None => format!("{text} ({})", one.group_offset.channel),
         },
         (_, several) if several.len() < of => format!("{text} ({} of {of} partitions)", several.len()),
         _ => text,
@@ -163,12 +163,12 @@ fn reason(verdict: Verdict, partitions: &[PartitionLag], unjudged: usize) -> Str
 
 fn skew(partitions: &[PartitionLag], total: Amount) -> Option<Skew> {
     let total = total.number().filter(|total| *total >= SKEW_FROM)?;
-    let most = partitions.iter().max_by_key(|p| p.standing.lag.number())?;
-    let share = u64::try_from(u128::from(most.standing.lag.number()?) * 100 / u128::from(total)).ok()?;
+    let most = partitions.iter().max_by_key(|p| p.group_offset.lag.number())?;
+    let share = u64::try_from(u128::from(most.group_offset.lag.number()?) * 100 / u128::from(total)).ok()?;
     let even = 100 / partitions.len().max(1) as u64;
     (share >= SKEWED && share >= even * 2).then_some(Skew {
-        channel: most.standing.channel.clone(),
-        partition: most.standing.partition?,
+        channel: most.group_offset.channel.clone(),
+        partition: most.group_offset.partition?,
         share: share.min(100) as u8,
     })
 }

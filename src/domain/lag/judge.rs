@@ -3,7 +3,7 @@
 use super::track::{Speed, Track};
 use super::{Eta, Rules, Verdict};
 use crate::domain::figure::{self, Amount};
-use crate::domain::group::{Halt, Standing, State};
+use crate::domain::group::{GroupOffset, Halt, State};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct Facts<'g> {
 /// One partition with its verdict.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartitionLag {
-    pub standing: Standing,
+    pub group_offset: GroupOffset,
     pub verdict: Verdict,
     pub reason: SafeText,
     pub eta: Eta,
@@ -75,25 +75,25 @@ impl Idle {
 }
 
 /// Judges one partition by its past. The first rule that holds decides.
-pub fn judge(track: &Track, standing: &Standing, facts: Facts<'_>, now: Timestamp, rules: &Rules) -> PartitionLag {
+pub fn judge(track: &Track, group_offset: &GroupOffset, facts: Facts<'_>, now: Timestamp, rules: &Rules) -> PartitionLag {
     let speed = track.speed(rules);
     let mut figures = Figures { out: speed.map(|s| s.out), into: speed.map(|s| s.into), ..Figures::default() };
     if let Some((since, seen)) = track.still_since() {
         figures.still = now.since(since);
         // What was not watched the system may know.
-        let quiet = standing.quiet.filter(|quiet| !seen && *quiet > figures.still);
+        let quiet = group_offset.quiet.filter(|quiet| !seen && *quiet > figures.still);
         figures.idle = Idle { time: quiet.unwrap_or(figures.still), whole: seen || quiet.is_some() };
     }
-    let mut standing = standing.clone();
-    if is_beyond(&standing) {
+    let mut group_offset = group_offset.clone();
+    if is_beyond(&group_offset) {
         // Whatever a system makes of such a position: what is in the log now was never read.
-        standing.lag = Amount::Unknown;
+        group_offset.lag = Amount::Unknown;
     }
-    let verdict = decide(track, &standing, facts, now, rules, &mut figures);
+    let verdict = decide(track, &group_offset, facts, now, rules, &mut figures);
     let reason = words(verdict, &figures).into();
     PartitionLag {
-        eta: eta(verdict, &standing, speed),
-        standing,
+        eta: eta(verdict, &group_offset, speed),
+        group_offset,
         verdict,
         reason,
         rate_out: figures.out,
@@ -104,23 +104,23 @@ pub fn judge(track: &Track, standing: &Standing, facts: Facts<'_>, now: Timestam
     }
 }
 
-fn decide(track: &Track, standing: &Standing, facts: Facts<'_>, now: Timestamp, rules: &Rules, figures: &mut Figures) -> Verdict {
-    if let Some(fault) = &standing.fault {
+fn decide(track: &Track, group_offset: &GroupOffset, facts: Facts<'_>, now: Timestamp, rules: &Rules, figures: &mut Figures) -> Verdict {
+    if let Some(fault) = &group_offset.fault {
         figures.cause = format!("{}: {}", fault.kind.word(), fault.cause);
         return Verdict::Unknown;
     }
-    if let (Some(committed), Some(end), true) = (standing.committed, standing.end, is_beyond(standing)) {
+    if let (Some(committed), Some(end), true) = (group_offset.committed, group_offset.end, is_beyond(group_offset)) {
         figures.cause = format!("its position {committed} is beyond the end {end}: was the channel deleted and created again?");
         return Verdict::Unknown;
     }
-    let Some(lag) = standing.lag.number() else {
-        if standing.committed.is_none() {
+    let Some(lag) = group_offset.lag.number() else {
+        if group_offset.committed.is_none() {
             return Verdict::NoCommits;
         }
         "the end is not known".clone_into(&mut figures.cause);
         return Verdict::Unknown;
     };
-    figures.lost = match (standing.committed, standing.start) {
+    figures.lost = match (group_offset.committed, group_offset.start) {
         (Some(committed), Some(start)) => u64::try_from(start - committed).unwrap_or(0),
         _ => 0,
     };
@@ -135,7 +135,7 @@ fn decide(track: &Track, standing: &Standing, facts: Facts<'_>, now: Timestamp, 
     if let Some(Halt::Unacknowledged(count)) = facts.halt {
         figures.limit = Some(*count);
     }
-    figures.unowned = facts.owners_known && standing.owner.is_none();
+    figures.unowned = facts.owners_known && group_offset.owner.is_none();
     // Whoever has messages to acknowledge is there.
     let nobody = matches!(facts.state, State::Empty | State::Dead) && figures.limit.is_none() || figures.unowned;
     let moving = is_moving(track, now, rules) || facts.moving && !figures.unowned;
@@ -145,7 +145,7 @@ fn decide(track: &Track, standing: &Standing, facts: Facts<'_>, now: Timestamp, 
     if figures.lost > 0 {
         return Verdict::Losing;
     }
-    figures.loss_in = loss_in(track, standing, figures.out);
+    figures.loss_in = loss_in(track, group_offset, figures.out);
     if figures.loss_in.is_some_and(|time| time <= rules.danger) {
         return Verdict::Losing;
     }
@@ -154,7 +154,7 @@ fn decide(track: &Track, standing: &Standing, facts: Facts<'_>, now: Timestamp, 
         figures.back_since = now.since(rewind.at);
         return Verdict::Rewound;
     }
-    figures.held = standing.held_at.is_some() && standing.committed >= standing.held_at;
+    figures.held = group_offset.held_at.is_some() && group_offset.committed >= group_offset.held_at;
     if figures.held && figures.still < rules.still {
         return Verdict::KeepsUp;
     }
@@ -185,8 +185,8 @@ fn by_speed(track: &Track, lag: u64, now: Timestamp, rules: &Rules, figures: &mu
 }
 
 /// Whether the position lies beyond the end of the log.
-pub(super) fn is_beyond(standing: &Standing) -> bool {
-    standing.committed.zip(standing.end).is_some_and(|(committed, end)| committed > end)
+pub(super) fn is_beyond(group_offset: &GroupOffset) -> bool {
+    group_offset.committed.zip(group_offset.end).is_some_and(|(committed, end)| committed > end)
 }
 
 /// Whether the position moved within the window.
@@ -199,14 +199,14 @@ fn window(rules: &Rules) -> Duration {
 }
 
 /// When the log's start reaches the position, if it is nearer with every message deleted.
-fn loss_in(track: &Track, standing: &Standing, out: Option<f64>) -> Option<Duration> {
-    let margin = standing.committed?.checked_sub(standing.start?)?;
+fn loss_in(track: &Track, group_offset: &GroupOffset, out: Option<f64>) -> Option<Duration> {
+    let margin = group_offset.committed?.checked_sub(group_offset.start?)?;
     let nearer = track.deleted_per_second()? - out.unwrap_or(0.0);
     (nearer > 0.0).then(|| Duration::from_secs_f64((margin as f64 / nearer).min(1e9)))
 }
 
-fn eta(verdict: Verdict, standing: &Standing, speed: Option<Speed>) -> Eta {
-    let Some(lag) = standing.lag.number() else { return Eta::Unknown };
+fn eta(verdict: Verdict, group_offset: &GroupOffset, speed: Option<Speed>) -> Eta {
+    let Some(lag) = group_offset.lag.number() else { return Eta::Unknown };
     if lag == 0 {
         return Eta::In(Duration::ZERO);
     }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;
-use crate::domain::group::{Group, Halt, Standing, State};
+use crate::domain::group::{Group, GroupOffset, Halt, State};
 use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
 
@@ -16,8 +16,8 @@ const RULES: Rules = Rules {
     danger: Duration::from_secs(1_800),
 };
 
-fn standing(partition: i32, committed: i64, end: i64) -> Standing {
-    Standing {
+fn group_offset(partition: i32, committed: i64, end: i64) -> GroupOffset {
+    GroupOffset {
         channel: "orders".into(),
         partition: Some(partition),
         committed: Some(committed),
@@ -44,7 +44,7 @@ fn at(seconds: u64) -> Timestamp {
 }
 
 /// Looks at a position every `every` seconds until `until`, and judges it then.
-fn watched(state: State, until: u64, every: u64, look: impl Fn(u64) -> Standing) -> PartitionLag {
+fn watched(state: State, until: u64, every: u64, look: impl Fn(u64) -> GroupOffset) -> PartitionLag {
     let mut track = Track::default();
     let mut seconds = 0;
     while seconds <= until {
@@ -57,11 +57,11 @@ fn watched(state: State, until: u64, every: u64, look: impl Fn(u64) -> Standing)
 }
 
 /// Made at `into` a second, committed at `out` a second, `behind` at the beginning, with commits every `pause` seconds.
-fn steady(into: i64, out: i64, behind: i64, pause: u64) -> impl Fn(u64) -> Standing {
+fn steady(into: i64, out: i64, behind: i64, pause: u64) -> impl Fn(u64) -> GroupOffset {
     move |t| {
         let end = 1_000_000 + into * t as i64;
         let committed = 1_000_000 - behind + out * (t / pause * pause) as i64;
-        standing(0, committed.min(end), end)
+        group_offset(0, committed.min(end), end)
     }
 }
 
@@ -69,10 +69,16 @@ fn steady(into: i64, out: i64, behind: i64, pause: u64) -> impl Fn(u64) -> Stand
 fn steady_groups_get_the_verdict_that_an_operator_would_give() {
     use Verdict::*;
     for (what, verdict, reason, eta, look) in [
-        ("at the end, nothing comes", KeepsUp, "at the end", "0", Box::new(steady(0, 0, 0, 1)) as Box<dyn Fn(u64) -> Standing>),
+        ("at the end, nothing comes", KeepsUp, "at the end", "0", Box::new(steady(0, 0, 0, 1)) as Box<dyn Fn(u64) -> GroupOffset>),
         ("a few seconds of production wait", KeepsUp, "in 100/s, out 100/s", "5 s", Box::new(steady(100, 100, 500, 1))),
         ("commits every 10 s, as fast as it comes", KeepsUp, "at the end", "0", Box::new(steady(100, 100, 0, 10))),
-        ("one message a minute, read at once", KeepsUp, "at the end", "0", Box::new(|t| standing(0, 9 + t as i64 / 60, 9 + t as i64 / 60))),
+        (
+            "one message a minute, read at once",
+            KeepsUp,
+            "at the end",
+            "0",
+            Box::new(|t| group_offset(0, 9 + t as i64 / 60, 9 + t as i64 / 60)),
+        ),
         ("far behind, gaining", Draining, "in 100/s, out 300/s", "1 m 10 s", Box::new(steady(100, 300, 26_000, 1))),
         ("far behind, losing", FallingBehind, "in 300/s, out 100/s", "never", Box::new(steady(300, 100, 20_000, 1))),
         ("far behind, for ever", FallingBehind, "in 100/s, out 100/s", "never", Box::new(steady(100, 100, 20_000, 1))),
@@ -94,11 +100,11 @@ fn what_is_not_known_yet_is_said_to_be_so() {
     assert_eq!((judged.verdict, judged.reason.as_str()), (Verdict::Unknown, "nothing moved for 10 s yet"));
     let judged = watched(State::Stable, 10, 5, steady(100, 0, 20_000, 1));
     assert_eq!(judged.verdict, Verdict::FallingBehind, "before a standstill is long enough to be one, it is already true that more comes");
-    let never = |_| Standing { committed: None, lag: Amount::Unknown, ..standing(0, 0, 500) };
+    let never = |_| GroupOffset { committed: None, lag: Amount::Unknown, ..group_offset(0, 0, 500) };
     let judged = watched(State::Stable, 60, 5, never);
     assert_eq!((judged.verdict, judged.eta), (Verdict::NoCommits, Eta::Unknown), "no commit is neither 0 nor the end");
     let fault = Fault::new(Kind::Forbidden, "list offsets", "orders", "no DESCRIBE");
-    let refused = |_| Standing { fault: Some(fault.clone()), end: None, lag: Amount::Unknown, ..standing(0, 5, 5) };
+    let refused = |_| GroupOffset { fault: Some(fault.clone()), end: None, lag: Amount::Unknown, ..group_offset(0, 5, 5) };
     let judged = watched(State::Stable, 60, 5, refused);
     assert_eq!((judged.verdict, judged.reason.as_str()), (Verdict::Unknown, "not authorized: no DESCRIBE"));
 }
@@ -107,13 +113,13 @@ fn what_is_not_known_yet_is_said_to_be_so() {
 fn of_a_position_beyond_the_end_neither_lag_nor_time_nor_eta_is_known() {
     // Whatever lag the system makes of it.
     for lag in [Amount::Exactly(0), Amount::Unknown] {
-        let judged = watched(State::Stable, 60, 5, |_| Standing { lag, ..standing(0, 900, 10) });
-        assert_eq!((judged.verdict, judged.standing.lag, judged.eta), (Verdict::Unknown, Amount::Unknown, Eta::Unknown));
+        let judged = watched(State::Stable, 60, 5, |_| GroupOffset { lag, ..group_offset(0, 900, 10) });
+        assert_eq!((judged.verdict, judged.group_offset.lag, judged.eta), (Verdict::Unknown, Amount::Unknown, Eta::Unknown));
         assert_eq!(judged.reason.as_str(), "its position 900 is beyond the end 10: was the channel deleted and created again?");
         assert_eq!((judged.behind(at(60)), judged.next()), (None, None));
     }
     // Watched on until the new channel is longer than the old one was, the lag is one of the new channel.
-    let anew = |t: u64| if t < 30 { standing(0, 900, 900) } else { standing(0, 900, 40 * (t as i64 - 29)) };
+    let anew = |t: u64| if t < 30 { group_offset(0, 900, 900) } else { group_offset(0, 900, 40 * (t as i64 - 29)) };
     let judged = watched(State::Stable, 60, 5, anew);
     assert_eq!((judged.verdict, judged.reason.as_str()), (Verdict::FallingBehind, "in 40/s, out 0/s"));
 }
@@ -121,13 +127,13 @@ fn of_a_position_beyond_the_end_neither_lag_nor_time_nor_eta_is_known() {
 #[test]
 fn a_partition_without_a_commit_makes_its_group_unknown_and_no_claim_passes_by_it() {
     use super::claim::{Claim, Subject};
-    let none = |partition| Standing { committed: None, lag: Amount::Unknown, ..standing(partition, 0, 500) };
-    let empty = Standing { committed: None, lag: Amount::Exactly(0), ..standing(2, 0, 0) };
+    let none = |partition| GroupOffset { committed: None, lag: Amount::Unknown, ..group_offset(partition, 0, 500) };
+    let empty = GroupOffset { committed: None, lag: Amount::Exactly(0), ..group_offset(2, 0, 0) };
     let track = Track::default();
-    let judged = |standings: &[Standing]| judge_group(&group(State::Stable), standings, |_| &track, at(0), &RULES).0;
+    let judged = |group_offsets: &[GroupOffset]| judge_group(&group(State::Stable), group_offsets, |_| &track, at(0), &RULES).0;
     let holds = |lag: &GroupLag, claim: &str| Claim::parse(claim).expect("a claim").holds(&Subject { lag, behind: None });
 
-    let one = judged(&[standing(0, 9, 9), none(1), empty.clone()]);
+    let one = judged(&[group_offset(0, 9, 9), none(1), empty.clone()]);
     assert_eq!((one.verdict, one.lag, one.eta), (Verdict::NoCommits, Amount::AtLeast(0), Eta::Unknown));
     assert_eq!(one.reason.as_str(), "nothing was ever committed (partition 1 of orders)");
     for claim in [
@@ -144,7 +150,7 @@ fn a_partition_without_a_commit_makes_its_group_unknown_and_no_claim_passes_by_i
     }
     assert_eq!(holds(&one, "verdict == no_commits"), Some(true));
 
-    let read = judged(&[standing(0, 9, 9), empty]);
+    let read = judged(&[group_offset(0, 9, 9), empty]);
     assert_eq!((read.verdict, read.lag), (Verdict::KeepsUp, Amount::Exactly(0)), "nothing waits in an empty partition");
     let all = judged(&[none(0), none(1)]);
     assert_eq!((all.verdict, all.lag, all.reason.as_str()), (Verdict::NoCommits, Amount::Unknown, "nothing was ever committed"));
@@ -155,7 +161,7 @@ fn a_group_that_could_not_be_described_is_not_known_to_keep_up() {
     let fault = Fault::new(Kind::Timeout, "describe group", "payments", "no answer");
     let group = Group { fault: Some(fault), ..group(State::Unknown) };
     let track = Track::default();
-    let lag = judge_group(&group, &[standing(0, 9, 9)], |_| &track, at(0), &RULES).0;
+    let lag = judge_group(&group, &[group_offset(0, 9, 9)], |_| &track, at(0), &RULES).0;
     assert_eq!((lag.verdict, lag.lag, lag.eta), (Verdict::Unknown, Amount::AtLeast(0), Eta::Unknown));
     assert_eq!(lag.reason.as_str(), "timed out: no answer");
 }
@@ -163,7 +169,7 @@ fn a_group_that_could_not_be_described_is_not_known_to_keep_up() {
 #[test]
 fn a_claim_on_the_verdict_heeds_that_a_partition_which_is_not_judged_may_be_worse() {
     use super::claim::{Claim, Subject};
-    let mut stopped = [standing(0, 5, 9), standing(1, 0, 500)];
+    let mut stopped = [group_offset(0, 5, 9), group_offset(1, 0, 500)];
     (stopped[0].owner, stopped[1].committed, stopped[1].lag) = (None, None, Amount::Unknown);
     let track = Track::default();
     let lag = judge_group(&group(State::Stable), &stopped, |_| &track, at(0), &RULES).0;
@@ -196,27 +202,27 @@ fn a_group_without_members_is_stopped_unless_its_position_moves() {
 #[test]
 fn a_partition_that_no_member_reads_is_stopped_though_others_are_read() {
     let read = [Track::default(), Track::default()];
-    let mut standings = vec![standing(0, 90, 100), standing(1, 100, 100)];
-    standings[0].owner = None;
-    let (summary, partitions) = judge_group(&group(State::Stable), &standings, |i| &read[i], at(0), &RULES);
+    let mut group_offsets = vec![group_offset(0, 90, 100), group_offset(1, 100, 100)];
+    group_offsets[0].owner = None;
+    let (summary, partitions) = judge_group(&group(State::Stable), &group_offsets, |i| &read[i], at(0), &RULES);
     assert_eq!(partitions[0].reason.as_str(), "no member reads it");
     assert_eq!((summary.verdict, summary.reason.as_str()), (Verdict::Stopped, "no member reads it (partition 0 of orders)"));
-    standings[1].owner = None;
-    let (summary, _) = judge_group(&group(State::Stable), &standings, |i| &read[i], at(0), &RULES);
+    group_offsets[1].owner = None;
+    let (summary, _) = judge_group(&group(State::Stable), &group_offsets, |i| &read[i], at(0), &RULES);
     assert_eq!(summary.verdict, Verdict::Unknown, "a system that names no owner at all does not say that there is none");
 }
 
 #[test]
 fn data_that_is_lost_or_soon_will_be_is_the_worst() {
-    let lost = |t| Standing { start: Some(1_000), lag: Amount::Exactly(500), ..steady(100, 0, 1_000_000, 1)(t) };
-    let judged = watched(State::Stable, 60, 5, |t| Standing { committed: Some(400), end: Some(1_500), ..lost(t) });
+    let lost = |t| GroupOffset { start: Some(1_000), lag: Amount::Exactly(500), ..steady(100, 0, 1_000_000, 1)(t) };
+    let judged = watched(State::Stable, 60, 5, |t| GroupOffset { committed: Some(400), end: Some(1_500), ..lost(t) });
     assert_eq!((judged.verdict, judged.reason.as_str()), (Verdict::Losing, "600 messages deleted unread"));
-    let chased = |t: u64| Standing { start: Some(900_000 + 200 * t as i64), ..steady(100, 50, 60_000, 1)(t) };
+    let chased = |t: u64| GroupOffset { start: Some(900_000 + 200 * t as i64), ..steady(100, 50, 60_000, 1)(t) };
     let judged = watched(State::Stable, 60, 5, chased);
     assert_eq!(judged.reason.as_str(), "the next unread messages are deleted in 3 m 26 s", "31 k ahead of the start, 150/s nearer");
-    let far = |t: u64| Standing { start: Some(1_000_000 - 60_000_000 + 200 * t as i64), ..steady(100, 50, 60_000, 1)(t) };
+    let far = |t: u64| GroupOffset { start: Some(1_000_000 - 60_000_000 + 200 * t as i64), ..steady(100, 50, 60_000, 1)(t) };
     assert_eq!(watched(State::Stable, 60, 5, far).verdict, Verdict::FallingBehind, "days away");
-    let stopped = watched(State::Empty, 60, 5, |t| Standing { committed: Some(400), end: Some(1_500), ..lost(t) });
+    let stopped = watched(State::Empty, 60, 5, |t| GroupOffset { committed: Some(400), end: Some(1_500), ..lost(t) });
     assert_eq!(stopped.reason.as_str(), "no member, 600 deleted unread", "old groups that nobody uses are not the first thing to look at");
 }
 
@@ -225,14 +231,14 @@ fn a_standstill_is_measured_by_how_often_the_group_commits() {
     // Commits once a minute: three quiet minutes mean something, one does not.
     let batch = |until| watched(State::Stable, until, 5, steady(100, 100, 10_000, 60));
     assert_ne!(batch(179).verdict, Verdict::Stalled);
-    let then_stops = |until| watched(State::Stable, until, 5, |t| standing(0, 1_000 * (t.min(120) / 60 * 60) as i64, 1_000_000));
+    let then_stops = |until| watched(State::Stable, until, 5, |t| group_offset(0, 1_000 * (t.min(120) / 60 * 60) as i64, 1_000_000));
     assert_ne!(then_stops(295).verdict, Verdict::Stalled);
     assert_eq!(then_stops(305).verdict, Verdict::Stalled);
 }
 
 #[test]
 fn a_group_that_waits_for_an_open_transaction_is_told_apart_from_one_that_stands_still() {
-    let held = |t: u64| Standing { held_at: Some(1_000_000), ..steady(100, 0, 0, 1)(t) };
+    let held = |t: u64| GroupOffset { held_at: Some(1_000_000), ..steady(100, 0, 0, 1)(t) };
     let judged = watched(State::Stable, 60, 5, held);
     assert_eq!((judged.verdict, judged.reason.as_str()), (Verdict::Stalled, "waits for an open transaction for 1 m, in 100/s"));
     assert_eq!(watched(State::Stable, 20, 5, held).verdict, Verdict::KeepsUp, "a transaction takes a while");
@@ -240,12 +246,12 @@ fn a_group_that_waits_for_an_open_transaction_is_told_apart_from_one_that_stands
 
 #[test]
 fn a_rewind_is_told_until_it_is_made_up_for_or_old() {
-    let reset = |t: u64| if t < 30 { standing(0, 9_000, 9_000) } else { standing(0, 4_000 + 100 * (t as i64 - 30), 9_000) };
+    let reset = |t: u64| if t < 30 { group_offset(0, 9_000, 9_000) } else { group_offset(0, 4_000 + 100 * (t as i64 - 30), 9_000) };
     let judged = watched(State::Stable, 45, 5, reset);
     assert_eq!((judged.verdict, judged.reason.as_str()), (Verdict::Rewound, "went back by 5,000, 10 s ago"));
     assert_eq!(judged.eta.show(), "35 s", "5,500 read, 3,500 to go at 100 a second");
     assert_eq!(watched(State::Stable, 80, 5, reset).verdict, Verdict::KeepsUp, "it is back where it was");
-    let slow = |t: u64| if t < 30 { standing(0, 9_000, 9_000) } else { standing(0, t as i64, 9_000) };
+    let slow = |t: u64| if t < 30 { group_offset(0, 9_000, 9_000) } else { group_offset(0, t as i64, 9_000) };
     assert_eq!(watched(State::Stable, 90, 5, slow).verdict, Verdict::Rewound);
     assert_eq!(watched(State::Stable, 100, 5, slow).verdict, Verdict::Draining, "old news; how it does now counts");
 }
@@ -258,7 +264,7 @@ fn the_verdict_turns_with_the_trend() {
         move |t: u64| {
             let t = t as i64;
             let out = first * t.min(60) + then * (t - 60).max(0);
-            standing(0, 1_000_000 + out, 1_030_000 + 200 * t)
+            group_offset(0, 1_000_000 + out, 1_030_000 + 200 * t)
         }
     };
     for (what, look, before, after, eta) in
@@ -272,23 +278,23 @@ fn the_verdict_turns_with_the_trend() {
         }
     }
     // A breath that a consumer takes is no turn; and one that does not commit when it is due falls behind.
-    let breath = |t: u64| standing(0, 1_000_000 + 300 * (t as i64 - i64::from(t >= 40) * 5), 1_026_000 + 100 * t as i64);
+    let breath = |t: u64| group_offset(0, 1_000_000 + 300 * (t as i64 - i64::from(t >= 40) * 5), 1_026_000 + 100 * t as i64);
     assert_eq!(watched(State::Stable, 60, 5, breath).verdict, Draining);
-    let overdue = |t: u64| standing(0, 1_000_000 + 300 * t.min(60) as i64, 1_090_000 + 200 * t as i64);
+    let overdue = |t: u64| group_offset(0, 1_000_000 + 300 * t.min(60) as i64, 1_090_000 + 200 * t as i64);
     let judged = watched(State::Stable, 75, 5, overdue);
     assert_eq!((judged.verdict, judged.eta), (FallingBehind, Eta::Never), "{}", judged.reason);
 }
 
 #[test]
 fn how_long_nothing_moved_is_a_lower_bound_unless_the_last_move_is_known() {
-    let still = |t: u64| Standing { quiet: None, ..steady(0, 0, 7, 1)(t) };
+    let still = |t: u64| GroupOffset { quiet: None, ..steady(0, 0, 7, 1)(t) };
     assert_eq!(watched(State::Stable, 60, 5, still).reason.as_str(), "no commit moved for ≥ 1 m");
-    let known = |t: u64| Standing { quiet: Some(Duration::from_secs(1_200 + t)), ..steady(0, 0, 7, 1)(t) };
+    let known = |t: u64| GroupOffset { quiet: Some(Duration::from_secs(1_200 + t)), ..steady(0, 0, 7, 1)(t) };
     assert_eq!(watched(State::Stable, 60, 5, known).reason.as_str(), "no commit moved for 21 m", "the system knows");
-    let seen = |t: u64| standing(0, if t < 30 { 1 } else { 2 }, 9);
+    let seen = |t: u64| group_offset(0, if t < 30 { 1 } else { 2 }, 9);
     assert_eq!(watched(State::Stable, 150, 5, seen).reason.as_str(), "no commit moved for 2 m");
     // At the end for long, then one message: it waits for so long as it waits, not since the last commit.
-    let slow = |t: u64| standing(0, 7, if t < 600 { 7 } else { 8 });
+    let slow = |t: u64| group_offset(0, 7, if t < 600 { 7 } else { 8 });
     assert_ne!(watched(State::Stable, 620, 5, slow).verdict, Verdict::Stalled);
     assert_eq!(watched(State::Stable, 640, 5, slow).reason.as_str(), "no commit moved for 30 s");
 }
@@ -320,12 +326,12 @@ fn a_group_that_is_handed_nothing_says_why() {
 fn a_group_that_acknowledges_in_any_order_moves_though_its_position_does_not() {
     let poison = |t: u64| {
         let (left, end) = (9_000 - 100 * t as i64, 10_000);
-        Standing { lag: Amount::Exactly(left as u64), done: Some(end - left), ..standing(0, 25, end) }
+        GroupOffset { lag: Amount::Exactly(left as u64), done: Some(end - left), ..group_offset(0, 25, end) }
     };
     let judged = watched(State::Stable, 60, 5, poison);
     assert_eq!((judged.verdict, judged.reason.as_str(), judged.eta.show()), (Verdict::Draining, "in 0/s, out 100/s", "30 s".to_owned()));
     // The end is looked up after the count: a little less done than before is no step back.
-    let jitter = |t: u64| Standing { done: Some(1_000 - (t / 5 % 2) as i64), ..standing(0, 25, 1_100) };
+    let jitter = |t: u64| GroupOffset { done: Some(1_000 - (t / 5 % 2) as i64), ..group_offset(0, 25, 1_100) };
     assert_ne!(watched(State::Stable, 60, 5, jitter).verdict, Verdict::Rewound);
 }
 
@@ -334,22 +340,22 @@ fn memory_is_bounded_and_quiet_partitions_take_next_to_none() {
     let (mut busy, mut quiet) = (Track::default(), Track::default());
     for t in 0..10_000 {
         busy.push(at(t), &steady(100, 99, 0, 1)(t), &RULES);
-        quiet.push(at(t), &standing(0, 7, 7), &RULES);
+        quiet.push(at(t), &group_offset(0, 7, 7), &RULES);
     }
     assert_eq!((busy.len(), quiet.len()), (RULES.kept, 2));
     assert!(size_of::<Track>() <= 256, "{}", size_of::<Track>());
     let mut track = Track::default();
-    track.push(at(9), &standing(0, 7, 7), &RULES);
-    track.push(at(3), &standing(0, 1, 7), &RULES);
+    track.push(at(9), &group_offset(0, 7, 7), &RULES);
+    track.push(at(3), &group_offset(0, 1, 7), &RULES);
     assert_eq!(track.len(), 1, "a look that comes late is no step back");
 }
 
 #[test]
 fn a_group_is_as_bad_as_its_worst_partition_and_takes_as_long_as_its_slowest() {
-    let looks: [fn(u64) -> Standing; 3] = [
-        |t| Standing { partition: Some(0), ..steady(100, 300, 26_000, 1)(t) },
-        |t| Standing { partition: Some(1), ..steady(100, 100, 300, 1)(t) },
-        |_| Standing { partition: Some(2), committed: None, lag: Amount::Unknown, ..standing(2, 0, 0) },
+    let looks: [fn(u64) -> GroupOffset; 3] = [
+        |t| GroupOffset { partition: Some(0), ..steady(100, 300, 26_000, 1)(t) },
+        |t| GroupOffset { partition: Some(1), ..steady(100, 100, 300, 1)(t) },
+        |_| GroupOffset { partition: Some(2), committed: None, lag: Amount::Unknown, ..group_offset(2, 0, 0) },
     ];
     let mut tracks = [Track::default(), Track::default(), Track::default()];
     for t in (0..=60).step_by(5) {
@@ -357,12 +363,12 @@ fn a_group_is_as_bad_as_its_worst_partition_and_takes_as_long_as_its_slowest() {
             track.push(at(t), &look(t), &RULES);
         }
     }
-    let standings: Vec<Standing> = looks.iter().map(|look| look(60)).collect();
-    let (summary, _) = judge_group(&group(State::Stable), &standings, |i| &tracks[i], at(60), &RULES);
+    let group_offsets: Vec<GroupOffset> = looks.iter().map(|look| look(60)).collect();
+    let (summary, _) = judge_group(&group(State::Stable), &group_offsets, |i| &tracks[i], at(60), &RULES);
     assert_eq!((summary.verdict, summary.eta), (Verdict::Draining, Eta::Unknown), "how long the third takes is not known");
     assert_eq!(summary.reason.as_str(), "in 100/s, out 300/s (partition 0 of orders); 1 of 3 partitions unknown");
     assert_eq!((summary.lag, summary.rate_out), (Amount::AtLeast(14_300), None));
-    let (known, _) = judge_group(&group(State::Stable), &standings[..2], |i| &tracks[i], at(60), &RULES);
+    let (known, _) = judge_group(&group(State::Stable), &group_offsets[..2], |i| &tracks[i], at(60), &RULES);
     assert_eq!((known.eta.show(), known.lag), ("1 m 10 s".to_owned(), Amount::Exactly(14_300)));
     assert_eq!((known.rate_in, known.rate_out), (Some(200.0), Some(400.0)));
     let skew = summary.skew.expect("one partition has nearly all");
@@ -381,8 +387,8 @@ fn sums_say_how_well_they_are_known() {
         (vec![Amount::Unknown], Amount::Unknown),
         (vec![], Amount::Unknown),
     ] {
-        let standings: Vec<Standing> = lags.iter().map(|lag| Standing { lag: *lag, ..standing(0, 1, 1) }).collect();
-        assert_eq!(judge_group(&group(State::Stable), &standings, |_| &track, at(0), &RULES).0.lag, sum, "{lags:?}");
+        let group_offsets: Vec<GroupOffset> = lags.iter().map(|lag| GroupOffset { lag: *lag, ..group_offset(0, 1, 1) }).collect();
+        assert_eq!(judge_group(&group(State::Stable), &group_offsets, |_| &track, at(0), &RULES).0.lag, sum, "{lags:?}");
     }
 }
 
@@ -409,7 +415,7 @@ fn polled(commits: &[Commit], end_now: i64, after: u64) -> PartitionLag {
         if t >= last {
             end = end_now;
         }
-        standing(0, committed, end.max(committed))
+        group_offset(0, committed, end.max(committed))
     };
     for t in first..=last + after {
         track.push(at(t), &look(t), &RULES);
@@ -468,6 +474,6 @@ fn burrows_rules_and_where_polling_must_differ() {
     // 1. No commits: Burrow says OK; nothing is known of the group, so here it says that.
     let track = Track::default();
     let facts = Facts { state: State::Stable, halt: None, owners_known: false, moving: false };
-    let none = Standing { committed: None, lag: Amount::Unknown, ..standing(0, 0, 9) };
+    let none = GroupOffset { committed: None, lag: Amount::Unknown, ..group_offset(0, 0, 9) };
     assert_eq!(judge(&track, &none, facts, at(0), &RULES).verdict, NoCommits);
 }

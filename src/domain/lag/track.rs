@@ -2,7 +2,7 @@
 
 use super::Rules;
 use super::judge::is_beyond;
-use crate::domain::group::Standing;
+use crate::domain::group::GroupOffset;
 use crate::domain::time::Timestamp;
 use std::time::Duration;
 
@@ -93,27 +93,27 @@ fn turn<'s>(points: &[&'s Sample], noise: f64) -> Option<&'s Sample> {
 
 impl Track {
     /// Takes in one look. Looks come in order of time; one that is older than the last is ignored.
-    pub fn push(&mut self, at: Timestamp, standing: &Standing, rules: &Rules) {
+    pub fn push(&mut self, at: Timestamp, group_offset: &GroupOffset, rules: &Rules) {
         if self.samples.last().is_some_and(|last| at < last.at) {
             return;
         }
-        if let Some(start) = standing.start {
+        if let Some(start) = group_offset.start {
             self.starts = Some(self.starts.map_or([(at, start); 2], |[first, _]| [first, (at, start)]));
         }
-        let position = standing.committed.or(standing.done);
-        let known = position.zip(standing.lag.number()).filter(|_| !is_beyond(standing));
+        let position = group_offset.committed.or(group_offset.done);
+        let known = position.zip(group_offset.lag.number()).filter(|_| !is_beyond(group_offset));
         let Some((committed, lag)) = known else {
             // Whatever comes after an unknown is not a continuation of what was before: a position may have been deleted, or the
             // channel made anew.
-            if standing.fault.is_none() && (position.is_none() || is_beyond(standing)) {
+            if group_offset.fault.is_none() && (position.is_none() || is_beyond(group_offset)) {
                 *self = Self { starts: self.starts, ..Self::default() };
             }
             return;
         };
         self.since.get_or_insert(at);
-        let sample = Sample { at, committed, done: standing.done.unwrap_or(committed), lag };
+        let sample = Sample { at, committed, done: group_offset.done.unwrap_or(committed), lag };
         if let Some(last) = self.samples.last().copied() {
-            self.moves(&last, &sample);
+            self.changes(&last, &sample);
         }
         if self.rewind.is_some_and(|rewind| committed >= rewind.from) {
             self.rewind = None;
@@ -124,7 +124,7 @@ impl Track {
         self.keep(sample, rules);
     }
 
-    fn moves(&mut self, last: &Sample, sample: &Sample) {
+    fn changes(&mut self, last: &Sample, sample: &Sample) {
         let (at, before, now) = (sample.at, last.committed, sample.committed);
         if now == before && sample.done <= last.done {
             return;

@@ -49,11 +49,11 @@ async fn a_change_is_planned_and_carried_out_under_the_prefix() {
     let request = Request { spec, address: "memory/alerts".parse().expect("an address"), arguments: Vec::new() };
     let change = manage.plan(request.clone()).await.expect("a plan");
     assert_eq!(change.request, request, "shown as it was asked for");
-    manage.carry_out(&change).await.expect("carried out");
+    manage.apply(&change).await.expect("carried out");
     let names: Vec<String> =
         memory.session().inspect.channels().await.expect("channels").iter().map(|channel| channel.name.to_string()).collect();
     assert_eq!(names, ["prod.alerts"]);
     let undo = manage.plan(change.undo.expect("a way back")).await.expect("a plan");
-    manage.carry_out(&undo).await.expect("carried out");
+    manage.apply(&undo).await.expect("carried out");
     assert_eq!(memory.session().inspect.channels().await.expect("channels").len(), 0);
 }

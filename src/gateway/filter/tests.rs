@@ -233,7 +233,7 @@ proptest! {
         query in query(),
     ) {
         let filter = Filter::parse(&query).expect("a query");
-        let sieve = Prefilter::new(filter.clone(), Wanted::Matches);
+        let message_filter = Prefilter::new(filter.clone(), Wanted::Matches);
         // As a batch has them: one behind the other, with something else in between.
         let mut bytes = Vec::new();
         for message in &messages {
@@ -245,12 +245,12 @@ proptest! {
                 bytes.extend(header.name.iter().chain([&1]).chain(header.value.iter().flatten()));
             }
         }
-        let glance = sieve.glance(&bytes);
+        let hint = message_filter.prefilter_chunk(&bytes);
         for message in &messages {
             let expected = expected(&filter.query, message);
             prop_assert_eq!(filter.test(message, &Decoder::default()), expected, "as a whole: {} {:?}", query, message);
-            prop_assert_eq!(sieve.judge(&message.into(), Glance::default()).verdict, expected, "alone: {} {:?}", query, message);
-            prop_assert_eq!(sieve.judge(&message.into(), glance).verdict, expected, "in a batch: {} {:?}", query, message);
+            prop_assert_eq!(message_filter.evaluate(&message.into(), ChunkHint::default()).verdict, expected, "alone: {} {:?}", query, message);
+            prop_assert_eq!(message_filter.evaluate(&message.into(), hint).verdict, expected, "in a batch: {} {:?}", query, message);
         }
     }
 }
@@ -265,9 +265,9 @@ fn judged(query: &str, payload: &[u8]) -> (Verdict, Path) {
         headers: Vec::new(),
         payload: Some(Bytes::copy_from_slice(payload)),
     };
-    let sieve = Prefilter::new(Filter::parse(query).expect("a query"), Wanted::Matches);
-    let judgement = sieve.judge(&(&message).into(), sieve.glance(payload));
-    (judgement.verdict, judgement.path)
+    let message_filter = Prefilter::new(Filter::parse(query).expect("a query"), Wanted::Matches);
+    let evaluation = message_filter.evaluate(&(&message).into(), message_filter.prefilter_chunk(payload));
+    (evaluation.verdict, evaluation.path)
 }
 
 #[test]

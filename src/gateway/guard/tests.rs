@@ -12,7 +12,7 @@ use crate::domain::safety::{Mode, Safety};
 use crate::domain::tail::TailEvent;
 use crate::gateway::filter::Filter;
 use crate::gateway::find::Search;
-use crate::gateway::hold::Taken;
+use crate::gateway::hold::HoldEvent;
 use crate::gateway::process::{Job, Processed};
 use crate::gateway::{Access, Gateway};
 use futures::StreamExt;
@@ -68,7 +68,7 @@ async fn process(gateway: &Gateway) -> Result<(), Fault> {
 
 async fn settle(gateway: &Gateway) -> Result<(), Fault> {
     let mut held = gateway.hold(&at("tasks"), 1, 1).await?;
-    let Some(Taken::Message(delivery)) = held.next().await else { panic!("the queue has messages") };
+    let Some(HoldEvent::Message(delivery)) = held.next().await else { panic!("the queue has messages") };
     let settles = gateway.settles(&at("tasks"), Effect::Ack, &[Given::from(&*delivery)]).await?;
     let tickets = delivery.ticket.into_iter().collect();
     let settlement = Settlement { effect: Effect::Ack, arguments: Vec::new() };
@@ -78,7 +78,7 @@ async fn settle(gateway: &Gateway) -> Result<(), Fault> {
 }
 
 /// Does what a row is about, as the console and the commands do.
-async fn carry_out(gateway: &Gateway, spec: &'static OperationSpec) -> Result<(), Fault> {
+async fn apply(gateway: &Gateway, spec: &'static OperationSpec) -> Result<(), Fault> {
     let request = |address: Address, arguments: &[(&str, &str)]| Request {
         spec,
         address,
@@ -128,7 +128,7 @@ async fn every_row_passes_the_guard_and_is_counted_there() {
     for spec in rows() {
         let gateway = gateway(Arc::new(AllowAll), CancellationToken::new());
         publish(&gateway).await.expect("published");
-        carry_out(&gateway, spec).await.unwrap_or_else(|fault| panic!("{}: {fault}", spec.id));
+        apply(&gateway, spec).await.unwrap_or_else(|fault| panic!("{}: {fault}", spec.id));
         let counts = gateway.counts("jobs").expect("the integration");
         let count = counts.get(spec.id).unwrap_or_else(|| panic!("{} did not pass the guard: {counts:?}", spec.id));
         assert!(count.calls > 0 && count.failed == 0 && count.refused == 0, "{}: {count:?}", spec.id);
@@ -142,7 +142,7 @@ async fn what_a_policy_denies_is_not_done_and_is_said_in_one_sentence_for_all() 
         if spec.id != "publish" {
             publish(&gateway).await.expect("published");
         }
-        let fault = carry_out(&gateway, spec).await.expect_err(spec.id);
+        let fault = apply(&gateway, spec).await.expect_err(spec.id);
         let said = format!("local:alice is not permitted to {}: the test denies it", spec.permission);
         assert!(fault.kind == Kind::Forbidden && fault.to_string().contains(&said), "{}: {fault}", spec.id);
         let calls = gateway.counts("jobs").expect("the integration").get(spec.id).map_or(0, |count| count.calls);
@@ -166,7 +166,7 @@ async fn nothing_new_begins_after_the_end_and_what_was_being_read_says_that_it_w
     assert!(matches!(faults.as_slice(), [fault] if fault.kind == Kind::Lost), "{faults:?}");
     assert!(events.next().await.is_none());
     for spec in rows() {
-        let fault = carry_out(&gateway, spec).await.expect_err(spec.id);
+        let fault = apply(&gateway, spec).await.expect_err(spec.id);
         assert!(fault.kind == Kind::Lost, "{}: {fault}", spec.id);
     }
 }

@@ -25,7 +25,7 @@ fn payload(delivery: &Delivery) -> String {
 
 async fn next(held: &mut Held) -> Delivery {
     match held.next().await {
-        Some(Taken::Message(delivery)) => *delivery,
+        Some(HoldEvent::Message(delivery)) => *delivery,
         other => panic!("no message: {other:?}"),
     }
 }
@@ -48,7 +48,7 @@ async fn waiting(gateway: &Gateway, address: &Address) -> Vec<(String, Option<u6
 async fn every_message_ends_as_it_was_decided_and_the_rest_goes_back_in_order() {
     let (gateway, address) = gateway(Safety::default());
     let mut held = gateway.hold(&address, 4, 100).await.expect("held");
-    assert_eq!(held.patience, Some(Duration::from_secs(30)));
+    assert_eq!(held.ack_timeout, Some(Duration::from_secs(30)));
     let (a, b, c, d) = (next(&mut held).await, next(&mut held).await, next(&mut held).await, next(&mut held).await);
     assert_eq!([&a, &b, &c, &d].map(payload), [1, 2, 3, 4].map(|n| format!("{{\"task\":{n}}}")));
     assert!(tokio::time::timeout(Duration::from_secs(5), held.next()).await.is_err(), "no more than four at a time");
@@ -186,12 +186,12 @@ async fn that_a_receiving_was_interrupted_and_goes_on_is_said_before_another_mes
     tokio::spawn(task.run(gone));
     let message = || Outgoing { payload: Some("a".into()), ..Outgoing::default() };
     memory.publish_now("tasks", message());
-    assert!(matches!(said.recv().await, Some(Said::Taken(Taken::Message(_)))));
+    assert!(matches!(said.recv().await, Some(Event::Taken(HoldEvent::Message(_)))));
     memory.fault(Trouble::Cut);
-    let Some(Said::Taken(told)) = said.recv().await else { panic!("nothing is told") };
-    assert!(matches!(&told, Taken::Interrupted { fault, lost } if fault.kind.is_transient() && lost.len() == 1), "{told:?}");
+    let Some(Event::Taken(told)) = said.recv().await else { panic!("nothing is told") };
+    assert!(matches!(&told, HoldEvent::Interrupted { fault, lost } if fault.kind.is_transient() && lost.len() == 1), "{told:?}");
     assert!(tokio::time::timeout(Duration::from_secs(60), said.recv()).await.is_err(), "it is still cut");
     memory.heal();
-    assert!(matches!(said.recv().await, Some(Said::Taken(Taken::Resumed))));
-    assert!(matches!(said.recv().await, Some(Said::Taken(Taken::Message(_)))), "what was lost comes again");
+    assert!(matches!(said.recv().await, Some(Event::Taken(HoldEvent::Resumed))));
+    assert!(matches!(said.recv().await, Some(Event::Taken(HoldEvent::Message(_)))), "what was lost comes again");
 }

@@ -3,7 +3,7 @@
 use super::enter;
 use crate::app::layout;
 use crate::app::list::window;
-use crate::app::overlays::input::{LISTED, Prompt, Ways};
+use crate::app::overlays::input::{LISTED, Prompt, ReceiveOptions};
 use crate::app::wrap::words;
 use crate::domain::text::SafeText;
 use crate::ui::theme::Role;
@@ -15,10 +15,11 @@ use ratatui::layout::{Position, Rect};
 const WIDTH: u16 = 92;
 
 pub(super) fn draw(canvas: &mut Canvas, prompt: &Prompt) -> Position {
-    let several = prompt.ways.as_ref().and_then(|ways| ways.known.as_ref()).is_some_and(|known| known.len() > 1);
+    let several =
+        prompt.receive_options.as_ref().and_then(|receive_options| receive_options.known.as_ref()).is_some_and(|known| known.len() > 1);
     let choose = if several { format!("{} choose   ", if canvas.glyphs().ascii { "Up Down" } else { "↑ ↓" }) } else { String::new() };
     let hint = format!("{choose}{} confirm   Esc close", enter(canvas));
-    let listed = prompt.ways.as_ref().map_or(0, rows);
+    let listed = prompt.receive_options.as_ref().map_or(0, rows);
     let room = layout::panel(canvas.area().width, canvas.area().height, WIDTH, 0).1.width.saturating_sub(2);
     let warning = prompt.warning.as_ref().map_or_else(Vec::new, |warning| words(warning.as_str(), room.into()));
     let inside = panel::open(canvas, WIDTH, 3 + listed + warning.len() as u16, prompt.ask.title(), &hint);
@@ -30,8 +31,8 @@ pub(super) fn draw(canvas: &mut Canvas, prompt: &Prompt) -> Position {
         }
         canvas.put(inside.x + 2, y, inside.width.saturating_sub(2), row, Role::Text);
     }
-    if let Some(ways) = &prompt.ways {
-        draw_ways(canvas, ways, Rect { y: inside.y + 2, height: above.saturating_sub(inside.y + 3), ..inside });
+    if let Some(receive_options) = &prompt.receive_options {
+        draw_ways(canvas, receive_options, Rect { y: inside.y + 2, height: above.saturating_sub(inside.y + 3), ..inside });
     }
     match &prompt.error {
         Some(error) => {
@@ -45,13 +46,13 @@ pub(super) fn draw(canvas: &mut Canvas, prompt: &Prompt) -> Position {
 }
 
 /// Rows that ways take, with a heading and a blank one.
-fn rows(ways: &Ways) -> u16 {
-    ways.known.as_ref().map_or(2, |known| if known.is_empty() { 0 } else { known.len().min(LISTED) as u16 + 2 })
+fn rows(receive_options: &ReceiveOptions) -> u16 {
+    receive_options.known.as_ref().map_or(2, |known| if known.is_empty() { 0 } else { known.len().min(LISTED) as u16 + 2 })
 }
 
 /// The ways in which messages are received, the chosen one marked.
-fn draw_ways(canvas: &mut Canvas, ways: &Ways, area: Rect) {
-    let Some(known) = &ways.known else {
+fn draw_ways(canvas: &mut Canvas, receive_options: &ReceiveOptions, area: Rect) {
+    let Some(known) = &receive_options.known else {
         canvas.put(area.x, area.y, area.width, "as: looking who receives from this channel", Role::Dim);
         return;
     };
@@ -60,12 +61,12 @@ fn draw_ways(canvas: &mut Canvas, ways: &Ways, area: Rect) {
     }
     canvas.put(area.x, area.y, area.width, "as", Role::Dim);
     let room = usize::from(area.height.saturating_sub(1)).max(1);
-    let first = window(0, ways.chosen, known.len(), room);
+    let first = window(0, receive_options.chosen, known.len(), room);
     let names: Vec<SafeText> = known.iter().map(|way| SafeText::new(&way.name)).collect();
     let widest = names.iter().map(|name| width(name.as_str())).max().unwrap_or(0).min(area.width / 2);
     for (at, way) in known.iter().enumerate().skip(first).take(room) {
         let y = area.y + 1 + (at - first) as u16;
-        let (name, chosen) = (names[at].as_str(), at == ways.chosen);
+        let (name, chosen) = (names[at].as_str(), at == receive_options.chosen);
         if chosen {
             canvas.put(area.x, y, 1, canvas.glyphs().pointer, Role::Strong);
         }

@@ -74,7 +74,7 @@ fn status(canvas: &Canvas, received: &Received, now: Timestamp) -> Vec<(String, 
                     format!(" {} {} left", glyphs.dot, figure::duration(left)),
                     if left.as_secs() <= 30 { Role::Watch } else { Role::Dim },
                 )),
-                None if received.unsettled(now) > 0 && received.hold.as_ref().is_some_and(|start| start.patience.is_none()) => {
+                None if received.unsettled(now) > 0 && received.hold.as_ref().is_some_and(|start| start.ack_timeout.is_none()) => {
                     pieces.push((format!(" {} no time limit", glyphs.dot), Role::Dim));
                 }
                 None => {}

@@ -93,7 +93,7 @@ impl System {
                 Run(on, id, arguments) => {
                     let change = self.plan(on, id, arguments, own).await.unwrap_or_else(|fault| panic!("{id}: {fault}"));
                     assert_eq!(change.refused, None, "{id}");
-                    let done = self.carry_out(&change).await.unwrap_or_else(|fault| panic!("{id}: {fault}"));
+                    let done = self.apply(&change).await.unwrap_or_else(|fault| panic!("{id}: {fault}"));
                     assert!(done.parts.iter().all(|(_, part)| part.is_ok()), "{id}: {done:?}");
                 }
                 Say(words) => (self.say)(&words.replace("{}", own)),
@@ -114,8 +114,8 @@ impl System {
         manage.plan(Request { spec, address, arguments }).await
     }
 
-    async fn carry_out(&self, change: &Change) -> Result<Done, Fault> {
-        self.session.manage.as_ref().expect("it is managed").carry_out(change).await
+    async fn apply(&self, change: &Change) -> Result<Done, Fault> {
+        self.session.manage.as_ref().expect("it is managed").apply(change).await
     }
 
     /// What a channel holds.
@@ -149,7 +149,7 @@ impl System {
         };
         assert_eq!(change.refused, None, "{}", row.id);
         self.act(row.meanwhile, &own).await;
-        let (ends, said) = match self.carry_out(&change).await {
+        let (ends, said) = match self.apply(&change).await {
             Err(fault) => (Refused, format!("{fault}")),
             Ok(done) => {
                 let failed = done.parts.iter().filter(|(_, part)| part.is_err()).count();
@@ -233,7 +233,7 @@ async fn a_purge_of_a_queue_takes_as_many_as_were_planned_while_others_publish()
                 put(&others, format!("later {n}")).await;
             }
         };
-        let purge = session.manage.as_ref().expect("RabbitMQ is managed").carry_out(&change);
+        let purge = session.manage.as_ref().expect("RabbitMQ is managed").apply(&change);
         let ((), done) = tokio::join!(writer, purge);
         let done = done.expect("carried out");
         assert_eq!(done.parts[0].1.as_ref().map(ToString::to_string), Ok("300 messages deleted".to_owned()), "{kind}");

@@ -48,7 +48,7 @@ impl KafkaGroups {
         let mut round = 1;
         let answer = loop {
             let answer = self.cluster.call(node, lane, &ListGroupsRequest::default()).await?;
-            if round == ROUNDS || !faults::may_pass(answer.error_code) {
+            if round == ROUNDS || !faults::is_retryable(answer.error_code) {
                 break answer;
             }
             tokio::time::sleep(PAUSE * round).await;

@@ -7,9 +7,9 @@
 //! stamps     one record each, at each leader
 //! ```
 
+mod group_offsets;
 mod list;
-mod stamps;
-mod standings;
+mod timestamps;
 
 use super::link::cluster::{Cluster, OwnLane};
 use super::link::group_describe::{Classic, Consumer, Described, Share};
@@ -18,7 +18,7 @@ use crate::adapters::session::Groups;
 use crate::config::profile::Integration;
 use crate::domain::channel::Attribute;
 use crate::domain::fault::Fault;
-use crate::domain::group::{Group, GroupDescription, Listing, Mark, Member, Stamped, Standing, State};
+use crate::domain::group::{Group, GroupDescription, GroupOffset, Listing, Mark, Member, Stamped, State};
 use async_trait::async_trait;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -132,7 +132,7 @@ impl Groups for KafkaGroups {
         self.listing().await
     }
 
-    async fn standings(&self, groups: &[Arc<str>]) -> Result<Vec<Result<Vec<Standing>, Fault>>, Fault> {
+    async fn group_offsets(&self, groups: &[Arc<str>]) -> Result<Vec<Result<Vec<GroupOffset>, Fault>>, Fault> {
         self.standings_of(groups).await
     }
 
@@ -147,7 +147,7 @@ impl Groups for KafkaGroups {
         Ok(GroupDescription { group, members: members(described.unwrap_or_default()) })
     }
 
-    async fn stamps(&self, marks: &[Mark]) -> Vec<Stamped> {
+    async fn timestamps(&self, marks: &[Mark]) -> Vec<Stamped> {
         self.stamps_of(marks).await
     }
 }

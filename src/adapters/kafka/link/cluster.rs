@@ -307,7 +307,7 @@ impl Cluster {
                 candidates.push(address.clone());
             }
         }
-        candidates.sort_by_cached_key(|address| self.0.pool.standing(address, lane));
+        candidates.sort_by_cached_key(|address| self.0.pool.connection_state(address, lane));
         candidates
     }
 

@@ -312,14 +312,14 @@ mod tests {
         body.freeze()
     }
 
-    struct Stand {
+    struct Fixture {
         cluster: Cluster,
         asked: Arc<[AtomicUsize; 2]>,
         _broker: FakeBroker,
     }
 
     /// A cluster of one old broker; these are the codes of its first answers to either request, 0 afterwards.
-    async fn stand(finding: &'static [i16], fetching: &'static [i16]) -> Stand {
+    async fn fixture(finding: &'static [i16], fetching: &'static [i16]) -> Fixture {
         let asked: Arc<[AtomicUsize; 2]> = Arc::default();
         let counts = Arc::clone(&asked);
         // The broker is known to itself by the address under which it was reached.
@@ -341,10 +341,10 @@ mod tests {
         port.store(broker.address.port.into(), Ordering::SeqCst);
         let integration = Integration::new("events", "kafka", vec![broker.address.to_string()]);
         let cluster = Cluster::connect(&integration, WireLog::default()).await.expect("connects");
-        Stand { cluster, asked, _broker: broker }
+        Fixture { cluster, asked, _broker: broker }
     }
 
-    impl Stand {
+    impl Fixture {
         fn asked(&self) -> [usize; 2] {
             [0, 1].map(|which| self.asked[which].load(Ordering::SeqCst))
         }
@@ -352,44 +352,44 @@ mod tests {
 
     #[tokio::test]
     async fn an_old_broker_is_asked_group_by_group_and_remembered() {
-        let stand = stand(&[], &[]).await;
+        let fixture = fixture(&[], &[]).await;
         let groups = ["a", "b", "c"];
         for round in [1, 2] {
-            let told = stand.cluster.ask_coordinators(Lane::Control, &groups, &Commits { of: None }).await;
+            let told = fixture.cluster.ask_coordinators(Lane::Control, &groups, &Commits { of: None }).await;
             for positions in told {
                 let positions = positions.expect("told");
                 assert_eq!((positions[0].0.as_str(), positions[0].1[0].offset), ("orders", Some(17)));
             }
-            assert_eq!(stand.asked(), [3, 3 * round], "coordinators are asked for once");
+            assert_eq!(fixture.asked(), [3, 3 * round], "coordinators are asked for once");
         }
     }
 
     #[tokio::test]
     async fn coordinators_that_load_or_move_are_waited_for_and_found_anew() {
         // Not available, then loading; then the one that was found is not the one any more.
-        let stand = stand(&[15, 14], &[16]).await;
-        let told = stand.cluster.ask_coordinators(Lane::Control, &["a"], &Commits { of: None }).await;
+        let fixture = fixture(&[15, 14], &[16]).await;
+        let told = fixture.cluster.ask_coordinators(Lane::Control, &["a"], &Commits { of: None }).await;
         assert!(told[0].is_ok(), "{told:?}");
-        assert_eq!(stand.asked(), [4, 2]);
+        assert_eq!(fixture.asked(), [4, 2]);
     }
 
     #[tokio::test]
     async fn a_refused_group_is_refused_at_once_and_alone() {
-        let stand = stand(&[0, 30], &[]).await;
-        let told = stand.cluster.ask_coordinators(Lane::Control, &["a", "b"], &Commits { of: None }).await;
+        let fixture = fixture(&[0, 30], &[]).await;
+        let told = fixture.cluster.ask_coordinators(Lane::Control, &["a", "b"], &Commits { of: None }).await;
         assert!(told[0].is_ok(), "{told:?}");
         assert_eq!(told[1].as_ref().expect_err("forbidden").kind, Kind::Forbidden);
-        assert_eq!(stand.asked(), [2, 1]);
+        assert_eq!(fixture.asked(), [2, 1]);
     }
 
     #[tokio::test]
     async fn one_group_s_coordinator_is_followed() {
-        let stand = stand(&[15], &[16]).await;
+        let fixture = fixture(&[15], &[16]).await;
         let request = Commits { of: None }.request(&["a"]);
         let code =
             |answer: &Vec<Verdict<super::super::group_offsets::Positions>>| answer[0].1.as_ref().err().map_or(0, |refusal| refusal.code);
-        let answer = stand.cluster.call_coordinator(Lane::Control, "a", &request, code).await;
+        let answer = fixture.cluster.call_coordinator(Lane::Control, "a", &request, code).await;
         assert!(answer.is_ok(), "{answer:?}");
-        assert_eq!(stand.asked(), [3, 2]);
+        assert_eq!(fixture.asked(), [3, 2]);
     }
 }

@@ -81,7 +81,7 @@ impl Part {
             0 => Verdict::Good,
             OFFSET_OUT_OF_RANGE => Verdict::OutOfRange,
             CORRUPT_MESSAGE => Verdict::Corrupt,
-            code if faults::moved(code) || faults::may_pass(code) => Verdict::Moved,
+            code if faults::moved(code) || faults::is_retryable(code) => Verdict::Moved,
             _ => Verdict::Refused,
         }
     }

@@ -203,7 +203,7 @@ fn runs<'a>(wanted: &'a [Wanted], chunk: &'a [usize]) -> impl Iterator<Item = &'
 
 fn answer_of(question: &Wanted, told: &ListOffsetsPartitionResponse) -> Answer {
     if told.error_code != 0 {
-        let again = if faults::moved(told.error_code) || faults::may_pass(told.error_code) { Again::Yes } else { Again::No };
+        let again = if faults::moved(told.error_code) || faults::is_retryable(told.error_code) { Again::Yes } else { Again::No };
         return Err((faults::refused(OP, target(&question.topic, question.partition), told.error_code, None), again));
     }
     let is_time = matches!(question.at, At::Time(_));

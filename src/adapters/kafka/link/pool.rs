@@ -22,7 +22,7 @@ pub(crate) enum Lane {
 
 /// What is known of a broker without asking it; the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Standing {
+pub(crate) enum ConnectionState {
     Open,
     Unknown,
     Failed,
@@ -88,14 +88,14 @@ impl Pool {
     }
 
     /// How likely that broker answers, as far as earlier calls tell.
-    pub(crate) fn standing(&self, address: &HostPort, lane: Lane) -> Standing {
+    pub(crate) fn connection_state(&self, address: &HostPort, lane: Lane) -> ConnectionState {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         // A slot that somebody holds is being connected.
-        let Some(slot) = slots.get(&(address.clone(), lane)).and_then(|slot| slot.try_lock().ok()) else { return Standing::Unknown };
+        let Some(slot) = slots.get(&(address.clone(), lane)).and_then(|slot| slot.try_lock().ok()) else { return ConnectionState::Unknown };
         match &slot.connection {
-            Some(connection) if !connection.is_over() => Standing::Open,
-            _ if slot.failed.is_some() => Standing::Failed,
-            _ => Standing::Unknown,
+            Some(connection) if !connection.is_over() => ConnectionState::Open,
+            _ if slot.failed.is_some() => ConnectionState::Failed,
+            _ => ConnectionState::Unknown,
         }
     }
 

@@ -53,7 +53,7 @@ pub(super) async fn plan(manage: &KafkaManage, request: Request) -> Result<Chang
     })
 }
 
-pub(super) async fn carry_out(manage: &KafkaManage, steps: Steps) -> Result<Done, Fault> {
+pub(super) async fn apply(manage: &KafkaManage, steps: Steps) -> Result<Done, Fault> {
     manage.cluster.create_topic(&steps.topic(), false).await?;
     let name = steps.topic.as_str();
     let patience = Patience::new();
@@ -77,7 +77,7 @@ pub(super) async fn carry_out(manage: &KafkaManage, steps: Steps) -> Result<Done
 async fn led(manage: &KafkaManage, name: &str) -> Result<Option<i64>, Fault> {
     let topics = manage.cluster.refresh(Some(&[name])).await?;
     let Some(topic) = topics.first() else { return Ok(None) };
-    if topic.error != 0 && topic.error != UNKNOWN && !faults::may_pass(topic.error) {
+    if topic.error != 0 && topic.error != UNKNOWN && !faults::is_retryable(topic.error) {
         return Err(faults::refused(OP, name, topic.error, None));
     }
     let led = topic.error == 0 && !topic.partitions.is_empty() && topic.partitions.iter().all(|partition| partition.leader.is_some());

@@ -66,7 +66,7 @@ pub(super) async fn plan(manage: &KafkaManage, request: Request) -> Result<Chang
     })
 }
 
-pub(super) async fn carry_out(manage: &KafkaManage, steps: Steps) -> Result<Done, Fault> {
+pub(super) async fn apply(manage: &KafkaManage, steps: Steps) -> Result<Done, Fault> {
     let name = steps.topic.as_str();
     let elected = manage.cluster.elect(name, &steps.partitions, steps.unclean).await?;
     // Metadata may still name the leader of before.

@@ -34,11 +34,12 @@ pub(super) async fn plan(manage: &KafkaManage, request: Request) -> Result<Chang
         notes.push(note);
         None
     });
-    let standings = manage.groups.standings(&[Arc::clone(&group)]).await?.pop().unwrap_or_else(|| Ok(Vec::new()))?;
+    let group_offsets = manage.groups.group_offsets(&[Arc::clone(&group)]).await?.pop().unwrap_or_else(|| Ok(Vec::new()))?;
     let mut lag = 0;
     let row = |((topic, partition), offset): (&(Arc<str>, i32), &i64)| {
-        let standing = standings.iter().find(|standing| standing.channel == *topic && standing.partition == Some(*partition));
-        let behind = standing.map_or(Amount::Unknown, |standing| standing.lag);
+        let group_offset =
+            group_offsets.iter().find(|group_offset| group_offset.channel == *topic && group_offset.partition == Some(*partition));
+        let behind = group_offset.map_or(Amount::Unknown, |group_offset| group_offset.lag);
         lag += behind.number().unwrap_or(0);
         vec![SafeText::new(topic), partition.to_string().into(), offset.to_string().into(), behind.to_string().into()]
     };
@@ -72,7 +73,7 @@ pub(super) async fn plan(manage: &KafkaManage, request: Request) -> Result<Chang
     })
 }
 
-pub(super) async fn carry_out(manage: &KafkaManage, steps: Steps) -> Result<Done, Fault> {
+pub(super) async fn apply(manage: &KafkaManage, steps: Steps) -> Result<Done, Fault> {
     let group = steps.group.as_str();
     if let Ok(Some(busy)) = manage.busy(OP, group).await {
         return Err(busy);

@@ -9,7 +9,7 @@ use crate::adapters::kafka::link::pool::Lane;
 use crate::adapters::session::Groups;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::group::{GroupDescription, Mark, State};
-use crate::domain::moves::{Move, Stand};
+use crate::domain::offset_change::{OffsetChange, PartitionOffsets};
 use crate::domain::operation::{Change, Done, Request};
 use crate::domain::position::Bound;
 use crate::domain::reset::{Place, Reset};
@@ -96,7 +96,7 @@ pub(super) async fn plan(manage: &KafkaManage, request: Request) -> Result<Chang
     let topic = request.argument("topic").map(str::trim).filter(|topic| !topic.is_empty()).map(Arc::<str>::from);
     let committed = manage.committed(&group).await?;
     let (wanted, mut notes) = partitions(&to, topic.as_ref(), &committed, &group)?;
-    let mut moves = Vec::new();
+    let mut changes = Vec::new();
     let mut unmoved = 0;
     for (topic, named) in wanted {
         let stands = match stands(manage, &topic, &to, &committed).await {
@@ -109,9 +109,9 @@ pub(super) async fn plan(manage: &KafkaManage, request: Request) -> Result<Chang
         if let Some(missing) = named.iter().find(|partition| !stands.contains_key(partition)) {
             return Err(Fault::new(Kind::NotFound, OP, &*topic, format!("there is no partition {missing}: it has {}", stands.len())));
         }
-        for (partition, stand) in stands {
-            match to.of(&topic, partition, stand) {
-                Some(one) => moves.push(one),
+        for (partition, offsets) in stands {
+            match to.of(&topic, partition, offsets) {
+                Some(one) => changes.push(one),
                 None if matches!(to, Reset::Shift(_)) => unmoved += 1,
                 None => {}
             }
@@ -120,7 +120,7 @@ pub(super) async fn plan(manage: &KafkaManage, request: Request) -> Result<Chang
     if unmoved > 0 {
         notes.push(format!("{} without a position: there is nothing to shift, it is left so", super::counted(unmoved, "partition")).into());
     }
-    finish(manage, request, &group, &to, moves, notes).await
+    finish(manage, request, &group, &to, changes, notes).await
 }
 
 /// Topics, each with the partitions that were named; none: all of it.
@@ -160,15 +160,20 @@ fn partitions(to: &Reset, topic: Option<&Arc<str>>, committed: &Committed, group
 }
 
 /// Every partition of a topic as it stands.
-async fn stands(manage: &KafkaManage, topic: &Arc<str>, to: &Reset, committed: &Committed) -> Result<BTreeMap<i32, Stand>, Fault> {
+async fn stands(
+    manage: &KafkaManage,
+    topic: &Arc<str>,
+    to: &Reset,
+    committed: &Committed,
+) -> Result<BTreeMap<i32, PartitionOffsets>, Fault> {
     let described = manage.topic(OP, topic).await?;
     let (ends, times) = tokio::join!(manage.ends(&described), manage.times(&described, to));
     let times = times?;
-    let stand = |(partition, start, end): (i32, i64, i64)| {
+    let offsets = |(partition, start, end): (i32, i64, i64)| {
         let committed = committed.get(&(Arc::clone(topic), partition)).copied();
-        (partition, Stand { start, end, committed, at: times.get(&partition).copied() })
+        (partition, PartitionOffsets { start, end, committed, at: times.get(&partition).copied() })
     };
-    Ok(ends?.into_iter().map(stand).collect())
+    Ok(ends?.into_iter().map(offsets).collect())
 }
 
 async fn finish(
@@ -176,22 +181,22 @@ async fn finish(
     request: Request,
     group: &str,
     to: &Reset,
-    mut moves: Vec<Move>,
+    mut changes: Vec<OffsetChange>,
     mut notes: Vec<SafeText>,
 ) -> Result<Change, Fault> {
     // Without a topic, what has no position stays without one, as Kafka's own tool has it.
     if request.argument("topic").is_none() && !matches!(to, Reset::Places(_)) {
-        let before = moves.len();
-        moves.retain(|one| one.stand.committed.is_some());
-        if moves.len() < before {
-            let left = super::counted((before - moves.len()) as i64, "partition");
+        let before = changes.len();
+        changes.retain(|one| one.offsets.committed.is_some());
+        if changes.len() < before {
+            let left = super::counted((before - changes.len()) as i64, "partition");
             notes.push(format!("{left} without a position are left so: name the topic to give them one").into());
         }
     }
-    if moves.is_empty() {
+    if changes.is_empty() {
         return Err(Fault::new(Kind::Rejected, OP, group, "there is no partition with a position to move").next("name a topic"));
     }
-    times(manage, &mut moves).await;
+    times(manage, &mut changes).await;
     let refused = match manage.busy(OP, group).await {
         Ok(refused) => refused,
         Err(note) => {
@@ -199,24 +204,25 @@ async fn finish(
             None
         }
     };
-    notes.extend(Move::notes(&moves));
+    notes.extend(OffsetChange::notes(&changes));
     if let Reset::To(Bound::Time(time)) = to
-        && moves.iter().any(|one| one.stand.at.is_none())
+        && changes.iter().any(|one| one.offsets.at.is_none())
     {
         notes.push(format!("where no message is from {time} or later, the end is taken").into());
     }
-    let step = |one: &Move| Step { topic: one.channel.to_string(), partition: one.partition, from: one.stand.committed, to: one.to };
-    let steps = Steps { group: group.to_owned(), positions: moves.iter().map(step).collect() };
+    let step =
+        |one: &OffsetChange| Step { topic: one.channel.to_string(), partition: one.partition, from: one.offsets.committed, to: one.to };
+    let steps = Steps { group: group.to_owned(), positions: changes.iter().map(step).collect() };
     let undo = Request {
         spec: &GROUP_RESET,
         address: request.address.clone(),
-        arguments: vec![("to".to_owned(), Move::back(&moves).to_string())],
+        arguments: vec![("to".to_owned(), OffsetChange::back(&changes).to_string())],
     };
     let place = if matches!(to, Reset::Places(_)) { "the given offsets".to_owned() } else { to.to_string() };
-    let summary = format!("puts {} to {place} in {}", request.address, super::counted(moves.len() as i64, "partition"));
+    let summary = format!("puts {} to {place} in {}", request.address, super::counted(changes.len() as i64, "partition"));
     Ok(Change {
-        tables: vec![Move::table(&moves)],
-        touches: Move::all_touch(&moves),
+        tables: vec![OffsetChange::table(&changes)],
+        touches: OffsetChange::all_touch(&changes),
         notes,
         refused,
         undo: Some(undo),
@@ -225,24 +231,24 @@ async fn finish(
 }
 
 /// When the messages at both places were made, as far as that can be told.
-async fn times(manage: &KafkaManage, moves: &mut [Move]) {
-    let places = |one: &Move| [one.stand.committed, one.to].map(|offset| offset.filter(|offset| *offset < one.stand.end));
+async fn times(manage: &KafkaManage, changes: &mut [OffsetChange]) {
+    let places = |one: &OffsetChange| [one.offsets.committed, one.to].map(|offset| offset.filter(|offset| *offset < one.offsets.end));
     let mut marks = Vec::new();
-    for one in moves.iter().filter(|one| one.moves()).take(TIMED) {
-        let mark = |offset: i64| Mark::offset(Arc::clone(&one.channel), one.partition, offset.max(one.stand.start));
+    for one in changes.iter().filter(|one| one.changes_position()).take(TIMED) {
+        let mark = |offset: i64| Mark::offset(Arc::clone(&one.channel), one.partition, offset.max(one.offsets.start));
         marks.extend(places(one).into_iter().flatten().map(mark));
     }
-    let mut stamps = manage.groups.stamps(&marks).await.into_iter();
-    for one in moves.iter_mut().filter(|one| one.moves()).take(TIMED) {
+    let mut timestamps = manage.groups.timestamps(&marks).await.into_iter();
+    for one in changes.iter_mut().filter(|one| one.changes_position()).take(TIMED) {
         for (time, offset) in one.times.clone().iter().zip(places(one)).enumerate().map(|(at, (_, offset))| (at, offset)) {
             if offset.is_some() {
-                one.times[time] = stamps.next().and_then(Result::ok).flatten();
+                one.times[time] = timestamps.next().and_then(Result::ok).flatten();
             }
         }
     }
 }
 
-pub(super) async fn carry_out(manage: &KafkaManage, steps: Steps) -> Result<Done, Fault> {
+pub(super) async fn apply(manage: &KafkaManage, steps: Steps) -> Result<Done, Fault> {
     let group = steps.group.as_str();
     if let Ok(Some(busy)) = manage.busy(OP, group).await {
         return Err(busy);

@@ -105,16 +105,16 @@ impl Manage for KafkaManage {
         }
     }
 
-    async fn carry_out(&self, change: &Change) -> Result<Done, Fault> {
+    async fn apply(&self, change: &Change) -> Result<Done, Fault> {
         match change.request.spec.id {
-            "topic.create" => create::carry_out(self, thaw(change)?).await,
-            "topic.delete" => delete::carry_out(self, thaw(change)?).await,
-            "topic.purge" => purge::carry_out(self, thaw(change)?).await,
-            "partitions.add" => partitions::carry_out(self, thaw(change)?).await,
-            "settings.change" => settings::carry_out(self, thaw(change)?).await,
-            "leaders.elect" => elect::carry_out(self, thaw(change)?).await,
-            "group.reset" => group_reset::carry_out(self, thaw(change)?).await,
-            "group.delete" => group_delete::carry_out(self, thaw(change)?).await,
+            "topic.create" => create::apply(self, thaw(change)?).await,
+            "topic.delete" => delete::apply(self, thaw(change)?).await,
+            "topic.purge" => purge::apply(self, thaw(change)?).await,
+            "partitions.add" => partitions::apply(self, thaw(change)?).await,
+            "settings.change" => settings::apply(self, thaw(change)?).await,
+            "leaders.elect" => elect::apply(self, thaw(change)?).await,
+            "group.reset" => group_reset::apply(self, thaw(change)?).await,
+            "group.delete" => group_delete::apply(self, thaw(change)?).await,
             id => Err(Fault::new(Kind::Usage, "carry out", id, "Kafka has no such operation")),
         }
     }

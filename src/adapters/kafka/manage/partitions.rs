@@ -49,7 +49,7 @@ pub(super) async fn plan(manage: &KafkaManage, request: Request) -> Result<Chang
     })
 }
 
-pub(super) async fn carry_out(manage: &KafkaManage, steps: Steps) -> Result<Done, Fault> {
+pub(super) async fn apply(manage: &KafkaManage, steps: Steps) -> Result<Done, Fault> {
     let name = steps.topic.as_str();
     manage.same_topic(OP, name, steps.id.as_deref()).await?;
     let now = manage.topic(OP, name).await?.partitions.len();

@@ -7,7 +7,7 @@ use crate::adapters::kafka::link::offsets::{At, Wanted};
 use crate::domain::channel::Table;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::{self, Amount};
-use crate::domain::moves::Stand;
+use crate::domain::offset_change::PartitionOffsets;
 use crate::domain::operation::{Change, Done, Request};
 use crate::domain::position::Bound;
 use crate::domain::reset::Reset;
@@ -49,8 +49,8 @@ pub(super) async fn plan(manage: &KafkaManage, request: Request) -> Result<Chang
     let times = times?;
     let (mut rows, mut steps, mut touches) = (Vec::new(), Vec::new(), 0);
     for (partition, start, end) in ends? {
-        let stand = Stand { start, end, committed: None, at: times.get(&partition).copied() };
-        let Some(to) = before.of(&topic.name, partition, stand).and_then(|one| one.to) else { continue };
+        let offsets = PartitionOffsets { start, end, committed: None, at: times.get(&partition).copied() };
+        let Some(to) = before.of(&topic.name, partition, offsets).and_then(|one| one.to) else { continue };
         let gone = (to - start).unsigned_abs();
         touches += gone;
         let count = Amount::AtMost(gone).show(figure::grouped);
@@ -115,7 +115,7 @@ impl KafkaManage {
     }
 }
 
-pub(super) async fn carry_out(manage: &KafkaManage, steps: Steps) -> Result<Done, Fault> {
+pub(super) async fn apply(manage: &KafkaManage, steps: Steps) -> Result<Done, Fault> {
     manage.same_topic(OP, &steps.topic, steps.id.as_deref()).await?;
     let outcomes = manage.cluster.delete_records(&steps.topic, &steps.before).await;
     let part = |((partition, _), outcome): (&(i32, i64), Result<i64, Fault>)| {

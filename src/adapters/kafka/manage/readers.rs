@@ -3,7 +3,7 @@
 use super::KafkaManage;
 use crate::adapters::session::Groups;
 use crate::domain::figure::grouped;
-use crate::domain::group::{Group, Standing};
+use crate::domain::group::{Group, GroupOffset};
 use crate::domain::text::SafeText;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ const NAMED: usize = 5;
 /// A group with its positions in one topic.
 pub(super) struct Reader {
     group: Group,
-    standings: Vec<Standing>,
+    group_offsets: Vec<GroupOffset>,
 }
 
 /// The groups that have a position or a member in a topic, and whether that is all that could be told.
@@ -27,15 +27,15 @@ impl Readers {
         let unknown = Self { readers: Vec::new(), whole: false };
         let Ok(listing) = manage.groups.groups().await else { return unknown };
         let names: Vec<Arc<str>> = listing.groups.iter().map(|group| Arc::clone(&group.name)).collect();
-        let Ok(told) = manage.groups.standings(&names).await else { return unknown };
+        let Ok(told) = manage.groups.group_offsets(&names).await else { return unknown };
         let mut whole = listing.gaps.is_empty();
         let mut readers = Vec::new();
-        for (group, standings) in listing.groups.into_iter().zip(told) {
-            match standings {
-                Ok(standings) => {
-                    let standings: Vec<_> = standings.into_iter().filter(|standing| &*standing.channel == topic).collect();
-                    if !standings.is_empty() {
-                        readers.push(Reader { group, standings });
+        for (group, group_offsets) in listing.groups.into_iter().zip(told) {
+            match group_offsets {
+                Ok(group_offsets) => {
+                    let group_offsets: Vec<_> = group_offsets.into_iter().filter(|group_offset| &*group_offset.channel == topic).collect();
+                    if !group_offsets.is_empty() {
+                        readers.push(Reader { group, group_offsets });
                     }
                 }
                 Err(_) => whole = false,
@@ -77,9 +77,9 @@ impl Readers {
 
 impl Reader {
     fn unread(&self, before: &[(i32, i64)]) -> u64 {
-        let unread = self.standings.iter().filter_map(|standing| {
-            let (_, until) = before.iter().find(|(partition, _)| Some(*partition) == standing.partition)?;
-            let from = standing.committed?.max(standing.start.unwrap_or(0));
+        let unread = self.group_offsets.iter().filter_map(|group_offset| {
+            let (_, until) = before.iter().find(|(partition, _)| Some(*partition) == group_offset.partition)?;
+            let from = group_offset.committed?.max(group_offset.start.unwrap_or(0));
             u64::try_from(until - from).ok()
         });
         unread.sum()

@@ -136,7 +136,7 @@ fn undo(request: &Request, changes: &[Step]) -> Request {
     Request { spec: &CONFIG, address: request.address.clone(), arguments }
 }
 
-pub(super) async fn carry_out(manage: &KafkaManage, steps: Steps) -> Result<Done, Fault> {
+pub(super) async fn apply(manage: &KafkaManage, steps: Steps) -> Result<Done, Fault> {
     let name = steps.topic.as_str();
     manage.same_topic(OP, name, steps.id.as_deref()).await?;
     let own = |now: &[Setting], name: &str| {

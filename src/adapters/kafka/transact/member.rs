@@ -32,11 +32,11 @@ pub(super) struct Member {
 /// What happens to the membership while the consumer is polled.
 struct Watch {
     inner: Context,
-    standing: Mutex<Standing>,
+    membership: Mutex<Membership>,
 }
 
 #[derive(Default)]
-struct Standing {
+struct Membership {
     /// First and next offset of what the transaction has taken.
     taken: BTreeMap<Place, (i64, i64)>,
     /// Some of it went to another member.
@@ -51,7 +51,7 @@ struct Standing {
 impl Member {
     /// Joins the group; blocks for as long as it takes to make a client. Partitions come while it is polled.
     pub(super) fn join(config: &ClientConfig, context: Context, channels: &[Arc<str>], target: SafeText) -> Result<Self, KafkaError> {
-        let watch = Watch { inner: context, standing: Mutex::default() };
+        let watch = Watch { inner: context, membership: Mutex::default() };
         let consumer = BaseConsumer::from_config_and_context(config, watch)?;
         let names: Vec<&str> = channels.iter().map(|channel| &**channel).collect();
         consumer.subscribe(&names)?;
@@ -64,15 +64,15 @@ impl Member {
     pub(super) fn take(&self, most: usize, wait: Duration) -> Result<Option<Vec<Message>>, Fault> {
         let mut messages: Vec<Message> = Vec::new();
         let failed = self.poll(&mut messages, most, wait);
-        let mut standing = self.standing();
+        let mut membership = self.membership();
         for message in &messages {
             let Some(offset) = message.position.number() else { continue };
-            let (_, next) = standing.taken.entry(place(message)).or_insert((offset, offset));
+            let (_, next) = membership.taken.entry(place(message)).or_insert((offset, offset));
             *next = offset + 1;
         }
         match failed {
             Some(fault) => Err(fault),
-            None => Ok((!standing.broken).then_some(messages)),
+            None => Ok((!membership.broken).then_some(messages)),
         }
     }
 
@@ -82,8 +82,8 @@ impl Member {
             let patience = if messages.is_empty() { until.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
             let polled = self.consumer.poll(patience);
             let (gone, broken) = {
-                let mut standing = self.standing();
-                (std::mem::take(&mut standing.revoked), standing.broken)
+                let mut membership = self.membership();
+                (std::mem::take(&mut membership.revoked), membership.broken)
             };
             // Given up while this went on; what comes behind is of a new assignment.
             messages.retain(|message| !gone.contains(&place(message)));
@@ -130,16 +130,16 @@ impl Member {
 
     /// What the transaction has consumed, and our place in the group when it was given to us; `None` if it has taken nothing.
     pub(super) fn positions(&self) -> Result<Option<(TopicPartitionList, Arc<ConsumerGroupMetadata>)>, KafkaError> {
-        let standing = self.standing();
-        if standing.taken.is_empty() {
+        let membership = self.membership();
+        if membership.taken.is_empty() {
             return Ok(None);
         }
-        if standing.broken || self.consumer.assignment_lost() {
+        if membership.broken || self.consumer.assignment_lost() {
             return Err(KafkaError::Rebalance(Code::AssignmentLost));
         }
-        let place = standing.place.clone().ok_or(KafkaError::Rebalance(Code::UnknownMemberId))?;
+        let place = membership.place.clone().ok_or(KafkaError::Rebalance(Code::UnknownMemberId))?;
         let mut list = TopicPartitionList::new();
-        for ((topic, partition), (_, next)) in &standing.taken {
+        for ((topic, partition), (_, next)) in &membership.taken {
             list.add_partition_offset(topic, *partition, Offset::Offset(*next))?;
         }
         Ok(Some((list, place)))
@@ -147,20 +147,20 @@ impl Member {
 
     /// The transaction was committed.
     pub(super) fn keep(&self) {
-        self.standing().taken.clear();
+        self.membership().taken.clear();
     }
 
     /// The transaction was aborted: goes back to where it began. With `unsure` it may as well have been committed, and the group's
     /// own positions say where to go on; they are stable once the transaction is settled (KIP-447).
     pub(super) fn rewind(&self, unsure: bool) -> Result<(), KafkaError> {
-        let taken = std::mem::take(&mut self.standing().taken);
+        let taken = std::mem::take(&mut self.membership().taken);
         let back = self.rewind_to(&taken, unsure);
-        let mut standing = self.standing();
+        let mut membership = self.membership();
         if back.is_err() {
             // Still to be done.
-            standing.taken.extend(taken);
+            membership.taken.extend(taken);
         } else {
-            standing.broken = false;
+            membership.broken = false;
         }
         back
     }
@@ -190,8 +190,8 @@ impl Member {
         Ok(())
     }
 
-    fn standing(&self) -> MutexGuard<'_, Standing> {
-        self.consumer.context().standing()
+    fn membership(&self) -> MutexGuard<'_, Membership> {
+        self.consumer.context().membership()
     }
 }
 
@@ -200,8 +200,8 @@ fn place(message: &Message) -> Place {
 }
 
 impl Watch {
-    fn standing(&self) -> MutexGuard<'_, Standing> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn membership(&self) -> MutexGuard<'_, Membership> {
+        self.membership.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -211,14 +211,14 @@ impl ConsumerContext for Watch {
             // Asked for before the partitions are taken: until then the group waits for us, and nothing can come in between.
             Rebalance::Assign(_) => {
                 let place = consumer.group_metadata().map(Arc::new);
-                self.standing().place = place;
+                self.membership().place = place;
             }
             Rebalance::Revoke(partitions) => {
-                let mut standing = self.standing();
+                let mut membership = self.membership();
                 for element in partitions.elements() {
                     let place = (Arc::from(element.topic()), element.partition());
-                    standing.broken |= standing.taken.remove(&place).is_some();
-                    standing.revoked.push(place);
+                    membership.broken |= membership.taken.remove(&place).is_some();
+                    membership.revoked.push(place);
                 }
             }
             Rebalance::Error(error) => tracing::warn!(%error, "rebalancing failed"),

@@ -36,12 +36,12 @@ impl Manage for Rabbit {
         }
     }
 
-    async fn carry_out(&self, change: &Change) -> Result<Done, Fault> {
+    async fn apply(&self, change: &Change) -> Result<Done, Fault> {
         let op = change.request.spec.id;
         let steps: Steps =
             serde_json::from_str(&change.steps).map_err(|error| Fault::new(Kind::Usage, op, "", format!("these are no steps: {error}")))?;
         // Nothing has been done yet if there is no connection.
         self.link.shared().await?;
-        Ok(steps.carry_out(self, op).await)
+        Ok(steps.apply(self, op).await)
     }
 }

@@ -70,7 +70,7 @@ impl Steps {
     }
 
     /// Does one step after the other; a step that fails keeps those that build on it from being tried.
-    pub(super) async fn carry_out(self, rabbit: &Rabbit, op: &'static str) -> Done {
+    pub(super) async fn apply(self, rabbit: &Rabbit, op: &'static str) -> Done {
         let mut parts: Vec<Part> = Vec::new();
         match self {
             Self::Declare { exchanges, queues } => {
@@ -199,7 +199,7 @@ async fn declare_queue(rabbit: &Rabbit, op: &'static str, queue: &Queue) -> Resu
 /// Takes as many messages as were planned and acknowledges them: the server's own purge takes whatever is there.
 async fn purge(rabbit: &Rabbit, op: &'static str, queue: &str, most: u64) -> Result<SafeText, Fault> {
     // Beside everything else that goes by the shared connection these could be much.
-    let live = rabbit.link.own().await?;
+    let live = rabbit.link.dedicated().await?;
     let channel = live.channel(op, queue).await?;
     let mut taking = Taking::new(&live, &channel, op, queue, most);
     let mut gone = 0;

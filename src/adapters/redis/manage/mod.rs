@@ -61,7 +61,7 @@ impl Manage for Redis {
         }
     }
 
-    async fn carry_out(&self, change: &Change) -> Result<Done, Fault> {
+    async fn apply(&self, change: &Change) -> Result<Done, Fault> {
         let op = change.request.spec.id;
         let target = change.request.address.to_string();
         let steps: Vec<Step> = serde_json::from_str(&change.steps)

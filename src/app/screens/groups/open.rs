@@ -88,7 +88,7 @@ pub(crate) fn follow(model: &mut Model, task: TaskId, result: Result<Box<GroupVi
         Ok(view) => {
             let mut rows: Vec<usize> = (0..view.partitions.len()).collect();
             let parts = &view.partitions;
-            rows.sort_by_key(|at| (Reverse(parts[*at].verdict), Reverse(parts[*at].standing.lag.number())));
+            rows.sort_by_key(|at| (Reverse(parts[*at].verdict), Reverse(parts[*at].group_offset.lag.number())));
             open.rows = rows;
             open.fault = None;
             open.seen_at = now;
@@ -106,7 +106,7 @@ impl Open {
     }
 
     pub(crate) fn key_at(&self, row: usize) -> PartKey {
-        self.partition(row).map_or_else(|| ("".into(), None), |part| (part.standing.channel.clone(), part.standing.partition))
+        self.partition(row).map_or_else(|| ("".into(), None), |part| (part.group_offset.channel.clone(), part.group_offset.partition))
     }
 
     pub(crate) fn waiting_since(&self) -> Option<Timestamp> {

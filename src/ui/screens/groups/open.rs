@@ -90,14 +90,14 @@ fn partitions(canvas: &mut Canvas, area: Rect, open: &Open, now: Timestamp) {
 }
 
 fn cell(part: &PartitionLag, column: usize, now: Timestamp, role: Role) -> Cell<'_> {
-    let standing = &part.standing;
+    let group_offset = &part.group_offset;
     let number = |n: Option<i64>| n.map_or_else(Cell::unknown, |n| Cell::new(n.to_string()));
     match column {
-        0 => Cell::name(SafeText::new(&standing.channel).as_str().to_owned()),
-        1 => number(standing.partition.map(i64::from)),
-        2 => number(standing.committed),
-        3 => number(standing.end),
-        4 => lag(standing.lag, ""),
+        0 => Cell::name(SafeText::new(&group_offset.channel).as_str().to_owned()),
+        1 => number(group_offset.partition.map(i64::from)),
+        2 => number(group_offset.committed),
+        3 => number(group_offset.end),
+        4 => lag(group_offset.lag, ""),
         5 => match part.behind(now) {
             None => Cell::unknown(),
             Some(Duration::ZERO) => Cell::new("0"),
@@ -109,7 +109,7 @@ fn cell(part: &PartitionLag, column: usize, now: Timestamp, role: Role) -> Cell<
         } else {
             role
         }),
-        _ => standing.owner.as_ref().map_or_else(Cell::unknown, |owner| Cell::name(owner.as_str())),
+        _ => group_offset.owner.as_ref().map_or_else(Cell::unknown, |owner| Cell::name(owner.as_str())),
     }
 }
 

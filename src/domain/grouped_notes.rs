@@ -1,4 +1,4 @@
-//! `Remarks`: what is to be known of several places, said once for all that it is true of.
+//! `GroupedNotes`: what is to be known of several places, said once for all that it is true of.
 
 use super::text::SafeText;
 use std::collections::BTreeMap;
@@ -8,9 +8,9 @@ const NAMED: usize = 6;
 
 /// Places by what is to be known of them.
 #[derive(Debug, Default)]
-pub struct Remarks(BTreeMap<String, Vec<SafeText>>);
+pub struct GroupedNotes(BTreeMap<String, Vec<SafeText>>);
 
-impl Remarks {
+impl GroupedNotes {
     pub fn add(&mut self, place: impl Into<SafeText>, what: impl Into<String>) {
         self.0.entry(what.into()).or_default().push(place.into());
     }
@@ -35,13 +35,13 @@ mod tests {
 
     #[test]
     fn what_is_true_of_many_places_is_said_once() {
-        let mut remarks = Remarks::default();
+        let mut grouped_notes = GroupedNotes::default();
         for place in ["a/1", "a/2", "b/1", "b/2", "b/3", "b/4", "b/5", "b/6"] {
-            remarks.add(place, "no history");
+            grouped_notes.add(place, "no history");
         }
-        remarks.add("c/1", "may not be read");
-        let lines: Vec<String> = remarks.take().map(|line| line.to_string()).collect();
+        grouped_notes.add("c/1", "may not be read");
+        let lines: Vec<String> = grouped_notes.take().map(|line| line.to_string()).collect();
         assert_eq!(lines, ["c/1: may not be read", "a/1, a/2, b/1, b/2, b/3, b/4 and 2 more: no history"]);
-        assert_eq!(remarks.take().count(), 0);
+        assert_eq!(grouped_notes.take().count(), 0);
     }
 }

@@ -9,7 +9,7 @@ use super::super::link::share_offsets::ShareStarts;
 use super::{KafkaGroups, Kind};
 use crate::domain::fault::Fault;
 use crate::domain::figure::Amount;
-use crate::domain::group::{Standing, lag, next_in};
+use crate::domain::group::{GroupOffset, lag, next_in};
 use crate::domain::text::SafeText;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -46,13 +46,13 @@ struct Ends {
 struct Table(Vec<BTreeMap<i32, Ends>>);
 
 impl KafkaGroups {
-    pub(super) async fn standings_of(&self, groups: &[Arc<str>]) -> Result<Vec<Result<Vec<Standing>, Fault>>, Fault> {
+    pub(super) async fn standings_of(&self, groups: &[Arc<str>]) -> Result<Vec<Result<Vec<GroupOffset>, Fault>>, Fault> {
         let asked: Vec<&str> = groups.iter().map(|group| &**group).collect::<BTreeSet<_>>().into_iter().collect();
         let mut names = Names::default();
         let rows = self.rows(&asked, &mut names).await;
         let ends = self.ends(&rows, &names).await?;
-        let standings = rows.into_iter().map(|rows| rows.map(|rows| standings(rows, &names, &ends)));
-        let mut by_name: HashMap<&str, Result<Vec<Standing>, Fault>> = asked.into_iter().zip(standings).collect();
+        let group_offsets = rows.into_iter().map(|rows| rows.map(|rows| group_offsets(rows, &names, &ends)));
+        let mut by_name: HashMap<&str, Result<Vec<GroupOffset>, Fault>> = asked.into_iter().zip(group_offsets).collect();
         // A group that was asked for twice is told twice.
         let last = |at: usize, group: &Arc<str>| !groups[at + 1..].contains(group);
         let unique = by_name.len() == groups.len();
@@ -187,18 +187,18 @@ fn rows_of(positions: Positions, described: Option<Described>, share: bool, name
 }
 
 /// The rows of one group, in the order of topics and partitions.
-fn standings(rows: Rows, names: &Names, table: &Table) -> Vec<Standing> {
-    let mut standings: Vec<Standing> = rows.into_iter().map(|(place, row)| standing(place, row, names, table)).collect();
-    standings.sort_by(|one, other| one.channel.cmp(&other.channel).then(one.partition.cmp(&other.partition)));
-    standings
+fn group_offsets(rows: Rows, names: &Names, table: &Table) -> Vec<GroupOffset> {
+    let mut group_offsets: Vec<GroupOffset> = rows.into_iter().map(|(place, row)| group_offset(place, row, names, table)).collect();
+    group_offsets.sort_by(|one, other| one.channel.cmp(&other.channel).then(one.partition.cmp(&other.partition)));
+    group_offsets
 }
 
-fn standing((topic, partition): Place, row: Row, names: &Names, table: &Table) -> Standing {
+fn group_offset((topic, partition): Place, row: Row, names: &Names, table: &Table) -> GroupOffset {
     let channel = Arc::clone(&names.0[topic]);
     let Ends { start, end, stable, fault } = table.0[topic].get(&partition).cloned().unwrap_or_default();
     let refused =
         (row.error != 0).then(|| faults::refused("read the position in", format!("{channel} partition {partition}"), row.error, None));
-    Standing {
+    GroupOffset {
         channel,
         partition: Some(partition),
         committed: row.committed,

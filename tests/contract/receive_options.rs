@@ -30,13 +30,13 @@ async fn fill(session: &Session, channel: &str) {
     }
 }
 
-async fn ways(stream: &Stream<'_>) -> Result<Vec<(String, String)>, Fault> {
-    let ways = stream.session.hold.as_ref().expect("messages are given to hold").ways(&stream.channel).await?;
-    Ok(ways.into_iter().map(|way| (way.name.to_string(), way.channel.to_string())).collect())
+async fn receive_options(stream: &Stream<'_>) -> Result<Vec<(String, String)>, Fault> {
+    let receive_options = stream.session.hold.as_ref().expect("messages are given to hold").receive_options(&stream.channel).await?;
+    Ok(receive_options.into_iter().map(|way| (way.name.to_string(), way.channel.to_string())).collect())
 }
 
 async fn is_received_from_as_a_group(stream: &Stream<'_>) {
-    let none = ways(stream).await.expect_err("there is no group");
+    let none = receive_options(stream).await.expect_err("there is no group");
     assert!(none.to_string().contains("make one first"), "{none}");
     let (operation, field, others) = stream.make;
     let address = format!("{}/{}", stream.integration, stream.channel);
@@ -46,10 +46,10 @@ async fn is_received_from_as_a_group(stream: &Stream<'_>) {
     }
     let bare = stream.channel.split_once(':').expect("a kind").1;
     let expected = ["archive", "workers"].map(|name| (name.to_owned(), (stream.way)(bare, name)));
-    assert_eq!(ways(stream).await.expect("two groups"), expected);
+    assert_eq!(receive_options(stream).await.expect("two groups"), expected);
     let hold = stream.session.hold.as_ref().expect("messages are given to hold");
     for (_, channel) in &expected {
-        assert_eq!(hold.ways(channel).await, Ok(Vec::new()), "a group itself is enough");
+        assert_eq!(hold.receive_options(channel).await, Ok(Vec::new()), "a group itself is enough");
     }
     assert_eq!(hold.hold(&stream.channel, 1).await.err().expect("which?").kind, Kind::Usage);
 

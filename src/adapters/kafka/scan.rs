@@ -2,9 +2,9 @@
 
 use super::link::walk::{Damage, Open, Walk};
 use super::window::Window;
-use crate::adapters::session::{Sieve, Sifted};
 use crate::domain::message::RawMessage;
 use crate::domain::position::Position;
+use crate::domain::search::{MessageFilter, ScanBatch};
 use crate::domain::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Scanned {
     /// The walk at its end.
     pub(super) walk: Walk,
-    pub(super) sifted: Sifted,
+    pub(super) results: ScanBatch,
     pub(super) window: Window,
     /// Batches that were passed over.
     pub(super) damages: Vec<Damage>,
@@ -23,36 +23,36 @@ pub(super) struct Scanned {
 pub(super) fn scan(
     mut walk: Walk,
     mut window: Window,
-    sieve: &dyn Sieve,
+    filter: &dyn MessageFilter,
     reached: Option<Timestamp>,
     limit: u64,
     over: &CancellationToken,
 ) -> Scanned {
-    let enough = |sifted: &Sifted| sifted.kept.len() as u64 >= limit || over.is_cancelled();
-    let mut sifted = Sifted { reached, ..Sifted::default() };
+    let enough = |results: &ScanBatch| results.kept.len() as u64 >= limit || over.is_cancelled();
+    let mut results = ScanBatch { reached, ..ScanBatch::default() };
     let mut damages = Vec::new();
     while let Some(batch) = walk.next_batch() {
         let looked_at = match batch {
-            Ok(open) => look(&walk, &open, &mut window, sieve, &mut sifted, &enough),
+            Ok(open) => look(&walk, &open, &mut window, filter, &mut results, &enough),
             Err(damage) => Err(damage),
         };
         damages.extend(looked_at.err());
-        if enough(&sifted) || window.is_over() {
+        if enough(&results) || window.is_over() {
             break;
         }
     }
-    Scanned { walk, sifted, window, damages }
+    Scanned { walk, results, window, damages }
 }
 
 fn look(
     walk: &Walk,
     open: &Open,
     window: &mut Window,
-    sieve: &dyn Sieve,
-    sifted: &mut Sifted,
-    enough: &impl Fn(&Sifted) -> bool,
+    filter: &dyn MessageFilter,
+    results: &mut ScanBatch,
+    enough: &impl Fn(&ScanBatch) -> bool,
 ) -> Result<(), Damage> {
-    let glance = sieve.glance(&open.bytes);
+    let hint = filter.prefilter_chunk(&open.bytes);
     let partition = walk.partition();
     for record in open.records() {
         let record = record.map_err(|malformed| open.damage(malformed))?;
@@ -70,11 +70,11 @@ fn look(
             payload: record.value,
         };
         if window.is_open() || window.takes(timestamp, stamp, || raw.size()) {
-            sifted.take(sieve, glance, &raw, || open.message(partition, offset, &record).detached());
+            results.take(filter, hint, &raw, || open.message(partition, offset, &record).detached());
         } else {
-            sifted.pass_over(&raw);
+            results.pass_over(&raw);
         }
-        if enough(sifted) || window.is_over() {
+        if enough(results) || window.is_over() {
             break;
         }
     }
