@@ -55,7 +55,11 @@ HEAVY = [
     "faults::rabbitmq::a_killed_server",
     "faults::rabbitmq::the_tail_of_a_stream",
     "faults::rabbitmq::a_server_that_is_silent",
+    "faults::rabbitmq_alarm::",
+    "faults::attempts::rabbitmq",
+    "faults::attempts::kafka",
     "contract::rabbitmq_queues::a_connection_that_an_operator_closes",
+    "contract::bounded::",
     "console::demo::",
 ]
 FIRST = ["faults::transactions::", "contract::random_topics::", "faults::", "console::"]

@@ -29,7 +29,7 @@ pub mod model;
 mod moving;
 pub mod overlays;
 mod receive;
-pub mod screen_state;
+mod screen_state;
 pub mod screens;
 pub mod spark;
 mod update;

@@ -1,4 +1,4 @@
-//! `ScreenState`: what the console has to know of a screen. Each screen fills in its own, and [`Screen::state`] is the table of them.
+//! `ScreenState`: what the console has to know of a screen. Each screen fills in its own, and `Screen::state` is the table of them.
 
 use super::commands::{Action, Reason, Scope};
 use super::list::{List, Step};

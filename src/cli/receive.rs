@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Unsettled messages at a time, where they are decided on as they come.
-const AT_ONCE: u32 = 100;
+const AT_ONCE: u32 = 32;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Without a decision they are shown and go back; in a terminal it is asked what is to become of them.")]

@@ -2,10 +2,10 @@
 //! everything that reads; and nothing else is lost beside it.
 
 use super::history::WHOLE;
-use crate::support::SOON;
 use crate::support::nats::{self, Nats, publish};
 use crate::support::program::Home;
 use crate::support::subjects::{Listener, connect, header, manage, read};
+use crate::support::{SOON, until};
 use futures::StreamExt;
 use mqdeck::adapters::session::Session;
 use mqdeck::domain::delivery::{Effect, Settlement};
@@ -85,6 +85,17 @@ async fn send(nats: &Nats, subject: &str, cases: &[Case]) {
     nats.raw(&all).await;
 }
 
+/// Waits until a stream keeps as many messages: that the server has read them does not say so.
+async fn has(session: &Session, channel: &str, count: usize) {
+    let count = count as u64;
+    until("all of them stored", SOON, async || {
+        let channels = session.inspect.channels().await.unwrap_or_else(|fault| panic!("{fault}"));
+        let found = channels.iter().find(|one| channel.ends_with(&*one.name))?;
+        (found.depth.number() == Some(count)).then_some(())
+    })
+    .await;
+}
+
 /// Makes a stream that is read directly, or in JSON.
 async fn stream(session: &Session, name: &str, direct: bool) {
     let config = format!(r#"{{"name":"{name}","subjects":["{name}.>"],"allow_direct":{direct}}}"#);
@@ -121,6 +132,7 @@ async fn stored_messages_with_any_header_block_are_read_found_followed_and_recei
         let channel = format!("stream:{name}");
         stream(&session, name, direct).await;
         send(&nats, &format!("{name}.a"), &cases).await;
+        has(&session, &channel, cases.len()).await;
         let messages = read(&session, &channel, WHOLE).await.unwrap_or_else(|fault| panic!("{fault}"));
         check(name, &kept(&cases), &messages);
         for (n, message) in messages.iter().enumerate() {

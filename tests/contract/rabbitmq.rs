@@ -2,8 +2,9 @@
 
 use crate::support::clients::run;
 use crate::support::program::Home;
-use crate::support::rabbitmq::{self, done, letter, queue, set, until};
+use crate::support::rabbitmq::{self, done, letter, queue, set};
 use crate::support::subjects::{Listener, connect, header, read};
+use crate::support::until;
 use crate::support::{SOON, unique};
 use mqdeck::adapters::session::Session;
 use mqdeck::domain::channel::{Channel, Description};

@@ -2,8 +2,9 @@
 
 use crate::support::SOON;
 use crate::support::program::Home;
-use crate::support::rabbitmq::{self, Rabbit, done, letter, queue, set, until};
+use crate::support::rabbitmq::{self, Rabbit, done, letter, queue, set};
 use crate::support::subjects::{connect, session};
+use crate::support::until;
 use mqdeck::config::profile::{Auth, Profile, TokenSource};
 use mqdeck::domain::address::Address;
 use mqdeck::domain::fault::Kind;

@@ -2,8 +2,9 @@
 
 use crate::support::clients::run;
 use crate::support::program::Home;
-use crate::support::rabbitmq::{self, done, letter, until};
+use crate::support::rabbitmq::{self, done, letter};
 use crate::support::unique;
+use crate::support::until;
 use mqdeck::domain::delivery::{Delivery, Effect, Settlement};
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::figure::Amount;

@@ -2,8 +2,9 @@
 
 use crate::support::clients::run;
 use crate::support::program::Home;
-use crate::support::rabbitmq::{self, Rabbit, letter, until};
+use crate::support::rabbitmq::{self, Rabbit, letter};
 use crate::support::unique;
+use crate::support::until;
 use mqdeck::adapters::session::Session;
 use mqdeck::config::profile::{Integration, Profile};
 use mqdeck::domain::address::Address;

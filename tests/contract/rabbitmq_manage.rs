@@ -1,7 +1,8 @@
 //! RabbitMQ is administered: what plans say, what is refused, and what is done.
 
-use crate::support::rabbitmq::{self, done, letter, plan, queue, until};
+use crate::support::rabbitmq::{self, done, letter, plan, queue};
 use crate::support::subjects::connect;
+use crate::support::until;
 use crate::support::{SOON, unique};
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::figure::Amount;

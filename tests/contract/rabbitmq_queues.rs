@@ -3,8 +3,9 @@
 use crate::console::console;
 use crate::support::clients::run;
 use crate::support::program::Home;
-use crate::support::rabbitmq::{self, Rabbit, done, letter, queue, until};
+use crate::support::rabbitmq::{self, Rabbit, done, letter, queue};
 use crate::support::subjects::session;
+use crate::support::until;
 use crate::support::{SOON, unique};
 use mqdeck::adapters::session::{Holding, Session};
 use mqdeck::config::profile::Profile;

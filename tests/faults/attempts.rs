@@ -1,7 +1,7 @@
 //! A connection that is lost is tried again as often as the profile's `reconnect` allows: every tail and every receiving ends with why.
 
 use crate::support::subjects::{connect, manage};
-use crate::support::{SOON, kafka, mosquitto, nats, rabbitmq, server::Server, topics};
+use crate::support::{SOON, kafka, mosquitto, nats, rabbitmq, server::Server, topics, until};
 use futures::StreamExt;
 use mqdeck::adapters::session::Holding;
 use mqdeck::config::profile::{HealthCheck, Integration, Profile, Reconnect};
@@ -49,7 +49,7 @@ async fn last_of_holding(holding: &mut dyn Holding) -> Option<Fault> {
 
 /// Begins as soon as a server that has just been started has found its channels.
 async fn ready<T>(channel: &str, mut begin: impl AsyncFnMut() -> Result<T, Fault>) -> T {
-    let beginning = rabbitmq::until(channel, SOON, async || match begin().await {
+    let beginning = until(channel, SOON, async || match begin().await {
         Err(fault) if fault.kind.is_transient() => None,
         begun => Some(begun),
     });

@@ -1,8 +1,9 @@
 //! RabbitMQ refuses, hangs and dies: each cause is told apart, tails and held messages say what became of them.
 
 use crate::support::SOON;
-use crate::support::rabbitmq::{self, done, letter, password, queue, set, until};
+use crate::support::rabbitmq::{self, done, letter, password, queue, set};
 use crate::support::subjects::{Listener, connect};
+use crate::support::until;
 use mqdeck::config::profile::{Auth, Integration};
 use mqdeck::domain::delivery::{Effect, Settlement};
 use mqdeck::domain::fault::{Fault, Kind};

@@ -1,15 +1,12 @@
 //! A RabbitMQ whose memory runs out: it takes nothing from publishers, and everything else goes on.
 
 use crate::support::program::{self, Home};
-use crate::support::rabbitmq::{self, letter, queue, until};
+use crate::support::rabbitmq::{self, letter, queue};
+use crate::support::{SOON, until};
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::receipt::Receipt;
 use std::io::Write;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
-
-/// For what ends by itself, within the limit of the integration.
-const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alarm_is_named_ends_every_publish_and_keeps_nobody_from_reading() {

@@ -1,8 +1,9 @@
 //! Three nodes of RabbitMQ. The one that leads a quorum queue and a stream dies under taps, tails, receivers and publishers, some of them
 //! connected to it and some to another: what was confirmed is there, and each says what became of it.
 
-use crate::support::rabbitmq::{self, Rabbit, done, letter, queue, until};
+use crate::support::rabbitmq::{self, Rabbit, done, letter, queue};
 use crate::support::subjects::{Listener, connect};
+use crate::support::until;
 use crate::support::{SOON, unique};
 use mqdeck::adapters::session::{Holding, Session};
 use mqdeck::domain::channel::{Channel, Description};

@@ -75,3 +75,17 @@ pub(crate) fn report(line: &str) {
         None => std::io::stderr().write_all(text.as_bytes()).expect("standard error can be written"),
     }
 }
+
+/// Asks until it holds; panics when that takes longer than the limit.
+#[cfg(any(feature = "nats", feature = "rabbitmq"))]
+pub(crate) async fn until<T>(what: &str, limit: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            if let Some(found) = ask().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(limit, asking).await.unwrap_or_else(|_| panic!("{what} did not come to hold within {limit:?}"))
+}

@@ -12,7 +12,6 @@ use mqdeck::domain::message::Outgoing;
 use mqdeck::domain::operation::{Change, Done, Request};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 /// One node, or a cluster of three.
 pub(crate) struct Rabbit(Server);
@@ -173,17 +172,4 @@ pub(crate) async fn queue(session: &Session, name: &str, kind: &str) -> String {
     let name = unique(name);
     done(session, "queue.declare", &format!("queue:{name}"), &[("type", kind)]).await;
     name
-}
-
-/// Asks until it holds; panics when that takes longer than the limit.
-pub(crate) async fn until<T>(what: &str, limit: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let asking = async {
-        loop {
-            if let Some(found) = ask().await {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(limit, asking).await.unwrap_or_else(|_| panic!("{what} did not come to hold within {limit:?}"))
 }

@@ -3,7 +3,6 @@
 use super::link::{Link, Live};
 use super::name::Name;
 use super::{Rabbit, faults, management, peek, properties, take};
-use crate::adapters::fit::Fit;
 use crate::adapters::reopen::Backoff;
 use crate::adapters::session::{Hold, Holding};
 use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb};
@@ -17,7 +16,6 @@ use lapin::{Channel, Consumer};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinHandle;
 
 const OP: &str = "receive from";
 const SETTLE: &str = "settle a message of";
@@ -109,100 +107,34 @@ struct Held {
     ended: bool,
 }
 
-/// The consumer with its connection, which nobody else uses. A consumer keeps the count of messages that it began with, so that one follows
-/// another as far as the sizes of the messages let it (`take.rs`).
+/// The consumer with its connection, which nobody else uses. It has the one prefetch that it began with: a quorum queue knows no other limit,
+/// and what a consumer held that was cancelled for another one stays with a node that dies until that is back.
 struct Subscription {
-    live: Arc<Live>,
+    live: Live,
     channel: Channel,
     consumer: Consumer,
-    /// Messages that the consumer may have unsettled.
-    count: usize,
-    /// Those that it has given, the largest of them, and the last delivery tag before its first.
-    given: usize,
-    largest: usize,
-    before: u64,
-    fit: Fit,
-    /// The consumer that takes its place once it has given everything: made by a task, so that nothing is lost when nobody waits for it.
-    following: Option<JoinHandle<Result<(Consumer, usize), Fault>>>,
 }
 
 impl Subscription {
     async fn begin(link: &Link, queue: &str, prefetch: u16) -> Result<Self, Fault> {
         let live = link.dedicated().await?;
         let channel = live.channel(OP, queue).await?;
-        let fit = Fit::default();
-        let count = fit.count().min(usize::from(prefetch.max(1)));
-        let consumer = take::consume(&live, &channel, OP, queue, count as u16).await?;
-        Ok(Self { live: Arc::new(live), channel, consumer, count, given: 0, largest: 0, before: 0, fit, following: None })
+        let consumer = take::consume(&live, &channel, OP, queue, prefetch).await?;
+        Ok(Self { live, channel, consumer })
     }
 
     fn is_open(&self) -> bool {
         self.live.is_open() && self.channel.status().connected()
     }
 
-    /// What the consumer gives next, or the one that has followed it.
-    async fn next(&mut self) -> Option<Result<lapin::message::Delivery, Fault>> {
-        loop {
-            match self.consumer.next().await {
-                Some(Ok(delivery)) => {
-                    self.given += 1;
-                    self.largest = self.largest.max(take::size(&delivery));
-                    return Some(Ok(delivery));
-                }
-                Some(Err(error)) => return Some(Err(faults::of(&error, OP, ""))),
-                None => match self.followed().await {
-                    Ok(true) => {}
-                    Ok(false) => return None,
-                    Err(fault) => return Some(Err(fault)),
-                },
-            }
-        }
-    }
-
-    /// Waits for the consumer that follows, if there is to be one: true if it has taken the place.
-    async fn followed(&mut self) -> Result<bool, Fault> {
-        let Some(following) = &mut self.following else { return Ok(false) };
-        let made = following.await;
-        self.following = None;
-        let lost = |error: tokio::task::JoinError| Err(Fault::new(Kind::Unreachable, OP, "", error.to_string()));
-        (self.consumer, self.count) = made.unwrap_or_else(lost)?;
-        (self.before, self.given, self.largest) = (self.before + self.given as u64, 0, 0);
-        Ok(true)
-    }
-
-    /// Has another consumer follow where this one has given all that it may, and more can be held.
-    fn follow(&mut self, queue: &str, prefetch: u16, unsettled: &BTreeSet<u64>) {
-        let own = unsettled.range(self.before + 1..).count();
-        // What may be on its way to this one counts as well.
-        let room = usize::from(prefetch.max(1)).saturating_sub(unsettled.len() + self.count.saturating_sub(own));
-        if self.following.is_some() || self.given < self.count || room == 0 {
-            return;
-        }
-        let mut fit = self.fit;
-        fit.saw([self.largest]);
-        let count = fit.count().min(room);
-        if own < self.count && count <= self.count {
-            return;
-        }
-        self.fit = fit;
-        let (live, channel, tag, queue) = (self.live.clone(), self.channel.clone(), self.consumer.tag(), queue.to_owned());
-        self.following = Some(tokio::spawn(async move {
-            live.within(OP, &queue, channel.basic_cancel(tag, BasicCancelOptions::default())).await?;
-            Ok((take::consume(&live, &channel, OP, &queue, count as u16).await?, count))
-        }));
-    }
-
-    /// The server gives no more; a consumer that was cancelled before is nothing to it.
+    /// The server gives no more.
     async fn cancel(&self, name: &str) -> Result<(), Fault> {
         self.live.within(OP, name, self.channel.basic_cancel(self.consumer.tag(), BasicCancelOptions::default())).await
     }
 
     /// Gives back everything that is not settled. A connection that breaks spends a delivery of what it held; a nack need not.
-    async fn give_back(&mut self, name: &str) -> Result<(), Fault> {
+    async fn give_back(&self, name: &str) -> Result<(), Fault> {
         self.cancel(name).await?;
-        if self.followed().await? {
-            self.cancel(name).await?;
-        }
         self.live.within(OP, name, self.channel.basic_nack(0, BasicNackOptions { multiple: true, requeue: true })).await?;
         take::settled(&self.live, &self.channel, OP, name).await
     }
@@ -216,9 +148,9 @@ impl Holding for Held {
         }
         let fault = match self.consumer().await {
             Err(fault) => fault,
-            Ok(subscription) => match subscription.next().await {
+            Ok(subscription) => match subscription.consumer.next().await {
                 Some(Ok(delivery)) => return Some(Ok(self.delivery(delivery))),
-                Some(Err(fault)) => Fault { target: SafeText::new(&self.name), ..fault },
+                Some(Err(error)) => faults::of(&error, OP, &*self.name),
                 None => Fault::new(Kind::Lost, OP, &*self.name, "the server ended the receiving: the queue may have been deleted"),
             },
         };
@@ -236,18 +168,13 @@ impl Holding for Held {
     async fn stop_receiving(&mut self) -> Result<(), Fault> {
         let name = self.name.clone();
         let Some(subscription) = self.subscription.as_mut().filter(|subscription| subscription.is_open()) else { return Ok(()) };
+        subscription.cancel(&name).await?;
         let mut over = false;
-        loop {
-            subscription.cancel(&name).await?;
-            // What was given before the server heard of it stands in the consumer, and then its end. What is held must not be touched by it.
-            while let Some(Ok(delivery)) = subscription.consumer.next().await {
-                let options = BasicNackOptions { multiple: false, requeue: true };
-                subscription.live.within(OP, &name, subscription.channel.basic_nack(delivery.delivery_tag, options)).await?;
-                over = true;
-            }
-            if !subscription.followed().await? {
-                break;
-            }
+        // What was given before the server heard of it stands in the consumer, and then its end. What is held must not be touched by it.
+        while let Some(Ok(delivery)) = subscription.consumer.next().await {
+            let options = BasicNackOptions { multiple: false, requeue: true };
+            subscription.live.within(OP, &name, subscription.channel.basic_nack(delivery.delivery_tag, options)).await?;
+            over = true;
         }
         if over { take::settled(&subscription.live, &subscription.channel, OP, &name).await } else { Ok(()) }
     }
@@ -292,7 +219,7 @@ impl Holding for Held {
 
     async fn release(mut self: Box<Self>) -> Result<String, Fault> {
         let back = self.unsettled.len();
-        let Some(mut subscription) = self.subscription.take().filter(Subscription::is_open) else {
+        let Some(subscription) = self.subscription.take().filter(Subscription::is_open) else {
             return Ok("the connection was gone; what was unsettled went back to the queue with it".to_owned());
         };
         subscription.give_back(&self.name).await?;
@@ -319,9 +246,7 @@ impl Held {
             },
         };
         self.backoff.reset();
-        let subscription = self.subscription.insert(subscription);
-        subscription.follow(&self.queue, self.prefetch, &self.unsettled);
-        Ok(subscription)
+        Ok(self.subscription.insert(subscription))
     }
 
     /// Forgets a connection that is gone, or a consumer that the server has ended: what it gave is in the queue again.
@@ -351,7 +276,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let Some(mut subscription) = self.subscription.take().filter(Subscription::is_open) else { return };
+        let Some(subscription) = self.subscription.take().filter(Subscription::is_open) else { return };
         let name = self.name.clone();
         tokio::spawn(async move { subscription.give_back(&name).await });
     }

@@ -1,7 +1,8 @@
 //! Taking the first messages of a queue in its order, with no more of their bytes on their way than one answer is meant to have.
 //!
 //! The server bounds what it sends by a count, never by bytes, and a consumer keeps the count that it began with. So one consumer follows
-//! another, the first for one message, each for as many as the largest message so far allows. What was taken stays unacknowledged.
+//! another, the first for one message, each for as many as the largest message so far allows. What was taken stays unacknowledged: for a
+//! moment only, because a quorum queue has what a cancelled consumer held back from a node that dies only when that is up again.
 
 use super::faults;
 use super::link::{self, Live};

@@ -160,7 +160,7 @@ async fn a_call_gives_its_replies_or_says_that_nobody_answered() {
     let plan = Plan::Call { address: echo, request: Box::new(request("2")), wait };
     assert_eq!(gateway.execute(plan).await.expect("called").replies.len(), 2);
     let missing = gateway.call(&Address::new("jobs", "log"), request("1"), wait).await.err().expect("no service");
-    assert_eq!(missing.kind, Kind::NotFound);
+    assert_eq!(missing.kind, Kind::Usage);
 }
 
 #[tokio::test(start_paused = true)]
