@@ -3,8 +3,7 @@
 use crate::support::clients::run;
 use crate::support::program::Home;
 use crate::support::rabbitmq::{self, done, letter};
-use crate::support::unique;
-use crate::support::until;
+use crate::support::{SOON, unique, until};
 use mqdeck::domain::delivery::{Delivery, Effect, Settlement};
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::figure::Amount;
@@ -13,9 +12,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::Stdio;
-use std::time::Duration;
-
-const SOON: Duration = Duration::from_secs(30);
 
 fn header<'a>(message: &'a Message, name: &[u8]) -> Option<&'a [u8]> {
     message.headers.iter().find(|header| header.name == name)?.value.as_deref()

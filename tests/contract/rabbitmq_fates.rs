@@ -3,8 +3,7 @@
 use crate::support::clients::run;
 use crate::support::program::Home;
 use crate::support::rabbitmq::{self, Rabbit, letter};
-use crate::support::unique;
-use crate::support::until;
+use crate::support::{SOON, unique, until};
 use mqdeck::adapters::session::Session;
 use mqdeck::config::profile::{Integration, Profile};
 use mqdeck::domain::address::Address;
@@ -17,9 +16,6 @@ use mqdeck::gateway::Gateway;
 use mqdeck::gateway::hold::{Held, HoldEvent};
 use serde_json::json;
 use std::process::Stdio;
-use std::time::Duration;
-
-const SOON: Duration = Duration::from_secs(30);
 
 fn open(integration: Integration, safety: Safety) -> Gateway {
     Gateway::open(Profile { name: "test".into(), path: None, safety, integrations: vec![integration] }, false)
