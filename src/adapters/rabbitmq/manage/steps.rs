@@ -16,6 +16,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::time::Duration;
 
 /// The steps of one change.
 #[derive(Debug, Serialize, Deserialize)]
@@ -196,8 +197,13 @@ async fn declare_queue(rabbit: &Rabbit, op: &'static str, queue: &Queue) -> Resu
     Ok("is there".into())
 }
 
+/// How long a queue may count a consumer that is gone, and the pause between two looks.
+const UNSEEN: Duration = Duration::from_secs(5);
+const UNSEEN_PAUSE: Duration = Duration::from_millis(50);
+
 /// Takes as many messages as were planned and acknowledges them: the server's own purge takes whatever is there.
 async fn purge(rabbit: &Rabbit, op: &'static str, queue: &str, most: u64) -> Result<SafeText, Fault> {
+    let others = rabbit.queue_is_there(op, queue).await?.consumer_count();
     // Beside everything else that goes by the shared connection these could be much.
     let live = rabbit.link.dedicated().await?;
     let channel = live.channel(op, queue).await?;
@@ -222,6 +228,7 @@ async fn purge(rabbit: &Rabbit, op: &'static str, queue: &str, most: u64) -> Res
             }
         }
     }
+    unseen(rabbit, op, queue, others).await;
     if gone == most {
         return Ok(format!("{} deleted", figure::several(gone, "message")).into());
     }
@@ -231,6 +238,19 @@ async fn purge(rabbit: &Rabbit, op: &'static str, queue: &str, most: u64) -> Res
     }
     Err(Fault::new(Kind::Rejected, op, queue, cause)
         .next("consumers took them meanwhile, or one has the queue for itself (single active consumer): look at it"))
+}
+
+/// Waits until our own consumer is not counted any more, which in a quorum queue is a moment after it has gone: who deletes the queue next
+/// would be told that it is in use.
+async fn unseen(rabbit: &Rabbit, op: &'static str, queue: &str, others: u32) {
+    let counted = async || rabbit.queue_is_there(op, queue).await.is_ok_and(|there| there.consumer_count() > others);
+    let gone = async {
+        while counted().await {
+            tokio::time::sleep(UNSEEN_PAUSE).await;
+        }
+    };
+    // If consumers have come meanwhile, the count says nothing.
+    let _ = tokio::time::timeout(UNSEEN, gone).await;
 }
 
 /// It is looked at just before: the server itself looks only whether a classic queue is empty.
