@@ -50,20 +50,13 @@ impl Find {
         let search = self.search()?;
         let gateway = connection.open()?;
         let mut messages = Messages::new(&gateway, std::slice::from_ref(&self.address), self.json)?;
-        let mut finding = tokio::select! {
-            biased;
-            () = connection.stopped() => return Ok(ExitCode::FAILURE),
-            finding = gateway.find(search) => finding?,
-        };
+        let Some(finding) = connection.unless_stopped(gateway.find(search)).await else { return Ok(ExitCode::FAILURE) };
+        let mut finding = finding?;
         for note in &finding.notes {
             output::note(note.as_str());
         }
         let bar = Progress::new(output::is_watched(), "{msg}");
-        let result = tokio::select! {
-            biased;
-            () = connection.stopped() => Ok(()),
-            result = print(&mut finding, &mut messages, &bar) => result,
-        };
+        let result = connection.unless_stopped(print(&mut finding, &mut messages, &bar)).await.unwrap_or(Ok(()));
         bar.close();
         let report = finding.report();
         drop(finding);

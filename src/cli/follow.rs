@@ -78,11 +78,7 @@ impl Follow {
             }
             anyhow::Ok(searched.whole)
         };
-        let whole = tokio::select! {
-            biased;
-            () = connection.stopped() => self.live,
-            whole = searching => whole?,
-        };
+        let whole = connection.unless_stopped(searching).await.unwrap_or(Ok(self.live))?;
         gateway.shutdown().await;
         Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

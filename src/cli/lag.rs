@@ -61,11 +61,8 @@ impl Lag {
         let claim = self.assert.as_deref().map(|text| Claim::parse(text).map_err(|e| super::usage("read assertion", text, e.to_string())));
         let claim = claim.transpose()?;
         let gateway = connection.open()?;
-        let result = tokio::select! {
-            biased;
-            () = connection.stopped() => Err(Fault::new(Kind::Lost, "watch", "", "interrupted before there was an answer").into()),
-            result = self.watch(&gateway, claim.as_ref()) => result,
-        };
+        let result = connection.unless_stopped(self.watch(&gateway, claim.as_ref())).await;
+        let result = result.unwrap_or_else(|| Err(Fault::new(Kind::Lost, "watch", "", "interrupted before there was an answer").into()));
         gateway.shutdown().await;
         result
     }

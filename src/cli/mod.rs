@@ -208,6 +208,19 @@ impl Connection {
         self.access.caller.stop().cancelled().await;
     }
 
+    fn is_stopped(&self) -> bool {
+        self.access.caller.stop().is_cancelled()
+    }
+
+    /// What work comes to; `None` if the end came first. Work that is polled in the moment of the end fails by it, which is the same.
+    async fn unless_stopped<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Option<Result<T, E>> {
+        tokio::select! {
+            biased;
+            () = self.stopped() => None,
+            result = work => Some(result).filter(|result| result.is_ok() || !self.is_stopped()),
+        }
+    }
+
     fn opener(&self) -> Result<Opener, Fault> {
         let pair = |text: &String| match text.split_once('=') {
             Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),

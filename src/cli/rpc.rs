@@ -75,6 +75,7 @@ impl Call {
                         messages.print(&self.address.integration, &message)?;
                         messages.out.flush()?;
                     }
+                    Some(Err(_)) if connection.is_stopped() => break Ok(()),
                     Some(Err(fault)) => break Err(fault),
                     None => break Ok(()),
                 },

@@ -49,18 +49,14 @@ impl Tail {
         let reach = self.range(&filter.query)?;
         let gateway = connection.open()?;
         let mut printer = Printer::new(self, filter, &gateway)?;
-        let (result, stopped) = tokio::select! {
-            biased;
-            () = connection.stopped() => (Ok(()), true),
-            result = self.read(&gateway, reach, &mut printer) => (result, false),
-        };
+        let read = connection.unless_stopped(self.read(&gateway, reach, &mut printer)).await;
         printer.messages.out.flush()?;
-        if stopped {
+        if read.is_none() {
             output::note(format!("stopped after {}", figure::several(printer.given(), "message")));
         }
         printer.close();
         gateway.shutdown().await;
-        result?;
+        read.unwrap_or(Ok(()))?;
         Ok(if printer.faults > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
