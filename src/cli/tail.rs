@@ -106,6 +106,10 @@ impl Tail {
             for (integration, message) in &found.messages {
                 printer.messages.print(integration, message)?;
             }
+            // Its partitions fail by the end, one after the other.
+            if let Some(fault) = found.faults.first().filter(|_| gateway.caller().stop().is_cancelled()) {
+                return Err(fault.clone().into());
+            }
             printer.faults += found.faults.len() as u64;
             found.faults.iter().for_each(|fault| output::note(fault.to_string()));
             printer.report = finding.report();
