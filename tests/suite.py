@@ -17,6 +17,7 @@ the compiler with lints: they are linted and built in one go, and the crates tha
 """
 
 import argparse
+import functools
 import json
 import os
 import re
@@ -37,32 +38,23 @@ PATIENCE = int(os.environ.get("MQDECK_TEST_PATIENCE") or 1)
 JOBS, HEAVY_JOBS = 6, 3
 # In seconds. What takes longer hangs. Those that start servers of their own wait for their turn to do so as well.
 LIMIT, HEAVY_LIMIT, UNIT_LIMIT = 300, 600, 600
-# Tests by the beginning of their names. Those that take longest begin first, so that none of them is waited for at the end.
-HEAVY = [
-    "faults::rabbitmq_cluster::",
+# A test starts a heavy server of its own, or several, by one of these calls.
+HEAVY_CALL = re.compile(r"\b(?:kafka::own|rabbitmq::own|rabbitmq::cluster)\(")
+# Tests by the beginning of their names. Heavy ones as well, because of what they have in memory or start in another way:
+HEAVY = ["contract::bounded::", "console::demo::"]
+# Those that take longest begin first, so that none of them is waited for at the end.
+FIRST = [
     "faults::transactions::brokers_that_die",
+    "faults::rabbitmq_cluster::",
     "faults::cluster::",
     "contract::kafka_link::a_leader_that_is_killed",
     "faults::coordinator::",
-    "faults::attempts::kafka",
-    "faults::attempts::rabbitmq",
-    "faults::publish::",
-    "faults::search::a_broker_that_is_killed",
-    "faults::crash::a_broker_that_is_killed",
-    "console::live::a_broker_that_dies",
-    "faults::damage::",
-    "contract::follow::",
-    "faults::rabbitmq::a_killed_server",
-    "faults::rabbitmq::the_tail_of_a_stream",
-    "faults::rabbitmq::a_server_that_is_silent",
-    "faults::rabbitmq_alarm::",
-    "faults::attempts::rabbitmq",
-    "faults::attempts::kafka",
-    "contract::rabbitmq_queues::a_connection_that_an_operator_closes",
-    "contract::bounded::",
-    "console::demo::",
+    "faults::leaderless::",
+    "faults::transactions::",
+    "contract::random_topics::",
+    "faults::",
+    "console::",
 ]
-FIRST = ["faults::transactions::", "contract::random_topics::", "faults::", "console::"]
 # These run when nothing else does: they flood their server and us.
 ALONE = [
     "faults::mqtt_flood::",
@@ -72,13 +64,27 @@ ALONE = [
 ]
 
 
+@functools.cache
+def heavy_by_their_code():
+    """The names of the tests that start a heavy server of their own."""
+    found = set()
+    for path in (ROOT / "tests").rglob("*.rs"):
+        module = "::".join(path.relative_to(ROOT / "tests").with_suffix("").parts)
+        # What follows a function's name up to the next function is taken for its body.
+        for name, body in re.findall(r"\bfn (\w+)(.*?)(?=\bfn \w|\Z)", path.read_text(), re.S):
+            if HEAVY_CALL.search(body):
+                found.add(f"{module}::{name}")
+    return found
+
+
 class Test:
     """One integration test, or the whole of a program with unit tests."""
 
     def __init__(self, program, name=None):
         self.program, self.name = program, name
         self.title = name or f"all of {Path(program).name.rsplit('-', 1)[0]}"
-        self.limit = PATIENCE * (UNIT_LIMIT if not name else HEAVY_LIMIT if self.rank(HEAVY) is not None else LIMIT)
+        self.is_heavy = name in heavy_by_their_code() or self.rank(HEAVY) is not None
+        self.limit = PATIENCE * (UNIT_LIMIT if not name else HEAVY_LIMIT if self.is_heavy else LIMIT)
         self.took = 0.0
 
     def rank(self, starts):
@@ -167,7 +173,7 @@ def tests(programs, words):
         STALE.extend(start for start in [*HEAVY, *ALONE, *FIRST] if not any(name.startswith(start) for name in names))
         found += [Test(program, name) for name in names if wanted(name)]
     # Unit tests work all the time: before all others.
-    place = lambda test: next((n for n in (test.rank(HEAVY), test.rank(FIRST)) if n is not None), len(FIRST) if test.name else -1)
+    place = lambda test: -1 if not test.name else len(FIRST) if test.rank(FIRST) is None else test.rank(FIRST)
     return sorted(found, key=place)
 
 
@@ -242,7 +248,7 @@ def main():
     os.environ["INSTA_WORKSPACE_ROOT"] = str(ROOT)
     found = [test for _ in range(options.times) for test in tests(programs, options.words)]
     alone = [test for test in found if test.rank(ALONE) is not None]
-    heavy = [test for test in found if test.rank(HEAVY) is not None]
+    heavy = [test for test in found if test.is_heavy and test not in alone]
     others = [test for test in found if test not in alone + heavy]
     began = time.monotonic()
     failed = run((HEAVY_JOBS, heavy), (options.jobs, others))
