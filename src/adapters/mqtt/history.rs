@@ -5,6 +5,7 @@ use super::message::Reader;
 use super::topic;
 use super::wire::Packet;
 use crate::adapters::bounds::{BYTES, held};
+use crate::adapters::fit::ANSWER;
 use crate::adapters::session::{History, Lane, Reading};
 use crate::domain::channel::Cost;
 use crate::domain::fault::{Fault, Kind};
@@ -74,9 +75,25 @@ impl History for Mqtt {
             return Ok(Reading { lanes: Vec::new(), notes });
         }
         let at_most = messages.len() as u64;
-        let batches: Vec<_> = messages.chunks(BATCH).map(|batch| Ok(batch.to_vec())).collect();
-        Ok(Reading { lanes: vec![Lane { partition: None, at_most, batches: stream::iter(batches).boxed() }], notes })
+        let mut messages = messages.into_iter();
+        let batches = stream::iter(std::iter::from_fn(move || batch(&mut messages).map(Ok)));
+        Ok(Reading { lanes: vec![Lane { partition: None, at_most, batches: batches.boxed() }], notes })
     }
+}
+
+/// The next messages to hand on, as many as an answer of a server is meant to have; `None` after the last. They are given away: whoever
+/// looks through them keeps copies of those that pass.
+fn batch(messages: &mut impl Iterator<Item = Message>) -> Option<Vec<Message>> {
+    let mut bytes = 0;
+    let mut batch = Vec::new();
+    while bytes < ANSWER
+        && batch.len() < BATCH
+        && let Some(message) = messages.next()
+    {
+        bytes += held(&message);
+        batch.push(message);
+    }
+    (!batch.is_empty()).then_some(batch)
 }
 
 impl Mqtt {
