@@ -8,6 +8,7 @@ mod bounded;
 mod find;
 #[cfg(all(feature = "kafka", feature = "mqtt", feature = "nats", feature = "redis"))]
 mod follow;
+mod grouped;
 mod groups;
 pub(crate) mod history;
 mod inspect;
@@ -19,6 +20,7 @@ mod kafka_link;
 mod lag;
 #[cfg(all(feature = "nats", feature = "redis"))]
 mod lag_streams;
+mod lines;
 mod logs;
 #[cfg(feature = "kafka")]
 mod manage;
