@@ -164,7 +164,7 @@ pub(super) fn clean(what: &dyn std::fmt::Debug, output: &Output) {
 /// Whether the name is in what was written, in marks or as JSON escapes.
 pub(super) fn shows(output: &Output) -> bool {
     let all = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    all.contains("x‹ESC›") || all.contains("x\\u001b")
+    all.contains("owned‹") || all.contains("owned\\u")
 }
 
 fn home() -> Home {
