@@ -1,24 +1,23 @@
 //! Actions into the Model: what each command of the table does.
 
-use super::changes::{self, Origin};
-use super::command_line;
-use super::commands::{Action, Command, Reason, Scope};
-use super::editor::Editor;
+use super::action::{Action, Reason, Scope};
+use super::changes::Origin;
+use super::commands::Command;
 use super::effect::{Copy, EditPurpose, Effect};
 use super::event::Level;
 use super::jobs::Job;
-use super::list::Step;
+use super::list::{Focus, Step};
 use super::model::{Model, Screen};
-use super::overlays::Overlay;
 use super::overlays::confirm::Confirm;
-use super::overlays::input::{Ask, Filter, Prompt};
-use super::overlays::menu::Menu;
-use super::overlays::palette;
-use super::screens::publish::{self, Form};
-use super::screens::traffic::{self, Focus, Source, follow};
-use super::screens::{channels, groups, profiles, received};
-use super::update::{new_form, say};
-use super::{keymap, moving, receive};
+use super::overlays::input::{self, Ask};
+use super::overlays::palette::{Kind, search};
+use super::overlays::{Menu, Overlay, Prompt};
+use super::screens::publish::state::{Form, extension};
+use super::screens::traffic::detail::Detail;
+use super::screens::traffic::state::{Phase, Source, Traffic};
+use super::screens::traffic::{follow, reading};
+use super::screens::{channels, groups, profiles, publish, received};
+use super::{changing, command_line, filtering, keymap, moving, receive};
 use crate::domain::address::Address;
 use crate::domain::delivery::Verb;
 use crate::domain::operation::OperationSpec;
@@ -26,15 +25,13 @@ use crate::domain::query::{Comparison, Expr, Field, Literal, Predicate};
 use crate::domain::view::MessageView;
 use std::sync::Arc;
 
-/// Messages that are received or looked at, at most: somebody is to decide on each.
-const MOST: u32 = 1_000;
 /// Ctrl-C twice within this quits.
 const TWICE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Does a command, or says why not.
 pub(super) fn command(model: &mut Model, command: &Command) {
     if let Some(reason) = keymap::refusal(model, command) {
-        say(model, Level::Info, &format!("{}: {reason}", command.title));
+        model.say(Level::Info, &format!("{}: {reason}", command.title));
     } else if (command.available)(model).is_ok() {
         action(model, command.action);
         model.touch();
@@ -44,8 +41,8 @@ pub(super) fn command(model: &mut Model, command: &Command) {
 /// Opens the form of an operation, or says why not.
 pub(super) fn operation(model: &mut Model, spec: &'static OperationSpec, address: &Address, available: &Result<(), Reason>) {
     match available {
-        Ok(()) => changes::open(model, spec, address.clone()),
-        Err(Reason::Refused(reason)) => say(model, Level::Info, &format!("{}: {reason}", spec.title)),
+        Ok(()) => changing::open(model, spec, address.clone()),
+        Err(Reason::Refused(reason)) => model.say(Level::Info, &format!("{}: {reason}", spec.title)),
         Err(Reason::Absent) => {}
     }
 }
@@ -54,7 +51,7 @@ pub(super) fn operation(model: &mut Model, spec: &'static OperationSpec, address
 pub(super) fn decision(model: &mut Model, verb: &'static Verb, available: &Result<(), Reason>) {
     match available {
         Ok(()) => received::decide(model, verb),
-        Err(Reason::Refused(reason)) => say(model, Level::Info, &format!("{}: {reason}", verb.word)),
+        Err(Reason::Refused(reason)) => model.say(Level::Info, &format!("{}: {reason}", verb.word)),
         Err(Reason::Absent) => {}
     }
 }
@@ -63,8 +60,8 @@ fn action(model: &mut Model, action: Action) {
     match action {
         Action::Cancel => cancel(model),
         Action::Suspend => model.effect(Effect::Suspend),
-        Action::Palette => model.overlay = Some(Overlay::Palette(palette::open(model, palette::Kind::Commands))),
-        Action::Goto => model.overlay = Some(Overlay::Palette(palette::open(model, palette::Kind::Places))),
+        Action::Palette => model.overlay = Some(Overlay::Palette(search::open(model, Kind::Commands))),
+        Action::Goto => model.overlay = Some(Overlay::Palette(search::open(model, Kind::Places))),
         Action::Help => model.overlay = Some(Overlay::Help(0)),
         Action::Leave => leave(model),
         Action::Quit => quit(model),
@@ -79,7 +76,7 @@ fn action(model: &mut Model, action: Action) {
         Action::Mouse => {
             model.mouse = !model.mouse;
             model.effect(Effect::Mouse(model.mouse));
-            say(model, Level::Info, if model.mouse { "Mouse on: hold Shift to select text" } else { "Mouse off" });
+            model.say(Level::Info, if model.mouse { "Mouse on: hold Shift to select text" } else { "Mouse off" });
         }
         Action::Up => moving::step(model, Step::By(-1)),
         Action::Down => moving::step(model, Step::By(1)),
@@ -89,7 +86,7 @@ fn action(model: &mut Model, action: Action) {
         Action::Bottom => moving::step(model, Step::Bottom),
         Action::Mark | Action::MarkRange | Action::MarkInvert | Action::MarkNone => (model.screen.state().mark)(model, action),
         Action::Enter => (model.screen.state().enter)(model),
-        Action::Filter => filter(model),
+        Action::Filter => filtering::open(model),
         Action::Actions => model.overlay = Some(Overlay::Menu(Menu { scope: Scope::ActionMenu, selected: 0 })),
         Action::CopyMenu => model.overlay = Some(Overlay::Menu(Menu { scope: Scope::CopyMenu, selected: 0 })),
         Action::Demo => profiles::opening(model, "demo", Effect::StartDemo),
@@ -101,18 +98,13 @@ fn action(model: &mut Model, action: Action) {
         }
         Action::Confirm => confirm(model),
         Action::Decline => decline(model),
-        Action::Arm => changes::arm(model),
-        Action::Undo => changes::take_back(model, Origin::Undo),
-        Action::Redo => changes::take_back(model, Origin::Redo),
+        Action::Arm => changing::arm(model),
+        Action::Undo => changing::take_back(model, Origin::Undo),
+        Action::Redo => changing::take_back(model, Origin::Redo),
         Action::Outcome => model.overlay = Some(Overlay::Outcome(0)),
-        Action::ExportFirst => changes::ask_export(model),
+        Action::ExportFirst => changing::ask_export(model),
         other => on_screen(model, other),
     }
-}
-
-/// The message that is open on this screen.
-fn detail(model: &mut Model) -> Option<&mut traffic::detail::Detail> {
-    if model.screen == Screen::Received { model.received.detail.as_mut() } else { model.traffic.detail.as_mut() }
 }
 
 /// The commands of Channels, Traffic and the form.
@@ -140,11 +132,13 @@ fn on_screen(model: &mut Model, action: Action) {
         Action::Look => look(model),
         Action::SameKey => same_key(model),
         Action::History => model.overlay = Some(Overlay::Prompt(Prompt::new(Ask::Range, "end-500"))),
-        Action::Live => traffic::start(model, Source::Live),
+        Action::Live => reading::start(model, Source::Live),
         Action::CopyKey | Action::CopyValue | Action::CopyJson | Action::CopyAddress | Action::CopyCommand => copy(model, action),
         Action::Publish => {
-            if let Some(form) = target(model).and_then(|address| new_form(model, address)) {
-                publish::open(model, form);
+            if let Some(address) = model.target()
+                && let Some(spec) = model.publishes(&address)
+            {
+                publish::open(model, Form::new(address, spec));
             }
         }
         Action::Export => {
@@ -164,20 +158,31 @@ fn on_screen(model: &mut Model, action: Action) {
                 form.missing();
             }
         }
-        Action::Template => model.overlay = Some(Overlay::Palette(palette::open(model, palette::Kind::Templates))),
-        Action::Review if matches!(model.overlay, Some(Overlay::Form(_))) => changes::review(model),
-        Action::Review => publish::review(model),
+        Action::Template => model.overlay = Some(Overlay::Palette(search::open(model, Kind::Templates))),
+        Action::Review if matches!(model.overlay, Some(Overlay::Form(_))) => changing::review(model),
+        Action::Review => {
+            if let Some(plan) = publish::review(model) {
+                changing::propose(model, plan);
+            }
+        }
         Action::EditValue => publish::edit(model),
         other => on_message(model, other),
     }
+}
+
+/// The message that is open on this screen.
+fn detail(model: &mut Model) -> Option<&mut Detail> {
+    model.screen.state().reader?.detail(model)
 }
 
 /// The commands of a message and its detail, and of a queue or a service.
 fn on_message(model: &mut Model, action: Action) {
     match action {
         Action::Pane => {
-            let focus = if model.screen == Screen::Received { &mut model.received.focus } else { &mut model.traffic.focus };
-            *focus = if *focus == Focus::List { Focus::Detail } else { Focus::List };
+            if let Some(reader) = model.screen.state().reader {
+                let focus = (reader.pane)(model).1;
+                *focus = if *focus == Focus::List { Focus::Detail } else { Focus::List };
+            }
         }
         Action::Fold | Action::Unfold => {
             if let Some(pane) = detail(model) {
@@ -190,10 +195,10 @@ fn on_message(model: &mut Model, action: Action) {
             }
         }
         Action::Receive if model.received.is_holding() => model.go(Screen::Received),
-        Action::Receive => receive::ask(model, target(model)),
+        Action::Receive => receive::ask(model),
         Action::Peek => model.overlay = Some(Overlay::Prompt(Prompt::new(Ask::Peek, "10"))),
         Action::Call => {
-            if let Some(address) = target(model) {
+            if let Some(address) = model.target() {
                 publish::open(model, Form::call(address));
             }
         }
@@ -227,7 +232,7 @@ pub(super) fn go(model: &mut Model, screen: Screen) {
 /// Esc: out of what is open, one step at a time; never quits.
 fn leave(model: &mut Model) {
     if matches!(model.overlay, Some(Overlay::Form(_))) {
-        return changes::leave_form(model);
+        return changing::leave_form(model);
     }
     if model.screen == Screen::Publish {
         return leave_publish(model);
@@ -236,31 +241,21 @@ fn leave(model: &mut Model) {
         return;
     }
     if !(model.screen.state().leave)(model) {
-        back(model);
+        model.go_back();
     }
 }
 
 /// What was typed is not lost without a question, and what is being sent is waited for.
 fn leave_publish(model: &mut Model) {
-    let Some(form) = &model.form else { return back(model) };
+    let Some(form) = &model.form else { return model.go_back() };
     if form.sending.is_some() {
         return;
     }
     if form.is_untouched() {
         model.form = None;
-        back(model);
+        model.go_back();
     } else {
         model.overlay = Some(Overlay::Confirm(Confirm::Discard));
-    }
-}
-
-/// Back to where we came from.
-pub(super) fn back(model: &mut Model) {
-    if let Some(screen) = model.back.pop() {
-        model.last = Some(model.screen);
-        model.screen = screen;
-        model.watch();
-        model.touch();
     }
 }
 
@@ -275,7 +270,7 @@ fn quit(model: &mut Model) {
             model.overlay = Some(Overlay::Confirm(Confirm::Quit { jobs: model.jobs.len() }));
         }
     } else {
-        back(model);
+        model.go_back();
     }
 }
 
@@ -286,33 +281,24 @@ fn cancel(model: &mut Model) {
     }
     let running = |job: &Job| model.changes.is_running(job.task);
     if !model.traffic.is_live() && model.traffic.task.is_some() {
-        traffic::stop(model);
-        model.traffic.phase = traffic::Phase::Cancelled;
-        say(model, Level::Info, "Reading was cancelled; what was read stays.");
+        reading::stop(model);
+        model.traffic.phase = Phase::Cancelled;
+        model.say(Level::Info, "Reading was cancelled; what was read stays.");
     } else if let Some(at) = model.jobs.iter().rposition(|job| !running(job)) {
         if model.received.is_holding() && model.received.task == Some(model.jobs[at].task) {
             return received::ask_release(model);
         }
         let job = model.jobs.remove(at);
         model.effect(Effect::StopTask(job.task));
-        say(model, Level::Warning, &format!("Cancelled: {}", job.title));
+        model.say(Level::Warning, &format!("Cancelled: {}", job.title));
     } else if !model.jobs.is_empty() {
-        say(model, Level::Warning, "A change is being carried out: it is not cut off in the middle.");
+        model.say(Level::Warning, "A change is being carried out: it is not cut off in the middle.");
     } else if model.cancelled_at.is_some_and(|at| model.now.since(at) <= TWICE) {
         model.effect(Effect::Quit);
     } else {
         model.cancelled_at = Some(model.now);
-        say(model, Level::Info, "Nothing runs that could be cancelled; ^C again quits.");
+        model.say(Level::Info, "Nothing runs that could be cancelled; ^C again quits.");
     }
-}
-
-fn filter(model: &mut Model) {
-    let before = match &model.screen.state().filter {
-        Some(filter) => (filter.text)(model).clone(),
-        None => model.traffic.filter.clone(),
-    };
-    model.typing = Some(Filter { editor: Editor::line(&before), before, error: None, candidates: Vec::new() });
-    super::keys::filter_typed(model);
 }
 
 fn next_tenant(model: &mut Model) {
@@ -325,11 +311,6 @@ fn next_tenant(model: &mut Model) {
     channels::rebuild(model);
 }
 
-/// The channel that a new message goes to.
-fn target(model: &Model) -> Option<Address> {
-    (model.screen.state().channel)(model).ok().or_else(|| model.traffic.addresses.first().cloned())
-}
-
 /// Opens the form with this message, after fetching what the window does not hold of it.
 fn again(model: &mut Model, view: &Arc<MessageView>) {
     model.overlay = None;
@@ -339,12 +320,12 @@ fn again(model: &mut Model, view: &Arc<MessageView>) {
         let task = model.task();
         model.traffic.fetching = Some(task);
         model.effect(Effect::Fetch { task, address: view.address.clone(), position: view.message.position });
-        say(model, Level::Info, "Fetching the whole message…");
+        model.say(Level::Info, "Fetching the whole message…");
     }
 }
 
 pub(super) fn send_again(model: &mut Model, view: &MessageView) {
-    if let Some(spec) = model.integration(&view.address.integration).and_then(|i| i.publishes.flatten()) {
+    if let Some(spec) = model.publishes(&view.address) {
         publish::open(model, Form::again(view, spec));
     }
 }
@@ -352,9 +333,9 @@ pub(super) fn send_again(model: &mut Model, view: &MessageView) {
 fn look(model: &mut Model) {
     if let Some(view) = model.message() {
         let bytes = view.message.payload.clone().unwrap_or_default();
-        let extension = publish::extension(&bytes);
+        let extension = extension(&bytes);
         if !view.whole {
-            say(model, Level::Warning, "The copy holds only what the window kept of this message.");
+            model.say(Level::Warning, "The copy holds only what the window kept of this message.");
         }
         model.effect(Effect::Edit { purpose: EditPurpose::Look, bytes, extension });
     }
@@ -366,7 +347,7 @@ fn same_key(model: &mut Model) {
         let same = Predicate::Compare(Comparison::Equal, Literal::of_bytes(&key));
         model.traffic.filter = Expr::Test(Field::Key(Vec::new()), same).to_string();
         let source = model.traffic.source.clone();
-        traffic::start(model, source);
+        reading::start(model, source);
     }
 }
 
@@ -379,7 +360,7 @@ fn copy(model: &mut Model, action: Action) {
         return;
     }
     let view = model.message().cloned();
-    let address = view.as_ref().map(|v| v.address.clone()).or_else(|| target(model));
+    let address = view.as_ref().map(|v| v.address.clone()).or_else(|| model.target());
     let what = match (action, view, address) {
         (Action::CopyKey, Some(view), _) => Copy::Key(view),
         (Action::CopyValue, Some(view), _) => Copy::Value(view),
@@ -399,14 +380,14 @@ fn copy(model: &mut Model, action: Action) {
 
 fn confirm(model: &mut Model) {
     if let Some(Overlay::Plan(_)) = model.overlay {
-        return changes::confirm(model);
+        return changing::confirm(model);
     }
     let Some(Overlay::Confirm(confirm)) = model.overlay.take() else { return };
     match confirm {
         Confirm::Quit { .. } => model.effect(Effect::Quit),
         Confirm::Discard => {
             model.form = None;
-            back(model);
+            model.go_back();
         }
         Confirm::Peek { address, most, .. } => received::look(model, address, most, true),
         Confirm::Release { .. } => received::release(model),
@@ -415,7 +396,7 @@ fn confirm(model: &mut Model) {
 
 fn decline(model: &mut Model) {
     match model.overlay {
-        Some(Overlay::Plan(_)) => changes::leave_plan(model),
+        Some(Overlay::Plan(_)) => changing::leave_plan(model),
         _ => model.overlay = None,
     }
 }
@@ -431,31 +412,25 @@ pub(super) fn answer(model: &mut Model, ask: Ask, text: &str) -> Result<(), Stri
             profiles::opening(model, "URL", Effect::OpenUrl(text.to_owned()));
         }
         Ask::Range => {
-            let range = super::overlays::input::range(text, model)?;
+            let range = input::range(text, &model.zoned()?)?;
             if model.screen == Screen::Channels {
                 let addresses = channels::targets(model);
-                traffic::stop(model);
-                model.traffic = traffic::Traffic::default();
-                model.traffic.addresses = addresses;
+                reading::stop(model);
+                model.traffic = Traffic { addresses, ..Traffic::default() };
                 model.go(Screen::Traffic);
             }
             model.overlay = None;
-            traffic::start(model, Source::History { range, text: text.to_owned() });
+            reading::start(model, Source::History { range, text: text.to_owned() });
         }
         Ask::Arm => model.effect(Effect::Arm(text.to_owned())),
-        Ask::Receive | Ask::Peek => {
-            let most = text.parse::<u32>().ok().filter(|most| (1..=MOST).contains(most));
-            let most = most.ok_or_else(|| format!("write a number from 1 to {MOST}"))?;
-            let address = target(model).ok_or("no channel is selected")?;
-            if ask == Ask::Receive {
-                receive::chosen(model, address, most);
-            } else {
-                model.overlay = None;
-                received::look(model, address, most, false);
-            }
+        Ask::Receive => receive::answer(model, text)?,
+        Ask::Peek => {
+            let (most, address) = receive::wanted(model, text)?;
+            model.overlay = None;
+            received::look(model, address, most, false);
         }
         Ask::ExportFirst if text.is_empty() => return Err("a file name is needed".to_owned()),
-        Ask::ExportFirst => changes::export(model, text),
+        Ask::ExportFirst => changing::export(model, text),
         Ask::Export => {
             if text.is_empty() {
                 return Err("a file name is needed".to_owned());

@@ -1,13 +1,13 @@
 //! Whether a command can be done now, and if not, why. Named by the rows of the command table.
 
-use super::changes;
-use super::commands::Reason;
+use super::action::{Reason, only_if};
+use super::list::Focus;
 use super::model::{Model, Screen};
-use super::overlays::{Overlay, menu, plan};
-use super::screens::traffic::Focus;
-use super::screens::{channels, groups, received};
+use super::overlays::Overlay;
+use super::reader::NONE_SELECTED;
+use super::screens::publish::state::Part;
+use super::screens::{channels, groups, received, traffic};
 use crate::domain::address::Address;
-use crate::domain::channel::{Caps, Channel};
 use crate::domain::health::Link;
 use crate::domain::operation::{CALL, OperationSpec, PUBLISH, RECEIVE, Risk, SETTLE};
 use crate::domain::safety::Gate;
@@ -16,10 +16,6 @@ type Available = Result<(), Reason>;
 
 fn refused(reason: &'static str) -> Available {
     Err(Reason::Refused(reason.into()))
-}
-
-fn only_if(is: bool, reason: &'static str) -> Available {
-    if is { Ok(()) } else { refused(reason) }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a row of the command table")]
@@ -41,11 +37,11 @@ pub(super) fn enter(model: &Model) -> Available {
 }
 
 pub(super) fn channel_selected(model: &Model) -> Available {
-    only_if(channels::selected(model).is_some(), "no channel is selected")
+    (channels::STATE.selected)(model)
 }
 
 pub(super) fn group_selected(model: &Model) -> Available {
-    only_if(groups::target(model).is_some(), "no group is selected")
+    (groups::STATE.selected)(model)
 }
 
 pub(super) fn group_behind(model: &Model) -> Available {
@@ -82,7 +78,7 @@ pub(super) fn tenants_there(model: &Model) -> Available {
 }
 
 pub(super) fn traffic_open(model: &Model) -> Available {
-    only_if(!model.traffic.addresses.is_empty() || model.traffic.is_followed(), "no channel is open: choose one on the Channels screen (2)")
+    (traffic::STATE.selected)(model)
 }
 
 pub(super) fn live(model: &Model) -> Available {
@@ -99,7 +95,7 @@ pub(super) fn message_selected(model: &Model) -> Available {
     if !matches!(model.screen, Screen::Traffic | Screen::Received) {
         return Err(Reason::Absent);
     }
-    only_if(model.message().is_some(), "no message is selected (j, k or arrows)")
+    only_if(model.message().is_some(), NONE_SELECTED)
 }
 
 pub(super) fn key_selected(model: &Model) -> Available {
@@ -123,25 +119,17 @@ pub(super) fn messages_marked(model: &Model) -> Available {
 }
 
 pub(super) fn detail_open(model: &Model) -> Available {
-    only_if(pane(model).0, "no message is open (Enter)")
+    only_if((model.screen.state().pane)(model).is_some(), "no message is open (Enter)")
 }
 
 pub(super) fn detail_focused(model: &Model) -> Available {
-    only_if(pane(model) == (true, Focus::Detail), "the detail pane is not in focus (Tab)")
-}
-
-/// Whether a message is open on this screen, and which pane keys go to.
-fn pane(model: &Model) -> (bool, Focus) {
-    match model.screen {
-        Screen::Received => (model.received.detail.is_some(), model.received.focus),
-        _ => (model.traffic.detail.is_some(), model.traffic.focus),
-    }
+    only_if((model.screen.state().pane)(model) == Some(Focus::Detail), "the detail pane is not in focus (Tab)")
 }
 
 /// Taking messages of a queue: where the channel can be held, and one at a time.
 pub(super) fn receive(model: &Model) -> Available {
     let address = (model.screen.state().channel)(model)?;
-    if !caps(model, &address).is_some_and(|can| can.hold) {
+    if !model.caps(&address).is_some_and(|can| can.hold) {
         return Err(Reason::Absent);
     }
     let again = model.received.is_holding() && model.received.of.as_ref() == Some(&address);
@@ -151,7 +139,7 @@ pub(super) fn receive(model: &Model) -> Available {
 
 pub(super) fn peek(model: &Model) -> Available {
     let address = (model.screen.state().channel)(model)?;
-    if !caps(model, &address).is_some_and(|can| can.peek) {
+    if !model.caps(&address).is_some_and(|can| can.peek) {
         return Err(Reason::Absent);
     }
     only_if(!model.received.is_holding(), "messages of a queue are held: decide on them first")
@@ -159,7 +147,7 @@ pub(super) fn peek(model: &Model) -> Available {
 
 pub(super) fn call(model: &Model) -> Available {
     let address = (model.screen.state().channel)(model)?;
-    if !caps(model, &address).is_some_and(|can| can.call) {
+    if !model.caps(&address).is_some_and(|can| can.call) {
         return Err(Reason::Absent);
     }
     may_change(model, CALL.risk)?;
@@ -187,7 +175,7 @@ pub(super) fn history(model: &Model) -> Available {
     let addresses = (model.screen.state().history)(model)?;
     match addresses.as_slice() {
         [] => refused("no channel is selected"),
-        all => only_if(all.iter().all(|address| caps(model, address).is_none_or(|can| can.history)), "this channel keeps no history"),
+        all => only_if(model.keep_history(all), "this channel keeps no history"),
     }
 }
 
@@ -228,7 +216,6 @@ pub(super) fn template(model: &Model) -> Available {
 }
 
 pub(super) fn field_can_be_missing(model: &Model) -> Available {
-    use super::screens::publish::Part;
     let Some(form) = &model.form else { return Err(Reason::Absent) };
     match form.focus {
         Part::Key => Ok(()),
@@ -241,11 +228,19 @@ pub(super) fn field_can_be_missing(model: &Model) -> Available {
 /// everything does.
 fn may_change(model: &Model, risk: Risk) -> Available {
     let safety = model.profile.as_ref().map(|profile| profile.opened.safety).unwrap_or_default();
-    match changes::gate(model, risk) {
+    match model.gate(risk) {
         Gate::ReadOnly => refused("the profile is read-only"),
         Gate::Unarmed if safety.production => refused("not armed: ! arms the profile"),
         Gate::Unarmed | Gate::Open => Ok(()),
     }
+}
+
+/// What the adapters offer for the selection, in their order: for what is selected first, then for its integration.
+pub(super) fn offered(model: &Model) -> impl Iterator<Item = (&'static OperationSpec, Address)> {
+    (model.screen.state().subjects)(model).into_iter().flat_map(|(subject, address)| {
+        let offered = model.integration(&address.integration).and_then(|integration| integration.operations).unwrap_or_default();
+        offered.iter().filter(move |spec| subject.suits(spec)).map(move |spec| (*spec, address.clone()))
+    })
 }
 
 /// Whether an operation can be planned.
@@ -264,13 +259,13 @@ pub(super) fn operation(model: &Model, spec: &OperationSpec, address: &Address) 
 pub(super) fn actions(model: &Model) -> Available {
     match model.screen {
         Screen::Channels if channels::selected(model).is_some() => Ok(()),
-        _ => only_if(!menu::operations(model).is_empty(), "nothing can be done here"),
+        _ => only_if(offered(model).next().is_some(), "nothing can be done here"),
     }
 }
 
 pub(super) fn arm(model: &Model) -> Available {
     profile_open(model)?;
-    match changes::gate(model, Risk::Destroy) {
+    match model.gate(Risk::Destroy) {
         Gate::ReadOnly => refused("the profile is read-only"),
         Gate::Unarmed | Gate::Open => Ok(()),
     }
@@ -279,7 +274,7 @@ pub(super) fn arm(model: &Model) -> Available {
 /// Arming while a plan stands there that waits for it.
 pub(super) fn arm_for_plan(model: &Model) -> Available {
     match &model.overlay {
-        Some(Overlay::Plan(view)) if plan::gate(model, view) == Gate::Unarmed && !view.is_refused() => Ok(()),
+        Some(Overlay::Plan(view)) if model.gate(view.plan.risk()) == Gate::Unarmed && !view.is_refused() => Ok(()),
         _ => Err(Reason::Absent),
     }
 }
@@ -301,38 +296,19 @@ pub(super) fn outcome(model: &Model) -> Available {
 /// What a plan destroys can be saved first, where it is a channel that keeps history.
 pub(super) fn export_first(model: &Model) -> Available {
     let Some(Overlay::Plan(view)) = &model.overlay else { return Err(Reason::Absent) };
-    let keeps = view.plan.spec().on.is_channel() && caps(model, view.plan.address()).is_some_and(|can| can.history);
+    let keeps = view.plan.spec().on.is_channel() && model.caps(view.plan.address()).is_some_and(|can| can.history);
     if view.plan.risk() == Risk::Destroy && keeps && !view.is_refused() { Ok(()) } else { Err(Reason::Absent) }
 }
 
 /// Whether something may be sent to a channel.
-fn writable(model: &Model, address: &crate::domain::address::Address) -> Available {
+fn writable(model: &Model, address: &Address) -> Available {
     may_change(model, PUBLISH.risk)?;
     let Some(integration) = model.integration(&address.integration) else { return refused("its integration is not in this profile") };
     match (integration.publishes, &integration.link) {
-        (Some(Some(_)), _) if caps(model, address).is_some_and(|can| !can.publish) => refused("nothing can be published to this channel"),
+        (Some(Some(_)), _) if model.caps(address).is_some_and(|can| !can.publish) => refused("nothing can be published to this channel"),
         (Some(Some(_)), _) => Ok(()),
         (Some(None), _) => refused("nothing can be published through this integration"),
         (None, Link::Down { .. }) => refused("the integration is down"),
         (None, _) => refused("the integration is not connected yet"),
     }
-}
-
-/// What a channel can do, if it was listed.
-pub(super) fn caps(model: &Model, address: &Address) -> Option<Caps> {
-    Some(row(model, address)?.can)
-}
-
-/// The row of a channel; `None` if it is not known.
-pub(super) fn row<'a>(model: &'a Model, address: &Address) -> Option<&'a Channel> {
-    let integration = model.integration(&address.integration)?;
-    // The list is in the order of names.
-    let find = |name: &str| integration.channels.binary_search_by(|channel| (*channel.name).cmp(name)).ok();
-    let within = address.within();
-    // A system of one kind lists bare names, whatever was typed.
-    let bare = || {
-        let (kind, name) = within.split_once(':')?;
-        find(name).filter(|at| integration.channels.get(*at).is_some_and(|channel| channel.kind == kind))
-    };
-    integration.channels.get(find(&within).or_else(bare)?)
 }

@@ -1,16 +1,12 @@
 //! Time in the Model: what time alone changes on the screen, and when that happens next.
 
-use super::Model;
 use super::integration::STALE_AFTER;
-use super::model::Screen;
+use super::model::{Model, PATIENCE, Screen};
 use super::overlays::Overlay;
 use crate::domain::health::Link;
 use crate::domain::time::Timestamp;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
-
-/// Nothing is shown as loading before this, so that quick answers do not flash.
-pub const PATIENCE: Duration = Duration::from_millis(150);
 
 /// The next age at which `domain::figure::age` reads differently.
 fn next_step(age: Duration) -> Duration {
@@ -64,7 +60,7 @@ pub(super) fn time_fingerprint(model: &Model) -> u64 {
         let age = model.now.since(moment);
         (age >= PATIENCE, if age < Duration::from_secs(2) { age.as_secs() } else { step_of(age) }).hash(&mut hasher);
     }
-    super::changes::armed_for(model).hash(&mut hasher);
+    model.changes.armed_for(model.now).hash(&mut hasher);
     if model.screen == Screen::Received {
         (model.received.left(model.now), model.received.overdue(model.now)).hash(&mut hasher);
     }
@@ -72,40 +68,43 @@ pub(super) fn time_fingerprint(model: &Model) -> u64 {
     hasher.finish()
 }
 
-pub(super) fn next_deadline(model: &Model) -> Timestamp {
-    let later = |moment: Timestamp, by: Duration| Timestamp(moment.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)));
-    let mut next = Timestamp((model.now.0.div_euclid(60_000) + 1) * 60_000);
-    let mut sooner = |moment: Timestamp| {
-        if moment > model.now {
-            next = next.min(moment);
-        }
-    };
-    for moment in ages(model) {
-        let age = model.now.since(moment);
-        sooner(later(moment, if age < STALE_AFTER { STALE_AFTER } else { next_step(age) }));
-    }
-    for moment in waits(model) {
-        let age = model.now.since(moment);
-        let step = if age < PATIENCE {
-            PATIENCE
-        } else if age < Duration::from_secs(2) {
-            Duration::from_secs(age.as_secs() + 1)
-        } else {
-            next_step(age)
+impl Model {
+    /// When a `Tick` is needed next: the next moment at which time alone changes what is shown. A minute away at most.
+    pub fn next_deadline(&self) -> Timestamp {
+        let later = |moment: Timestamp, by: Duration| Timestamp(moment.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)));
+        let mut next = Timestamp((self.now.0.div_euclid(60_000) + 1) * 60_000);
+        let mut sooner = |moment: Timestamp| {
+            if moment > self.now {
+                next = next.min(moment);
+            }
         };
-        sooner(later(moment, step));
+        for moment in ages(self) {
+            let age = self.now.since(moment);
+            sooner(later(moment, if age < STALE_AFTER { STALE_AFTER } else { next_step(age) }));
+        }
+        for moment in waits(self) {
+            let age = self.now.since(moment);
+            let step = if age < PATIENCE {
+                PATIENCE
+            } else if age < Duration::from_secs(2) {
+                Duration::from_secs(age.as_secs() + 1)
+            } else {
+                next_step(age)
+            };
+            sooner(later(moment, step));
+        }
+        if let Some(moment) = self.received.deadline(self.now).filter(|_| self.screen == Screen::Received) {
+            sooner(moment);
+        }
+        if let Some(moment) = self.changes.armed_deadline(self.now) {
+            sooner(moment);
+        }
+        if let Some(moment) = self.notices.next_expiry() {
+            sooner(moment);
+        }
+        if let Some(moment) = self.traffic.rate_deadline(self.now) {
+            sooner(moment);
+        }
+        next
     }
-    if let Some(moment) = model.received.deadline(model.now).filter(|_| model.screen == Screen::Received) {
-        sooner(moment);
-    }
-    if let Some(moment) = super::changes::armed_deadline(model) {
-        sooner(moment);
-    }
-    if let Some(moment) = model.notices.next_expiry() {
-        sooner(moment);
-    }
-    if let Some(moment) = model.traffic.rate_deadline(model.now) {
-        sooner(moment);
-    }
-    next
 }

@@ -1,8 +1,8 @@
 //! Commands that are copied: what shows the same in a shell, with the profile or URL that is open.
 
 use super::model::{Model, Screen};
-use super::screens::received::Kind;
-use super::screens::traffic::Source;
+use super::screens::received::state::Kind;
+use super::screens::traffic::state::Source;
 use crate::domain::address::Address;
 use crate::domain::position::Bound;
 use crate::domain::text::is_hidden;

@@ -1,8 +1,8 @@
 //! What the console knows of one integration: its connection, its channels and their rates.
 
 use super::event::OpenedIntegration;
-use super::screens::groups::Watched;
-use super::spark::Spark;
+use super::screens::groups::watched::Watched;
+use super::spark::{Shown, Spark};
 use crate::domain::channel::Channel;
 use crate::domain::fault::Fault;
 use crate::domain::health::Link;
@@ -41,13 +41,6 @@ pub struct Integration {
     pub rate_in: Option<f64>,
     pub spark: Spark,
     pub groups: Watched,
-}
-
-/// A channel's name and recent rates.
-#[derive(Clone, Debug)]
-pub struct Shown {
-    pub label: SafeText,
-    pub spark: Spark,
 }
 
 impl Integration {
@@ -127,6 +120,18 @@ impl Integration {
         let changed = first || recovered || stale || !still || channels != self.channels;
         self.channels = channels;
         changed
+    }
+
+    /// A listed channel, by its address within.
+    pub fn channel(&self, within: &str) -> Option<&Channel> {
+        // The list is in the order of names.
+        let find = |name: &str| self.channels.binary_search_by(|channel| (*channel.name).cmp(name)).ok();
+        // A system of one kind lists bare names, whatever was typed.
+        let bare = || {
+            let (kind, name) = within.split_once(':')?;
+            find(name).filter(|at| self.channels.get(*at).is_some_and(|channel| channel.kind == kind))
+        };
+        self.channels.get(find(within).or_else(bare)?)
     }
 
     /// Whether the list is older than it should be.

@@ -1,8 +1,9 @@
 //! Keys → commands: which scopes hold now, and which row of the table a key means there.
 
-use super::Model;
-use super::commands::{Action, COMMANDS, Command, Key, Reason, Scope};
-use super::overlays::{Overlay, plan};
+use super::action::{Action, Key, Reason, Scope};
+use super::commands::{COMMANDS, Command};
+use super::model::Model;
+use super::overlays::Overlay;
 use crate::domain::safety::{Gate, Rung};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -14,7 +15,7 @@ pub fn scopes(model: &Model) -> Vec<Scope> {
         Some(Overlay::Form(_)) => return vec![Scope::Form, Scope::Always],
         Some(Overlay::Plan(view)) => {
             let rung = match &view.rung {
-                _ if view.is_refused() || plan::gate(model, view) != Gate::Open => Scope::Closed,
+                _ if view.is_refused() || model.gate(view.plan.risk()) != Gate::Open => Scope::Closed,
                 Rung::Yes => Scope::Confirm,
                 Rung::Count { .. } | Rung::Address(_) => Scope::Typed,
             };

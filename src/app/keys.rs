@@ -1,15 +1,15 @@
 //! Keys, pastes and the mouse: to the input that is open, else to the command table.
 
-use super::changes;
+use super::commands;
+use super::effect::Effect;
 use super::event::Level;
-use super::list::{Step, window};
+use super::list::{Focus, Step, window};
 use super::model::{Model, Screen};
-use super::overlays::palette::{self, Target};
-use super::overlays::{Overlay, help, input, menu, plan};
+use super::overlays::palette::{Target, search};
+use super::overlays::{Menu, Overlay, help, menu};
 use super::screens::traffic::open;
-use super::screens::{channels, groups, profiles, publish, traffic};
-use super::update::say;
-use super::{act, keymap, layout, moving};
+use super::screens::{channels, groups, profiles, publish};
+use super::{act, changing, filtering, keymap, layout, moving};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
 pub(super) fn key(model: &mut Model, key: KeyEvent) {
@@ -26,7 +26,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) {
         Some(Overlay::Prompt(_)) => prompt_key(model, key),
         Some(Overlay::Form(_)) => operation_key(model, key),
         Some(Overlay::Plan(_)) => plan_key(model, key),
-        None if model.typing.is_some() => filter_key(model, key),
+        None if model.typing.is_some() => filtering::key(model, key),
         None if model.screen == Screen::Publish => form_key(model, key),
         Some(Overlay::Confirm(_) | Overlay::Outcome(_)) | None => false,
     };
@@ -37,7 +37,7 @@ pub(super) fn key(model: &mut Model, key: KeyEvent) {
 
 /// Pasted text goes into an input or nowhere: it is never read as keys.
 pub(super) fn paste(model: &mut Model, text: &str) {
-    let plan_takes_text = matches!(&model.overlay, Some(Overlay::Plan(view)) if plan::takes_text(model, view));
+    let plan_takes_text = plan_takes_text(model);
     let editor = match &mut model.overlay {
         Some(Overlay::Palette(palette)) => Some(&mut palette.editor),
         Some(Overlay::Prompt(prompt)) => Some(&mut prompt.editor),
@@ -58,9 +58,9 @@ pub(super) fn paste(model: &mut Model, text: &str) {
     let Some(editor) = editor else { return };
     editor.paste(text);
     if let Some(Overlay::Palette(_)) = &model.overlay {
-        search(model);
+        find(model);
     } else if model.typing.is_some() {
-        filter_typed(model);
+        filtering::typed(model);
     }
     model.touch();
 }
@@ -75,10 +75,10 @@ pub(super) fn mouse(model: &mut Model, mouse: MouseEvent) {
     let in_pane = layout::pane_row_at(model, mouse.column, mouse.row);
     if model.screen == Screen::Traffic && model.overlay.is_none() {
         // The pane under the pointer is the one that is meant.
-        model.traffic.focus = if in_pane.is_some() { traffic::Focus::Detail } else { traffic::Focus::List };
+        model.traffic.focus = if in_pane.is_some() { Focus::Detail } else { Focus::List };
     }
     if model.screen == Screen::Received && matches!(mouse.kind, MouseEventKind::Down(_)) {
-        model.received.focus = traffic::Focus::List;
+        model.received.focus = Focus::List;
     }
     match mouse.kind {
         MouseEventKind::ScrollUp => moving::step(model, Step::By(-3)),
@@ -109,15 +109,15 @@ fn palette_key(model: &mut Model, key: KeyEvent) -> bool {
         KeyCode::PageUp => palette.selected = palette.selected.saturating_sub(8),
         KeyCode::PageDown => palette.selected = (palette.selected + 8).min(last),
         KeyCode::Enter => chosen(model),
-        _ if palette.editor.key(key) => search(model),
+        _ if palette.editor.key(key) => find(model),
         _ => return false,
     }
     true
 }
 
-fn search(model: &mut Model) {
+fn find(model: &mut Model) {
     if let Some(Overlay::Palette(palette)) = &model.overlay {
-        let rows = palette::search(model, palette.kind, &palette.editor.text());
+        let rows = search::search(model, palette.kind, &palette.editor.text());
         if let Some(Overlay::Palette(palette)) = &mut model.overlay {
             palette.rows = rows;
             palette.selected = 0;
@@ -131,18 +131,18 @@ fn chosen(model: &mut Model) {
     let target = entry.target.clone();
     if let (Some(reason), false) = (&entry.refused, matches!(target, Target::Command(_))) {
         let said = format!("{}: {reason}", entry.label);
-        return say(model, Level::Info, &said);
+        return model.say(Level::Info, &said);
     }
     model.overlay = None;
     match target {
-        Target::Command(command) => act::command(model, command),
-        Target::Operation(spec, address) => changes::open(model, spec, address),
+        Target::Command(id) => commands::by_id(id).into_iter().for_each(|command| act::command(model, command)),
+        Target::Operation(spec, address) => changing::open(model, spec, address),
         Target::Screen(Screen::Channels) => channels::open(model, None),
         Target::Screen(Screen::Groups) => groups::open(model, None),
         Target::Screen(screen) => act::go(model, screen),
         Target::Channel(address) | Target::Typed(address) => open::open(model, vec![address]),
         Target::Template(template) => publish::fill(model, template),
-        Target::Profile(path) => profiles::opening(model, "profile", super::Effect::OpenProfile(path)),
+        Target::Profile(path) => profiles::opening(model, "profile", Effect::OpenProfile(path)),
     }
 }
 
@@ -153,7 +153,7 @@ fn menu_key(model: &mut Model, code: KeyCode) -> bool {
         let number = digit.to_digit(10).filter(|digit| *digit > 0)?;
         rows.iter().position(|row| row.number == Some(number))
     };
-    let go = |model: &mut Model, selected| model.overlay = Some(Overlay::Menu(menu::Menu { selected, ..open }));
+    let go = |model: &mut Model, selected| model.overlay = Some(Overlay::Menu(Menu { selected, ..open }));
     match code {
         KeyCode::Esc | KeyCode::Char('q') => model.overlay = None,
         KeyCode::Up => go(model, open.selected.saturating_sub(1)),
@@ -184,9 +184,13 @@ fn menu_row(model: &mut Model, row: &menu::Row) {
     }
 }
 
+fn plan_takes_text(model: &Model) -> bool {
+    matches!(&model.overlay, Some(Overlay::Plan(view)) if view.takes_text(model.gate(view.plan.risk())))
+}
+
 /// What is typed to confirm a plan.
 fn plan_key(model: &mut Model, key: KeyEvent) -> bool {
-    let takes_text = matches!(&model.overlay, Some(Overlay::Plan(view)) if plan::takes_text(model, view));
+    let takes_text = plan_takes_text(model);
     let Some(Overlay::Plan(view)) = &mut model.overlay else { return false };
     let taken = takes_text && view.editor.key(key);
     if taken {
@@ -199,7 +203,7 @@ fn operation_key(model: &mut Model, key: KeyEvent) -> bool {
     let Some(Overlay::Form(form)) = &mut model.overlay else { return false };
     match key.code {
         _ if form.planning.is_some() => return false,
-        KeyCode::Enter if form.is_last() => changes::review(model),
+        KeyCode::Enter if form.is_last() => changing::review(model),
         KeyCode::Enter => form.next(1),
         _ => return form.key(key),
     }
@@ -241,78 +245,6 @@ fn prompt_key(model: &mut Model, key: KeyEvent) -> bool {
         _ => return false,
     }
     true
-}
-
-fn filter_key(model: &mut Model, key: KeyEvent) -> bool {
-    let Some(filter) = &mut model.typing else { return false };
-    match key.code {
-        KeyCode::Esc => {
-            let before = std::mem::take(&mut filter.before);
-            model.typing = None;
-            set_filter(model, before);
-        }
-        KeyCode::Enter => filter_done(model),
-        KeyCode::Tab => {
-            let Some(first) = filter.candidates.first().cloned() else { return false };
-            filter.editor.replace_from(first.start, &format!("{} ", first.text));
-            filter_typed(model);
-        }
-        // The list stays within reach while its filter is typed.
-        KeyCode::Up if model.screen != Screen::Traffic => moving::step(model, Step::By(-1)),
-        KeyCode::Down if model.screen != Screen::Traffic => moving::step(model, Step::By(1)),
-        _ if filter.editor.key(key) => filter_typed(model),
-        _ => return false,
-    }
-    true
-}
-
-/// Lists follow each letter; traffic only says what is wrong with the query.
-pub(super) fn filter_typed(model: &mut Model) {
-    let Some(filter) = &model.typing else { return };
-    let text = filter.editor.text();
-    if model.screen == Screen::Traffic {
-        let error = input::query(&text, model).err();
-        let candidates = input::candidates(&filter.editor, model);
-        if let Some(filter) = &mut model.typing {
-            // A word that is only begun is no mistake yet.
-            filter.error = error.filter(|_| candidates.is_empty());
-            filter.candidates = candidates;
-        }
-    } else {
-        set_filter(model, text);
-    }
-}
-
-fn filter_done(model: &mut Model) {
-    let Some(filter) = &model.typing else { return };
-    let text = filter.editor.text();
-    if model.screen != Screen::Traffic {
-        model.typing = None;
-        return;
-    }
-    match input::query(&text, model) {
-        Err(error) => {
-            if let Some(filter) = &mut model.typing {
-                filter.error = Some(error);
-                filter.candidates.clear();
-            }
-        }
-        Ok(query) => {
-            model.typing = None;
-            let text = text.trim().to_owned();
-            if text != model.traffic.filter {
-                model.traffic.filter = text;
-                let source = model.traffic.source_of(&query);
-                traffic::start(model, source);
-            }
-        }
-    }
-}
-
-fn set_filter(model: &mut Model, text: String) {
-    if let Some(filter) = &model.screen.state().filter {
-        filter.set(model, text);
-    }
 }
 
 fn form_key(model: &mut Model, key: KeyEvent) -> bool {

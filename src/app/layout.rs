@@ -1,13 +1,13 @@
 //! Where everything stands: one pure function of the Model, used by update (page sizes, hit tests) and by draw.
 
-use super::model::{Model, Screen};
-use super::screens::traffic::{Focus, caveats};
+use super::list::Focus;
+use super::model::Model;
+use super::overlays::plan::FOOT;
+use super::reader::Room;
 use ratatui::layout::{Position, Rect};
 
 /// Below this size the screen says so in one line.
 pub const SMALLEST: (u16, u16) = (60, 16);
-/// From this width on the detail stands beside the list.
-const WIDE: u16 = 120;
 
 /// The areas of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +44,6 @@ pub fn panel(screen_width: u16, screen_height: u16, width: u16, height: u16) -> 
     (Rect::new(x, y, width, height), Rect::new(x + 2, y + 2, width.saturating_sub(4), height.saturating_sub(4)))
 }
 
-/// Whether the detail has room beside the list.
-pub fn is_wide(model: &Model) -> bool {
-    model.width >= WIDE
-}
-
 /// The areas, or `None` if the terminal is too small.
 pub fn areas(model: &Model) -> Option<Areas> {
     let (width, height) = (model.width, model.height);
@@ -58,10 +53,11 @@ pub fn areas(model: &Model) -> Option<Areas> {
     let row = |y, h| Rect::new(0, y, width, h);
     let jobs = model.jobs.len().min(3) as u16;
     let toasts = model.notices.shown().count() as u16;
-    let banner = banner(model);
+    let state = model.screen.state();
+    let banner = (state.has_banner)(model);
     let top = 2 + u16::from(banner);
     let bottom = height - 1 - toasts - jobs;
-    let caveats = if model.screen == Screen::Traffic { caveats::rows(model).len() as u16 } else { 0 };
+    let caveats = (state.caveats)(model) as u16;
     let body = row(top, bottom.saturating_sub(top + caveats));
     let (list, rule, pane) = split(model, body);
     Some(Areas {
@@ -78,43 +74,35 @@ pub fn areas(model: &Model) -> Option<Areas> {
     })
 }
 
-/// Whether a row under the crumbs says what is wrong, or how far a search is.
-fn banner(model: &Model) -> bool {
-    let typing = model.typing.as_ref().is_some_and(|filter| filter.error.is_some() || !filter.candidates.is_empty());
-    let troubled = !model.traffic.interrupted.is_empty() || !model.traffic.waits.is_empty();
-    let searched = model.traffic.said.is_some() && !model.traffic.is_live();
-    model.screen == Screen::Traffic && (typing || troubled || searched)
-}
-
 fn split(model: &Model, body: Rect) -> (Rect, Option<Rect>, Option<Rect>) {
-    let open = (model.screen.state().has_pane)(model);
-    if !open {
-        return (body, None, None);
-    }
-    if is_wide(model) {
-        let pane = if body.width < 150 { body.width * 9 / 20 } else { (body.width / 2).min(110) };
-        let left = body.width - pane - 1;
-        let rule = Rect::new(left, body.y, 1, body.height);
-        (Rect { width: left, ..body }, Some(rule), Some(Rect::new(left + 1, body.y, pane, body.height)))
-    } else if model.screen == Screen::Channels || focus(model) == Focus::Detail {
-        (body, None, Some(body))
-    } else {
-        (body, None, None)
+    match (model.screen.state().pane)(model) {
+        Some(_) if model.is_wide() => {
+            let pane = if body.width < 150 { body.width * 9 / 20 } else { (body.width / 2).min(110) };
+            let left = body.width - pane - 1;
+            let rule = Rect::new(left, body.y, 1, body.height);
+            (Rect { width: left, ..body }, Some(rule), Some(Rect::new(left + 1, body.y, pane, body.height)))
+        }
+        Some(Focus::Detail) => (body, None, Some(body)),
+        Some(Focus::List) | None => (body, None, None),
     }
 }
 
-fn focus(model: &Model) -> Focus {
-    if model.screen == Screen::Received { model.received.focus } else { model.traffic.focus }
+/// The room that the screen has for what moves in it.
+pub(super) fn room(model: &Model) -> Room {
+    let areas = areas(model);
+    let pane = areas.and_then(|areas| areas.pane);
+    Room {
+        body: areas.map_or(1, |areas| usize::from(areas.list.height)),
+        pane: pane.map_or(1, |pane| usize::from(pane.height).max(1)),
+        pane_width: pane.map_or(40, |pane| pane.width.saturating_sub(2)),
+    }
 }
 
-/// Rows that the pane shows.
-pub fn detail_page(model: &Model) -> usize {
-    areas(model).and_then(|areas| areas.pane).map_or(1, |pane| usize::from(pane.height).max(1))
-}
-
-/// Cells that the pane's rows have.
-pub fn detail_width(model: &Model) -> u16 {
-    areas(model).and_then(|areas| areas.pane).map_or(40, |pane| pane.width.saturating_sub(2))
+/// Rows of a plan or an outcome of so many that are shown at once, and the width that they have.
+pub fn plan_page(model: &Model, rows: usize) -> (usize, u16) {
+    let height = u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(FOOT);
+    let inside = panel(model.width, model.height, PLAN_WIDTH, height).1;
+    (usize::from(inside.height.saturating_sub(FOOT)).max(1), inside.width)
 }
 
 /// The row of the pane at a place of the screen, not counting what it is scrolled by.

@@ -45,6 +45,14 @@ impl Step {
     }
 }
 
+/// The pane that keys go to, where a list has another one beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Focus {
+    #[default]
+    List,
+    Detail,
+}
+
 impl<K: Clone + Ord> List<K> {
     pub fn selected(&self) -> Option<&K> {
         self.selected.as_ref()
@@ -103,12 +111,12 @@ impl<K: Clone + Ord> List<K> {
     }
 
     /// Marks or unmarks the selected row and goes on to the next.
-    pub fn toggle(&mut self, len: usize, page: usize, key_at: impl Fn(usize) -> K) {
+    pub fn toggle(&mut self, len: usize, key_at: impl Fn(usize) -> K) {
         if let Some(key) = self.selected.clone() {
             if !self.marks.remove(&key) {
                 self.marks.insert(key);
             }
-            self.step(Step::By(1), len, page, key_at);
+            self.step(Step::By(1), len, 1, key_at);
         }
     }
 
@@ -183,7 +191,7 @@ mod tests {
         let rows = [1, 2, 3, 4];
         let mut list = List::default();
         list.settle(4, 4, true, |i| rows[i]);
-        list.toggle(4, 4, |i| rows[i]);
+        list.toggle(4, |i| rows[i]);
         list.range(4, |i| rows[i]);
         list.step(Step::By(1), 4, 4, |i| rows[i]);
         list.range(4, |i| rows[i]);

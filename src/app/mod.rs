@@ -7,8 +7,10 @@
 //! ```
 
 mod act;
+pub mod action;
 mod available;
 pub mod changes;
+mod changing;
 pub mod clock;
 pub mod columns;
 pub(crate) mod command_line;
@@ -17,6 +19,7 @@ pub mod editor;
 pub mod effect;
 pub mod event;
 pub mod fields;
+mod filtering;
 pub mod headers;
 pub mod integration;
 pub mod jobs;
@@ -28,7 +31,10 @@ pub mod matching;
 pub mod model;
 mod moving;
 pub mod overlays;
+mod reader;
 mod receive;
+mod rows;
+pub mod screen;
 mod screen_state;
 pub mod screens;
 pub mod spark;

@@ -1,44 +1,38 @@
 //! `Model`: everything a frame needs. Changed by [`super::update`] alone.
 
+use super::Start;
 use super::changes::Changes;
-use super::clock;
 use super::effect::{Effect, TaskId};
-use super::event::Opened;
+use super::event::{Level, Opened};
 use super::integration::Integration;
 use super::jobs::Job;
 use super::overlays::Overlay;
 use super::overlays::input::Filter;
-use super::screens::channels::Channels;
-use super::screens::groups::Groups;
-use super::screens::notices::Notices;
-use super::screens::overview::Overview;
-use super::screens::profiles::Profiles;
-use super::screens::publish::Form;
-use super::screens::received::Received;
-use super::screens::traffic::Traffic;
-use super::screens::wire_log::WireLog;
-use super::{Start, layout};
+pub use super::screen::Screen;
+use super::screens::channels::state::Channels;
+use super::screens::groups::state::Groups;
+use super::screens::notices::state::Notices;
+use super::screens::overview::state::Overview;
+use super::screens::profiles::state::Profiles;
+use super::screens::publish::state::Form;
+use super::screens::received::state::Received;
+use super::screens::traffic::state::Traffic;
+use super::screens::wire_log::state::WireLog;
+use crate::domain::address::Address;
+use crate::domain::channel::{Caps, Channel};
+use crate::domain::fault::Fault;
+use crate::domain::operation::{PublishSpec, Risk};
+use crate::domain::safety::Gate;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
-use crate::domain::view::MessageView;
+use jiff::Zoned;
 use jiff::tz::TimeZone;
-use std::sync::Arc;
+use std::time::Duration;
 
-/// The screens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Screen {
-    Welcome,
-    Profiles,
-    Overview,
-    Channels,
-    Traffic,
-    Groups,
-    Publish,
-    /// Messages at hand: held, looked at, or replies.
-    Received,
-    WireLog,
-    Notices,
-}
+/// Nothing is shown as loading before this, so that quick answers do not flash.
+pub const PATIENCE: Duration = Duration::from_millis(150);
+/// From this width on the detail stands beside the list.
+const WIDE: u16 = 120;
 
 /// The whole state of the console.
 pub struct Model {
@@ -73,6 +67,8 @@ pub struct Model {
     pub(super) cancelled_at: Option<Timestamp>,
     /// The face of the clock and of every age that is shown, to see whether time alone changed the screen.
     pub(super) time_fingerprint: u64,
+    /// What is shown comes from elsewhere than before, or has changed there: it is asked for once this event has been taken in.
+    pub(super) refresh: bool,
     pub(super) next_task: u64,
     /// The state of [`Model::random`].
     pub(super) seed: u64,
@@ -93,12 +89,12 @@ impl Profile {
 }
 
 impl Model {
-    /// The first state, with what is to be done at once.
-    pub fn new(start: Start) -> (Self, Vec<Effect>) {
+    /// The first state.
+    pub(super) fn at(start: Start) -> Self {
         let screen = if start.opening { Screen::Overview } else { Screen::Welcome };
         let profiles =
             Profiles { opening: start.opening.then(|| (SafeText::from("profile"), start.now)), asked_at: start.now, ..Profiles::default() };
-        let mut model = Self {
+        Self {
             revision: 1,
             now: start.now,
             zone: start.zone,
@@ -124,17 +120,11 @@ impl Model {
             mouse: false,
             cancelled_at: None,
             time_fingerprint: 0,
+            refresh: false,
             next_task: 1,
             seed: start.seed,
             out: Vec::new(),
-        };
-        model.time_fingerprint = clock::time_fingerprint(&model);
-        (model, vec![Effect::LoadProfiles])
-    }
-
-    /// When a `Tick` is needed next: the next moment at which time alone changes what is shown. A minute away at most.
-    pub fn next_deadline(&self) -> Timestamp {
-        clock::next_deadline(self)
+        }
     }
 
     pub fn integration(&self, name: &str) -> Option<&Integration> {
@@ -147,6 +137,41 @@ impl Model {
 
     pub fn integrations(&self) -> &[Integration] {
         self.profile.as_ref().map_or(&[], |profile| &profile.integrations)
+    }
+
+    /// A channel that was listed.
+    pub(super) fn channel(&self, address: &Address) -> Option<&Channel> {
+        self.integration(&address.integration)?.channel(&address.within())
+    }
+
+    /// What a channel can do, if it was listed.
+    pub(super) fn caps(&self, address: &Address) -> Option<Caps> {
+        Some(self.channel(address)?.can)
+    }
+
+    /// What can be published to a channel, as far as its integration is known.
+    pub(super) fn publishes(&self, address: &Address) -> Option<&'static PublishSpec> {
+        self.integration(&address.integration)?.publishes.flatten()
+    }
+
+    /// Whether nothing is known of these channels by which their history could not be read.
+    pub(super) fn keep_history(&self, addresses: &[Address]) -> bool {
+        addresses.iter().all(|address| self.caps(address).is_none_or(|can| can.history))
+    }
+
+    /// Whether an operation of that risk may be carried out now.
+    pub fn gate(&self, risk: Risk) -> Gate {
+        self.profile.as_ref().map_or(Gate::ReadOnly, |profile| profile.opened.safety.gate(risk, self.changes.armed_until.is_some()))
+    }
+
+    /// The moment in the operator's zone, in which times are typed.
+    pub(super) fn zoned(&self) -> Result<Zoned, String> {
+        self.now.zoned(&self.zone).ok_or_else(|| "the clock of this machine is beyond the calendar".to_owned())
+    }
+
+    /// Whether the detail has room beside the list.
+    pub fn is_wide(&self) -> bool {
+        self.width >= WIDE
     }
 
     pub(super) fn task(&mut self) -> TaskId {
@@ -171,9 +196,24 @@ impl Model {
         self.revision += 1;
     }
 
-    /// Rows that the list of this screen shows.
-    pub fn page(&self) -> usize {
-        layout::areas(self).map_or(1, |areas| usize::from(areas.list.height.saturating_sub(1)).max(1))
+    pub(super) fn say(&mut self, level: Level, text: &str) {
+        self.notices.say(level, text, self.now);
+        self.touch();
+    }
+
+    pub(super) fn report(&mut self, fault: &Fault) {
+        self.notices.fault(fault, self.now);
+        self.touch();
+    }
+
+    /// Ends what a task does, and its row among the jobs.
+    pub(super) fn stop(&mut self, task: TaskId) {
+        self.effect(Effect::StopTask(task));
+        self.job_ended(task);
+    }
+
+    pub(super) fn job_ended(&mut self, task: TaskId) {
+        self.jobs.retain(|job| job.task != task);
     }
 
     /// What is typed at the moment takes all letters.
@@ -181,11 +221,6 @@ impl Model {
         self.typing.is_some()
             || matches!(self.overlay, Some(Overlay::Palette(_) | Overlay::Prompt(_) | Overlay::Form(_) | Overlay::Plan(_)))
             || (self.overlay.is_none() && self.screen == Screen::Publish)
-    }
-
-    /// The message that is selected, on a screen that has messages.
-    pub fn message(&self) -> Option<&Arc<MessageView>> {
-        (self.screen.state().message)(self)
     }
 
     /// Goes to a screen, remembering where we were.
@@ -199,20 +234,18 @@ impl Model {
                 self.back.push(self.screen);
             }
             self.screen = screen;
-            self.watch();
+            self.refresh = true;
         }
         self.touch();
     }
 
-    /// Asks for fresh channel lists while a screen shows them, and for the wire log while that is shown; otherwise for nothing.
-    pub(super) fn watch(&mut self) {
-        let shown = if self.screen.state().lists_channels { self.integrations() } else { &[] };
-        let wanted = shown.iter().map(|integration| integration.name.clone()).collect();
-        self.effect(Effect::WatchChannels(wanted));
-        let wire = if self.screen == Screen::WireLog { self.wire.wanted() } else { None };
-        if wire.is_some() || self.wire.watching {
-            self.wire.watching = wire.is_some();
-            self.effect(Effect::WatchWire(wire));
+    /// Back to where we came from.
+    pub(super) fn go_back(&mut self) {
+        if let Some(screen) = self.back.pop() {
+            self.last = Some(self.screen);
+            self.screen = screen;
+            self.refresh = true;
+            self.touch();
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Moving and marking in the lists of all screens.
 
+use super::layout;
 use super::list::Step;
 use super::model::Model;
 use super::overlays::{Overlay, outcome, plan};
@@ -9,21 +10,22 @@ pub(super) fn step(model: &mut Model, step: Step) {
     if matches!(model.overlay, Some(Overlay::Plan(_) | Overlay::Outcome(_))) {
         return scroll_overlay(model, step);
     }
-    (model.screen.state().step)(model, step);
+    let room = layout::room(model);
+    (model.screen.state().step)(model, step, room);
 }
 
 /// Scrolls the plan or the outcome that stands over the screen.
 fn scroll_overlay(model: &mut Model, step: Step) {
     let (offset, rows, page) = match &model.overlay {
         Some(Overlay::Plan(view)) => {
-            let (_, width) = plan::page(model, 0);
-            let rows = plan::rows(model, &view.plan, width).len();
-            (view.offset, rows, plan::page(model, rows).0)
+            let (_, width) = layout::plan_page(model, 0);
+            let rows = plan::rows(view, width).len();
+            (view.offset, rows, layout::plan_page(model, rows).0)
         }
         Some(Overlay::Outcome(offset)) => {
-            let (_, width) = plan::page(model, 0);
+            let (_, width) = layout::plan_page(model, 0);
             let rows = model.changes.last.as_ref().map_or(0, |last| outcome::rows(last, width).len());
-            (*offset, rows, plan::page(model, rows).0)
+            (*offset, rows, layout::plan_page(model, rows).0)
         }
         _ => return,
     };

@@ -2,22 +2,24 @@
 
 use super::effect::{Effect, TaskId};
 use super::model::Model;
-use super::overlays::Overlay;
-use super::overlays::input::{Ask, Prompt, ReceiveOptions};
+use super::overlays::input::{Ask, ReceiveOptions};
+use super::overlays::{Overlay, Prompt};
 use super::screens::received;
-use super::{act, available};
 use crate::domain::address::Address;
 use crate::domain::delivery::ReceiveOption;
 use crate::domain::fault::Fault;
 use crate::domain::text::SafeText;
 
+/// Messages that are received or looked at, at most: somebody is to decide on each.
+const MOST: u32 = 1_000;
+
 /// Asks how many messages are to be received, and where that has to be said, in which way.
-pub(super) fn ask(model: &mut Model, address: Option<Address>) {
-    let Some(address) = address else { return };
+pub(super) fn ask(model: &mut Model) {
+    let Some(address) = model.target() else { return };
     let mut prompt = Prompt::new(Ask::Receive, "10");
     let task = model.task();
     // Where the channel names all that is needed, nothing has to be waited for.
-    let known = !available::caps(model, &address).is_some_and(|can| can.receive_options);
+    let known = !model.caps(&address).is_some_and(|can| can.receive_options);
     prompt.receive_options = Some(ReceiveOptions::new(task, known.then(Vec::new)));
     model.effect(Effect::ReceiveOptions { task, address });
     model.overlay = Some(Overlay::Prompt(prompt));
@@ -34,7 +36,7 @@ pub(super) fn receive_options(model: &mut Model, task: TaskId, result: Result<Ve
             let begin = receive_options.begin && known.len() < 2;
             (receive_options.known, receive_options.begin) = (Some(known), false);
             let text = prompt.editor.text();
-            if begin && let Err(error) = act::answer(model, Ask::Receive, &text) {
+            if begin && let Err(error) = answer(model, &text) {
                 refuse(model, error);
             }
         }
@@ -53,8 +55,16 @@ fn refuse(model: &mut Model, error: String) {
     }
 }
 
+/// How many messages, and of which channel.
+pub(super) fn wanted(model: &Model, text: &str) -> Result<(u32, Address), String> {
+    let most = text.trim().parse::<u32>().ok().filter(|most| (1..=MOST).contains(most));
+    let most = most.ok_or_else(|| format!("write a number from 1 to {MOST}"))?;
+    Ok((most, model.target().ok_or("no channel is selected")?))
+}
+
 /// Begins with what the prompt says, once the way is known.
-pub(super) fn chosen(model: &mut Model, address: Address, most: u32) {
+pub(super) fn answer(model: &mut Model, text: &str) -> Result<(), String> {
+    let (most, address) = wanted(model, text)?;
     let receive_options = match &mut model.overlay {
         Some(Overlay::Prompt(prompt)) => prompt.receive_options.as_mut(),
         _ => None,
@@ -62,11 +72,12 @@ pub(super) fn chosen(model: &mut Model, address: Address, most: u32) {
     let way = match receive_options {
         Some(receive_options) if receive_options.known.is_none() => {
             receive_options.begin = true;
-            return;
+            return Ok(());
         }
         Some(receive_options) => receive_options.way().map(|way| Address::new(&address.integration, &way.channel)),
         None => None,
     };
     model.overlay = None;
     received::hold(model, way.unwrap_or_else(|| address.clone()), address, most);
+    Ok(())
 }

@@ -1,13 +1,12 @@
-//! `ScreenState`: what the console has to know of a screen. Each screen fills in its own, and `Screen::state` is the table of them.
+//! `ScreenState`: what the console has to know of a screen. Each screen fills in its own; `screens` has the table of them.
 
-use super::commands::{Action, Reason, Scope};
-use super::list::{List, Step};
-use super::model::{Model, Screen};
-use super::overlays::menu::Subject;
-use super::screens::{channels, groups, notices, overview, profiles, publish, received, traffic, wire_log};
+use super::action::{Action, Reason, Scope};
+use super::list::{Focus, Step};
+use super::model::Model;
+use super::reader::{Reader, Room};
 use crate::domain::address::Address;
+use crate::domain::operation::{OperationSpec, Target};
 use crate::domain::time::Timestamp;
-use crate::domain::view::MessageView;
 use std::sync::Arc;
 
 /// A screen as the rest of the console sees it. What is not said in its row is as in [`ScreenState::PLAIN`].
@@ -30,18 +29,21 @@ pub(super) struct ScreenState {
     pub(super) leave: fn(&mut Model) -> bool,
     /// Whether `Esc` has a meaning that is worth saying.
     pub(super) is_inside: fn(&Model) -> bool,
-    pub(super) step: fn(&mut Model, Step),
+    pub(super) step: fn(&mut Model, Step, Room),
     pub(super) mark: fn(&mut Model, Action),
-    /// After every event: the selection finds its row again, and the first row that is shown follows it.
-    pub(super) settle: fn(&mut Model),
+    /// After every event: what moves finds its place again.
+    pub(super) settle: fn(&mut Model, Room),
     /// The first row that is shown of a list that takes clicks.
     pub(super) first_row: fn(&Model) -> Option<usize>,
     /// The filter of its rows, by their names.
     pub(super) filter: Option<RowFilter>,
-    /// Whether a pane stands beside the list, or over it.
-    pub(super) has_pane: fn(&Model) -> bool,
-    /// The message that is selected.
-    pub(super) message: fn(&Model) -> Option<&Arc<MessageView>>,
+    /// The pane beside the list that is open, by the one that keys go to: without room beside the list it is over it then.
+    pub(super) pane: fn(&Model) -> Option<Focus>,
+    /// Rows under the list, and whether there is one above it, that say what it does not show.
+    pub(super) caveats: fn(&Model) -> usize,
+    pub(super) has_banner: fn(&Model) -> bool,
+    /// Its messages.
+    pub(super) reader: Option<&'static Reader>,
     /// The one channel that it is about.
     pub(super) channel: fn(&Model) -> Result<Address, Reason>,
     /// The channels whose history can be read from here.
@@ -93,13 +95,15 @@ impl ScreenState {
         enter: |_| {},
         leave: |_| false,
         is_inside: |_| false,
-        step: |_, _| {},
+        step: |_, _, _| {},
         mark: |_, _| {},
-        settle: |_| {},
+        settle: |_, _| {},
         first_row: |_| None,
         filter: None,
-        has_pane: |_| false,
-        message: |_| None,
+        pane: |_| None,
+        caveats: |_| 0,
+        has_banner: |_| false,
+        reader: None,
         channel: |_| Err(Reason::Absent),
         history: |_| Err(Reason::Absent),
         selected: |_| Err(Reason::Absent),
@@ -110,75 +114,21 @@ impl ScreenState {
     };
 }
 
-impl Screen {
-    pub(super) fn state(self) -> &'static ScreenState {
+/// What something can be done to.
+#[derive(Clone, Copy)]
+pub(super) enum Subject {
+    Integration,
+    /// Of this kind.
+    Channel(&'static str),
+    Group,
+}
+
+impl Subject {
+    pub(super) fn suits(self, spec: &OperationSpec) -> bool {
         match self {
-            Self::Welcome => &profiles::WELCOME,
-            Self::Profiles => &profiles::STATE,
-            Self::Overview => &overview::STATE,
-            Self::Channels => &channels::STATE,
-            Self::Traffic => &traffic::STATE,
-            Self::Groups => &groups::STATE,
-            Self::Publish => &publish::STATE,
-            Self::Received => &received::STATE,
-            Self::WireLog => &wire_log::STATE,
-            Self::Notices => &notices::STATE,
+            Self::Integration => spec.on == Target::Integration,
+            Self::Channel(kind) => spec.on.takes(kind),
+            Self::Group => spec.on == Target::Group,
         }
     }
-
-    /// Its name, as headings and lists show it.
-    pub fn title(self) -> &'static str {
-        self.state().title
-    }
-}
-
-/// A screen with one list of rows.
-pub(super) trait ListScreen {
-    /// Tells rows apart, whatever comes and goes beside them.
-    type Key: Clone + Ord;
-    /// Whether a row is selected from the beginning. A list that runs on has none until one is chosen.
-    const SELECTS: bool = true;
-
-    fn rows(model: &Model) -> usize;
-    fn list(model: &Model) -> &List<Self::Key>;
-    fn list_mut(model: &mut Model) -> &mut List<Self::Key>;
-    fn key_at(model: &Model, row: usize) -> Self::Key;
-}
-
-/// Does something to the list of a screen, which is not in the model meanwhile.
-fn with_list<S: ListScreen>(model: &mut Model, act: impl FnOnce(&mut List<S::Key>, usize, usize, &Model)) {
-    let (rows, page) = (S::rows(model), model.page());
-    let mut list = std::mem::take(S::list_mut(model));
-    act(&mut list, rows, page, model);
-    *S::list_mut(model) = list;
-}
-
-pub(super) fn step<S: ListScreen>(model: &mut Model, step: Step) {
-    with_list::<S>(model, |list, rows, page, model| list.step(step, rows, page, |row| S::key_at(model, row)));
-}
-
-pub(super) fn settle<S: ListScreen>(model: &mut Model) {
-    with_list::<S>(model, |list, rows, page, model| list.settle(rows, page, S::SELECTS, |row| S::key_at(model, row)));
-}
-
-pub(super) fn mark<S: ListScreen>(model: &mut Model, action: Action) {
-    with_list::<S>(model, |list, rows, page, model| {
-        let key_at = |row| S::key_at(model, row);
-        match action {
-            Action::Mark => list.toggle(rows, page, key_at),
-            Action::MarkRange => list.range(rows, key_at),
-            Action::MarkInvert => list.invert(rows, key_at),
-            _ => list.clear_marks(),
-        }
-    });
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "a field of the table")]
-pub(super) fn openable<S: ListScreen>(model: &Model) -> Option<usize> {
-    Some(S::rows(model))
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "a field of the table")]
-pub(super) fn first_row<S: ListScreen>(model: &Model) -> Option<usize> {
-    Some(S::list(model).offset())
 }

@@ -1,5 +1,6 @@
 //! The last values of a rate, for a sparkline.
 
+use crate::domain::text::SafeText;
 use std::cmp::Ordering;
 
 /// Values kept.
@@ -12,6 +13,13 @@ const TREND: usize = 4;
 pub struct Spark {
     values: [f32; LENGTH],
     len: usize,
+}
+
+/// The name of a channel or group, ready to be drawn, with its recent values.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    pub label: SafeText,
+    pub spark: Spark,
 }
 
 impl Spark {

@@ -1,7 +1,8 @@
 //! Help: the rows of the command table that hold on this screen.
 
-use crate::app::Model;
-use crate::app::commands::{COMMANDS, Command, Scope};
+use crate::app::action::Scope;
+use crate::app::commands::{COMMANDS, Command};
+use crate::app::model::Model;
 
 /// One row of help.
 pub enum Row {

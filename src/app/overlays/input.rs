@@ -1,17 +1,11 @@
 //! Inputs of one line: the filter in row 2, and questions that are answered by typing.
 
-use crate::app::Model;
 use crate::app::editor::Editor;
 use crate::app::effect::TaskId;
-use crate::app::overlays::Overlay;
 use crate::domain::delivery::ReceiveOption;
 use crate::domain::position::{Bound, Range};
 use crate::domain::query::{Candidate, Query, complete};
-use crate::domain::text::SafeText;
-use crate::domain::time::Timestamp;
-use crate::domain::value::Value;
 use jiff::Zoned;
-use jiff::tz::TimeZone;
 
 /// The filter being typed.
 pub struct Filter {
@@ -40,19 +34,6 @@ pub enum Ask {
     Receive,
     /// How many messages to look at.
     Peek,
-}
-
-/// A question with an input.
-pub struct Prompt {
-    pub ask: Ask,
-    pub editor: Editor,
-    pub error: Option<String>,
-    /// What it stands over.
-    pub behind: Option<Box<Overlay>>,
-    /// For `Receive`: the ways in which the channel's messages are received, where one has to be chosen.
-    pub receive_options: Option<ReceiveOptions>,
-    /// What it does that cannot be taken back.
-    pub warning: Option<SafeText>,
 }
 
 /// The ways of a channel, of which one is chosen.
@@ -85,12 +66,6 @@ impl ReceiveOptions {
     }
 }
 
-impl Prompt {
-    pub(crate) fn new(ask: Ask, text: &str) -> Self {
-        Self { ask, editor: Editor::line(text), error: None, behind: None, receive_options: None, warning: None }
-    }
-}
-
 impl Ask {
     pub fn title(self) -> &'static str {
         match self {
@@ -117,53 +92,24 @@ impl Ask {
 }
 
 /// Reads `START` or `START until END`.
-pub(crate) fn range(text: &str, model: &Model) -> Result<Range, String> {
-    let now = zoned(model.now, &model.zone)?;
+pub(crate) fn range(text: &str, now: &Zoned) -> Result<Range, String> {
     let text = text.trim();
     let text = text.strip_prefix("from ").unwrap_or(text);
     let (start, end) = text.split_once(" until ").map_or((text, None), |(start, end)| (start, Some(end)));
-    Ok(Range::between(Some(Bound::parse(start, &now)?), end.map(|end| Bound::parse(end, &now)).transpose()?))
+    Ok(Range::between(Some(Bound::parse(start, now)?), end.map(|end| Bound::parse(end, now)).transpose()?))
 }
 
 /// Checks a query; an error stands at a character.
-pub(crate) fn query(text: &str, model: &Model) -> Result<Query, (usize, String)> {
-    let now = zoned(model.now, &model.zone).map_err(|error| (0, error))?;
-    Query::parse(text, &now).map_err(|error| {
+pub(crate) fn query(text: &str, now: Result<Zoned, String>) -> Result<Query, (usize, String)> {
+    Query::parse(text, &now.map_err(|error| (0, error))?).map_err(|error| {
         let hint = error.hint.map_or_else(String::new, |hint| format!(" ({hint})"));
         (error.column, format!("{}{hint}", error.message))
     })
 }
 
-/// What may be written next at the cursor of a query: words of the language, and paths that the selected message has.
-pub(crate) fn candidates(editor: &Editor, model: &Model) -> Vec<Candidate> {
-    let mut paths = Vec::new();
-    if let Some(view) = model.traffic.selected() {
-        paths.extend(view.message.headers.iter().filter_map(|h| std::str::from_utf8(&h.name).ok()).map(|name| format!("headers.{name}")));
-    }
-    if let Some(Ok(decoded)) = model.traffic.detail.as_ref().and_then(|pane| pane.decoded.as_ref())
-        && let Some(value) = &decoded.value
-    {
-        collect(value, "value", &mut paths);
-    }
-    paths.dedup();
-    let mut found = complete(&editor.text(), editor.cursor().1, &paths);
+/// What may be written next at the cursor of a query: words of the language, and these paths.
+pub(crate) fn candidates(editor: &Editor, paths: &[String]) -> Vec<Candidate> {
+    let mut found = complete(&editor.text(), editor.cursor().1, paths);
     found.truncate(12);
     found
-}
-
-/// The paths of an object's fields, two levels down.
-fn collect(value: &Value, path: &str, paths: &mut Vec<String>) {
-    if let Value::Object(entries) = value {
-        for (name, inner) in entries.iter().filter(|(name, _)| name.chars().all(|c| c.is_alphanumeric() || c == '_')) {
-            let path = format!("{path}.{name}");
-            if path.matches('.').count() < 3 {
-                collect(inner, &path, paths);
-            }
-            paths.push(path);
-        }
-    }
-}
-
-fn zoned(now: Timestamp, zone: &TimeZone) -> Result<Zoned, String> {
-    now.zoned(zone).ok_or_else(|| "the clock of this machine is beyond the calendar".to_owned())
 }

@@ -1,20 +1,14 @@
 //! Menus: the commands of one scope, each with its key, or why it cannot be done; in the action menu also what the adapters offer for
 //! the selection.
 
-use crate::app::Model;
+use crate::app::action::{Reason, Scope};
 use crate::app::available;
-use crate::app::commands::{COMMANDS, Command, Reason, Scope};
+use crate::app::commands::{COMMANDS, Command};
+use crate::app::model::Model;
 use crate::app::screens::received;
 use crate::domain::address::Address;
 use crate::domain::delivery::Verb;
-use crate::domain::operation::{OperationSpec, Target};
-
-/// An open menu.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Menu {
-    pub scope: Scope,
-    pub selected: usize,
-}
+use crate::domain::operation::OperationSpec;
 
 /// One row of a menu.
 #[derive(Clone, Debug)]
@@ -54,32 +48,9 @@ fn decisions(model: &Model) -> Vec<Row> {
 
 /// What can be done to the selection, in the order of the adapters: to what is selected first, then to its integration.
 pub fn operations(model: &Model) -> Vec<Row> {
-    let mut rows = Vec::new();
-    for (subject, address) in (model.screen.state().subjects)(model) {
-        let offered = model.integration(&address.integration).and_then(|integration| integration.operations).unwrap_or_default();
-        for spec in offered.iter().filter(|spec| subject.suits(spec)) {
-            let available = available::operation(model, spec, &address);
-            rows.push(Row { item: Item::Operation(spec, address.clone()), number: Some(rows.len() as u32 + 1), available });
-        }
-    }
-    rows
-}
-
-/// What something can be done to.
-#[derive(Clone, Copy)]
-pub(in crate::app) enum Subject {
-    Integration,
-    /// Of this kind.
-    Channel(&'static str),
-    Group,
-}
-
-impl Subject {
-    fn suits(self, spec: &OperationSpec) -> bool {
-        match self {
-            Self::Integration => spec.on == Target::Integration,
-            Self::Channel(kind) => spec.on.takes(kind),
-            Self::Group => spec.on == Target::Group,
-        }
-    }
+    let row = |(at, (spec, address)): (usize, (&'static OperationSpec, Address))| {
+        let available = available::operation(model, spec, &address);
+        Row { item: Item::Operation(spec, address), number: Some(at as u32 + 1), available }
+    };
+    available::offered(model).enumerate().map(row).collect()
 }

@@ -1,11 +1,10 @@
 //! The plan of a change: what it will do, shown in full before it is confirmed on its rung of the ladder.
 
 use super::form::Form;
-use crate::app::changes::{self, Origin};
+use crate::app::changes::Origin;
 use crate::app::editor::Editor;
 use crate::app::effect::TaskId;
-use crate::app::layout;
-use crate::app::model::Model;
+use crate::app::jobs::Job;
 use crate::app::wrap::words;
 use crate::domain::channel::Table;
 use crate::domain::delivery::Effect;
@@ -20,6 +19,10 @@ pub const LABEL: u16 = 11;
 /// A plan on the screen.
 pub struct PlanView {
     pub plan: Plan,
+    /// What will be done, in a line.
+    pub(crate) heading: String,
+    /// What should be known of it besides.
+    pub(crate) note: Option<String>,
     pub rung: Rung,
     /// What is typed to confirm it.
     pub editor: Editor,
@@ -57,52 +60,45 @@ pub enum Row<'a> {
 }
 
 impl PlanView {
-    pub(crate) fn new(plan: Plan, origin: Origin, form: Option<Box<Form>>) -> Self {
-        Self { rung: Rung::of(&plan), plan, editor: Editor::line(""), error: None, offset: 0, export: None, origin, form }
+    pub(crate) fn new(plan: Plan, heading: String, origin: Origin, form: Option<Box<Form>>) -> Self {
+        let (rung, editor) = (Rung::of(&plan), Editor::line(""));
+        Self { plan, heading, note: None, rung, editor, error: None, offset: 0, export: None, origin, form }
     }
 
     /// Why it cannot be carried out as things stand, by its adapter.
     pub fn is_refused(&self) -> bool {
         matches!(&self.plan, Plan::Change(change) if change.refused.is_some())
     }
-}
 
-/// Whether a plan may be carried out now: not refused, and the profile lets it pass.
-pub fn gate(model: &Model, view: &PlanView) -> Gate {
-    changes::gate(model, view.plan.risk())
-}
+    /// Whether letters are typed into its input, where the profile has this gate.
+    pub fn takes_text(&self, gate: Gate) -> bool {
+        !self.is_refused() && gate == Gate::Open && self.rung != Rung::Yes
+    }
 
-/// Whether letters are typed into the plan's input now.
-pub fn takes_text(model: &Model, view: &PlanView) -> bool {
-    !view.is_refused() && gate(model, view) == Gate::Open && view.rung != Rung::Yes
+    /// Whether what is to be destroyed is still being saved.
+    pub fn is_exporting(&self, jobs: &[Job]) -> bool {
+        self.export.is_some_and(|task| jobs.iter().any(|job| job.task == task))
+    }
 }
 
 /// The plan in rows of that width.
-pub fn rows<'a>(model: &Model, plan: &'a Plan, width: u16) -> Vec<Row<'a>> {
-    match plan {
-        Plan::Publish { address, messages } => {
-            let system = model.integration(&address.integration).map_or("", |i| i.system);
-            let mut rows = Vec::new();
-            text(&mut rows, &format!("{} → {address} ({system})", figure::several(messages.len() as u64, "message")), width, Tone::Strong);
+pub fn rows(view: &PlanView, width: u16) -> Vec<Row<'_>> {
+    let mut rows = Vec::new();
+    text(&mut rows, &view.heading, width, Tone::Strong);
+    match &view.plan {
+        Plan::Publish { messages, .. } => {
             for message in messages.iter().take(1) {
                 text(&mut rows, &described(message), width, Tone::Plain);
                 rows.extend(message.options.iter().map(|(id, value)| Row::Text(format!("{id} = {value}"), Tone::Plain)));
             }
             rows.push(Row::Blank);
-            if let Some(error) = model.form.as_ref().and_then(crate::app::screens::publish::Form::broken_json) {
-                fact(&mut rows, "note", &format!("the value was JSON, and is not any more: {error}"), width, Tone::Watch);
+            if let Some(note) = &view.note {
+                fact(&mut rows, "note", note, width, Tone::Watch);
             }
             fact(&mut rows, "undo", "none: whoever consumes this channel acts on it", width, Tone::Watch);
-            rows
         }
-        Plan::Change(change) => change_rows(change, width),
-        Plan::Settle { address, tickets, settlement, settles, .. } => {
-            let mut rows = Vec::new();
-            // In the words of the system that they came from.
-            let verbs = model.received.hold.as_ref().map_or(&[][..], |start| start.verbs);
-            let verb = verbs.iter().find(|verb| verb.effect == settlement.effect);
-            let word = verb.map_or(settlement.effect.word(), |verb| verb.word);
-            text(&mut rows, &format!("{word} {} of {address}", figure::several(tickets.len() as u64, "message")), width, Tone::Strong);
+        Plan::Change(change) => change_rows(&mut rows, change, width),
+        Plan::Settle { settlement, settles, .. } => {
             rows.extend(settlement.arguments.iter().map(|(id, value)| Row::Text(format!("{id} = {value}"), Tone::Plain)));
             rows.push(Row::Blank);
             let destroys = settles.risk == Risk::Destroy;
@@ -113,27 +109,22 @@ pub fn rows<'a>(model: &Model, plan: &'a Plan, width: u16) -> Vec<Row<'a>> {
             if destroys || matches!(settlement.effect, Effect::Ack | Effect::Reject) {
                 fact(&mut rows, "undo", "none", width, Tone::Watch);
             }
-            rows
         }
-        Plan::Call { address, request, wait } => {
-            let mut rows = Vec::new();
-            text(&mut rows, &format!("a request → {address}"), width, Tone::Strong);
+        Plan::Call { request, wait, .. } => {
             text(&mut rows, &described(request), width, Tone::Plain);
             rows.push(Row::Blank);
             fact(&mut rows, "waits", &format!("{} for replies", figure::duration(*wait)), width, Tone::Plain);
             fact(&mut rows, "undo", "none: whoever answers acts on it", width, Tone::Watch);
-            rows
         }
     }
+    rows
 }
 
-fn change_rows(change: &Change, width: u16) -> Vec<Row<'_>> {
-    let mut rows = Vec::new();
-    text(&mut rows, change.summary.as_str(), width, Tone::Strong);
+fn change_rows<'a>(rows: &mut Vec<Row<'a>>, change: &'a Change, width: u16) {
     if let Some(refused) = &change.refused {
-        fact(&mut rows, "refused", refused.cause.as_str(), width, Tone::Bad);
+        fact(rows, "refused", refused.cause.as_str(), width, Tone::Bad);
         if !refused.next.as_str().is_empty() {
-            fact(&mut rows, "", refused.next.as_str(), width, Tone::Plain);
+            fact(rows, "", refused.next.as_str(), width, Tone::Plain);
         }
     }
     let touches = match change.touches.number() {
@@ -141,16 +132,15 @@ fn change_rows(change: &Change, width: u16) -> Vec<Row<'_>> {
         Some(0) => "no message".to_owned(),
         Some(_) => change.touches.several("message"),
     };
-    fact(&mut rows, "touches", &touches, width, Tone::Plain);
+    fact(rows, "touches", &touches, width, Tone::Plain);
     match &change.undo {
-        Some(_) => fact(&mut rows, "undo", "z undoes this, as long as nothing else has changed it", width, Tone::Plain),
-        None => fact(&mut rows, "undo", "none", width, Tone::Watch),
+        Some(_) => fact(rows, "undo", "z undoes this, as long as nothing else has changed it", width, Tone::Plain),
+        None => fact(rows, "undo", "none", width, Tone::Watch),
     }
     for note in &change.notes {
-        fact(&mut rows, "note", note.as_str(), width, Tone::Watch);
+        fact(rows, "note", note.as_str(), width, Tone::Watch);
     }
-    tables(&mut rows, &change.tables);
-    rows
+    tables(rows, &change.tables);
 }
 
 /// Tables under their titles, each after a blank row.
@@ -184,13 +174,6 @@ fn described(message: &Outgoing) -> String {
         Some(payload) => format!("value {}", figure::bytes(payload.len() as u64)),
     };
     format!("{key}, {} headers, {value}", message.headers.len())
-}
-
-/// Rows of the plan shown at once, and the width that they have.
-pub fn page(model: &Model, rows: usize) -> (usize, u16) {
-    let height = u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(FOOT);
-    let inside = layout::panel(model.width, model.height, layout::PLAN_WIDTH, height).1;
-    (usize::from(inside.height.saturating_sub(FOOT)).max(1), inside.width)
 }
 
 /// Rows under the plan: a blank one, the question, the input.

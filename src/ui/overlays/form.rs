@@ -1,7 +1,6 @@
 //! The form of an operation, drawn.
 
-use crate::app::clock::PATIENCE;
-use crate::app::model::Model;
+use crate::app::model::{Model, PATIENCE};
 use crate::app::overlays::form::Form;
 use crate::domain::figure;
 use crate::ui::theme::Role;

@@ -1,7 +1,7 @@
 //! Help, drawn.
 
 use super::keys;
-use crate::app::commands::Reason;
+use crate::app::action::Reason;
 use crate::app::model::Model;
 use crate::app::overlays::help;
 use crate::ui::theme::Role;

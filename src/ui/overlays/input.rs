@@ -3,7 +3,8 @@
 use super::enter;
 use crate::app::layout;
 use crate::app::list::window;
-use crate::app::overlays::input::{LISTED, Prompt, ReceiveOptions};
+use crate::app::overlays::Prompt;
+use crate::app::overlays::input::{LISTED, ReceiveOptions};
 use crate::app::wrap::words;
 use crate::domain::text::SafeText;
 use crate::ui::theme::Role;

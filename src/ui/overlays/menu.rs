@@ -1,9 +1,10 @@
 //! Menus, drawn.
 
 use super::{enter, keys};
-use crate::app::commands::{Reason, Scope};
+use crate::app::action::{Reason, Scope};
 use crate::app::model::Model;
-use crate::app::overlays::menu::{self, Item, Menu};
+use crate::app::overlays::Menu;
+use crate::app::overlays::menu::{self, Item};
 use crate::domain::operation::Risk;
 use crate::ui::theme::Role;
 use crate::ui::widgets::panel;

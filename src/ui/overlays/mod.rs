@@ -10,7 +10,8 @@ mod palette;
 mod plan;
 
 use super::widgets::text::Canvas;
-use crate::app::commands::{Command, key_name};
+use crate::app::action::key_name;
+use crate::app::commands::Command;
 use crate::app::model::Model;
 use crate::app::overlays::Overlay;
 use ratatui::layout::Position;

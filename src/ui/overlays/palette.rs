@@ -1,7 +1,8 @@
 //! The palette, drawn.
 
 use super::enter;
-use crate::app::commands::{Command, Scope, key_name};
+use crate::app::action::{Scope, key_name};
+use crate::app::commands::by_id;
 use crate::app::list::window;
 use crate::app::overlays::palette::{Kind, Palette, Target};
 use crate::ui::theme::Role;
@@ -24,7 +25,7 @@ pub(super) fn draw(canvas: &mut Canvas, palette: &Palette) -> Position {
         let y = inside.y + 2 + (at - first) as u16;
         let (right, role) = match (&entry.refused, &entry.target) {
             (Some(reason), _) => (reason.as_str().to_owned(), Role::Dim),
-            (None, Target::Command(command)) => (path(canvas, command), Role::Key),
+            (None, Target::Command(id)) => (path(canvas, id), Role::Key),
             (None, target) => (target.word().to_owned(), Role::Dim),
         };
         let used = canvas.put_right(inside.right(), y, inside.width * 3 / 5, &right, role);
@@ -45,7 +46,8 @@ pub(super) fn draw(canvas: &mut Canvas, palette: &Palette) -> Position {
 }
 
 /// The keys of a command as the palette writes them: with the menu's key where it stands in a menu.
-fn path(canvas: &Canvas, command: &Command) -> String {
+fn path(canvas: &Canvas, id: &str) -> String {
+    let Some(command) = by_id(id) else { return String::new() };
     let own = command.keys.first().map_or_else(String::new, |key| key_name(*key, canvas.glyphs().ascii));
     match command.scope {
         Scope::ActionMenu => format!("x {own}"),

@@ -1,7 +1,6 @@
 //! Plans and outcomes, drawn: rows that scroll, and under a plan the question on its rung.
 
-use crate::app::changes::{armed_for, is_exporting};
-use crate::app::layout::PLAN_WIDTH;
+use crate::app::layout::{self, PLAN_WIDTH};
 use crate::app::model::Model;
 use crate::app::overlays::plan::{self, FOOT, LABEL, PlanView, Row, Tone};
 use crate::domain::figure;
@@ -13,8 +12,8 @@ use crate::ui::widgets::{grid, input, panel};
 use ratatui::layout::{Position, Rect};
 
 pub(super) fn draw(canvas: &mut Canvas, model: &Model, view: &PlanView) -> Option<Position> {
-    let (_, width) = plan::page(model, 0);
-    let rows = plan::rows(model, &view.plan, width);
+    let (_, width) = layout::plan_page(model, 0);
+    let rows = plan::rows(view, width);
     let height = u16::try_from(rows.len()).unwrap_or(u16::MAX).saturating_add(FOOT);
     let title = format!("{}: the plan", view.plan.spec().title);
     let inside = panel::open(canvas, PLAN_WIDTH, height, &title, "nothing has been changed yet");
@@ -85,7 +84,7 @@ fn question(canvas: &mut Canvas, model: &Model, view: &PlanView, area: Rect) -> 
         say(canvas, below, glyphs.bad, Role::Bad, "It cannot be carried out as things stand.");
         return None;
     }
-    match plan::gate(model, view) {
+    match model.gate(view.plan.risk()) {
         Gate::Open => {}
         Gate::Unarmed => {
             say(canvas, area.y, glyphs.watch, Role::Watch, "The profile is not armed. Nothing is carried out until it is.");
@@ -98,7 +97,7 @@ fn question(canvas: &mut Canvas, model: &Model, view: &PlanView, area: Rect) -> 
             return None;
         }
     }
-    if is_exporting(model, view) {
+    if view.is_exporting(&model.jobs) {
         say(canvas, below, glyphs.connecting, Role::Connecting, "The channel is being exported: it cannot go before that is done.");
         return None;
     }
@@ -113,7 +112,9 @@ fn question(canvas: &mut Canvas, model: &Model, view: &PlanView, area: Rect) -> 
         Rung::Count { number, what } => (number.to_string(), format!("{}, the number of {what},", figure::grouped(*number))),
         Rung::Address(address) => (address.to_string(), format!("{address}")),
     };
-    let armed = armed_for(model)
+    let armed = model
+        .changes
+        .armed_for(model.now)
         .filter(|_| risk == Risk::Destroy)
         .map_or_else(String::new, |left| format!("   armed for {}", figure::duration(left)));
     match &view.error {

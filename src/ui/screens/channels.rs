@@ -1,8 +1,7 @@
 //! Channels and the description of one, drawn.
 
-use crate::app::clock::PATIENCE;
 use crate::app::integration::Integration;
-use crate::app::model::Model;
+use crate::app::model::{Model, PATIENCE};
 use crate::app::screens::channels::{self as state, Cell as Kind, Describe, Emptiness, columns, emptiness, retention};
 use crate::domain::channel::{Channel, Description};
 use crate::domain::figure;

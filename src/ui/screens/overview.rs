@@ -119,7 +119,7 @@ fn latency_text(latency: std::time::Duration) -> String {
 fn opening(canvas: &mut Canvas, model: &Model, area: Rect) {
     if let Some((name, since)) = &model.profiles.opening {
         let waited = model.now.since(*since);
-        if waited >= crate::app::clock::PATIENCE {
+        if waited >= crate::app::model::PATIENCE {
             message::waiting(canvas, area, &format!("Opening {name}…"), waited);
         }
     }

@@ -1,8 +1,7 @@
 //! The first run and the profile picker, drawn.
 
-use crate::app::clock::PATIENCE;
 use crate::app::columns::Column;
-use crate::app::model::Model;
+use crate::app::model::{Model, PATIENCE};
 use crate::app::screens::profiles::Profiles;
 use crate::domain::figure;
 use crate::domain::text::SafeText;

@@ -1,9 +1,8 @@
 //! Messages at hand, drawn: what became of each, and how long there is to decide.
 
 use super::traffic;
-use crate::app::clock::PATIENCE;
 use crate::app::layout::Areas;
-use crate::app::model::Model;
+use crate::app::model::{Model, PATIENCE};
 use crate::app::screens::received::{Kind, Phase, Received, Row, State, columns};
 use crate::app::screens::traffic::Focus;
 use crate::app::wrap::words;

@@ -1,9 +1,8 @@
 //! Traffic and the detail of one message, drawn.
 
-use crate::app::clock::PATIENCE;
 use crate::app::event::Level;
 use crate::app::layout::Areas;
-use crate::app::model::Model;
+use crate::app::model::{Model, PATIENCE};
 use crate::app::screens::traffic::caveats::{INDENT, rows};
 use crate::app::screens::traffic::detail::{Detail, Part, Row};
 use crate::app::screens::traffic::{Focus, Phase, Source, Traffic, columns, has_history};
@@ -218,7 +217,7 @@ fn end(canvas: &mut Canvas, traffic: &Traffic, area: Rect) {
 
 /// What the list does not show, and why.
 fn caveats(canvas: &mut Canvas, model: &Model, area: Rect) {
-    for (at, (level, begins, text)) in rows(model).iter().take(usize::from(area.height)).enumerate() {
+    for (at, (level, begins, text)) in rows(&model.traffic, model.width).iter().take(usize::from(area.height)).enumerate() {
         let (glyph, role) = match level {
             Level::Error => (canvas.glyphs().bad, Role::Bad),
             _ => (canvas.glyphs().watch, Role::Watch),

@@ -2,8 +2,7 @@
 
 use super::input;
 use super::text::{Canvas, Cut, width};
-use crate::app::changes::armed_for;
-use crate::app::commands::{Action, Key, key_name};
+use crate::app::action::{Action, Key, key_name};
 use crate::app::event::Level;
 use crate::app::jobs::Job;
 use crate::app::keymap;
@@ -54,7 +53,7 @@ pub fn environment(canvas: &mut Canvas, model: &Model, area: Rect) {
     }
     if profile.opened.safety.is_read_only() {
         words.push("READ-ONLY".to_owned());
-    } else if let Some(left) = armed_for(model) {
+    } else if let Some(left) = model.changes.armed_for(model.now) {
         words.push(format!("ARMED {:02}:{:02}", left.as_secs() / 60, left.as_secs() % 60));
     } else if profile.opened.safety.production {
         words.push("READ-ONLY until armed".to_owned());

@@ -1,9 +1,34 @@
 //! Groups: how far each is behind, whether that becomes better, and why; one group with its partitions and members.
 
-mod open;
-mod watched;
+pub mod state;
+pub mod watched;
 
-pub use open::{Open, PartKey, part_columns, selected_partition};
+pub use state::{Cell, Groups, Open, PartKey, part_columns};
+pub use watched::Watched;
+
+use super::traffic::reading;
+use super::traffic::state::{Source, Traffic};
+use crate::app::action::{Action, Scope, only_if};
+use crate::app::columns::Column;
+use crate::app::command_line::{typed, with_profile};
+use crate::app::effect::{Effect, TaskId};
+use crate::app::integration::Integration;
+use crate::app::list::{List, Step};
+use crate::app::matching::Pattern;
+use crate::app::model::{Model, PATIENCE, Screen};
+use crate::app::reader::Room;
+use crate::app::rows::Rows;
+use crate::app::screen_state::{RowFilter, ScreenState, Subject};
+use crate::domain::address::Address;
+use crate::domain::fault::Fault;
+use crate::domain::group::Mark;
+use crate::domain::health::Link;
+use crate::domain::lag::{Behind, Board, GroupLag, GroupView, PartitionLag};
+use crate::domain::position::{Bound, Position, Range};
+use crate::domain::text::escape_json;
+use state::Key;
+use std::cmp::Reverse;
+use std::sync::Arc;
 
 pub(in crate::app) const STATE: ScreenState = ScreenState {
     title: "Groups",
@@ -16,18 +41,15 @@ pub(in crate::app) const STATE: ScreenState = ScreenState {
     leave,
     is_inside: is_open,
     step,
-    settle: |model| {
-        screen_state::settle::<Groups>(model);
-        let page = part_page(model);
-        if let Some(open) = &mut model.groups.open {
-            let mut list = std::mem::take(&mut open.list);
-            list.settle(open.rows.len(), page, true, |row| open.key_at(row));
-            open.list = list;
+    settle: |model, room| {
+        ROWS.settle(model, room.page());
+        if let Some(page) = part_page(model, room) {
+            PARTS.settle(model, page);
         }
     },
     first_row: |model| (!is_open(model)).then(|| model.groups.list.offset()),
     filter: Some(FILTER),
-    selected: available::group_selected,
+    selected: |model| only_if(target(model).is_some(), "no group is selected"),
     integration: |model| target(model).map(|address| address.integration),
     subjects: |model| target(model).map(|address| (Subject::Group, address)).into_iter().collect(),
     ages: |model| model.integrations().iter().filter_map(|integration| integration.groups.listed_at).collect(),
@@ -52,87 +74,38 @@ fn leave(model: &mut Model) -> bool {
     reads
 }
 
-fn step(model: &mut Model, step: Step) {
-    if !is_open(model) {
-        return screen_state::step::<Groups>(model, step);
-    }
-    let page = part_page(model);
-    if let Some(open) = &mut model.groups.open {
-        let mut list = std::mem::take(&mut open.list);
-        list.step(step, open.rows.len(), page, |row| open.key_at(row));
-        open.list = list;
+fn step(model: &mut Model, step: Step, room: Room) {
+    match part_page(model, room) {
+        Some(page) => PARTS.step(model, step, page),
+        _ => ROWS.step(model, step, room.page()),
     }
 }
-pub(crate) use open::{close, follow, show};
-pub use watched::Watched;
 
-use crate::app::available;
-use crate::app::clock::PATIENCE;
-use crate::app::columns::Column;
-use crate::app::command_line::{typed, with_profile};
-use crate::app::commands::Action;
-use crate::app::commands::Scope;
-use crate::app::effect::Effect;
-use crate::app::integration::Integration;
-use crate::app::layout;
-use crate::app::list::List;
-use crate::app::list::Step;
-use crate::app::matching::Pattern;
-use crate::app::model::{Model, Screen};
-use crate::app::overlays::menu::Subject;
-use crate::app::screen_state::{self, ListScreen, RowFilter, ScreenState};
-use crate::app::screens::traffic::{self, Source};
-use crate::domain::address::Address;
-use crate::domain::fault::Fault;
-use crate::domain::group::Mark;
-use crate::domain::health::Link;
-use crate::domain::lag::{Board, GroupLag};
-use crate::domain::position::{Bound, Position, Range};
-use crate::domain::text::escape_json;
-use crate::domain::time::Timestamp;
-use std::cmp::Reverse;
-use std::sync::Arc;
-
-/// Tells groups apart: integration, then name.
-pub type Key = (Arc<str>, Arc<str>);
-
-/// The Groups screen's own state.
-#[derive(Default)]
-pub struct Groups {
-    /// Only the groups that have a position or a member in this channel.
-    pub reading: Option<Address>,
-    pub filter: String,
-    pub list: List<Key>,
-    /// Integration and group of each row shown.
-    pub rows: Vec<(usize, usize)>,
-    /// Groups in all, hidden ones included.
-    pub total: usize,
-    /// The group that is looked at in full.
-    pub open: Option<Open>,
-    pub(crate) asked_at: Option<Timestamp>,
-    /// What `FocusGroups` said last.
-    pub(crate) focus: (bool, Vec<Key>),
+/// Rows that the partitions of the open group may take.
+fn part_page(model: &Model, room: Room) -> Option<usize> {
+    model.groups.open.as_ref().map(|open| open.page(room.body))
 }
 
-/// The columns of the list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cell {
-    Integration,
-    Name,
-    State,
-    Members,
-    Lag,
-    Behind,
-    Trend,
-    Eta,
-    Verdict,
+const ROWS: Rows<Key> = Rows { list: |model| &mut model.groups.list, len: |model| model.groups.rows.len(), key_at, selects: true };
+
+fn key_at(model: &Model, row: usize) -> Key {
+    let (i, g) = model.groups.rows[row];
+    let integration = &model.integrations()[i];
+    (integration.name.clone(), integration.groups.groups[g].group.name.clone())
 }
+
+const PARTS: Rows<PartKey> = Rows {
+    list: |model| &mut model.groups.parts,
+    len: |model| model.groups.open.as_ref().map_or(0, |open| open.rows.len()),
+    key_at: |model, row| model.groups.open.as_ref().map_or_else(|| ("".into(), None), |open| open.key_at(row)),
+    selects: true,
+};
 
 /// The columns, for one integration or several.
 pub fn columns(model: &Model) -> (Vec<Cell>, Vec<Column>) {
     let several = model.integrations().iter().filter(|i| !i.groups.unsupported).count() > 1;
     // Why comes before who and how many, where there is room for it.
-    let reason = if layout::is_wide(model) { 40 } else { 18 };
+    let reason = if model.is_wide() { 40 } else { 18 };
     let mut columns = Vec::new();
     if several {
         columns.push((Cell::Integration, Column::left("integration", 11, 16, 6).grow(0)));
@@ -148,13 +121,6 @@ pub fn columns(model: &Model) -> (Vec<Cell>, Vec<Column>) {
         (Cell::Verdict, Column::left("verdict", reason, 90, 0).grow(10)),
     ]);
     columns.into_iter().unzip()
-}
-
-impl Groups {
-    /// Since when something of this screen is waited for.
-    pub fn waiting_since(&self) -> impl Iterator<Item = Timestamp> {
-        self.asked_at.into_iter().chain(self.open.as_ref().and_then(Open::waiting_since))
-    }
 }
 
 /// What is copied of the selection, and what it is called.
@@ -195,6 +161,18 @@ pub(crate) fn looked(model: &mut Model, integration: &str, result: Result<Option
     }
 }
 
+/// Takes in how long groups are behind.
+pub(crate) fn times(model: &mut Model, integration: &str, times: Vec<(Arc<str>, Behind)>) {
+    let Some(found) = model.integration_mut(integration) else { return };
+    let mut changed = false;
+    for (group, behind) in times {
+        changed |= found.groups.behind.insert(group, behind) != Some(behind);
+    }
+    if changed && model.screen == Screen::Groups {
+        model.touch();
+    }
+}
+
 /// Finds the rows to show, in their order: the worst verdict first, then the greatest lag.
 pub(crate) fn rebuild(model: &mut Model) {
     let Some(profile) = &model.profile else { return };
@@ -220,29 +198,6 @@ pub(crate) fn rebuild(model: &mut Model) {
     }
     let group = |(i, g): (usize, usize)| &profile.integrations[i].groups.groups[g];
     state.rows.sort_by_key(|row| (Reverse(group(*row).verdict), Reverse(group(*row).lag.number())));
-}
-
-/// The identity of a row.
-impl ListScreen for Groups {
-    type Key = Key;
-
-    fn rows(model: &Model) -> usize {
-        model.groups.rows.len()
-    }
-
-    fn list(model: &Model) -> &List<Key> {
-        &model.groups.list
-    }
-
-    fn list_mut(model: &mut Model) -> &mut List<Key> {
-        &mut model.groups.list
-    }
-
-    fn key_at(model: &Model, row: usize) -> Key {
-        let (i, g) = model.groups.rows[row];
-        let integration = &model.integrations()[i];
-        (integration.name.clone(), integration.groups.groups[g].group.name.clone())
-    }
 }
 
 /// The group in a row, with its integration and its place there.
@@ -280,14 +235,13 @@ pub fn mark(model: &Model) -> Option<(Arc<str>, Mark)> {
 pub(crate) fn messages(model: &mut Model) {
     let Some((integration, mark)) = mark(model) else { return };
     let start = mark.position;
-    traffic::stop(model);
-    model.traffic = traffic::Traffic::default();
-    model.traffic.addresses = vec![Address::new(&integration, &mark.channel)];
+    reading::stop(model);
+    model.traffic = Traffic { addresses: vec![Address::new(&integration, &mark.channel)], ..Traffic::default() };
     model.go(Screen::Traffic);
     let range = Range { start: Bound::At(start), end: Bound::Latest };
     // As it can be typed again: a bare number would be no bound.
     let text = if let Position::Sequence(sequence) = start { format!("@{sequence}") } else { start.to_string() };
-    traffic::start(model, Source::History { range, text });
+    reading::start(model, Source::History { range, text });
 }
 
 /// Goes to the list, of all groups or of those that read a channel.
@@ -306,13 +260,12 @@ pub(crate) fn open(model: &mut Model, reading: Option<Address>) {
 }
 
 /// After every event: says which rows are on the screen, if those are others than before.
-pub(crate) fn focus(model: &mut Model) {
+pub(crate) fn focus(model: &mut Model, page: usize) {
     let near = matches!(model.screen, Screen::Groups | Screen::Overview | Screen::Channels);
     let mut rows: Vec<Key> = Vec::new();
     if model.screen == Screen::Groups && model.groups.open.is_none() {
-        let page = model.page();
         let from = model.groups.list.offset();
-        rows = (from..model.groups.rows.len()).take(page).map(|row| Groups::key_at(model, row)).collect();
+        rows = (from..model.groups.rows.len()).take(page).map(|row| key_at(model, row)).collect();
         // Their order does not matter for what is asked.
         rows.sort();
     }
@@ -320,6 +273,61 @@ pub(crate) fn focus(model: &mut Model) {
         model.groups.focus = (near, rows.clone());
         model.effect(Effect::FocusGroups { near, rows });
     }
+}
+
+/// Opens the selected group.
+pub(crate) fn show(model: &mut Model) {
+    let Some((integration, group)) = selected(model) else { return };
+    let (integration, group) = (integration.name.clone(), group.group.name.clone());
+    close(model);
+    let task = model.task();
+    let now = model.now;
+    model.groups.parts = List::default();
+    model.groups.open = Some(Open {
+        integration: integration.clone(),
+        group: group.clone(),
+        task,
+        asked_at: now,
+        view: None,
+        seen_at: now,
+        fault: None,
+        rows: Vec::new(),
+    });
+    model.effect(Effect::WatchGroup { task, integration, group });
+    model.touch();
+}
+
+/// Closes the open group; false if none was.
+pub(crate) fn close(model: &mut Model) -> bool {
+    let Some(open) = model.groups.open.take() else { return false };
+    model.effect(Effect::StopTask(open.task));
+    model.touch();
+    true
+}
+
+/// Takes in a look at the open group.
+pub(crate) fn follow(model: &mut Model, task: TaskId, result: Result<Box<GroupView>, Fault>) {
+    let now = model.now;
+    let Some(open) = model.groups.open.as_mut().filter(|open| open.task == task) else { return };
+    match result {
+        Ok(view) => {
+            let mut rows: Vec<usize> = (0..view.partitions.len()).collect();
+            let parts = &view.partitions;
+            rows.sort_by_key(|at| (Reverse(parts[*at].verdict), Reverse(parts[*at].group_offset.lag.number())));
+            open.rows = rows;
+            open.fault = None;
+            open.seen_at = now;
+            open.view = Some(view);
+        }
+        Err(fault) => open.fault = Some(fault),
+    }
+    model.touch();
+}
+
+/// The selected partition of the open group.
+pub fn selected_partition(model: &Model) -> Option<&PartitionLag> {
+    let open = model.groups.open.as_ref()?;
+    open.partition(model.groups.parts.row()?)
 }
 
 /// What the body says when there are no rows.
@@ -363,10 +371,4 @@ pub fn emptiness(model: &Model) -> Emptiness<'_> {
 /// Whether the partitions have the screen.
 pub fn is_open(model: &Model) -> bool {
     model.screen == Screen::Groups && model.groups.open.is_some()
-}
-
-/// Rows that the partitions of the open group may take: members stand below them.
-pub fn part_page(model: &Model) -> usize {
-    let body = layout::areas(model).map_or(1, |areas| usize::from(areas.list.height));
-    body.saturating_sub(open::HEAD + open::members_rows(model, body) + 1).max(1)
 }

@@ -1,7 +1,6 @@
 //! What the console knows of the groups of one integration.
 
-use crate::app::integration::Shown;
-use crate::app::spark::Spark;
+use crate::app::spark::{Shown, Spark};
 use crate::domain::fault::Fault;
 use crate::domain::figure::Amount;
 use crate::domain::lag::{Behind, Board, GroupLag, Verdict};

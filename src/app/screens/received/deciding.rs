@@ -1,7 +1,8 @@
 //! Deciding on messages that are held: what it would do is found out, shown as a plan, and carried out once it was confirmed.
 
-use super::{Row, State, retitle, select};
-use crate::app::changes::{self, Origin};
+use super::holding::{READER, retitle};
+use super::state::{Planning, Row, State};
+use crate::app::changes::Origin;
 use crate::app::effect::{Effect, TaskId};
 use crate::app::event::Level;
 use crate::app::list::Step;
@@ -9,20 +10,11 @@ use crate::app::model::{Model, Screen};
 use crate::app::overlays::Overlay;
 use crate::app::overlays::form::Form;
 use crate::app::overlays::plan::PlanView;
-use crate::app::update::{fault_said, say};
 use crate::domain::address::Address;
 use crate::domain::delivery::{Given, HoldId, Settlement, Settles, Ticket, Verb};
 use crate::domain::fault::{Fault, Kind as FaultKind};
+use crate::domain::figure;
 use crate::domain::operation::{Done, Plan};
-
-/// A decision that is not a plan yet.
-pub(super) struct Planning {
-    task: TaskId,
-    address: Address,
-    hold: HoldId,
-    tickets: Vec<Ticket>,
-    settlement: Settlement,
-}
 
 /// Begins a decision: its form where it has arguments, else its plan.
 pub(in crate::app) fn decide(model: &mut Model, verb: &'static Verb) {
@@ -69,32 +61,43 @@ pub(in crate::app) fn review_settlement(model: &mut Model) {
     model.touch();
 }
 
-/// It is known what a decision would do: its plan is shown, unless something else is looked at by now.
-pub(in crate::app) fn settle_planned(model: &mut Model, task: TaskId, result: Result<Settles, Fault>) {
-    let Some(Planning { address, hold, tickets, settlement, .. }) = model.received.planning.take_if(|planning| planning.task == task)
-    else {
-        return;
-    };
+/// It is known what a decision would do: its plan is to be shown, unless something else is looked at by now.
+pub(in crate::app) fn settle_planned(model: &mut Model, task: TaskId, result: Result<Settles, Fault>) -> Option<PlanView> {
+    let planning = model.received.planning.take_if(|planning| planning.task == task)?;
     let mut form = match model.overlay.take() {
         Some(Overlay::Form(form)) if form.planning.is_some_and(|(planning, _)| planning == task) => Some(form),
         None if model.screen == Screen::Received => None,
-        other => return model.overlay = other,
+        other => {
+            model.overlay = other;
+            return None;
+        }
     };
     if let Some(form) = &mut form {
         form.planning = None;
     }
+    model.touch();
     match (result, form) {
-        (Ok(settles), form) => {
-            let plan = Plan::Settle { address, hold, tickets, settlement, settles };
-            changes::propose(model, PlanView::new(plan, Origin::New, form));
-        }
+        (Ok(settles), form) => Some(plan(model, planning, settles, form)),
         (Err(fault), Some(mut form)) => {
             form.error = Some(format!("{}: {}", fault.kind.word(), fault.cause).into());
             model.overlay = Some(Overlay::Form(form));
+            None
         }
-        (Err(fault), None) => fault_said(model, &fault),
+        (Err(fault), None) => {
+            model.report(&fault);
+            None
+        }
     }
-    model.touch();
+}
+
+/// The plan of a decision, in the words of the system that the messages came from.
+fn plan(model: &Model, planning: Planning, settles: Settles, form: Option<Box<Form>>) -> PlanView {
+    let Planning { address, hold, tickets, settlement, .. } = planning;
+    let verbs = model.received.hold.as_ref().map_or(&[][..], |start| start.verbs);
+    let verb = verbs.iter().find(|verb| verb.effect == settlement.effect);
+    let word = verb.map_or(settlement.effect.word(), |verb| verb.word);
+    let heading = format!("{word} {} of {address}", figure::several(tickets.len() as u64, "message"));
+    PlanView::new(Plan::Settle { address, hold, tickets, settlement, settles }, heading, Origin::New, form)
 }
 
 /// Carries out what was confirmed.
@@ -142,10 +145,10 @@ pub(in crate::app) fn settled(model: &mut Model, task: TaskId, result: Result<Do
     }
     if done > 0 {
         let many = if done == 1 { "" } else { "s" };
-        say(model, Level::Info, &format!("{done} message{many} {}.", effect.done()));
+        model.say(Level::Info, &format!("{done} message{many} {}.", effect.done()));
     }
     if let Some(fault) = faults.first() {
-        fault_said(model, fault);
+        model.report(fault);
     }
     go_on(model, &tickets);
     retitle(model);
@@ -159,6 +162,6 @@ fn go_on(model: &mut Model, decided: &[Ticket]) {
     let Some(at) = model.received.list.row().filter(|at| rows.get(*at).is_some_and(is_decided)) else { return };
     let mut others = (at + 1..rows.len()).chain((0..at).rev());
     if let Some(next) = others.find(|row| rows[*row].state == State::Held) {
-        select(model, Step::To(next));
+        READER.select(model, Step::To(next), 1);
     }
 }

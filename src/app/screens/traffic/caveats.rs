@@ -1,24 +1,18 @@
 //! What a reading did not show, and why: this stays on the screen whatever part of the list is looked at.
 
-use super::{HISTORY_LIMIT, Phase, Traffic};
+use super::state::{HISTORY_LIMIT, Phase, Traffic};
 use crate::app::event::Level;
-use crate::app::model::Model;
 use crate::app::wrap::words;
 use crate::domain::figure;
-use crate::domain::text::SafeText;
-use crate::domain::time::Timestamp;
 
 /// Rows that it takes at most.
 const ROWS: usize = 3;
-/// Notes kept for the screen; Notices has the others.
-const KEPT: usize = 100;
 /// Cells before the text of a row.
 pub const INDENT: u16 = 4;
 
 /// The rows, wrapped to the width of the screen, each with its weight and whether it begins a sentence.
-pub fn rows(model: &Model) -> Vec<(Level, bool, String)> {
-    let traffic = &model.traffic;
-    let room = usize::from(model.width.saturating_sub(INDENT + 1));
+pub fn rows(traffic: &Traffic, width: u16) -> Vec<(Level, bool, String)> {
+    let room = usize::from(width.saturating_sub(INDENT + 1));
     let (first, mut left) = lines(traffic);
     let mut rows = Vec::new();
     for (level, text) in first {
@@ -57,15 +51,4 @@ fn lines(traffic: &Traffic) -> (Vec<(Level, String)>, u64) {
     }
     lines.truncate(ROWS);
     (lines, all)
-}
-
-/// Takes in what a reading tells of itself.
-pub(super) fn note(model: &mut Model, notes: impl IntoIterator<Item = SafeText>, now: Timestamp) {
-    for note in notes {
-        model.notices.record(Level::Warning, note.clone(), now);
-        model.traffic.noted += 1;
-        if model.traffic.notes.len() < KEPT {
-            model.traffic.notes.push(note);
-        }
-    }
 }

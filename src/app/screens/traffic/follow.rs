@@ -1,9 +1,8 @@
 //! Following ids: from one message to every other that has its correlation id, trace id or message id, in one timeline.
 
-use super::{Phase, Source, Traffic, stop};
-use crate::app::available;
+use super::reading;
+use super::state::{Before, Phase, Source, Traffic};
 use crate::app::effect::{Effect, TaskId};
-use crate::app::event::TailUpdate;
 use crate::app::jobs::Job;
 use crate::app::model::{Model, Screen};
 use crate::domain::address::Address;
@@ -11,23 +10,15 @@ use crate::domain::envelope::Id;
 use crate::domain::view::MessageView;
 use std::sync::Arc;
 
-/// What is gone back to.
-pub(in crate::app) struct Before {
-    addresses: Vec<Address>,
-    source: Source,
-    filter: String,
-    /// The screen that it was begun on.
-    screen: Screen,
-}
-
 /// Follows the ids of a message.
 pub(in crate::app) fn start(model: &mut Model, view: &Arc<MessageView>) {
     let screen = model.screen;
-    stop(model);
+    reading::stop(model);
     let old = std::mem::take(&mut model.traffic);
     let no_history = |view: &&Arc<MessageView>| {
-        let keeper = |name: &Arc<str>| available::row(model, &Address::new(&view.address.integration, name));
-        available::row(model, &view.address)
+        let keeper = |name: &Arc<str>| model.channel(&Address::new(&view.address.integration, name));
+        model
+            .channel(&view.address)
             .is_some_and(|channel| !channel.can.history && !channel.kept_by.as_ref().and_then(keeper).is_some_and(|kept| kept.can.history))
     };
     let seen = (0..old.window.len()).filter_map(|row| old.window.from_oldest(row));
@@ -59,27 +50,16 @@ pub(in crate::app) fn ids(model: &mut Model, task: TaskId, found: Vec<Id>) {
     }
 }
 
-/// Something came from now on, or something is said of the watching.
-pub(in crate::app) fn seen(model: &mut Model, update: TailUpdate) {
-    let traffic = &mut model.traffic;
-    traffic.window.extend(update.views);
-    traffic.window.sort();
-    for note in update.notes {
-        super::told(model, note);
-    }
-    model.touch();
-}
-
 /// Back to what was shown before.
 pub(in crate::app) fn leave(model: &mut Model) {
-    stop(model);
+    reading::stop(model);
     let Some(before) = model.traffic.before.take() else { return };
     let Before { addresses, source, filter, screen } = *before;
     model.traffic = Traffic { addresses, filter, phase: Phase::Ended, ..Traffic::default() };
     if matches!(source, Source::Live | Source::History { .. }) {
-        super::start(model, source);
+        reading::start(model, source);
     }
     if screen != Screen::Traffic {
-        crate::app::act::back(model);
+        model.go_back();
     }
 }

@@ -2,9 +2,8 @@
 
 mod open;
 
-use crate::app::clock::PATIENCE;
 use crate::app::integration::Integration;
-use crate::app::model::Model;
+use crate::app::model::{Model, PATIENCE};
 use crate::app::screens::groups::{self as state, Cell as Kind, Emptiness, columns, emptiness};
 use crate::app::spark::Spark;
 use crate::domain::figure::{self, Amount};

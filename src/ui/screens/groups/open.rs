@@ -1,9 +1,8 @@
 //! One group drawn: its verdict, its partitions, its members.
 
 use super::{eta, lag, verdict, verdict_text};
-use crate::app::clock::PATIENCE;
-use crate::app::model::Model;
-use crate::app::screens::groups::{Open, Watched, part_columns, part_page};
+use crate::app::model::{Model, PATIENCE};
+use crate::app::screens::groups::{Groups, Open, Watched, part_columns};
 use crate::domain::figure;
 use crate::domain::group::{Member, State};
 use crate::domain::lag::{GroupView, PartitionLag, Verdict};
@@ -56,9 +55,9 @@ pub(super) fn draw(canvas: &mut Canvas, model: &Model, area: Rect, open: &Open) 
         }
         (Some(view), fault) => {
             head(canvas, area, view, fault.as_ref().map(|fault| format!("{}: {}", fault.kind.word(), fault.cause)));
-            let page = part_page(model);
+            let page = open.page(usize::from(area.height));
             let body = Rect { y: area.y + 2, height: (page as u16 + 1).min(area.height.saturating_sub(2)), ..area };
-            partitions(canvas, body, open, model.now);
+            partitions(canvas, body, open, &model.groups, model.now);
             let below = body.bottom();
             if below < area.bottom() {
                 members(canvas, Rect { y: below, height: area.bottom() - below, ..area }, &view.members);
@@ -78,13 +77,13 @@ fn head(canvas: &mut Canvas, area: Rect, view: &GroupView, fault: Option<String>
     canvas.put_cut(area.x + 4, area.y, area.width.saturating_sub(5), &text, Role::Text, Cut::End);
 }
 
-fn partitions(canvas: &mut Canvas, area: Rect, open: &Open, now: Timestamp) {
+fn partitions(canvas: &mut Canvas, area: Rect, open: &Open, groups: &Groups, now: Timestamp) {
     let table = Table::new(area, part_columns());
     table.heading(canvas);
-    for (at, row) in (open.list.offset()..open.rows.len()).take(table.page()).enumerate() {
+    for (at, row) in (groups.parts.offset()..open.rows.len()).take(table.page()).enumerate() {
         let Some(part) = open.partition(row) else { break };
         let glyph = verdict(part.verdict, canvas.glyphs());
-        let gutter = Gutter { selected: open.list.row() == Some(row), marked: false, state: Some(glyph) };
+        let gutter = Gutter { selected: groups.parts.row() == Some(row), marked: false, state: Some(glyph) };
         table.row(canvas, at, gutter, |column| cell(part, column, now, glyph.1));
     }
 }

@@ -1,32 +1,32 @@
-//! The publish form: key, headers, value and the system's own fields; then the plan, which alone is sent.
+//! What the publish form holds: key, headers, value and the fields of its system.
 
-use crate::app::changes::{self, Origin};
-use crate::app::commands::Scope;
 use crate::app::editor::Editor;
-use crate::app::effect::{EditPurpose, Effect, TaskId};
+use crate::app::effect::TaskId;
 use crate::app::fields::Fields;
 use crate::app::headers;
-use crate::app::model::{Model, Screen};
-use crate::app::overlays::plan::PlanView;
-use crate::app::screen_state::ScreenState;
-use crate::app::screens::received;
 use crate::domain::address::Address;
 use crate::domain::message::Outgoing;
-use crate::domain::operation::{Plan, PublishSpec};
-use crate::domain::template::Template;
+use crate::domain::operation::{Field, Input, PublishSpec};
 use crate::domain::text::is_hidden;
 use crate::domain::time::parse_moment;
 use crate::domain::view::MessageView;
 use bytes::Bytes;
 use crossterm::event::KeyEvent;
 use jiff::Zoned;
-use std::time::Duration;
 
-pub(in crate::app) const STATE: ScreenState =
-    ScreenState { title: "Publish", scope: Scope::Publish, scopes: &[Scope::Publish, Scope::Always], ..ScreenState::PLAIN };
-
-/// How long replies to a call are waited for, where nobody says.
-const CALL_WAIT: Duration = Duration::from_secs(5);
+/// What the form of a call asks.
+const CALL_SPEC: PublishSpec = PublishSpec {
+    key: false,
+    headers: true,
+    tombstone: false,
+    timestamp: false,
+    fields: &[Field {
+        id: "wait",
+        title: "Wait",
+        help: "seconds that replies are waited for; 5 if empty",
+        input: Input::Number { min: 1, max: 3_600 },
+    }],
+};
 
 /// The form.
 pub struct Form {
@@ -49,7 +49,7 @@ pub struct Form {
     /// The message as it was copied.
     copied: Option<Outgoing>,
     /// What a template was filled in with.
-    filled: Option<String>,
+    pub(super) filled: Option<String>,
     /// Something was typed.
     pub(crate) touched: bool,
 }
@@ -99,7 +99,7 @@ impl Form {
 
     /// An empty request.
     pub(crate) fn call(address: Address) -> Self {
-        Self { calls: true, ..Self::new(address, &received::CALL_SPEC) }
+        Self { calls: true, ..Self::new(address, &CALL_SPEC) }
     }
 
     /// Whether a template would take nothing away.
@@ -264,76 +264,6 @@ impl Body {
 /// Why bytes are not JSON.
 fn not_json(bytes: &[u8]) -> Option<String> {
     serde_json::from_slice::<serde::de::IgnoredAny>(bytes).err().map(|error| error.to_string())
-}
-
-/// Opens the form.
-pub(crate) fn open(model: &mut Model, form: Form) {
-    model.form = Some(form);
-    model.go(Screen::Publish);
-}
-
-/// Fills the value in by a template, and what it says in headers where the system has them.
-pub(crate) fn fill(model: &mut Model, template: &Template) {
-    let (now, seed) = (model.now, &mut model.seed);
-    let (said, text) = template.filled(now, || Model::random(seed));
-    let Some(form) = model.form.as_mut().filter(|form| form.sending.is_none() && form.takes_template()) else { return };
-    if form.spec.headers {
-        let typed = form.headers.text();
-        let is_said = |line: &&str| said.iter().any(|(name, _)| line.split(':').next().is_some_and(|typed| typed.trim() == *name));
-        let kept = typed.lines().filter(|line| !is_said(line)).map(str::to_owned);
-        let lines: Vec<String> = kept.chain(said.iter().map(|(name, value)| format!("{name}: {value}"))).collect();
-        form.headers = Editor::lines_of(&lines.join("\n"));
-    }
-    form.value = Body::Text(Box::new(Editor::lines_of(&text)));
-    form.filled = Some(text);
-    form.focus = Part::Value;
-    form.error = None;
-    form.touched = true;
-    model.touch();
-}
-
-/// Checks the form and asks for the plan to be confirmed.
-pub(crate) fn review(model: &mut Model) {
-    let now = model.now.zoned(&model.zone);
-    let Some(form) = &mut model.form else { return };
-    if form.sending.is_some() {
-        return;
-    }
-    match form.outgoing(now.as_ref()) {
-        Ok(message) => {
-            form.error = None;
-            let address = form.address.clone();
-            let plan = if form.calls {
-                let wait = message.option("wait").and_then(|wait| wait.parse().ok()).map_or(CALL_WAIT, Duration::from_secs);
-                Plan::Call { address, request: Box::new(Outgoing { options: Vec::new(), ..message }), wait }
-            } else {
-                Plan::Publish { address, messages: vec![message] }
-            };
-            changes::propose(model, PlanView::new(plan, Origin::New, None));
-        }
-        Err((part, error)) => {
-            form.focus = part;
-            form.error = Some((part, error));
-        }
-    }
-    model.touch();
-}
-
-/// Sends what was confirmed.
-pub(crate) fn send(model: &mut Model, plan: Plan) {
-    let task = model.task();
-    if let Some(form) = &mut model.form {
-        form.sending = Some(task);
-    }
-    model.effect(Effect::Publish { task, plan });
-    model.touch();
-}
-
-/// Opens the value in `$EDITOR`.
-pub(crate) fn edit(model: &mut Model) {
-    let Some(form) = &model.form else { return };
-    let bytes = form.value.bytes().unwrap_or_default();
-    model.effect(Effect::Edit { purpose: EditPurpose::Value, extension: extension(&bytes), bytes });
 }
 
 /// The extension that gives an editor its colours.

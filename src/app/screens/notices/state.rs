@@ -1,44 +1,11 @@
 //! Notices: what has to be said. A few stand above the footer for a while, all are kept in a list.
 
-use crate::app::commands::Scope;
 use crate::app::event::Level;
 use crate::app::list::List;
-use crate::app::model::Model;
-use crate::app::screen_state::{self, ListScreen, ScreenState};
 use crate::domain::fault::Fault;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use std::collections::VecDeque;
-
-pub(in crate::app) const STATE: ScreenState = ScreenState {
-    title: "Notices",
-    scope: Scope::Notices,
-    scopes: &[Scope::Notices, Scope::Moving, Scope::Global, Scope::Always],
-    is_inside: |model| !model.back.is_empty(),
-    step: screen_state::step::<Notices>,
-    settle: screen_state::settle::<Notices>,
-    ..ScreenState::PLAIN
-};
-
-impl ListScreen for Notices {
-    type Key = u64;
-
-    fn rows(model: &Model) -> usize {
-        model.notices.all.len()
-    }
-
-    fn list(model: &Model) -> &List<u64> {
-        &model.notices.list
-    }
-
-    fn list_mut(model: &mut Model) -> &mut List<u64> {
-        &mut model.notices.list
-    }
-
-    fn key_at(model: &Model, row: usize) -> u64 {
-        model.notices.all[model.notices.all.len() - 1 - row].number
-    }
-}
 
 /// Notices kept.
 const KEPT: usize = 200;

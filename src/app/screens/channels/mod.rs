@@ -1,27 +1,26 @@
 //! Channels: the channels of all integrations or of one, filtered, marked and described.
 
-use crate::app::available;
-use crate::app::clock::PATIENCE;
+pub mod state;
+
+pub use state::{Cell, Channels, Describe, retention};
+
+use super::traffic::open as messages;
+use crate::app::action::{Action, Reason, Scope, only_if};
 use crate::app::columns::Column;
-use crate::app::commands::{Action, Reason, Scope};
-use crate::app::effect::{Effect, TaskId};
+use crate::app::effect::Effect;
 use crate::app::integration::Integration;
-use crate::app::layout;
-use crate::app::list::List;
-use crate::app::list::Step;
+use crate::app::list::{Focus, Step};
 use crate::app::matching::Pattern;
-use crate::app::model::{Model, Screen};
-use crate::app::overlays::menu::Subject;
-use crate::app::screen_state::{self, ListScreen, RowFilter, ScreenState};
-use crate::app::screens::overview;
-use crate::app::screens::traffic::open as messages;
+use crate::app::model::{Model, PATIENCE, Screen};
+use crate::app::reader::Room;
+use crate::app::rows::Rows;
+use crate::app::screen_state::{RowFilter, ScreenState, Subject};
 use crate::domain::address::Address;
-use crate::domain::channel::{Channel, Description};
+use crate::domain::channel::Channel;
 use crate::domain::fault::Fault;
 use crate::domain::health::Link;
-use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
-use std::collections::BTreeSet;
+use state::{Key, Known};
 use std::sync::Arc;
 use unicode_width::UnicodeWidthStr;
 
@@ -32,29 +31,28 @@ pub(in crate::app) const STATE: ScreenState = ScreenState {
     command: Some(Action::Channels),
     has_menus: true,
     lists_channels: true,
-    openable: screen_state::openable::<Channels>,
+    openable: |model| Some(model.channels.rows.len()),
     enter,
     leave: |model| model.channels.describe.take().is_some() || FILTER.clear(model),
     is_inside: |model| model.channels.describe.is_some(),
     step,
-    mark: screen_state::mark::<Channels>,
-    settle: |model| {
-        screen_state::settle::<Channels>(model);
-        // Also where a filter has left another one selected.
-        follow(model);
-    },
-    first_row: screen_state::first_row::<Channels>,
+    mark: |model, action| ROWS.mark(model, action),
+    settle,
+    first_row: |model| Some(model.channels.list.offset()),
     filter: Some(FILTER),
-    has_pane: |model| model.channels.describe.is_some(),
-    channel: |model| address(model).ok_or(Reason::Refused("no channel is selected".into())),
+    pane: |model| model.channels.describe.as_ref().map(|_| Focus::Detail),
+    channel: |model| address(model).ok_or(Reason::Refused(NONE.into())),
     history: |model| Ok(targets(model)),
-    selected: available::channel_selected,
+    selected: |model| only_if(selected(model).is_some(), NONE),
     integration: |model| selected(model).map(|(integration, _)| integration.name.clone()),
     subjects,
-    ages: overview::ages,
+    ages,
     waits: |model| model.channels.waiting_since().collect(),
     ..ScreenState::PLAIN
 };
+
+/// Why a command that takes a channel cannot be done.
+const NONE: &str = "no channel is selected";
 
 const FILTER: RowFilter = RowFilter { text: |model| &mut model.channels.filter, rebuild };
 
@@ -62,22 +60,36 @@ fn enter(model: &mut Model) {
     let addresses = targets(model);
     // What has no messages to be read is described.
     match addresses.as_slice() {
-        [one] if available::caps(model, one).is_some_and(|can| !can.tail && !can.history) => describe(model),
+        [one] if model.caps(one).is_some_and(|can| !can.tail && !can.history) => describe(model),
         _ => messages::open(model, addresses),
     }
 }
 
-fn step(model: &mut Model, step: Step) {
-    if model.channels.describe.is_some() && !layout::is_wide(model) {
-        let page = layout::detail_page(model);
-        if let Some(pane) = &mut model.channels.describe {
-            let rows = describe_rows(pane);
-            pane.offset = step.from(pane.offset, rows.saturating_sub(page) + 1, page);
+fn step(model: &mut Model, step: Step, room: Room) {
+    let wide = model.is_wide();
+    match &mut model.channels.describe {
+        Some(pane) if !wide => {
+            pane.offset = step.from(pane.offset, pane.rows().saturating_sub(room.pane) + 1, room.pane);
         }
-    } else {
-        screen_state::step::<Channels>(model, step);
-        follow(model);
+        _ => {
+            ROWS.step(model, step, room.page());
+            follow(model);
+        }
     }
+}
+
+fn settle(model: &mut Model, room: Room) {
+    ROWS.settle(model, room.page());
+    // Also where a filter has left another one selected.
+    follow(model);
+    if let Some(pane) = &mut model.channels.describe {
+        pane.offset = pane.offset.min(pane.rows().saturating_sub(room.pane));
+    }
+}
+
+/// The ages of the lists of channels.
+pub(super) fn ages(model: &Model) -> Vec<Timestamp> {
+    model.integrations().iter().filter_map(|integration| integration.listed_at).collect()
 }
 
 /// The address of the channel under the cursor.
@@ -91,82 +103,6 @@ fn subjects(model: &Model) -> Vec<(Subject, Address)> {
     let channel = selected.map(|(i, c)| (Subject::Channel(c.kind), Address::new(&i.name, &c.name)));
     let here = selected.map(|(i, _)| &i.name).or(model.channels.only.as_ref());
     channel.into_iter().chain(here.map(|name| (Subject::Integration, Address::new(name, "")))).collect()
-}
-
-/// Tells channels apart: integration, then name.
-pub type Key = (Arc<str>, Arc<str>);
-
-/// The channel list's own state.
-#[derive(Default)]
-pub struct Channels {
-    /// Only the channels of this integration.
-    pub only: Option<Arc<str>>,
-    pub filter: String,
-    pub tenant: Option<SafeText>,
-    pub internal: bool,
-    pub list: List<Key>,
-    /// Integration and channel of each row shown.
-    pub rows: Vec<(usize, usize)>,
-    /// Channels in all, hidden ones included.
-    pub total: usize,
-    pub tenants: BTreeSet<SafeText>,
-    /// What is known of any channel: columns of which nothing is known are left out.
-    pub known: Known,
-    pub describe: Option<Describe>,
-    /// Since when the first list is waited for.
-    pub(crate) asked_at: Option<Timestamp>,
-}
-
-/// Which facts any channel has.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Known {
-    pub parts: bool,
-    pub bytes: bool,
-    pub retention: bool,
-    pub dead_letters: bool,
-    /// Cells of the longest name that is shown.
-    pub widest: u16,
-}
-
-impl Known {
-    fn note(&mut self, channel: &Channel) {
-        self.parts |= channel.parts.is_some();
-        self.bytes |= channel.bytes.number().is_some();
-        self.retention |= retention(channel).is_some();
-        self.dead_letters |= channel.dead_letters_to.is_some();
-    }
-}
-
-/// The description pane.
-pub struct Describe {
-    pub address: Address,
-    pub task: TaskId,
-    pub asked_at: Timestamp,
-    pub result: Option<Result<Box<Description>, Fault>>,
-    pub offset: usize,
-}
-
-/// Which columns make sense for the channels that are there.
-#[derive(Clone, Copy, Debug)]
-pub enum Cell {
-    Integration,
-    Name,
-    Tenant,
-    Parts,
-    Messages,
-    Size,
-    Rate,
-    Spark,
-    Groups,
-    Retention,
-    DeadLetters,
-}
-
-impl Channels {
-    pub fn waiting_since(&self) -> impl Iterator<Item = Timestamp> {
-        let describe = self.describe.as_ref().filter(|d| d.result.is_none()).map(|d| d.asked_at);
-        self.asked_at.into_iter().chain(describe)
-    }
 }
 
 /// Cells that names have at least; without the column of integrations what they need, as long as rates have room beside them on a
@@ -209,11 +145,6 @@ pub fn columns(model: &Model) -> (Vec<Cell>, Vec<Column>) {
     columns.into_iter().unzip()
 }
 
-/// The retention that the system tells.
-pub fn retention(channel: &Channel) -> Option<&SafeText> {
-    channel.attributes.iter().find(|a| a.name.as_str() == "retention").map(|a| &a.value)
-}
-
 /// Finds the rows to show, in their order: what is wrong first, then by name.
 pub(crate) fn rebuild(model: &mut Model) {
     let Some(profile) = &model.profile else { return };
@@ -252,28 +183,16 @@ pub(crate) fn rebuild(model: &mut Model) {
     state.rows.extend(scores.into_iter().map(|(.., i, c)| (i, c)));
 }
 
-/// The identity of a row.
-impl ListScreen for Channels {
-    type Key = Key;
-
-    fn rows(model: &Model) -> usize {
-        model.channels.rows.len()
-    }
-
-    fn list(model: &Model) -> &List<Key> {
-        &model.channels.list
-    }
-
-    fn list_mut(model: &mut Model) -> &mut List<Key> {
-        &mut model.channels.list
-    }
-
-    fn key_at(model: &Model, row: usize) -> Key {
+const ROWS: Rows<Key> = Rows {
+    list: |model| &mut model.channels.list,
+    len: |model| model.channels.rows.len(),
+    key_at: |model, row| {
         let (i, c) = model.channels.rows[row];
         let integration = &model.integrations()[i];
         (integration.name.clone(), integration.channels[c].name.clone())
-    }
-}
+    },
+    selects: true,
+};
 
 /// The channel in a row, with its integration and its place there.
 pub fn row(model: &Model, row: usize) -> Option<(&Integration, usize)> {
@@ -363,18 +282,5 @@ pub fn emptiness(model: &Model) -> Emptiness<'_> {
         None if here.iter().all(|i| i.listed_at.is_some()) => Emptiness::Nothing,
         None if model.channels.asked_at.is_some_and(|at| model.now.since(at) < PATIENCE) => Emptiness::Quiet,
         None => Emptiness::Loading,
-    }
-}
-
-/// Rows that the description has.
-pub(crate) fn describe_rows(pane: &Describe) -> usize {
-    match &pane.result {
-        Some(Ok(description)) => {
-            let channel = &description.channel;
-            let told = [channel.fault.is_some(), channel.tenant.is_some(), channel.consumers.is_some(), channel.rate_out.is_some()];
-            let facts = 4 + told.into_iter().filter(|told| *told).count() + channel.attributes.len();
-            facts + description.tables.iter().map(|table| table.rows.len() + 2 + usize::from(table.as_remark().is_none())).sum::<usize>()
-        }
-        _ => 1,
     }
 }

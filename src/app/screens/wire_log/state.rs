@@ -1,52 +1,10 @@
-//! The wire log: what was asked of a system and what came back, a line each.
+//! The lines of the wire log that are kept.
 
 use crate::app::columns::Column;
-use crate::app::commands::{Action, Scope};
 use crate::app::list::List;
-use crate::app::model::Model;
-use crate::app::screen_state::{self, ListScreen, ScreenState};
 use crate::domain::exchange::Exchange;
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-pub(in crate::app) const STATE: ScreenState = ScreenState {
-    title: "Wire log",
-    scope: Scope::WireLog,
-    scopes: &[Scope::WireLog, Scope::Moving, Scope::Global, Scope::Always],
-    command: Some(Action::WireLog),
-    leave: |model| {
-        let selects = model.wire.list.row().is_some();
-        if selects {
-            model.wire.list.clear();
-        }
-        selects
-    },
-    is_inside: |model| !model.back.is_empty(),
-    step: screen_state::step::<WireLog>,
-    settle: screen_state::settle::<WireLog>,
-    ..ScreenState::PLAIN
-};
-
-impl ListScreen for WireLog {
-    type Key = u64;
-    const SELECTS: bool = false;
-
-    fn rows(model: &Model) -> usize {
-        model.wire.lines.len()
-    }
-
-    fn list(model: &Model) -> &List<u64> {
-        &model.wire.list
-    }
-
-    fn list_mut(model: &mut Model) -> &mut List<u64> {
-        &mut model.wire.list
-    }
-
-    fn key_at(model: &Model, row: usize) -> u64 {
-        model.wire.line(row).number
-    }
-}
 
 /// Lines kept.
 const KEPT: usize = 500;

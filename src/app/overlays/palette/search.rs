@@ -1,84 +1,22 @@
-//! The palette: every command, or every place to go to, found by a few letters.
+//! What the palette finds: every command, or every place to go to, by a few letters.
 
-use crate::app::commands::{COMMANDS, Command, Reason, Scope};
+use super::{Entry, Kind, Palette, Target};
+use crate::app::action::{Reason, Scope};
+use crate::app::commands::{COMMANDS, Command};
 use crate::app::editor::Editor;
 use crate::app::matching::Pattern;
 use crate::app::model::{Model, Screen};
 use crate::app::overlays::menu;
+use crate::app::screens::PLACES;
 use crate::domain::address::{Address, GROUP};
-use crate::domain::operation::OperationSpec;
 use crate::domain::suggest;
-use crate::domain::template::{TEMPLATES, Template};
+use crate::domain::template::TEMPLATES;
 use crate::domain::text::SafeText;
-use std::sync::Arc;
 
 /// Rows kept of a search.
 const FOUND: usize = 200;
 /// What stands in patterns of channels in some system: MQTT, NATS, Redis.
 const WILDCARDS: [char; 5] = ['#', '+', '*', '>', '?'];
-
-/// The open palette.
-pub struct Palette {
-    pub editor: Editor,
-    pub kind: Kind,
-    pub rows: Vec<Entry>,
-    pub selected: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Commands,
-    Places,
-    /// To publish by.
-    Templates,
-}
-
-/// One row of the palette.
-pub struct Entry {
-    pub label: SafeText,
-    pub target: Target,
-    /// Why it cannot be done now.
-    pub refused: Option<SafeText>,
-}
-
-#[derive(Clone, Debug)]
-pub enum Target {
-    Command(&'static Command),
-    Screen(Screen),
-    Channel(Address),
-    /// A channel that is not listed, by what was typed.
-    Typed(Address),
-    Operation(&'static OperationSpec, Address),
-    Profile(Arc<str>),
-    Template(&'static Template),
-}
-
-impl Target {
-    /// What kind of row it is, in a word.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Command(_) => "",
-            Self::Operation(..) => "action",
-            Self::Screen(_) => "screen",
-            Self::Channel(_) => "channel",
-            Self::Typed(_) => "as it is typed",
-            Self::Profile(_) => "profile",
-            Self::Template(template) => template.id,
-        }
-    }
-}
-
-/// The screens that can be gone to.
-pub const SCREENS: &[Screen] = &[
-    Screen::Overview,
-    Screen::Channels,
-    Screen::Traffic,
-    Screen::Groups,
-    Screen::Received,
-    Screen::Profiles,
-    Screen::WireLog,
-    Screen::Notices,
-];
 
 /// Opens the palette. Call before anything of the screen is changed: what is refused depends on it.
 pub(crate) fn open(model: &Model, kind: Kind) -> Palette {
@@ -171,7 +109,7 @@ fn commands(model: &Model) -> Vec<Entry> {
                 Err(Reason::Absent) => return None,
                 Err(Reason::Refused(reason)) => Some(SafeText::new(&reason)),
             };
-            Some(Entry { label: title(command).into(), target: Target::Command(command), refused })
+            Some(Entry { label: title(command).into(), target: Target::Command(command.id), refused })
         })
         .chain(operations(model))
         .collect()
@@ -188,7 +126,7 @@ fn templates() -> Vec<Entry> {
 
 fn places(model: &Model) -> Vec<Entry> {
     let entry = |label: SafeText, target| Entry { label, target, refused: None };
-    let mut places: Vec<Entry> = SCREENS
+    let mut places: Vec<Entry> = PLACES
         .iter()
         .filter(|screen| model.profile.is_some() || matches!(screen, Screen::Profiles | Screen::Notices))
         .map(|screen| entry(screen.title().into(), Target::Screen(*screen)))
