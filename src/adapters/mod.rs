@@ -24,9 +24,9 @@ mod tls;
 pub mod token_source;
 pub mod wirelog;
 
-use crate::config::load::Check;
 use crate::config::profile::Integration;
 use crate::config::rules::Rule;
+use crate::config::system::Check;
 use crate::domain::fault::Fault;
 use crate::domain::operation::OperationSpec;
 use futures::future::BoxFuture;

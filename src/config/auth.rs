@@ -1,9 +1,9 @@
 //! The `auth` block: who we say we are.
 
 use super::endpoint::has_log_in;
-use super::load::System;
 use super::profile::{Auth, ScramMechanism, Seed, TokenSource};
 use super::section::Text;
+use super::system::System;
 use super::tree::{Reading, Section};
 use crate::domain::suggest;
 use std::path::PathBuf;

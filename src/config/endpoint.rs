@@ -1,8 +1,8 @@
 //! The `endpoint` block: where a system is, and how TLS is spoken to it.
 
-use super::load::System;
 use super::profile::{Tls, TlsVersion};
 use super::section::Text;
+use super::system::System;
 use super::tree::{Datum, Kind, Reading, Section};
 use crate::domain::suggest;
 use std::ops::Range;

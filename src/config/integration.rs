@@ -3,11 +3,11 @@
 use super::auth;
 use super::endpoint::{self, Endpoint, TlsSaid};
 use super::kafka::{self, Config};
-use super::load::{Context, System};
 use super::profile::{Auth, Backoff, Breaker, HealthCheck, Integration, Reconnect, Retry, ScramMechanism, Setting, Tls};
 use super::rules::{self, Rule};
 use super::section::Text;
 use super::source::{display_name, setting_at};
+use super::system::{Context, System};
 use super::tree::{Entry, Kind, Reading, Section, join};
 use crate::domain::{redact, suggest};
 use std::collections::BTreeMap;

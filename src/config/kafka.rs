@@ -5,11 +5,11 @@
 //! `librdkafka = { "linger.ms" = 20 }` before `producer { linger_ms = 5 }` before `linger_ms = 1`.
 
 use super::librdkafka_names::NAMES;
-use super::load::{Check, System};
 use super::profile::{ChannelPattern, Setting, TenantExtraction};
 use super::secret::Secret;
 use super::section::Text;
 use super::source::{display_name, setting_at};
+use super::system::{Check, System};
 use super::tree::{Entry, Kind, Reading, Section, Written};
 use crate::domain::format::Format;
 use crate::domain::suggest;

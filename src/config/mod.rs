@@ -16,6 +16,7 @@ pub mod secret;
 mod section;
 pub mod source;
 pub mod store;
+pub mod system;
 mod tree;
 pub mod url;
 

@@ -5,10 +5,10 @@
 
 use super::auth::scram_mechanism;
 use super::endpoint;
-use super::load::System;
 use super::profile::{Auth, Integration, Profile, Setting, Tls, TlsVersion};
 use super::rules::{self, Rule};
 use super::secret::Secret;
+use super::system::System;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::safety::Safety;
 use crate::domain::suggest;

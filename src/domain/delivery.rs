@@ -1,7 +1,7 @@
 //! `Delivery`: a message that is held unsettled, and what can be done with it.
 
 use super::message::Message;
-use super::operation::{Field, Risk};
+use super::spec::{Field, Risk};
 use super::text::SafeText;
 use bytes::Bytes;
 use std::sync::Arc;

@@ -24,6 +24,7 @@ pub mod redact;
 pub mod reset;
 pub mod safety;
 pub mod search;
+pub mod spec;
 pub mod suggest;
 pub mod tail;
 pub mod template;

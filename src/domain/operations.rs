@@ -1,7 +1,7 @@
 //! The operations that every system has: a row each, with its risk and the permission that it needs. Reading has rows as changing has, so
 //! that a permission, a tenant or a metric can be put to it. What one system alone can do comes from its adapter.
 
-use super::operation::{OperationSpec, Risk, Target};
+use super::spec::{OperationSpec, Risk, Target};
 
 /// Every row, reading first.
 pub const OPERATIONS: &[&OperationSpec] = &[

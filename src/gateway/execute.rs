@@ -2,6 +2,7 @@
 
 use super::audit::Phase;
 use super::fanout::{self, Fanout, Outcomes, overall};
+use super::supervisor::Supervised;
 use super::{Gateway, cannot};
 use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
@@ -10,9 +11,11 @@ use crate::domain::operation::{Change, Done, OperationSpec, PUBLISH, PartCounts,
 use crate::domain::receipt::Receipt;
 use crate::domain::safety::Gate;
 use crate::domain::suggest;
+use futures::future::join_all;
 use futures::stream::{FuturesOrdered, StreamExt};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Publishes under way at once within one plan.
 const IN_FLIGHT: usize = 1_000;
@@ -159,6 +162,27 @@ impl Gateway {
             Gate::Unarmed if self.safety.production => refused("this production profile is not armed", how_to_arm(name)),
             Gate::Unarmed => refused("what takes something away for good needs an armed profile", how_to_arm(name)),
         }
+    }
+
+    /// Publishes one message to every target of a fanout at once, and waits for all of them.
+    /// Where it may not be published to one of them, nobody has it.
+    async fn deliver(&self, fanout: &Fanout, channel: &str, message: &Outgoing) -> Result<Outcomes, Fault> {
+        for target in &fanout.targets {
+            self.caller.permits(&PUBLISH, &Address::new(&target.integration.name, channel))?;
+        }
+        let one = |target: &Arc<Supervised>| {
+            let (name, message) = (target.integration.name.clone(), message.clone());
+            async move {
+                let publish = self.changing(&name).await.map(|session| session.publish);
+                let result = match publish {
+                    Ok(Some(publish)) => publish.publish(channel, message).await,
+                    Ok(None) => Err(cannot("publish to", &name, "publishing")),
+                    Err(fault) => Err(fault),
+                };
+                (name, result)
+            }
+        };
+        Ok(join_all(fanout.targets.iter().map(one)).await)
     }
 
     /// One message after another, each to all targets at once; no more after one that did not reach all of them.

@@ -3,17 +3,13 @@
 
 use super::names::Names;
 use super::supervisor::Supervised;
-use super::{Gateway, cannot};
 use crate::adapters::session::Session;
 use crate::config::profile::Integration;
-use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::health::Link;
-use crate::domain::message::Outgoing;
-use crate::domain::operation::{PUBLISH, PublishSpec};
+use crate::domain::operation::PublishSpec;
 use crate::domain::receipt::Receipt;
 use futures::StreamExt;
-use futures::future::join_all;
 use futures::stream::{self, BoxStream};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -30,7 +26,7 @@ pub type Outcomes = Vec<(Arc<str>, Result<Receipt, Fault>)>;
 /// An integration over several others.
 pub(super) struct Fanout {
     name: Arc<str>,
-    targets: Vec<Arc<Supervised>>,
+    pub(super) targets: Vec<Arc<Supervised>>,
 }
 
 impl Fanout {
@@ -117,31 +113,6 @@ fn changes_of<T: Clone + Send + Sync + 'static>(
     .boxed()
 }
 
-impl Gateway {
-    /// Publishes one message to every target of a fanout at once, and waits for all of them.
-    ///
-    /// # Errors
-    /// It may not be published to one of them: then nobody has it.
-    pub(super) async fn deliver(&self, fanout: &Fanout, channel: &str, message: &Outgoing) -> Result<Outcomes, Fault> {
-        for target in &fanout.targets {
-            self.caller.permits(&PUBLISH, &Address::new(&target.integration.name, channel))?;
-        }
-        let one = |target: &Arc<Supervised>| {
-            let (name, message) = (target.integration.name.clone(), message.clone());
-            async move {
-                let publish = self.changing(&name).await.map(|session| session.publish);
-                let result = match publish {
-                    Ok(Some(publish)) => publish.publish(channel, message).await,
-                    Ok(None) => Err(cannot("publish to", &name, "publishing")),
-                    Err(fault) => Err(fault),
-                };
-                (name, result)
-            }
-        };
-        Ok(join_all(fanout.targets.iter().map(one)).await)
-    }
-}
-
 /// What is true of all targets: the weakest promise if every one took the message, else a fault that says what became of it where.
 pub(super) fn overall(address: &str, outcomes: &Outcomes) -> Result<Receipt, Fault> {
     let failed: Vec<&Fault> = outcomes.iter().filter_map(|(_, result)| result.as_ref().err()).collect();
@@ -184,6 +155,7 @@ mod tests {
     use crate::config::profile::{Profile, Setting};
     use crate::config::secret::Secret;
     use crate::domain::address::Address;
+    use crate::domain::message::Outgoing;
     use crate::domain::operation::Plan;
     use crate::domain::safety::{Mode, Safety};
 

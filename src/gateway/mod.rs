@@ -105,7 +105,8 @@ impl Gateway {
         for integration in profile.integrations.iter().filter(is_fanout) {
             let fanout = Arc::new(Fanout::new(integration, &supervised));
             fanouts.insert(integration.name.clone(), fanout.clone());
-            supervised.push(Supervised::of(fanout, integration.clone()).into());
+            let names = fanout.names();
+            supervised.push(Supervised::over(integration.clone(), names, |link, session| fanout.follow(link, session)).into());
         }
         let place = |one: &Arc<Supervised>| profile.integrations.iter().position(|integration| integration.name == one.integration.name);
         supervised.sort_by_key(place);

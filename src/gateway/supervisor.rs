@@ -2,7 +2,6 @@
 //! hangs stalls nobody.
 
 use super::decoders::Decoders;
-use super::fanout::Fanout;
 use super::guard::Counts;
 use super::names::Names;
 use crate::adapters::reopen::Backoff;
@@ -69,12 +68,18 @@ impl Supervised {
         Self { integration, title, adapter, log, counts, names, decoders, link, session, offers, link_recheck, task }
     }
 
-    /// A fanout over other connections.
-    pub(super) fn of(fanout: Arc<Fanout>, integration: Integration) -> Self {
+    /// One that is made of other connections, with their names: `follow` keeps its link and its session as theirs are.
+    pub(super) fn over<F>(
+        integration: Integration,
+        names: Arc<Names>,
+        follow: impl FnOnce(watch::Sender<Link>, watch::Sender<Option<Session>>) -> F,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let (link_in, link) = watch::channel(Link::Connecting);
         let (session_in, session) = watch::channel(None);
-        let (counts, names) = (Counts::default(), fanout.names());
-        let task = tokio::spawn(fanout.follow(link_in, session_in));
+        let task = tokio::spawn(follow(link_in, session_in));
         let (offers, link_recheck) = (Arc::default(), Arc::default());
         let (integration, log) = (Arc::new(integration), WireLog::default());
         Self {
@@ -82,7 +87,7 @@ impl Supervised {
             title: "Fanout",
             adapter: None,
             log,
-            counts,
+            counts: Counts::default(),
             names,
             decoders: Arc::default(),
             link,

@@ -1,7 +1,6 @@
 //! The pure core with its effects attached: what the terminal's loop and `play` have in common.
 
-use super::First;
-use super::effects::Performer;
+use super::effects::{First, Performer};
 use super::lanes::{Arrival, Inbox, Lanes};
 use super::open::Opener;
 use crate::app::{self, Effect, Event, Model, Start};

@@ -1,7 +1,7 @@
 //! What leaves the console: the clipboard, files, an editor. Always whole bytes, fetched again where a view was cut.
 
-use super::effects::fetch;
 use super::lanes::Lanes;
+use super::reading::fetch;
 use crate::app::effect::Copy;
 use crate::app::event::{Export, JobUpdate};
 use crate::app::{Event, TaskId};

@@ -1,7 +1,7 @@
 //! Performs the following of ids: what is found in history as it is found, and what comes where there is no history.
 
-use super::effects::tail_update;
 use super::lanes::Lanes;
+use super::reading::tail_update;
 use crate::app::event::HistoryUpdate;
 use crate::app::{Event, TaskId};
 use crate::domain::address::Address;

@@ -11,11 +11,13 @@ pub mod log;
 mod open;
 pub mod panics;
 pub mod play;
+mod reading;
 mod received;
 pub mod stop;
 mod terminal;
 mod watchdog;
 
+pub use effects::First;
 pub use open::{Opener, environment, systems};
 
 use crate::app::event::Level;
@@ -32,16 +34,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Frames caused by data alone come no faster than this.
 const FRAME: Duration = Duration::from_millis(25);
-
-/// What the console starts with.
-pub enum First {
-    /// The first-run screen, or the picker where there are profiles.
-    Nothing,
-    /// A profile's name or path.
-    Profile(String),
-    Url(String),
-    Demo,
-}
 
 /// Runs the console in the terminal until the operator leaves it or the terminal is gone.
 pub async fn console(opener: Opener, theme: Theme, first: First) -> anyhow::Result<()> {

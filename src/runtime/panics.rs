@@ -1,6 +1,7 @@
 //! Panics. That of a background task ends that task alone: it is reported, and the program's exit code says that something failed. Only
 //! that of the thread that has the terminal gives the terminal back, because only then the program ends.
 
+use super::terminal;
 use crate::domain::text::SafeText;
 use std::collections::VecDeque;
 use std::io::Write;
@@ -15,8 +16,6 @@ const KEPT: usize = 20;
 
 static MAIN: OnceLock<ThreadId> = OnceLock::new();
 static FAILED: AtomicBool = AtomicBool::new(false);
-/// The console has the terminal: nothing else may write to it.
-static TAKEN: AtomicBool = AtomicBool::new(false);
 static REPORTS: Mutex<VecDeque<SafeText>> = Mutex::new(VecDeque::new());
 static REPORTED: Notify = Notify::const_new();
 
@@ -30,7 +29,7 @@ pub fn watch() {
         FAILED.store(true, Ordering::Relaxed);
         if MAIN.get().is_some_and(|main| *main == thread::current().id()) {
             // Before the message, which is to be readable.
-            super::terminal::give_back();
+            terminal::give_back();
             return before(info);
         }
         report(info);
@@ -42,7 +41,7 @@ fn report(info: &PanicHookInfo<'_>) {
     let place = info.location().map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
     let report = SafeText::from(format!("a background task failed{place}: {said}"));
     tracing::error!(%report, "panic");
-    if !TAKEN.load(Ordering::Relaxed) {
+    if !terminal::is_taken() {
         let _ = writeln!(std::io::stderr(), "mqdeck: {report}");
         return;
     }
@@ -61,11 +60,6 @@ fn reports() -> MutexGuard<'static, VecDeque<SafeText>> {
 /// Whether there was one: the program has failed then, whatever else it did.
 pub fn any() -> bool {
     FAILED.load(Ordering::Relaxed)
-}
-
-/// The console has the terminal from now on, or not any more.
-pub(super) fn taken(taken: bool) -> bool {
-    TAKEN.swap(taken, Ordering::Relaxed)
 }
 
 /// The next report, for the console. May be given up at any moment.

@@ -1,6 +1,5 @@
 //! The terminal: taken over and given back whole, whatever happens; frames written as the cells that changed.
 
-use super::panics;
 use crate::app::Model;
 use crate::ui::{self, theme::Theme};
 use crossterm::cursor::{Hide, MoveTo, Show};
@@ -14,6 +13,14 @@ use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use std::io::{self, Stdout, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The console has the terminal: nothing else may write to it.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+pub(super) fn is_taken() -> bool {
+    TAKEN.load(Ordering::Relaxed)
+}
 
 /// The terminal while the console has it. Dropping it gives it back.
 pub(super) struct Screen {
@@ -27,7 +34,7 @@ impl Screen {
     /// Takes the terminal over. Asks it nothing: a terminal that does not answer must not delay the first frame.
     pub(super) fn enter() -> io::Result<Self> {
         let (width, height) = crossterm::terminal::size()?;
-        panics::taken(true);
+        TAKEN.store(true, Ordering::Relaxed);
         // From here on, so that a failure half-way gives back what was taken.
         let mut screen = Self { shown: Buffer::empty(Rect::new(0, 0, width, height)), cursor: None, mouse: false };
         screen.resume()?;
@@ -96,7 +103,7 @@ impl Drop for Screen {
     fn drop(&mut self) {
         // Nothing is left to be done if the terminal is gone.
         let _ = leave();
-        panics::taken(false);
+        TAKEN.store(false, Ordering::Relaxed);
     }
 }
 

@@ -1,6 +1,6 @@
 //! One partition judged.
 
-use super::track::{Speed, Track};
+use super::track::{Speed, Track, is_beyond};
 use super::{Eta, Rules, Verdict};
 use crate::domain::figure::{self, Amount};
 use crate::domain::group::{GroupOffset, Halt, State};
@@ -182,11 +182,6 @@ fn by_speed(track: &Track, lag: u64, now: Timestamp, rules: &Rules, figures: &mu
         return Verdict::Unknown;
     }
     if speed.growth < -speed.noise(track.gap) { Verdict::Draining } else { Verdict::FallingBehind }
-}
-
-/// Whether the position lies beyond the end of the log.
-pub(super) fn is_beyond(group_offset: &GroupOffset) -> bool {
-    group_offset.committed.zip(group_offset.end).is_some_and(|(committed, end)| committed > end)
 }
 
 /// Whether the position moved within the window.

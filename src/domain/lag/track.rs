@@ -1,7 +1,6 @@
 //! `Track`: what was seen of a group's position in one partition, in bounded memory.
 
 use super::Rules;
-use super::judge::is_beyond;
 use crate::domain::group::GroupOffset;
 use crate::domain::time::Timestamp;
 use std::time::Duration;
@@ -50,6 +49,11 @@ pub(super) struct Speed {
     /// By how much the lag grew from `first` to the last sample used.
     pub(super) growth: f64,
     pub(super) span: Duration,
+}
+
+/// Whether the position lies beyond the end of the log.
+pub(super) fn is_beyond(group_offset: &GroupOffset) -> bool {
+    group_offset.committed.zip(group_offset.end).is_some_and(|(committed, end)| committed > end)
 }
 
 impl Speed {

@@ -1,6 +1,6 @@
 //! Line → message to publish.
 
-use super::writer::show;
+use super::writer::{moment, show};
 use super::{FIELDS, SEEN};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Header, Outgoing};
@@ -226,9 +226,4 @@ fn timestamp(json: &str) -> Result<Option<Timestamp>, LineError> {
     }
     let read = if json.starts_with('"') { moment(&string("timestamp", json)?) } else { json.parse().ok().map(Timestamp) };
     read.map(Some).ok_or_else(|| wrong("timestamp", what))
-}
-
-/// A moment that a text names exactly.
-pub(super) fn moment(text: &str) -> Option<Timestamp> {
-    text.parse::<jiff::Timestamp>().ok().map(|instant| Timestamp(instant.as_millisecond()))
 }

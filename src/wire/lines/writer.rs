@@ -123,9 +123,14 @@ fn stands_in_a_line(text: &str) -> bool {
     !text.starts_with(' ') && !text.ends_with(' ') && (is_printable_ascii(text) || !text.chars().any(is_hidden))
 }
 
+/// A moment that a text names exactly.
+pub(super) fn moment(text: &str) -> Option<Timestamp> {
+    text.parse::<jiff::Timestamp>().ok().map(|instant| Timestamp(instant.as_millisecond()))
+}
+
 /// Whether the text of a moment (RFC 3339) gives the same moment again; else the number of its milliseconds is written.
 fn is_told_by_text(timestamp: Timestamp) -> bool {
-    timestamp.has_usual_year() || super::reader::moment(&timestamp.to_string()) == Some(timestamp)
+    timestamp.has_usual_year() || moment(&timestamp.to_string()) == Some(timestamp)
 }
 
 fn quoted(text: &str) -> String {
