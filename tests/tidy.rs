@@ -2,7 +2,7 @@
 //!
 //! Reads the sources as text; needs nothing but the standard library.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -75,6 +75,11 @@ const IMPURE: &[(&str, &[&str])] = &[
 
 /// Handles of connected systems are named by the adapters that make them and by the gateway, which lets no call past its guard.
 const MAY_NAME_HANDLES: &[&str] = &["adapters", "gateway"];
+
+/// Rooms whose files can be read from the bottom up: none imports what imports it, by whatever way.
+const WITHOUT_CIRCLES: &[&str] = &["app", "config", "domain", "runtime", "ui", "wire"];
+/// A query holds jq programs, and they are run on what queries look at.
+const MAY_CIRCLE: &str = "src/domain/query/";
 
 /// The longest a source file may be.
 const MAX_LINES: usize = 600;
@@ -185,6 +190,38 @@ fn rooms_named(source: &Source, rooms: &BTreeSet<String>) -> BTreeSet<String> {
     imported.chain(inline).filter(|room| rooms.contains(room)).collect()
 }
 
+/// A file as the module that it is: `src/app/screens/mod.rs` is `app::screens`.
+fn module(source: &Source) -> String {
+    let path = source.path.trim_start_matches("src/").trim_end_matches(".rs");
+    path.strip_suffix("/mod").unwrap_or(path).replace('/', "::")
+}
+
+/// Those of these modules that a file names: by `crate::`, by `super::`, or as children of its own.
+fn modules_named(source: &Source, modules: &BTreeSet<String>) -> BTreeSet<String> {
+    let own = module(source);
+    let resolved = |path: String| {
+        let (mut from, mut rest): (Vec<&str>, &str) = (own.split("::").collect(), &path);
+        if let Some(path) = rest.strip_prefix("crate::") {
+            (from, rest) = (Vec::new(), path);
+        } else if rest.starts_with("super::") {
+            while let Some(path) = rest.strip_prefix("super::") {
+                from.pop();
+                rest = path;
+            }
+        } else if !modules.contains(&format!("{own}::{}", rest.split("::").next().unwrap_or(rest))) {
+            return None;
+        }
+        from.extend(rest.split("::"));
+        (1..=from.len()).rev().map(|len| from[..len].join("::")).find(|name| modules.contains(name))
+    };
+    // A visibility is no import.
+    let code = source.code().replace("(in crate::", "(in ").replace("\nuse ", "\n use ");
+    let outside = code.split(';').filter_map(|item| item.split(" use ").next());
+    let words = outside.flat_map(|text| text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':'));
+    let inline = words.filter(|word| word.contains("::")).map(str::to_owned);
+    imports(&code).into_iter().chain(inline).filter_map(resolved).filter(|named| *named != own).collect()
+}
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -255,6 +292,32 @@ fn a_room_imports_only_what_it_may() {
         }
     }
     expect_none(broken);
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let sources = sources();
+    for room in WITHOUT_CIRCLES {
+        let is_in = |path: &str| !path.ends_with("tests.rs") && !path.starts_with(MAY_CIRCLE);
+        let files: Vec<&Source> = sources.iter().filter(|source| source.room() == Some(room) && is_in(&source.path)).collect();
+        let modules = files.iter().map(|source| module(source)).collect();
+        let mut left: BTreeMap<String, BTreeSet<String>> =
+            files.iter().map(|source| (module(source), modules_named(source, &modules))).collect();
+        // What imports nothing that is left, and what is imported by nothing that is left, is in no circle.
+        loop {
+            let (before, imported) = (left.len(), left.values().flatten().cloned().collect::<BTreeSet<_>>());
+            left.retain(|module, _| imported.contains(module));
+            let there: BTreeSet<String> = left.keys().cloned().collect();
+            for named in left.values_mut() {
+                named.retain(|module| there.contains(module));
+            }
+            left.retain(|_, named| !named.is_empty());
+            if left.len() == before {
+                break;
+            }
+        }
+        expect_none(left.iter().map(|(module, named)| format!("{module} imports, in a circle: {named:?}")));
+    }
 }
 
 #[test]
@@ -464,6 +527,11 @@ fn the_reader_of_sources_sees_what_is_there() {
     assert_eq!(imports(&code), ["a::b", "a::c::d", "a::c::e", "a::self", "crate::app::Model"]);
     assert!(!code.contains("x::y") && !code.contains("z::z"));
     assert!(names("let Line = 1;", "Line") && !names("let Lines = 1;", "Line") && !names("BaseLine", "Line"));
+
+    let text = "use super::{b::X, super::d};\npub(in crate::a::c) fn f() { e::g(crate::a::c::e::h::<u8>()) }\nuse crate::a::b::c as x;\n";
+    let source = Source { path: "src/a/c/mod.rs".to_owned(), text: text.to_owned() };
+    let modules = ["a", "a::b", "a::c", "a::c::e", "a::d", "d"].map(str::to_owned).into();
+    assert_eq!(Vec::from_iter(modules_named(&source, &modules)), ["a::b", "a::c::e", "d"]);
 
     let rooms = BTreeSet::from(["app".to_owned(), "ui".to_owned(), "domain".to_owned()]);
     let named = |path: &str, text: &str| {

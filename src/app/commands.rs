@@ -215,11 +215,6 @@ pub const COMMANDS: &[Command] = &[
     row(S::Always, Action::Suspend, "suspend", "Suspend", &[ctrl('z')]),
 ];
 
-/// The command of an action in a scope, or the first one of that action.
-pub fn of(action: Action) -> Option<&'static Command> {
-    COMMANDS.iter().find(|command| command.action == action)
-}
-
 /// The command with this id.
 pub fn by_id(id: &str) -> Option<&'static Command> {
     COMMANDS.iter().find(|command| command.id == id)

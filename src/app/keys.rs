@@ -135,7 +135,11 @@ fn chosen(model: &mut Model) {
     }
     model.overlay = None;
     match target {
-        Target::Command(id) => commands::by_id(id).into_iter().for_each(|command| act::command(model, command)),
+        Target::Command(id) => {
+            if let Some(command) = commands::by_id(id) {
+                act::command(model, command);
+            }
+        }
         Target::Operation(spec, address) => changing::open(model, spec, address),
         Target::Screen(Screen::Channels) => channels::open(model, None),
         Target::Screen(Screen::Groups) => groups::open(model, None),

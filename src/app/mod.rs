@@ -43,25 +43,9 @@ pub mod wrap;
 
 pub use effect::{Effect, TaskId};
 pub use event::Event;
-pub use model::Model;
-
-use crate::domain::time::Timestamp;
+pub use model::{Model, Start};
 
 /// Takes one event in; returns what is to be done about it.
 pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
     model.take(event)
-}
-
-/// What the program knows when the console starts.
-#[derive(Clone, Debug)]
-pub struct Start {
-    pub now: Timestamp,
-    /// The zone of clocks and of times typed.
-    pub zone: jiff::tz::TimeZone,
-    pub width: u16,
-    pub height: u16,
-    /// A profile is being opened already; do not show the first-run screen.
-    pub opening: bool,
-    /// Where the ids of new messages begin: another number in each run.
-    pub seed: u64,
 }

@@ -1,6 +1,5 @@
 //! `Model`: everything a frame needs. Changed by [`super::update`] alone.
 
-use super::Start;
 use super::changes::Changes;
 use super::effect::{Effect, TaskId};
 use super::event::{Level, Opened};
@@ -33,6 +32,20 @@ use std::time::Duration;
 pub const PATIENCE: Duration = Duration::from_millis(150);
 /// From this width on the detail stands beside the list.
 const WIDE: u16 = 120;
+
+/// What the program knows when the console starts.
+#[derive(Clone, Debug)]
+pub struct Start {
+    pub now: Timestamp,
+    /// The zone of clocks and of times typed.
+    pub zone: TimeZone,
+    pub width: u16,
+    pub height: u16,
+    /// A profile is being opened already; do not show the first-run screen.
+    pub opening: bool,
+    /// Where the ids of new messages begin: another number in each run.
+    pub seed: u64,
+}
 
 /// The whole state of the console.
 pub struct Model {

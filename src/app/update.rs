@@ -1,11 +1,10 @@
 //! Events into the Model: routes each to the part of the Model that it concerns.
 
-use super::Start;
 use super::effect::{EditPurpose, Effect, TaskId};
 use super::event::{Event, JobUpdate, Level, Opened};
 use super::integration::Integration;
 use super::jobs::Job;
-use super::model::{Model, Profile, Screen};
+use super::model::{Model, Profile, Screen, Start};
 use super::screens::channels::state::Channels;
 use super::screens::groups::state::Groups;
 use super::screens::overview::state::Overview;

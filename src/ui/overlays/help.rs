@@ -1,12 +1,11 @@
 //! Help, drawn.
 
-use super::keys;
 use crate::app::action::Reason;
 use crate::app::model::Model;
 use crate::app::overlays::help;
 use crate::ui::theme::Role;
-use crate::ui::widgets::panel;
 use crate::ui::widgets::text::{Canvas, width};
+use crate::ui::widgets::{keys, panel};
 
 pub(super) fn draw(canvas: &mut Canvas, model: &Model, offset: usize) {
     let rows = help::rows(model);
@@ -17,7 +16,7 @@ pub(super) fn draw(canvas: &mut Canvas, model: &Model, offset: usize) {
             help::Row::Blank => {}
             help::Row::Heading(text) => _ = canvas.put(inside.x, y, inside.width, text, Role::Strong),
             help::Row::Command(command) => {
-                canvas.put(inside.x + 2, y, 14, &keys(canvas, command), Role::Key);
+                canvas.put(inside.x + 2, y, 14, &keys::of(canvas, command), Role::Key);
                 let refused = match (command.available)(model) {
                     Err(Reason::Refused(reason)) => Some(reason),
                     _ => None,

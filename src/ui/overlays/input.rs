@@ -1,6 +1,5 @@
 //! Questions that are answered by typing, drawn.
 
-use super::enter;
 use crate::app::layout;
 use crate::app::list::window;
 use crate::app::overlays::Prompt;
@@ -9,7 +8,7 @@ use crate::app::wrap::words;
 use crate::domain::text::SafeText;
 use crate::ui::theme::Role;
 use crate::ui::widgets::text::{Canvas, Cut, width};
-use crate::ui::widgets::{input, panel};
+use crate::ui::widgets::{input, keys, panel};
 use ratatui::layout::{Position, Rect};
 
 /// Cells of a panel with a question.
@@ -19,7 +18,7 @@ pub(super) fn draw(canvas: &mut Canvas, prompt: &Prompt) -> Position {
     let several =
         prompt.receive_options.as_ref().and_then(|receive_options| receive_options.known.as_ref()).is_some_and(|known| known.len() > 1);
     let choose = if several { format!("{} choose   ", if canvas.glyphs().ascii { "Up Down" } else { "↑ ↓" }) } else { String::new() };
-    let hint = format!("{choose}{} confirm   Esc close", enter(canvas));
+    let hint = format!("{choose}{} confirm   Esc close", keys::enter(canvas));
     let listed = prompt.receive_options.as_ref().map_or(0, rows);
     let room = layout::panel(canvas.area().width, canvas.area().height, WIDTH, 0).1.width.saturating_sub(2);
     let warning = prompt.warning.as_ref().map_or_else(Vec::new, |warning| words(warning.as_str(), room.into()));

@@ -1,14 +1,13 @@
 //! Menus, drawn.
 
-use super::{enter, keys};
 use crate::app::action::{Reason, Scope};
 use crate::app::model::Model;
 use crate::app::overlays::Menu;
 use crate::app::overlays::menu::{self, Item};
 use crate::domain::operation::Risk;
 use crate::ui::theme::Role;
-use crate::ui::widgets::panel;
 use crate::ui::widgets::text::Canvas;
+use crate::ui::widgets::{keys, panel};
 use ratatui::layout::Rect;
 
 /// A system's own word at the beginning of a row.
@@ -20,12 +19,12 @@ fn capital(word: &str) -> String {
 pub(super) fn draw(canvas: &mut Canvas, model: &Model, menu: Menu) {
     let rows = menu::rows(model, menu.scope);
     let title = if menu.scope == Scope::CopyMenu { "Copy" } else { "Actions" };
-    let hint = format!("{} or its key   Esc close", enter(canvas));
+    let hint = format!("{} or its key   Esc close", keys::enter(canvas));
     let inside = panel::open(canvas, 72, rows.len() as u16, title, &hint);
     for (at, row) in rows.iter().enumerate().take(usize::from(inside.height)) {
         let y = inside.y + at as u16;
         let (key, title, help) = match &row.item {
-            Item::Command(command) => (keys(canvas, command), command.title.to_owned(), ""),
+            Item::Command(command) => (keys::of(canvas, command), command.title.to_owned(), ""),
             // A tenth has no digit: it is chosen by its row.
             Item::Verb(verb) => {
                 let more = if verb.fields.is_empty() { "" } else { "…" };

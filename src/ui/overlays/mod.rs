@@ -10,8 +10,6 @@ mod palette;
 mod plan;
 
 use super::widgets::text::Canvas;
-use crate::app::action::key_name;
-use crate::app::commands::Command;
 use crate::app::model::Model;
 use crate::app::overlays::Overlay;
 use ratatui::layout::Position;
@@ -40,14 +38,4 @@ pub fn draw(canvas: &mut Canvas, model: &Model) -> Option<Position> {
             None
         }
     }
-}
-
-fn enter(canvas: &Canvas) -> &'static str {
-    if canvas.glyphs().ascii { "Enter" } else { "⏎" }
-}
-
-/// The keys of a command, the first two of them.
-fn keys(canvas: &Canvas, command: &Command) -> String {
-    let names: Vec<String> = command.keys.iter().take(2).map(|key| key_name(*key, canvas.glyphs().ascii)).collect();
-    names.join(" ")
 }

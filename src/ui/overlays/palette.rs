@@ -1,13 +1,12 @@
 //! The palette, drawn.
 
-use super::enter;
 use crate::app::action::{Scope, key_name};
 use crate::app::commands::by_id;
 use crate::app::list::window;
 use crate::app::overlays::palette::{Kind, Palette, Target};
 use crate::ui::theme::Role;
 use crate::ui::widgets::text::{Canvas, Cut};
-use crate::ui::widgets::{input, panel};
+use crate::ui::widgets::{input, keys, panel};
 use ratatui::layout::{Position, Rect};
 
 pub(super) fn draw(canvas: &mut Canvas, palette: &Palette) -> Position {
@@ -16,7 +15,7 @@ pub(super) fn draw(canvas: &mut Canvas, palette: &Palette) -> Position {
         Kind::Places => ("Go to", "go"),
         Kind::Templates => ("Templates", "fill in"),
     };
-    let hint = format!("{} {verb}   Esc close", enter(canvas));
+    let hint = format!("{} {verb}   Esc close", keys::enter(canvas));
     let wanted = (canvas.area().height / 2).max(8);
     let inside = panel::open(canvas, 76, wanted, title, &hint);
     let rows = usize::from(inside.height.saturating_sub(2));

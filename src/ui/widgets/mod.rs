@@ -4,6 +4,7 @@ pub mod chrome;
 pub mod field;
 pub mod grid;
 pub mod input;
+pub mod keys;
 pub mod message;
 pub mod panel;
 pub mod state;

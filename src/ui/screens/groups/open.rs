@@ -1,6 +1,6 @@
 //! One group drawn: its verdict, its partitions, its members.
 
-use super::{eta, lag, verdict, verdict_text};
+use super::cells::{eta, lag, verdict, verdict_text};
 use crate::app::model::{Model, PATIENCE};
 use crate::app::screens::groups::{Groups, Open, Watched, part_columns};
 use crate::domain::figure;
