@@ -7,6 +7,9 @@ use crate::domain::message::Message;
 
 /// Bytes of messages that one reading keeps; the one message that goes beyond is still taken.
 pub(super) const BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of received messages that have come and nobody took yet: what is read from the connection then has to wait.
+#[cfg(any(feature = "mqtt", feature = "rabbitmq"))]
+pub(super) const UNTAKEN: usize = 8 * 1024 * 1024;
 /// What a message takes beside its own bytes.
 const EACH: usize = 320;
 

@@ -18,6 +18,7 @@ pub mod rabbitmq;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod reopen;
+pub(crate) mod room;
 pub mod session;
 #[cfg(any(feature = "kafka", feature = "mqtt", feature = "nats", feature = "rabbitmq", feature = "redis"))]
 mod tls;

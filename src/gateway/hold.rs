@@ -3,6 +3,7 @@
 
 use super::audit::{Begun, Phase};
 use super::{Gateway, cannot};
+use crate::adapters::room::Room;
 use crate::adapters::session::{Holding, Looked};
 use crate::domain::address::Address;
 use crate::domain::channel::Cost;
@@ -14,13 +15,14 @@ use crate::domain::suggest;
 use crate::domain::text::SafeText;
 use serde_json::json;
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// Deliveries that wait to be looked at; the system's own limit of unsettled messages bounds what stands behind them.
+/// Deliveries that wait to be looked at, and their bytes; the system's own limit of unsettled messages bounds what stands behind them.
 const WAITING: usize = 64;
+const WAITING_BYTES: usize = 4 * 1024 * 1024;
 /// How long is waited after something went wrong with the connection.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long giving back may take when the gateway is closed.
@@ -56,6 +58,8 @@ pub struct Held {
     /// Messages that are wanted and have not come.
     left: u64,
     deliveries: mpsc::Receiver<Event>,
+    /// The bytes of those that wait there.
+    room: Arc<Room>,
     /// Its end tells the task.
     _looked_at: oneshot::Sender<()>,
 }
@@ -87,7 +91,7 @@ impl Held {
         if self.left == 0 {
             return None;
         }
-        let Event::Taken(taken) = self.deliveries.recv().await? else {
+        let Event::Taken(taken) = self.event().await? else {
             self.left = 0;
             return None;
         };
@@ -101,10 +105,18 @@ impl Held {
     /// were on their way. `None` when it was released.
     pub async fn later(&mut self) -> Option<HoldEvent> {
         loop {
-            if let Event::Taken(taken) = self.deliveries.recv().await? {
+            if let Event::Taken(taken) = self.event().await? {
                 return Some(taken);
             }
         }
+    }
+
+    async fn event(&mut self) -> Option<Event> {
+        let event = self.deliveries.recv().await?;
+        if matches!(event, Event::Taken(HoldEvent::Message(_))) {
+            self.room.pop();
+        }
+        Some(event)
     }
 }
 
@@ -180,6 +192,7 @@ impl Gateway {
             }
         };
         let ((asks, asked), (out, deliveries), (looked_at, gone)) = (mpsc::channel(16), mpsc::channel(WAITING), oneshot::channel());
+        let room = Arc::new(Room::of(WAITING_BYTES));
         let task = tokio::spawn(
             Task {
                 address: address.clone(),
@@ -187,6 +200,7 @@ impl Gateway {
                 holding,
                 asked,
                 out: Some(out),
+                room: room.clone(),
                 waiting: VecDeque::new(),
                 enough: false,
                 received: 0,
@@ -202,7 +216,7 @@ impl Gateway {
         let id = HoldId(holds.last);
         holds.working.insert(id, Working { asks, task });
         let (verbs, left_over) = (hold.verbs(&channel), hold.unsettled_fate(&channel));
-        Ok(Held { id, verbs, ack_timeout, left_over, left: limit, deliveries, _looked_at: looked_at })
+        Ok(Held { id, verbs, ack_timeout, left_over, left: limit, deliveries, room, _looked_at: looked_at })
     }
 
     /// No more messages are wanted, though fewer have come than were asked for; what is held stays held.
@@ -291,6 +305,7 @@ struct Task {
     asked: mpsc::Receiver<HoldCommand>,
     /// `None` once the system has ended the receiving.
     out: Option<mpsc::Sender<Event>>,
+    room: Arc<Room>,
     /// What is to be handed on, in order. Nothing more is taken until there is room for it.
     waiting: VecDeque<Event>,
     /// No more is wanted; what is held can still be lost.
@@ -318,7 +333,7 @@ impl Task {
                 },
                 _ = &mut gone => break None,
                 sent = hand_on(self.out.as_ref(), &mut self.waiting), if !self.waiting.is_empty() => if !sent { self.waiting.clear() },
-                next = next(&mut *self.holding, self.out.as_ref(), self.enough, self.interrupted), if self.waiting.is_empty() => {
+                next = next(&mut *self.holding, self.out.as_ref(), &self.room, self.enough, self.interrupted), if self.waiting.is_empty() => {
                     self.took(next).await;
                 }
             }
@@ -363,6 +378,7 @@ impl Task {
             Ok(Came::Back) => HoldEvent::Resumed,
             Ok(Came::Message(delivery)) => {
                 self.received += 1;
+                self.room.push(delivery.message.size());
                 self.unsettled.extend(delivery.ticket);
                 HoldEvent::Message(delivery)
             }
@@ -417,6 +433,7 @@ enum Came {
 async fn next(
     holding: &mut dyn Holding,
     out: Option<&mpsc::Sender<Event>>,
+    room: &Room,
     enough: bool,
     interrupted: bool,
 ) -> Option<Result<Came, Fault>> {
@@ -431,6 +448,7 @@ async fn next(
         tokio::time::sleep(PAUSE).await;
         return Some(holding.resumed().await?.map(|()| Came::Back));
     }
+    room.free().await;
     Some(holding.next().await?.map(|delivery| Came::Message(Box::new(delivery))))
 }
 

@@ -4,7 +4,7 @@
 use crate::support::program::{Home, measured};
 use crate::support::subjects::{connect, manage};
 use crate::support::{kafka, mosquitto, nats, rabbitmq, topics, unique};
-use mqdeck::adapters::session::Session;
+use mqdeck::adapters::session::{Publish, Session};
 use mqdeck::domain::message::Outgoing;
 
 /// What the program has at most for messages on their way, beside itself.
@@ -102,12 +102,11 @@ async fn a_rabbitmq_queue_is_looked_at_and_received_from_in_small_answers() {
         words
     };
     let mut peek = words("peek", &["--yes"]);
-    // What is held without a decision is held at once: as many messages as were asked for, whatever they take.
-    let mut take = words("receive", &["--wait", "5s", "--ack"]);
-    for command in [&mut peek, &mut take] {
+    let (mut hold, mut take) = (words("receive", &["--wait", "5s"]), words("receive", &["--wait", "5s", "--ack"]));
+    for command in [&mut peek, &mut hold, &mut take] {
         command.push(&address);
     }
-    stays_small(&url, &[&peek, &take]);
+    stays_small(&url, &[&peek, &hold, &take]);
     manage(&session, &format!("rabbit/queue:{queue}"), "queue.delete", &[]).await;
 }
 
@@ -121,4 +120,32 @@ async fn what_mqtt_retains_is_read_in_small_answers() {
     }
     let url = format!("mqtt://{}", broker.at("PLAIN"));
     stays_small(&url, &reads("mqtt/large/#").each_ref().map(|words| &words[..]));
+}
+
+/// What is published while nobody receives is kept for a session that is kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_mqtt_session_is_received_from_in_small_answers() {
+    let Some(broker) = mosquitto::own(&[]) else { return };
+    let session = broker.session(&[]).await;
+    let publish = session.publish.as_ref().expect("MQTT takes messages");
+    for (version, decision) in [("3.1.1", &["--ack"][..]), ("5", &[])] {
+        is_received_in_small_answers(&broker, &**publish, version, decision).await;
+    }
+}
+
+async fn is_received_in_small_answers(broker: &mosquitto::Mosquitto, publish: &dyn Publish, version: &str, decision: &[&str]) {
+    let (home, id) = (Home::new(), unique("large"));
+    let config = format!("client_id = \"{id}\"\n clean_session = \"false\"\n version = \"{version}\"");
+    let endpoint = format!("endpoint {{ address = \"{}\" }}", broker.at("PLAIN"));
+    let profile =
+        home.write("kept.hcl", &format!("integration \"mqtt\" {{\n type = \"mqtt\"\n {endpoint}\n config {{\n {config}\n }}\n}}\n"));
+    let profile = profile.to_str().expect("a path");
+    let channel = format!("mqtt/later/{version}");
+    let receive = ["receive", &channel, "--limit", "200", "--json", "--wait"];
+    let subscribed = home.mqdeck(&[&["--profile", profile], &receive[..], &["1s"]].concat()).output().expect("it runs");
+    assert!(subscribed.status.success(), "{}", String::from_utf8_lossy(&subscribed.stderr));
+    for _ in 0..MESSAGES {
+        publish.publish(&channel["mqtt/".len()..], large(&[("qos", "1")])).await.expect("taken");
+    }
+    stays_small(profile, &[&[&receive[..], &["5s"], decision].concat()]);
 }

@@ -9,6 +9,7 @@ use super::message::Reader;
 use super::topic;
 use super::wire::{Answer, Client, Events, Happened, Packet, Qos, Refusal, Server, Subscription};
 use crate::adapters::backlog::Feed;
+use crate::adapters::room::Room;
 use crate::adapters::wirelog::WireLog;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
@@ -80,6 +81,9 @@ pub(super) async fn open<C: Client, E: Events>(
         client,
         asked,
         inbox: inbox.take().unwrap_or_else(|| Box::new(|_| {})),
+        room: dial.room.clone().unwrap_or_default(),
+        pinged: Instant::now(),
+        over: None,
         unsent: VecDeque::new(),
         publishes: HashMap::new(),
         subscribes: HashMap::new(),
@@ -219,6 +223,12 @@ struct Driver<C> {
     client: C,
     asked: mpsc::Receiver<Command>,
     inbox: Inbox,
+    /// What the inbox has not handed on.
+    room: Arc<Room>,
+    /// When the broker was last asked whether it lives.
+    pinged: Instant,
+    /// When it ends, now that nobody needs it any more.
+    over: Option<Instant>,
     /// Asked for, in order, and not sent yet.
     unsent: VecDeque<Waiter>,
     /// Sent and not answered, by packet, with what is known so far at `QoS` 2.
@@ -241,22 +251,22 @@ impl<C: Client> Driver<C> {
 
     /// Until the connection fails, or nobody needs it any more.
     async fn drive<E: Events>(&mut self, events: &mut E, peer: &SafeText) -> Ending {
-        let mut over = None;
         loop {
+            if let Some(ending) = self.pause(events, peer).await {
+                return ending;
+            }
             let happened = {
                 let mut next = pin!(events.next());
                 loop {
+                    let over = self.over;
                     tokio::select! {
                         happened = &mut next => break happened,
-                        command = self.asked.recv(), if over.is_none() && self.unsent.len() < UNSENT => match command {
-                            Some(command) => self.ask(command, peer),
-                            // What was asked for before is sent before.
-                            None if self.client.disconnect() => over = Some(tokio::time::Instant::now() + GOODBYE),
-                            None => return faults::closed(true, peer),
-                        },
-                        () = async { tokio::time::sleep_until(over.unwrap_or_else(tokio::time::Instant::now)).await }, if over.is_some() => {
-                            return faults::closed(true, peer);
+                        command = self.asked.recv(), if over.is_none() && self.unsent.len() < UNSENT => {
+                            if let Some(ending) = self.asked_for(command, peer) {
+                                return ending;
+                            }
                         }
+                        () = until(over), if over.is_some() => return faults::closed(true, peer),
                     }
                 }
             };
@@ -271,6 +281,31 @@ impl<C: Client> Driver<C> {
                 happened = events.more().map(Ok);
             }
         }
+    }
+
+    /// While there is no room for more messages, waits for it: until something is asked for, or the broker has to hear of us.
+    async fn pause<E: Events>(&mut self, events: &mut E, peer: &SafeText) -> Option<Ending> {
+        if self.over.is_some() || self.room.is_free() {
+            return None;
+        }
+        let silent = self.pinged + events.pause();
+        let room = self.room.clone();
+        tokio::select! {
+            () = room.free() => None,
+            command = self.asked.recv(), if self.unsent.len() < UNSENT => self.asked_for(command, peer),
+            () = until(Some(silent)) => None,
+        }
+    }
+
+    /// What is asked for goes out; `None` of it is the end.
+    fn asked_for(&mut self, command: Option<Command>, peer: &SafeText) -> Option<Ending> {
+        match command {
+            Some(command) => self.ask(command, peer),
+            // What was asked for before is sent before.
+            None if self.client.disconnect() => self.over = Some(Instant::now() + GOODBYE),
+            None => return Some(faults::closed(true, peer)),
+        }
+        None
     }
 
     fn ask(&mut self, command: Command, peer: &SafeText) {
@@ -309,6 +344,7 @@ impl<C: Client> Driver<C> {
     fn take(&mut self, happened: Happened) {
         match happened {
             Happened::Message(packet) => (self.inbox)(packet),
+            Happened::Pinged => self.pinged = Instant::now(),
             Happened::Published(id) => {
                 if let Some(Waiter::Publish(qos, answer)) = self.unsent.pop_front() {
                     if qos == Qos::Zero {
@@ -369,6 +405,13 @@ impl<C: Client> Driver<C> {
                 Command::Ack(..) => {}
             }
         }
+    }
+}
+
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -5,6 +5,7 @@ use super::faults::{self, CONNECT, Ending, Why};
 use super::settings::Settings;
 use super::wire::{Packet, Qos, Server, Subscription, Version};
 use super::{connection, v3, v5};
+use crate::adapters::room::Room;
 use crate::adapters::tls;
 use crate::adapters::token_source::{self, TokenSource};
 use crate::adapters::wirelog::WireLog;
@@ -44,6 +45,7 @@ pub(super) struct Dial {
     pub(super) receive_max: Option<u16>,
     pub(super) log_in: Option<(String, Secret)>,
     pub(super) will: Option<Packet>,
+    pub(super) room: Option<Arc<Room>>,
     pub(super) timeout: Duration,
 }
 
@@ -58,10 +60,12 @@ impl Dial {
 }
 
 /// What a connection is for.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Role {
     /// We acknowledge what comes, at most this many at a time.
     pub(super) manual: Option<u16>,
+    /// What its inbox has not handed on: while that is too much, the broker has to wait. For inboxes that must not drop anything.
+    pub(super) room: Option<Arc<Room>>,
     /// It is the session that the profile wants to be kept.
     pub(super) lasting: bool,
     /// The profile's last will is this connection's.
@@ -144,7 +148,7 @@ impl Dialler {
         let mut failed = None;
         for step in 0..self.addresses.len() {
             let at = (first + step) % self.addresses.len();
-            let dial = self.dial(&self.addresses[at], role, log_in.clone());
+            let dial = self.dial(&self.addresses[at], &role, log_in.clone());
             match self.try_versions(&dial, &mut inbox).await {
                 Ok(connection) => {
                     self.good.store(at, Ordering::Relaxed);
@@ -156,7 +160,7 @@ impl Dialler {
         Err(failed.unwrap_or_else(|| faults::silent(false, self.peer())))
     }
 
-    fn dial(&self, place: &Place, role: Role, log_in: Option<(String, Secret)>) -> Dial {
+    fn dial(&self, place: &Place, role: &Role, log_in: Option<(String, Secret)>) -> Dial {
         let settings = &self.settings;
         let lasting = role.lasting && !settings.clean;
         Dial {
@@ -174,6 +178,7 @@ impl Dialler {
             receive_max: role.manual,
             log_in,
             will: settings.will.clone().filter(|_| role.will),
+            room: role.room.clone(),
             timeout: self.timeout,
         }
     }

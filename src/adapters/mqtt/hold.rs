@@ -1,28 +1,35 @@
 //! `Hold` for MQTT: messages of `QoS` 1 and 2 that are acknowledged when somebody says so, and not before.
 
 use super::Mqtt;
-use super::connection::Connection;
+use super::connection::Shared;
 use super::dial::Role;
 use super::faults::{Ending, Why};
 use super::message::Reader;
 use super::topic;
 use super::wire::{Packet, Qos, Subscription, Version};
+use crate::adapters::bounds::UNTAKEN;
 use crate::adapters::reopen::Backoff;
+use crate::adapters::room::Room;
 use crate::adapters::session::{Hold, Holding};
 use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::several;
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 const OP: &str = "receive from";
 const SETTLE: &str = "acknowledge";
 /// Packets that can be open on one connection: there are no more numbers.
 const PACKETS: usize = 65_535;
+/// What a message takes beside its payload.
+const EACH: usize = 512;
 /// Of these messages of `QoS` 0, which nobody holds; what comes on top is dropped.
 const LOOSE: usize = 1_000;
 /// A connection that has lasted so long was not closed for another client's sake.
@@ -86,7 +93,9 @@ impl Hold for Mqtt {
             filter,
             most,
             connection: None,
+            subscribing: None,
             arrived,
+            room: Arc::default(),
             reader: Reader::new(),
             open: HashMap::new(),
             given: 0,
@@ -107,8 +116,12 @@ struct Held {
     mqtt: Mqtt,
     filter: String,
     most: usize,
-    connection: Option<Connection>,
+    connection: Option<Shared>,
+    /// The broker's answer, where it stands behind more messages for our session than there is room for.
+    subscribing: Option<BoxFuture<'static, Result<(), Fault>>>,
     arrived: mpsc::Receiver<Packet>,
+    /// What waits there.
+    room: Arc<Room>,
     reader: Reader,
     /// Packets that were given out and not acknowledged, by their tickets' numbers.
     open: HashMap<u64, (u16, Qos)>,
@@ -132,22 +145,40 @@ struct Held {
 impl Held {
     async fn connect(&mut self) -> Result<(), Fault> {
         let (into, arrived) = mpsc::channel::<Packet>(PACKETS + LOOSE);
-        let dropped = self.dropped.clone();
+        let (dropped, room) = (self.dropped.clone(), Arc::new(Room::of(UNTAKEN)));
+        let (filled, full) = (room.clone(), Arc::<Notify>::default());
+        let is_full = full.clone();
         let inbox = move |packet: Packet| {
-            let room = packet.qos != Qos::Zero || into.capacity() > PACKETS;
-            // There is room for every packet that can be open.
-            if !room || into.try_send(packet).is_err() {
+            // Not a part of the buffer that it was read into, which would be kept with it.
+            let packet = Packet { payload: Bytes::copy_from_slice(&packet.payload), ..packet };
+            // There is a place for every packet that can be open.
+            let places = if packet.qos == Qos::Zero { PACKETS } else { 0 };
+            if into.capacity() > places {
+                filled.push(packet.payload.len() + EACH);
+                // Nobody takes any more once no more is wanted.
+                let _ = into.try_send(packet);
+                if !filled.is_free() {
+                    is_full.notify_one();
+                }
+            } else {
                 dropped.fetch_add(1, Ordering::Relaxed);
             }
         };
-        let role = Role { manual: Some(self.most as u16), lasting: true, will: false };
+        let role = Role { manual: Some(self.most as u16), room: Some(room.clone()), lasting: true, will: false };
         let connection = self.mqtt.dialler.open(role, Box::new(inbox)).await?;
         let settings = &self.mqtt.dialler.settings;
         // The client crate cannot go on with a message of QoS 2 that a session of before had begun: it would fail at each return.
         let qos = if settings.clean { settings.subscribe_qos() } else { settings.subscribe_qos().min(Qos::One) };
         let wanted = Subscription { filter: self.filter.clone(), qos, retained: false, as_published: true };
-        connection.subscribe(OP, vec![wanted]).await?;
-        (self.connection, self.arrived, self.since) = (Some(connection), arrived, Instant::now());
+        let connection = Arc::new(connection);
+        let asking = connection.clone();
+        let mut subscribing = async move { asking.subscribe(OP, vec![wanted]).await }.boxed();
+        self.subscribing = tokio::select! {
+            biased;
+            answer = &mut subscribing => answer.map(|()| None)?,
+            () = full.notified() => Some(subscribing),
+        };
+        (self.connection, self.arrived, self.room, self.since) = (Some(connection), arrived, room, Instant::now());
         Ok(())
     }
 
@@ -160,7 +191,7 @@ impl Held {
         let fault = passes.unwrap_or_else(|last| last);
         let (held, what, session) = (self.open.len(), self.fate(), self.session());
         self.lost.extend(self.open.drain().map(|(_, (id, _))| (session, id)));
-        self.connection = None;
+        (self.connection, self.subscribing) = (None, None);
         let cause = if held == 0 { fault.cause.to_string() } else { format!("{}; {held} were not acknowledged: {what}", fault.cause) };
         Fault { op: OP, target: self.filter.as_str().into(), cause: cause.as_str().into(), ..fault }
     }
@@ -226,9 +257,11 @@ impl Holding for Held {
         let came = tokio::select! {
             biased;
             packet = self.arrived.recv(), if !full => packet,
+            refused = refused(&mut self.subscribing) => return Some(Err(refused)),
             _ = connection.gone() => None,
         };
         if let Some(packet) = came {
+            self.room.pop();
             return Some(Ok(self.delivery(packet, epoch)));
         }
         let ending = connection.ending().await;
@@ -254,6 +287,11 @@ impl Holding for Held {
 
     /// A session that is kept keeps its subscription: it is to collect what is published while nobody receives.
     async fn stop_receiving(&mut self) -> Result<(), Fault> {
+        // What comes is for nobody any more, and must not keep the answer from us.
+        self.subscribing = None;
+        self.room.limit(usize::MAX);
+        self.arrived.close();
+        while self.arrived.try_recv().is_ok() {}
         match &self.connection {
             Some(connection) if self.mqtt.dialler.settings.clean => connection.unsubscribe(OP, &self.filter).await,
             _ => Ok(()),
@@ -293,7 +331,8 @@ impl Holding for Held {
 
     async fn release(mut self: Box<Self>) -> Result<String, Fault> {
         let (left, lost) = (self.open.len(), self.lost.len());
-        if let Some(connection) = self.connection.take() {
+        self.subscribing = None;
+        if let Some(connection) = self.connection.take().and_then(Arc::into_inner) {
             connection.close().await;
         }
         let what = if self.given == 0 {
@@ -317,4 +356,18 @@ impl Holding for Held {
         }
         Ok(said)
     }
+}
+
+/// Waits until the broker refuses the subscription. How long it takes with its answer says nothing where that stands behind messages.
+async fn refused(subscribing: &mut Option<BoxFuture<'static, Result<(), Fault>>>) -> Fault {
+    if let Some(answer) = subscribing {
+        let answer = answer.await;
+        *subscribing = None;
+        if let Err(fault) = answer
+            && fault.kind != Kind::Timeout
+        {
+            return fault;
+        }
+    }
+    std::future::pending().await
 }

@@ -9,11 +9,14 @@ use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, LastWill, MqttOptions, NetworkOptions, Outgoing, Packet as Raw, Publish, QoS,
     StateError, SubscribeFilter, SubscribeReasonCode, TlsConfiguration, Transport,
 };
+use std::time::Duration;
 
 /// The largest packet that the protocol has, in bytes.
 const LARGEST: usize = 268_435_455;
 /// Messages under way to the broker at once, where it does not say how many it takes.
 const IN_FLIGHT: u16 = 100;
+/// What the system reads ahead of us where there is not always room: a ping that is sent meanwhile reads that at most.
+const UNREAD: u32 = 256 * 1024;
 
 pub(super) struct Speaker(AsyncClient);
 
@@ -54,6 +57,9 @@ pub(super) fn network(dial: &Dial) -> NetworkOptions {
     let mut network = NetworkOptions::new();
     network.set_tcp_nodelay(true);
     network.set_connection_timeout(dial.timeout.as_secs().max(1));
+    if dial.room.is_some() {
+        network.set_tcp_recv_buffer_size(UNREAD);
+    }
     network
 }
 
@@ -113,12 +119,18 @@ impl Events for Running {
     fn more(&mut self) -> Option<Happened> {
         self.events.state.events.pop_front().map(happened)
     }
+
+    fn pause(&mut self) -> Duration {
+        self.events.state.await_pingresp = false;
+        self.events.mqtt_options.keep_alive()
+    }
 }
 
 fn happened(event: Event) -> Happened {
     match event {
         Event::Outgoing(Outgoing::Publish(id)) => Happened::Published(id),
         Event::Outgoing(Outgoing::Subscribe(id) | Outgoing::Unsubscribe(id)) => Happened::Subscribing(id),
+        Event::Outgoing(Outgoing::PingReq) => Happened::Pinged,
         Event::Outgoing(Outgoing::Disconnect) => Happened::Closed,
         Event::Incoming(Raw::ConnAck(connack)) => Happened::Connected(Server {
             version: Version::V3,

@@ -14,6 +14,7 @@ use rumqttc::v5::mqttbytes::v5::{
     RetainForwardRule, SubscribeReasonCode,
 };
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, StateError};
+use std::time::Duration;
 
 /// The largest packet that the protocol has, in bytes.
 const LARGEST: u32 = 268_435_455;
@@ -124,12 +125,18 @@ impl Events for Running {
     fn more(&mut self) -> Option<Happened> {
         self.events.state.events.pop_front().map(happened)
     }
+
+    fn pause(&mut self) -> Duration {
+        self.events.state.await_pingresp = false;
+        self.events.options.keep_alive()
+    }
 }
 
 fn happened(event: Event) -> Happened {
     match event {
         Event::Outgoing(Outgoing::Publish(id)) => Happened::Published(id),
         Event::Outgoing(Outgoing::Subscribe(id) | Outgoing::Unsubscribe(id)) => Happened::Subscribing(id),
+        Event::Outgoing(Outgoing::PingReq) => Happened::Pinged,
         Event::Outgoing(Outgoing::Disconnect) => Happened::Closed,
         Event::Incoming(Raw::ConnAck(connack)) => Happened::Connected(server(&connack)),
         Event::Incoming(Raw::Publish(publish)) => Happened::Message(packet(publish)),

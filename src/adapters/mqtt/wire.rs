@@ -5,6 +5,7 @@ use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::time::Duration;
 
 /// The version of the protocol that is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +157,8 @@ pub(super) enum Happened {
     /// Each filter's answer, in the order asked; none for an unsubscribe.
     Subscribed(u16, Vec<Result<(), Refusal>>),
     Message(Packet),
+    /// The broker was asked whether it lives.
+    Pinged,
     /// Our own goodbye went out.
     Closed,
     /// Of no interest to anybody.
@@ -180,4 +183,7 @@ pub(super) trait Events: Send + 'static {
 
     /// What has happened besides: it is there already, and comes before what `next` waits for.
     fn more(&mut self) -> Option<Happened>;
+
+    /// Nothing is read for a while: what is not read is not missed, the answer to a ping among it. How often the broker wants to hear of us.
+    fn pause(&mut self) -> Duration;
 }

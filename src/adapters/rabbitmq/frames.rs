@@ -3,7 +3,9 @@
 //! the crate could not read is put, as it came, into one byte array ([`WRAPPED`]) of a header that it can, and read by `foreign`.
 
 use super::foreign::{self, Reader};
+use crate::adapters::room::Room;
 use std::collections::HashMap;
+use std::sync::Arc;
 use tokio::sync::watch;
 
 const METHOD: u8 = 1;
@@ -15,6 +17,8 @@ const END: u8 = 0xce;
 const AROUND: usize = 8;
 /// No server sends such a frame: what has this size is not AMQP.
 const SENSELESS: usize = 1 << 28;
+/// What a message takes in the client crate beside its properties and its body.
+const EACH: usize = 1_024;
 /// The one header of a content header that was wrapped. A foreign message that has it is wrapped as well.
 pub(super) const WRAPPED: &str = "\u{0}mqdeck.properties";
 
@@ -36,6 +40,8 @@ pub(super) struct Filter {
     /// Names of messages that the crate could not have read, by their channel; their content header comes next.
     names: HashMap<u16, Names>,
     blocked: Blocked,
+    /// Counts the messages that come.
+    room: Arc<Room>,
 }
 
 struct Names {
@@ -44,8 +50,8 @@ struct Names {
 }
 
 impl Filter {
-    pub(super) fn new(blocked: Blocked) -> Self {
-        Self { pending: Vec::new(), foreign: false, names: HashMap::new(), blocked }
+    pub(super) fn new(blocked: Blocked, room: Arc<Room>) -> Self {
+        Self { pending: Vec::new(), foreign: false, names: HashMap::new(), blocked, room }
     }
 
     /// Takes what was read; what the client crate is to read is added to `out`.
@@ -86,7 +92,14 @@ impl Filter {
         let (kind, channel, payload) = (frame[0], u16::from_be_bytes([frame[1], frame[2]]), &frame[7..frame.len() - 1]);
         let changed = match kind {
             METHOD => self.method(channel, payload),
-            HEADER => self.header(channel, payload),
+            HEADER => {
+                self.room.push(EACH + payload.len());
+                self.header(channel, payload)
+            }
+            BODY => {
+                self.room.grow(payload.len());
+                None
+            }
             _ => None,
         };
         match changed {
@@ -169,9 +182,13 @@ mod tests {
         [&[kind, 0, 7], &(payload.len() as u32).to_be_bytes()[..], payload, &[END]].concat()
     }
 
+    fn filter(blocked: Blocked) -> Filter {
+        Filter::new(blocked, Arc::default())
+    }
+
     fn passed(bytes: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
-        Filter::new(Blocked::new(None)).feed(bytes, &mut out);
+        filter(Blocked::new(None)).feed(bytes, &mut out);
         out
     }
 
@@ -223,7 +240,7 @@ mod tests {
     #[test]
     fn a_server_that_takes_no_more_is_heard() {
         let blocked = Blocked::new(None);
-        let mut filter = Filter::new(blocked.clone());
+        let mut filter = filter(blocked.clone());
         filter.feed(&frame(METHOD, b"\x00\x0a\x00\x3c\x0dlow on memory"), &mut Vec::new());
         assert_eq!(blocked.borrow().as_deref(), Some("low on memory"));
         filter.feed(&frame(METHOD, b"\x00\x0a\x00\x3d"), &mut Vec::new());
@@ -234,7 +251,7 @@ mod tests {
         #[test]
         fn cuts_anywhere_change_nothing(cuts in prop::collection::vec(1_usize..9, 0..40), noise in prop::collection::vec(any::<u8>(), 0..60)) {
             let bytes = [deliver(b"k\xff"), content(&[0x04, 0, 1, 0xff]), frame(BODY, &noise), deliver(b"k"), frame(HEADER, &noise), frame(METHOD, &noise), noise].concat();
-            let (mut filter, mut out, mut rest) = (Filter::new(Blocked::new(None)), Vec::new(), &bytes[..]);
+            let (mut filter, mut out, mut rest) = (filter(Blocked::new(None)), Vec::new(), &bytes[..]);
             for cut in cuts {
                 let (now, later) = rest.split_at(cut.min(rest.len()));
                 filter.feed(now, &mut out);

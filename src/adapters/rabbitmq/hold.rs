@@ -3,6 +3,7 @@
 use super::link::{Link, Live};
 use super::name::Name;
 use super::{Rabbit, faults, management, peek, properties, take};
+use crate::adapters::bounds::UNTAKEN;
 use crate::adapters::reopen::Backoff;
 use crate::adapters::session::{Hold, Holding};
 use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb};
@@ -11,14 +12,18 @@ use crate::domain::position::Position;
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use futures::StreamExt;
+use futures::future::try_join;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions, BasicRejectOptions};
 use lapin::{Channel, Consumer};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::task::AbortOnDropHandle;
 
 const OP: &str = "receive from";
 const SETTLE: &str = "settle a message of";
+/// How often a piece is read of what waits for room: neither the server nor the client crate bears a connection on which nothing moves.
+const PIECE: Duration = Duration::from_secs(1);
 
 static VERBS: &[Verb] = &[
     Verb { effect: Effect::Ack, word: "ack", help: "done: the queue forgets it", fields: &[] },
@@ -108,32 +113,57 @@ struct Held {
 }
 
 /// The consumer with its connection, which nobody else uses. It has the one prefetch that it began with: a quorum queue knows no other limit,
-/// and what a consumer held that was cancelled for another one stays with a node that dies until that is back.
+/// and what a consumer held that was cancelled for another one stays with a node that dies until that is back. The prefetch bounds what is
+/// held; what is in memory is bounded by its bytes, as the connection is read only while there is room.
 struct Subscription {
     live: Live,
     channel: Channel,
     consumer: Consumer,
+    cancelled: bool,
+    _pieces: AbortOnDropHandle<()>,
 }
 
 impl Subscription {
     async fn begin(link: &Link, queue: &str, prefetch: u16) -> Result<Self, Fault> {
         let live = link.dedicated().await?;
+        let room = live.room.clone();
+        room.limit(UNTAKEN);
         let channel = live.channel(OP, queue).await?;
         let consumer = take::consume(&live, &channel, OP, queue, prefetch).await?;
-        Ok(Self { live, channel, consumer })
+        let pieces = async move {
+            loop {
+                tokio::time::sleep(PIECE).await;
+                room.let_one_pass();
+            }
+        };
+        Ok(Self { live, channel, consumer, cancelled: false, _pieces: AbortOnDropHandle::new(tokio::spawn(pieces)) })
     }
 
     fn is_open(&self) -> bool {
         self.live.is_open() && self.channel.status().connected()
     }
 
-    /// The server gives no more.
-    async fn cancel(&self, name: &str) -> Result<(), Fault> {
-        self.live.within(OP, name, self.channel.basic_cancel(self.consumer.tag(), BasicCancelOptions::default())).await
+    /// The server gives no more. The tags of what it gave before it heard of that: they are taken meanwhile, because the answer comes
+    /// behind them.
+    async fn cancel(&mut self, name: &str) -> Result<Vec<u64>, Fault> {
+        if std::mem::replace(&mut self.cancelled, true) {
+            return Ok(Vec::new());
+        }
+        let Self { live, channel, consumer, .. } = self;
+        let cancelled = live.within(OP, name, channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()));
+        let over = async {
+            let mut over = Vec::new();
+            while let Some(Ok(delivery)) = consumer.next().await {
+                live.room.pop();
+                over.push(delivery.delivery_tag);
+            }
+            Ok(over)
+        };
+        Ok(try_join(cancelled, over).await?.1)
     }
 
     /// Gives back everything that is not settled. A connection that breaks spends a delivery of what it held; a nack need not.
-    async fn give_back(&self, name: &str) -> Result<(), Fault> {
+    async fn give_back(&mut self, name: &str) -> Result<(), Fault> {
         self.cancel(name).await?;
         self.live.within(OP, name, self.channel.basic_nack(0, BasicNackOptions { multiple: true, requeue: true })).await?;
         take::settled(&self.live, &self.channel, OP, name).await
@@ -149,7 +179,10 @@ impl Holding for Held {
         let fault = match self.consumer().await {
             Err(fault) => fault,
             Ok(subscription) => match subscription.consumer.next().await {
-                Some(Ok(delivery)) => return Some(Ok(self.delivery(delivery))),
+                Some(Ok(delivery)) => {
+                    subscription.live.room.pop();
+                    return Some(Ok(self.delivery(delivery)));
+                }
                 Some(Err(error)) => faults::of(&error, OP, &*self.name),
                 None => Fault::new(Kind::Lost, OP, &*self.name, "the server ended the receiving: the queue may have been deleted"),
             },
@@ -168,15 +201,13 @@ impl Holding for Held {
     async fn stop_receiving(&mut self) -> Result<(), Fault> {
         let name = self.name.clone();
         let Some(subscription) = self.subscription.as_mut().filter(|subscription| subscription.is_open()) else { return Ok(()) };
-        subscription.cancel(&name).await?;
-        let mut over = false;
-        // What was given before the server heard of it stands in the consumer, and then its end. What is held must not be touched by it.
-        while let Some(Ok(delivery)) = subscription.consumer.next().await {
+        let over = subscription.cancel(&name).await?;
+        // One by one: what is held must not be touched by it.
+        for tag in &over {
             let options = BasicNackOptions { multiple: false, requeue: true };
-            subscription.live.within(OP, &name, subscription.channel.basic_nack(delivery.delivery_tag, options)).await?;
-            over = true;
+            subscription.live.within(OP, &name, subscription.channel.basic_nack(*tag, options)).await?;
         }
-        if over { take::settled(&subscription.live, &subscription.channel, OP, &name).await } else { Ok(()) }
+        if over.is_empty() { Ok(()) } else { take::settled(&subscription.live, &subscription.channel, OP, &name).await }
     }
 
     async fn connection_lost(&mut self) -> Fault {
@@ -201,7 +232,7 @@ impl Holding for Held {
         if !self.unsettled.remove(&ticket.id) {
             return Err(Fault::new(Kind::Lost, SETTLE, &*self.name, "this message was settled before"));
         }
-        let channel = &subscription.channel;
+        let (channel, _open) = (&subscription.channel, subscription.live.room.open());
         let sent = match settlement.effect {
             Effect::Ack => channel.basic_ack(ticket.id, BasicAckOptions::default()).await,
             Effect::Requeue => channel.basic_nack(ticket.id, BasicNackOptions { multiple: false, requeue: true }).await,
@@ -219,7 +250,7 @@ impl Holding for Held {
 
     async fn release(mut self: Box<Self>) -> Result<String, Fault> {
         let back = self.unsettled.len();
-        let Some(subscription) = self.subscription.take().filter(Subscription::is_open) else {
+        let Some(mut subscription) = self.subscription.take().filter(Subscription::is_open) else {
             return Ok("the connection was gone; what was unsettled went back to the queue with it".to_owned());
         };
         subscription.give_back(&self.name).await?;
@@ -276,7 +307,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let Some(subscription) = self.subscription.take().filter(Subscription::is_open) else { return };
+        let Some(mut subscription) = self.subscription.take().filter(Subscription::is_open) else { return };
         let name = self.name.clone();
         tokio::spawn(async move { subscription.give_back(&name).await });
     }

@@ -4,6 +4,7 @@ use super::faults;
 use super::frames::Blocked;
 use super::settings::Settings;
 use super::socket::{Inner, Kit, Socket};
+use crate::adapters::room::Room;
 use crate::adapters::tls;
 use crate::adapters::token_source::{self, TokenSource};
 use crate::adapters::wirelog::WireLog;
@@ -74,6 +75,8 @@ pub(super) struct Live {
     timeout: Duration,
     log: WireLog,
     blocked: watch::Receiver<Option<String>>,
+    /// The messages that came and were not taken, where somebody takes them from it; without a limit nothing waits for that.
+    pub(super) room: Arc<Room>,
     socket: Cut,
     /// It is of no more use, whether or not the client has noticed.
     cut: AtomicBool,
@@ -253,8 +256,8 @@ impl Link {
         let (host, tls, dialled, cut) = (host.to_owned(), self.tls.clone(), peer.clone(), Cut::default());
         let mut guard = Guard(Some(cut.clone()));
         let uri = self.uri(&host, port);
-        let (kit, said) = (Kit::current(), Blocked::new(None));
-        let (tokio, heard, blocked) = (kit.tokio(), said.clone(), said.subscribe());
+        let (kit, said, room) = (Kit::current(), Blocked::new(None), Arc::<Room>::default());
+        let (tokio, heard, blocked, filled) = (kit.tokio(), said.clone(), said.subscribe(), room.clone());
         // Faults travel through the client as the inside of an I/O error.
         let carried = |fault: Fault| lapin::Error::from(io::Error::other(fault));
         let properties = self.properties().await?;
@@ -274,7 +277,7 @@ impl Link {
                     let secured = stream.into_rustls(&RustlsConnector::from(tls.clone()), &host).await;
                     stream = secured.map_err(|error| carried(no_tls(&error, &dialled)))?;
                 }
-                Ok(AsyncTcpStream::Plain(Socket::new(stream, heard.clone())))
+                Ok(AsyncTcpStream::Plain(Socket::new(stream, heard.clone(), filled.clone())))
             },
             properties,
         )
@@ -289,6 +292,7 @@ impl Link {
             timeout: self.timeout,
             log: self.log.clone(),
             blocked,
+            room,
             socket,
             cut: AtomicBool::new(false),
         })

@@ -3,6 +3,7 @@
 //! The crate reads and writes what its runtime calls a stream; so there is a runtime that is tokio's but for that.
 
 use super::frames::{Blocked, Filter};
+use crate::adapters::room::Room;
 use async_rs::traits::{Executor, Reactor, RuntimeKit};
 use async_rs::util::Task;
 use async_rs::{Runtime, Tokio};
@@ -13,6 +14,7 @@ use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -77,14 +79,15 @@ impl Reactor for Kit {
 
     fn tcp_connect_addr(&self, address: SocketAddr) -> impl Future<Output = io::Result<Socket>> + Send + 'static {
         let connected = self.0.tcp_connect_addr(address);
-        async move { Ok(Socket::new(AsyncTcpStream::Plain(connected.await?), Blocked::new(None))) }
+        async move { Ok(Socket::new(AsyncTcpStream::Plain(connected.await?), Blocked::new(None), Arc::default())) }
     }
 }
 
-/// A connection whose frames are filtered.
+/// A connection whose frames are filtered, and read only while there is room for more messages.
 pub(super) struct Socket {
     inner: Inner,
     filter: Filter,
+    room: Arc<Room>,
     chunk: Box<[u8]>,
     /// What was filtered and not taken yet, from `taken` on.
     filtered: Vec<u8>,
@@ -92,8 +95,9 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(inner: Inner, blocked: Blocked) -> Self {
-        Self { inner, filter: Filter::new(blocked), chunk: vec![0; CHUNK].into(), filtered: Vec::new(), taken: 0 }
+    pub(super) fn new(inner: Inner, blocked: Blocked, room: Arc<Room>) -> Self {
+        let filter = Filter::new(blocked, room.clone());
+        Self { inner, filter, room, chunk: vec![0; CHUNK].into(), filtered: Vec::new(), taken: 0 }
     }
 }
 
@@ -101,6 +105,7 @@ impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         while this.taken == this.filtered.len() {
+            ready!(this.room.poll_free(context));
             let read = ready!(Pin::new(&mut this.inner).poll_read(context, &mut this.chunk))?;
             if read == 0 {
                 return Poll::Ready(Ok(0));

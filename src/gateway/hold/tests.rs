@@ -176,6 +176,7 @@ async fn that_a_receiving_was_interrupted_and_goes_on_is_said_before_another_mes
         holding,
         asked,
         out: Some(out),
+        room: Arc::default(),
         waiting: VecDeque::new(),
         enough: false,
         received: 0,
