@@ -3,7 +3,7 @@
 use super::link::Live;
 use super::name::Name;
 use super::publisher::Letter;
-use super::{Rabbit, faults, link, properties};
+use super::{Rabbit, faults, properties};
 use crate::adapters::session::Call;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Message, Outgoing};
@@ -11,7 +11,7 @@ use crate::domain::position::Position;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use lapin::options::{BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::{BasicConsumeOptions, ConfirmSelectOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Confirmation, Consumer};
 use std::sync::Arc;
@@ -23,7 +23,12 @@ const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
 #[async_trait]
 impl Call for Rabbit {
-    async fn call(&self, channel: &str, request: Outgoing, wait: Duration) -> Result<BoxStream<'static, Result<Message, Fault>>, Fault> {
+    async fn call(
+        &self,
+        channel: &str,
+        mut request: Outgoing,
+        wait: Duration,
+    ) -> Result<BoxStream<'static, Result<Message, Fault>>, Fault> {
         let name = self.resolve(OP, channel).await?;
         if let Name::Stream(_) = name {
             return Err(Fault::new(Kind::Usage, OP, name.text(), "a stream gives a message to everybody, and nobody answers it")
@@ -32,12 +37,13 @@ impl Call for Rabbit {
         let until = Instant::now() + wait;
         let given = request.option("correlation_id").filter(|id| !id.is_empty());
         let correlation = given.map_or_else(|| format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..)), str::to_owned);
-        let mut letter = self.letter(&name, &request, true)?;
-        // Nobody needs a request after its caller has gone.
-        letter.properties = letter.properties.with_reply_to(REPLY_TO.into()).with_correlation_id(link::short(&correlation, OP)?);
-        if letter.properties.expiration().is_none() {
-            letter.properties = letter.properties.with_expiration(wait.as_millis().to_string().into());
+        let mut set = vec![("reply_to", REPLY_TO.to_owned()), ("correlation_id", correlation.clone())];
+        if !properties::expires(&request) {
+            // Nobody needs a request after its caller has gone.
+            set.push(("expiration", wait.as_millis().to_string()));
         }
+        properties::set(&mut request, set);
+        let letter = self.letter(&name, &request, true)?;
         // Replies come to the channel and the connection that asked, and to no other.
         let live = self.link.dedicated().await?;
         let channel = live.channel(OP, &letter.channel).await?;
@@ -64,9 +70,7 @@ impl Call for Rabbit {
 
 async fn send(live: &Live, channel: &Channel, letter: &Letter) -> Result<(), Fault> {
     live.within(OP, &letter.channel, channel.confirm_select(ConfirmSelectOptions::default())).await?;
-    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    let (exchange, key) = (letter.exchange.clone(), letter.routing_key.clone());
-    let confirmed = async { channel.basic_publish(exchange, key, options, &letter.payload, letter.properties.clone()).await?.await };
+    let confirmed = async { letter.hand_over(channel).await?.await };
     match live.within(OP, &letter.channel, confirmed).await? {
         Confirmation::Ack(None) => Ok(()),
         Confirmation::Ack(Some(back)) | Confirmation::Nack(Some(back)) => Err(super::publisher::refused(&back, letter)),
@@ -113,7 +117,7 @@ impl Replies {
                 Err(_) => return None,
             };
             // The address is ours alone; some services leave the correlation id out.
-            if reply.properties.correlation_id().as_ref().is_some_and(|id| id.as_str() != self.correlation) {
+            if properties::correlation_id(&reply.properties).is_some_and(|id| id != self.correlation) {
                 continue;
             }
             self.came += 1;

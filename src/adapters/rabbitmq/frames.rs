@@ -1,6 +1,7 @@
 //! AMQP's frames between the socket and the client crate. The crate takes short strings for UTF-8 and nests without a bound, and ends the
 //! connection (or the process) over a message in which either is not so; brokers and other clients do not mind. So a content header that
-//! the crate could not read is put, as it came, into one byte array ([`WRAPPED`]) of a header that it can, and read by `foreign`.
+//! the crate could not read is put, as it came, into one byte array ([`WRAPPED`]) of a header that it can, and read by `foreign`. What is
+//! published goes out in the same way ([`super::sent`]).
 
 use super::foreign::{self, Reader};
 use crate::adapters::room::Room;
@@ -8,15 +9,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-const METHOD: u8 = 1;
-const HEADER: u8 = 2;
-const BODY: u8 = 3;
-const HEARTBEAT: u8 = 8;
-const END: u8 = 0xce;
+pub(super) const METHOD: u8 = 1;
+pub(super) const HEADER: u8 = 2;
+pub(super) const BODY: u8 = 3;
+pub(super) const HEARTBEAT: u8 = 8;
+pub(super) const END: u8 = 0xce;
 /// Type, channel and size before a frame's payload, and its end mark.
-const AROUND: usize = 8;
+pub(super) const AROUND: usize = 8;
 /// No server sends such a frame: what has this size is not AMQP.
-const SENSELESS: usize = 1 << 28;
+pub(super) const SENSELESS: usize = 1 << 28;
 /// What a message takes in the client crate beside its properties and its body.
 const EACH: usize = 1_024;
 /// The one header of a content header that was wrapped. A foreign message that has it is wrapped as well.
@@ -24,7 +25,7 @@ pub(super) const WRAPPED: &str = "\u{0}mqdeck.properties";
 
 const CONNECTION: u16 = 10;
 const CHANNEL: u16 = 20;
-const BASIC: u16 = 60;
+pub(super) const BASIC: u16 = 60;
 const BLOCKED: u16 = 60;
 const UNBLOCKED: u16 = 61;
 
@@ -104,12 +105,7 @@ impl Filter {
         };
         match changed {
             None => out.extend_from_slice(frame),
-            Some(payload) => {
-                out.extend_from_slice(&frame[..3]);
-                out.extend_from_slice(&(payload.len() as u32).to_be_bytes());
-                out.extend_from_slice(&payload);
-                out.push(END);
-            }
+            Some(payload) => push(out, frame, &payload),
         }
     }
 
@@ -161,6 +157,14 @@ impl Filter {
         // The one flag of a header table.
         Some([before, &foreign::HEADERS.to_be_bytes(), &(table.len() as u32).to_be_bytes(), &table].concat())
     }
+}
+
+/// A frame of the same type and channel with another payload.
+pub(super) fn push(out: &mut Vec<u8>, frame: &[u8], payload: &[u8]) {
+    out.extend_from_slice(&frame[..3]);
+    out.extend_from_slice(&(payload.len() as u32).to_be_bytes());
+    out.extend_from_slice(payload);
+    out.push(END);
 }
 
 /// connection.close or channel.close with a reply text that the crate can read; `None` if it can as it is.

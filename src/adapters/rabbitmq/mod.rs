@@ -21,6 +21,7 @@ mod peek;
 mod properties;
 mod publish;
 mod publisher;
+mod sent;
 mod settings;
 mod settles;
 mod socket;

@@ -11,6 +11,10 @@ use crate::domain::message::Outgoing;
 use crate::domain::operation::{Field, Input, PublishSpec};
 use crate::domain::receipt::Receipt;
 use async_trait::async_trait;
+use bytes::Bytes;
+
+/// AMQP's short strings.
+const LONGEST: usize = 255;
 
 const fn text(id: &'static str, title: &'static str, help: &'static str) -> Field {
     Field { id, title, help, input: Input::Text }
@@ -86,25 +90,26 @@ impl Rabbit {
     pub(super) fn letter(&self, name: &Name, message: &Outgoing, mandatory: bool) -> Result<Letter, Fault> {
         let channel = name.text();
         let refuse = |cause: &str, next: &str| Fault::new(Kind::Usage, OP, channel.as_str(), cause).next(next);
-        let key = message.key.as_deref().map(std::str::from_utf8).transpose();
-        let key = key.map_err(|_| refuse("a routing key is UTF-8", "write it as text"))?;
         let (exchange, routing_key) = match name {
-            Name::Exchange(exchange) => (exchange.as_str(), key.unwrap_or_default()),
-            Name::Queue(queue) | Name::Stream(queue) => match key {
+            Name::Exchange(exchange) => (exchange.as_str(), message.key.clone().unwrap_or_default()),
+            Name::Queue(queue) | Name::Stream(queue) => match &message.key {
                 // A copy's key is the one that it was first published with.
-                Some(key) if key != queue.as_str() && !properties::is_copy(message) => {
+                Some(key) if key != queue.as_bytes() && !properties::is_copy(message) => {
                     return Err(refuse(
                         "a queue is published to by its own name, and the key is another",
                         "leave the key out, or publish to an exchange: exchange:NAME",
                     ));
                 }
-                _ => ("", queue.as_str()),
+                _ => ("", Bytes::copy_from_slice(queue.as_bytes())),
             },
         };
         let payload = message.payload.clone().ok_or_else(|| refuse("AMQP's messages have a body", "give one, if only an empty one"))?;
+        if routing_key.len() > LONGEST {
+            return Err(refuse("a routing key has at most 255 bytes", "shorten it"));
+        }
         Ok(Letter {
             exchange: short(exchange, OP)?,
-            routing_key: short(routing_key, OP)?,
+            routing_key,
             mandatory,
             properties: properties::outgoing(message, self.link.username()).map_err(|cause| refuse(&cause, ""))?,
             payload,

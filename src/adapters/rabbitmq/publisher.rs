@@ -4,13 +4,14 @@
 //! message to whichever confirmation it completes next, so that a return alone does not tell whose it is. So messages go out in batches:
 //! when every confirmation of a batch has come, all its returns have too, and each is matched with the message that it is a copy of.
 
-use super::faults;
 use super::link::{self, Link, Live};
+use super::{faults, foreign, properties};
 use crate::domain::fault::{Fault, Kind};
+use bytes::Bytes;
 use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
-use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
+use lapin::{Channel, Confirmation, PublisherConfirm};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -27,10 +28,27 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) struct Letter {
     pub(super) channel: Arc<str>,
     pub(super) exchange: ShortString,
-    pub(super) routing_key: ShortString,
+    pub(super) routing_key: Bytes,
     pub(super) mandatory: bool,
-    pub(super) properties: BasicProperties,
-    pub(super) payload: bytes::Bytes,
+    /// As they are sent.
+    pub(super) properties: Vec<u8>,
+    pub(super) payload: Bytes,
+}
+
+impl Letter {
+    /// Hands it to the client, which takes no routing key but a text: another goes with the properties.
+    pub(super) async fn hand_over(&self, channel: &Channel) -> lapin::Result<PublisherConfirm> {
+        let options = BasicPublishOptions { mandatory: self.mandatory, ..BasicPublishOptions::default() };
+        let text = std::str::from_utf8(&self.routing_key).ok().and_then(|key| ShortString::try_new(key).ok());
+        let (exchange, key, properties) = match text {
+            Some(key) => (self.exchange.clone(), key, properties::wrap(None, &self.properties)),
+            None => {
+                let names = (self.exchange.as_str().as_bytes(), &self.routing_key[..]);
+                (ShortString::default(), ShortString::default(), properties::wrap(Some(names), &self.properties))
+            }
+        };
+        channel.basic_publish(exchange, key, options, &self.payload, properties).await
+    }
 }
 
 type Outcome = Result<(), Failed>;
@@ -108,7 +126,7 @@ async fn send(link: &Arc<Link>, open: &mut Option<Open>, batch: Vec<Asked>) {
     let mut stuck = live.blocked().is_some();
     for Asked { letter, .. } in &batch {
         // What comes behind one that is not taken is not taken either.
-        let taken = if stuck { None } else { Some(in_time(&live, link.timeout(), hand_over(&channel, letter)).await) };
+        let taken = if stuck { None } else { Some(in_time(&live, link.timeout(), letter.hand_over(&channel)).await) };
         stuck |= matches!(taken, Some(None));
         handed.push(taken);
     }
@@ -190,7 +208,7 @@ async fn in_time<T>(live: &Live, limit: Duration, wanted: impl Future<Output = T
 /// The message of the batch that was returned: the server returns a copy of it.
 fn whose(back: &BasicReturnMessage, batch: &[Asked], outcomes: &[Outcome]) -> Option<usize> {
     let of = |is: &dyn Fn(&Letter) -> bool| batch.iter().zip(outcomes).position(|(asked, outcome)| outcome.is_ok() && is(&asked.letter));
-    of(&|letter| is_copy(back, letter) && back.properties == letter.properties)
+    of(&|letter| is_copy(back, letter) && properties::are_same(&back.properties, &letter.properties))
         // A server that writes properties in another way than they came.
         .or_else(|| of(&|letter| is_copy(back, letter)))
 }
@@ -206,13 +224,9 @@ async fn confirming(link: &Arc<Link>, open: &mut Option<Open>) -> Result<Open, F
     Ok(Open { live, channel })
 }
 
-async fn hand_over(channel: &Channel, letter: &Letter) -> lapin::Result<PublisherConfirm> {
-    let options = BasicPublishOptions { mandatory: letter.mandatory, ..BasicPublishOptions::default() };
-    channel.basic_publish(letter.exchange.clone(), letter.routing_key.clone(), options, &letter.payload, letter.properties.clone()).await
-}
-
 fn is_copy(back: &BasicReturnMessage, letter: &Letter) -> bool {
-    back.exchange == letter.exchange && back.routing_key == letter.routing_key && back.data == letter.payload
+    let (exchange, key) = properties::names(&back.delivery);
+    exchange == letter.exchange.as_str().as_bytes() && key == letter.routing_key && back.data == letter.payload
 }
 
 /// Why it was returned.
@@ -222,7 +236,7 @@ pub(super) fn refused(back: &BasicReturnMessage, letter: &Letter) -> Fault {
         return Fault::new(Kind::NotFound, OP, &*letter.channel, format!("the server returned it ({code} {said}): there is no such queue"))
             .next("check the spelling and the vhost; the message is nowhere");
     }
-    let cause = format!("the server returned it ({code} {said}): no queue is bound for the key `{}`", letter.routing_key);
+    let cause = format!("the server returned it ({code} {said}): no queue is bound for the key `{}`", foreign::shown(&letter.routing_key));
     Fault::new(Kind::Rejected, OP, &*letter.channel, cause)
         .next("the message is nowhere: look at the exchange's bindings, or set another key")
 }

@@ -1,8 +1,9 @@
-//! The socket as the client crate sees it: what comes from the server passes through [`Filter`] first.
+//! The socket as the client crate sees it: what comes from the server passes through [`Filter`] first, what goes to it through [`Sent`].
 //!
 //! The crate reads and writes what its runtime calls a stream; so there is a runtime that is tokio's but for that.
 
 use super::frames::{Blocked, Filter};
+use super::sent::Sent;
 use crate::adapters::room::Room;
 use async_rs::traits::{Executor, Reactor, RuntimeKit};
 use async_rs::util::Task;
@@ -92,12 +93,29 @@ pub(super) struct Socket {
     /// What was filtered and not taken yet, from `taken` on.
     filtered: Vec<u8>,
     taken: usize,
+    sent: Sent,
 }
 
 impl Socket {
     pub(super) fn new(inner: Inner, blocked: Blocked, room: Arc<Room>) -> Self {
         let filter = Filter::new(blocked, room.clone());
-        Self { inner, filter, room, chunk: vec![0; CHUNK].into(), filtered: Vec::new(), taken: 0 }
+        Self { inner, filter, room, chunk: vec![0; CHUNK].into(), filtered: Vec::new(), taken: 0, sent: Sent::default() }
+    }
+
+    fn poll_sent<'a>(&mut self, context: &mut Context<'_>, slices: impl Iterator<Item = &'a [u8]>) -> Poll<io::Result<usize>> {
+        self.sent.offer(slices);
+        loop {
+            let next = self.sent.next();
+            let (is_empty, wrote) =
+                (next.is_empty(), if next.is_empty() { 0 } else { ready!(Pin::new(&mut self.inner).poll_write(context, next))? });
+            if !is_empty && wrote == 0 {
+                return Poll::Ready(Ok(0));
+            }
+            let taken = self.sent.wrote(wrote);
+            if taken > 0 || is_empty {
+                return Poll::Ready(Ok(taken));
+            }
+        }
     }
 }
 
@@ -124,11 +142,11 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(context, buffer)
+        self.poll_sent(context, std::iter::once(buffer))
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffers: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(context, buffers)
+        self.poll_sent(context, buffers.iter().map(|buffer| &**buffer))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -110,11 +110,11 @@ fn scalar(bytes: &[u8], letter: &str) -> Option<AMQPValue> {
         "t" => AMQPValue::Boolean(text()?.parse().ok()?),
         "b" => AMQPValue::ShortShortInt(text()?.parse().ok()?),
         "B" => AMQPValue::ShortShortUInt(text()?.parse().ok()?),
-        "s" | "U" => AMQPValue::ShortInt(text()?.parse().ok()?),
+        "s" => AMQPValue::ShortInt(text()?.parse().ok()?),
         "u" => AMQPValue::ShortUInt(text()?.parse().ok()?),
         "I" => AMQPValue::LongInt(text()?.parse().ok()?),
         "i" => AMQPValue::LongUInt(text()?.parse().ok()?),
-        "l" | "L" => AMQPValue::LongLongInt(text()?.parse().ok()?),
+        "l" => AMQPValue::LongLongInt(text()?.parse().ok()?),
         "f" => AMQPValue::Float(match bits() {
             Some(bits) => f32::from_bits(u32::from_str_radix(bits, 16).ok()?),
             None => text()?.parse().ok()?,
@@ -184,7 +184,7 @@ pub(super) fn from_json(value: &Value) -> Option<AMQPValue> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 

@@ -8,7 +8,7 @@ import pika
 url, what, queue, *arguments = sys.argv[1:]
 channel = pika.BlockingConnection(pika.URLParameters(url)).channel()
 NAMES = ["content_type", "content_encoding", "headers", "delivery_mode", "priority", "correlation_id", "reply_to", "expiration", "message_id", "timestamp", "type", "user_id", "app_id", "cluster_id"]
-SCALARS = {"t": "B", "b": "b", "B": "B", "s": "h", "u": "H", "I": "i", "i": "I", "l": "q", "T": "Q", "f": "f", "d": "d"}
+SCALARS = {"t": "B", "b": "b", "B": "B", "s": "h", "u": "H", "I": "i", "i": "I", "l": "q", "L": "q", "T": "Q", "f": "f", "d": "d"}
 
 
 def short(data):
@@ -20,7 +20,7 @@ def long(data):
 
 
 def value(rng, depth):
-    kind = rng.choice("SSSxtbBsuIilTfdDVAF" if depth else "SSSxtbBsuIilTfdDV")
+    kind = rng.choice("SSSxtbBsuIilLTfdDVAF" if depth else "SSSxtbBsuIilLTfdDV")
     if kind in "Sx":
         data = rng.randbytes(rng.randrange(12)) if rng.random() < 0.5 else rng.choice(["", "text", "größe", "{\"a\":1}", "1e-2"]).encode()
         return kind.encode() + long(data)
@@ -33,7 +33,7 @@ def value(rng, depth):
     if kind == "D":
         return b"D" + rng.randbytes(5)
     if kind == "t":
-        return b"t" + bytes([rng.randrange(2)])
+        return b"t" + bytes([rng.choice([0, 1, 1, 2])])
     if kind in "fd":
         return kind.encode() + struct.pack(">" + kind, rng.choice([0.0, 1.0, -2.5, 0.1, 1e300 if kind == "d" else 1e30, rng.uniform(-1, 1)]))
     return kind.encode() + rng.choice([rng.randbytes(struct.calcsize(SCALARS[kind])), b"\xff" * struct.calcsize(SCALARS[kind])])
@@ -41,16 +41,17 @@ def value(rng, depth):
 
 def table(rng, depth):
     names = rng.sample(["a", "b", "retries", "größe", "amqp_priority", "amqp_types", "amqp_header_x", "amqp_exchange", "base64", "x-y", "", "amqp_absent", "x-stream-offset"], rng.randrange(5))
-    return b"".join(short(name.encode()) + value(rng, depth) for name in names)
+    names = [name.encode() for name in names] + rng.choice([[], [], [b"n\xff"], [b"a", b"a"]])
+    return b"".join(short(name) + value(rng, depth) for name in names)
 
 
 def properties(rng):
-    flags, data = 0, b""
+    flags, data, texts = 0, b"", ["", "x", "größe", "a" * 255]
     for at, name in enumerate(NAMES):
         if rng.random() < 0.5:
             continue
         flags |= 1 << (15 - at)
-        text = rng.choice(["", "x", "größe", "a" * 255]).encode()
+        text = rng.choice(texts).encode() if rng.random() < 0.7 else rng.randbytes(rng.randrange(20))
         data += {"headers": lambda: long(table(rng, 3)), "delivery_mode": lambda: bytes([rng.choice([1, 2])]), "priority": lambda: rng.randbytes(1), "timestamp": lambda: rng.choice([struct.pack(">Q", rng.randrange(2**33)), rng.randbytes(8), b"\xff" * 8]), "expiration": lambda: short(b"600000"), "user_id": lambda: short(b"guest")}.get(name, lambda: short(text))()
     return struct.pack(">H", flags) + data
 
