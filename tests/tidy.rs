@@ -215,7 +215,7 @@ fn modules_named(source: &Source, modules: &BTreeSet<String>) -> BTreeSet<String
         (1..=from.len()).rev().map(|len| from[..len].join("::")).find(|name| modules.contains(name))
     };
     // A visibility is no import.
-    let code = source.code().replace("(in crate::", "(in ").replace("\nuse ", "\n use ");
+    let code = format!("\n{}", source.code()).replace("(in crate::", "(in ").replace("\nuse ", "\n use ");
     let outside = code.split(';').filter_map(|item| item.split(" use ").next());
     let words = outside.flat_map(|text| text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':'));
     let inline = words.filter(|word| word.contains("::")).map(str::to_owned);
