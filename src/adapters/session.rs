@@ -64,6 +64,8 @@ pub struct Looked {
     pub cut: bool,
     /// Messages that were ready before and after the look, where the system counts them: others may have changed them meanwhile.
     pub ready: Option<(u64, u64)>,
+    /// What the messages do not show, a sentence each.
+    pub notes: Vec<SafeText>,
 }
 
 /// Health, and what is there.
@@ -202,6 +204,12 @@ pub trait Peek: Send + Sync {
 
     /// Up to `most` messages from the head of the queue, in its order. What was looked at has been given back when this returns.
     async fn peek(&self, channel: &str, most: usize) -> Result<Looked, Fault>;
+
+    /// Messages that are ready now, to be compared before and after some were given back: fewer than `expected` are counted again for as
+    /// long as that may take. `None` where nobody counts.
+    async fn ready(&self, _channel: &str, _expected: u64) -> Result<Option<u64>, Fault> {
+        Ok(None)
+    }
 }
 
 /// Who consumes, and how far they are.
@@ -270,9 +278,9 @@ pub trait Hold: Send + Sync {
         None
     }
 
-    /// Why a message that is given back undecided may end by that, though nobody decided on it: a limit of deliveries. `None` where it
-    /// cannot.
-    async fn spends(&self, _channel: &str) -> Result<Option<SafeText>, Fault> {
+    /// What giving messages back undecided may do to them: a limit of deliveries, behind which they end. `None` where it does nothing;
+    /// reversible where it could not be found out whether there is such a limit.
+    async fn spends(&self, _channel: &str) -> Result<Option<Settles>, Fault> {
         Ok(None)
     }
 

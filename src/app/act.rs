@@ -389,6 +389,7 @@ fn confirm(model: &mut Model) {
             model.form = None;
             model.go_back();
         }
+        Confirm::Receive { address, of, most, .. } => received::hold(model, address, of, most, true),
         Confirm::Peek { address, most, .. } => received::look(model, address, most, true),
         Confirm::Release { .. } => received::release(model),
     }

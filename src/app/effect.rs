@@ -93,11 +93,13 @@ pub enum Effect {
         task: TaskId,
         address: Address,
     },
-    /// Take messages of a queue and hold them, so many, until `StopTask`. Answers: `HoldStarted`, then `Arrived`.
+    /// Take messages of a queue and hold them, so many, until `StopTask`. Answers: `HoldStarted`, then `Arrived`. Or `HoldSpends` alone,
+    /// unless that was agreed to.
     Hold {
         task: TaskId,
         address: Address,
         most: u32,
+        agreed: bool,
     },
     /// Find out what deciding so on messages of a channel would do there. Answer: `SettlePlanned`.
     PlanSettle {

@@ -124,6 +124,11 @@ pub enum Event {
         task: TaskId,
         result: Result<HoldStart, Fault>,
     },
+    /// What is not decided on may end by being given back, and why: it is taken by another `Hold` once that was agreed to.
+    HoldSpends {
+        task: TaskId,
+        why: SafeText,
+    },
     /// Looking would leave these marks: it is done by another `Peek` once that was agreed to.
     PeekMarks {
         task: TaskId,

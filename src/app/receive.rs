@@ -78,6 +78,6 @@ pub(super) fn answer(model: &mut Model, text: &str) -> Result<(), String> {
         None => None,
     };
     model.overlay = None;
-    received::hold(model, way.unwrap_or_else(|| address.clone()), address, most);
+    received::hold(model, way.unwrap_or_else(|| address.clone()), address, most, false);
     Ok(())
 }

@@ -31,7 +31,9 @@ impl Peek {
     pub(super) async fn run(&self, connection: &Connection) -> anyhow::Result<ExitCode> {
         let gateway = connection.open()?;
         let mut messages = Messages::new(&gateway, std::slice::from_ref(&self.address), self.json)?;
-        match gateway.peek_cost(&self.address).await? {
+        let cost = gateway.peek_cost(&self.address).await?;
+        let done = if matches!(cost, Cost::Nothing | Cost::Temporary(_)) { "" } else { " and given back" };
+        match cost {
             Cost::Nothing => {}
             Cost::Temporary(what) => output::note(format!("looking makes {what}, removed afterwards")),
             Cost::Marks(marks) => {
@@ -61,7 +63,8 @@ impl Peek {
         }
         messages.out.flush()?;
         let cut = if looked.cut { "; no more of them: together they have as many bytes as one look keeps" } else { "" };
-        output::note(format!("{} looked at and given back{cut}{}", looked.deliveries.len(), counted(looked.ready)));
+        output::note(format!("{} looked at{done}{cut}{}", looked.deliveries.len(), counted(looked.ready)));
+        looked.notes.iter().for_each(|note| output::note(note.as_str()));
         Ok(ExitCode::SUCCESS)
     }
 

@@ -4,7 +4,7 @@
 use super::output::{self, Messages, is_terminal};
 use super::{Connection, argument, duration, usage};
 use crate::domain::address::Address;
-use crate::domain::delivery::{Effect, Given, Settlement, Ticket};
+use crate::domain::delivery::{Effect, Given, Settlement, Settles, Ticket};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
 use crate::domain::operation::{Done, Plan, RECEIVE, Risk};
@@ -45,7 +45,7 @@ pub struct Receive {
     #[arg(long, group = "decision")]
     reject: bool,
     /// Without a decision: takes messages even where giving them back spends one of the deliveries that each has, and the last one
-    /// deletes it. The profile must be armed.
+    /// deletes it: then the profile must be armed. Or where it is not known whether it does.
     #[arg(long)]
     spend: bool,
     /// Carries out a decision that deletes messages without asking for the address; the profile must be armed.
@@ -79,8 +79,10 @@ impl Receive {
         let asks = decision.is_none() && is_terminal() && output::can_ask();
         let mut messages = Messages::new(&gateway, std::slice::from_ref(&self.address), self.json || !is_terminal())?;
         let most = self.at_once(decision.as_ref());
-        if decision.is_none() && !asks {
-            self.may_give_back(&gateway).await?;
+        if decision.is_none() && !self.may_give_back(&gateway, asks).await? {
+            gateway.shutdown().await;
+            output::note("nothing was received");
+            return Ok(ExitCode::FAILURE);
         }
         if let Some(warning) = gateway.warning(&self.address).await? {
             output::note(warning.as_str());
@@ -121,14 +123,27 @@ impl Receive {
         Ok(Some(Settlement { effect, arguments }))
     }
 
-    /// Whether messages may be taken that nobody will decide on.
-    async fn may_give_back(&self, gateway: &Gateway) -> Result<(), Fault> {
-        let Some(why) = gateway.spends(&self.address).await? else { return Ok(()) };
-        if self.spend {
-            return gateway.permits(&RECEIVE, Risk::Destroy, &self.address);
+    /// Whether messages may be taken that nobody may decide on. Where there is a limit behind which they end that is refused, as looking
+    /// at them is; where it is not known whether there is one, it is asked.
+    async fn may_give_back(&self, gateway: &Gateway, asks: bool) -> anyhow::Result<bool> {
+        let Some(Settles { risk, summary }) = gateway.spends(&self.address).await? else { return Ok(true) };
+        gateway.permits(&RECEIVE, RECEIVE.risk, &self.address)?;
+        if !self.spend && (risk == Risk::Destroy || !asks) {
+            return Err(Fault::new(Kind::Rejected, "receive from", self.address.to_string(), summary)
+                .next("decide on them with --ack, --requeue or --reject; to take them and give them back all the same: --spend")
+                .into());
         }
-        Err(Fault::new(Kind::Rejected, "receive from", self.address.to_string(), why)
-            .next("decide on them with --ack, --requeue or --reject; to take them and give them back all the same: --spend"))
+        gateway.permits(&RECEIVE, risk, &self.address)?;
+        let (address, may) = (self.address.to_string(), if risk == Risk::Destroy { "may DELETE messages" } else { "may end messages" });
+        output::note(format!("what is not decided on is given back, which {may}: {summary}"));
+        if !asks || (self.spend && risk < Risk::Destroy) {
+            return Ok(true);
+        }
+        let (question, is_yes): (_, fn(&str, &str) -> bool) = match risk {
+            Risk::Destroy => ("to receive anyway, type the address: ", |answer, address| answer == address),
+            _ => ("receive anyway? [y/N] ", |answer, _| matches!(answer, "y" | "Y" | "yes")),
+        };
+        Ok(is_yes(output::ask(question).await?.unwrap_or_default().trim(), &address))
     }
 
     /// Each message is printed first and settled then: a reader that is gone loses nothing. As many as are held at a time are taken

@@ -20,7 +20,6 @@ use crate::domain::position::Range;
 use crate::domain::receipt::Receipt;
 use crate::domain::search::{ChunkHint, Evaluation, MessageFilter, ScanBatch, Scope};
 use crate::domain::tail::TailEvent;
-use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -253,6 +252,11 @@ impl Peek for Guarded<dyn Peek> {
         let deliveries = seen.deliveries.into_iter().map(|delivery| self.edge.names.delivery(delivery)).collect();
         Ok(Looked { deliveries, ..seen })
     }
+
+    async fn ready(&self, channel: &str, expected: u64) -> Result<Option<u64>, Fault> {
+        let full = self.edge.names.full(channel);
+        self.edge.guard(&DESCRIBE_CHANNEL, &self.edge.address(channel), || self.inner.ready(&full, expected)).await
+    }
 }
 
 #[async_trait]
@@ -371,7 +375,7 @@ impl Hold for Guarded<dyn Hold> {
         self.edge.guard(&DESCRIBE_CHANNEL, &self.edge.address(channel), || self.inner.ack_timeout(&full)).await
     }
 
-    async fn spends(&self, channel: &str) -> Result<Option<SafeText>, Fault> {
+    async fn spends(&self, channel: &str) -> Result<Option<Settles>, Fault> {
         let full = self.edge.names.full(channel);
         self.edge.guard(&DESCRIBE_CHANNEL, &self.edge.address(channel), || self.inner.spends(&full)).await
     }

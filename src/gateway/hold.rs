@@ -4,7 +4,7 @@
 use super::audit::{Begun, Phase};
 use super::{Gateway, cannot};
 use crate::adapters::room::Room;
-use crate::adapters::session::{Holding, Looked};
+use crate::adapters::session::{Holding, Looked, Peek};
 use crate::domain::address::Address;
 use crate::domain::channel::Cost;
 use crate::domain::delivery::{Delivery, Effect, Given, HoldId, ReceiveOption, Settlement, Settles, Ticket, Verb};
@@ -128,18 +128,15 @@ impl Gateway {
         Ok(hold.ok_or_else(|| self.no_hold(address))?.verbs(&channel))
     }
 
-    /// What receiving from a channel takes from others that nobody can give them back, or may cost messages that are given back.
+    /// What receiving from a channel takes from others that nobody can give them back.
     pub async fn warning(&self, address: &Address) -> Result<Option<SafeText>, Fault> {
         let channel = self.named(address)?;
         let hold = self.reading(&address.integration).await?.hold.ok_or_else(|| self.no_hold(address))?;
-        match hold.warning(&channel) {
-            Some(warning) => Ok(Some(warning.into())),
-            None => hold.spends(&channel).await,
-        }
+        Ok(hold.warning(&channel).map(Into::into))
     }
 
-    /// Why messages of a channel that are given back undecided may end by that; `None` where they cannot.
-    pub async fn spends(&self, address: &Address) -> Result<Option<SafeText>, Fault> {
+    /// What giving messages of a channel back undecided may do to them; `None` where it does nothing.
+    pub async fn spends(&self, address: &Address) -> Result<Option<Settles>, Fault> {
         let channel = self.named(address)?;
         let hold = self.reading(&address.integration).await?.hold;
         hold.ok_or_else(|| self.no_hold(address))?.spends(&channel).await
@@ -182,6 +179,7 @@ impl Gateway {
         let channel = self.named(address)?;
         let session = self.changing(&address.integration).await?;
         let hold = session.hold.ok_or_else(|| self.no_hold(address))?;
+        let counts = Counts::of(session.peek, &channel).await;
         let audited = self.begin(RECEIVE.id, address, json!({ "limit": limit })).await?;
         let begun = async { Ok::<_, Fault>((hold.ack_timeout(&channel).await?, hold.hold(&channel, most).await?)) }.await;
         let (ack_timeout, holding) = match begun {
@@ -198,6 +196,7 @@ impl Gateway {
                 address: address.clone(),
                 audited,
                 holding,
+                counts,
                 asked,
                 out: Some(out),
                 room: room.clone(),
@@ -297,11 +296,35 @@ fn ended() -> Fault {
     Fault::new(Kind::Lost, "settle", "messages that were held", "the receiving has ended").next("receive them again")
 }
 
+/// How many messages were ready before any were taken, where somebody counts.
+struct Counts {
+    peek: Arc<dyn Peek>,
+    channel: String,
+    before: u64,
+}
+
+impl Counts {
+    async fn of(peek: Option<Arc<dyn Peek>>, channel: &str) -> Option<Self> {
+        let peek = peek?;
+        let before = peek.ready(channel, 0).await.ok()??;
+        Some(Self { peek, channel: channel.to_owned(), before })
+    }
+
+    /// Both counts, for the end of a sentence; so many of the messages were not given back.
+    async fn compared(&self, kept: u64) -> String {
+        match self.peek.ready(&self.channel, self.before.saturating_sub(kept)).await {
+            Ok(Some(after)) => format!("; ready before: {}, after: {after}", self.before),
+            _ => String::new(),
+        }
+    }
+}
+
 /// The task that has the messages.
 struct Task {
     address: Address,
     audited: Begun,
     holding: Box<dyn Holding>,
+    counts: Option<Counts>,
     asked: mpsc::Receiver<HoldCommand>,
     /// `None` once the system has ended the receiving.
     out: Option<mpsc::Sender<Event>>,
@@ -338,7 +361,10 @@ impl Task {
                 }
             }
         };
-        let result = self.holding.release().await;
+        let mut result = self.holding.release().await;
+        if let (Ok(left), Some(counts), false) = (&mut result, &self.counts, self.unsettled.is_empty()) {
+            left.push_str(&counts.compared(self.received - self.unsettled.len() as u64).await);
+        }
         let (phase, left) = match &result {
             Ok(left) => (Phase::Done, left.clone()),
             Err(fault) => (Phase::Failed, fault.to_string()),

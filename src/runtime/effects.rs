@@ -169,8 +169,8 @@ impl Performer {
                 let warning = gateway.warning(&address).await.ok().flatten();
                 lanes.result(Event::ReceiveOptions { task, result, warning }).await;
             }),
-            Effect::Hold { task, address, most } => {
-                self.on_gateway(task, move |gateway, lanes| received::hold(gateway, lanes, task, address, most));
+            Effect::Hold { task, address, most, agreed } => {
+                self.on_gateway(task, move |gateway, lanes| received::hold(gateway, lanes, task, address, most, agreed));
             }
             Effect::Peek { task, address, most, agreed } => {
                 self.on_gateway(task, move |gateway, lanes| received::peek(gateway, lanes, task, address, most, agreed));

@@ -5,9 +5,9 @@ use crate::app::event::{Arrived, HoldStart, Level};
 use crate::app::{Event, TaskId};
 use crate::domain::address::Address;
 use crate::domain::channel::Cost;
-use crate::domain::delivery::{Delivery, Effect, Given};
+use crate::domain::delivery::{Delivery, Effect, Given, Settles};
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::operation::Plan;
+use crate::domain::operation::{Plan, RECEIVE};
 use crate::domain::view::DeliveryView;
 use crate::gateway::Gateway;
 use crate::gateway::hold::HoldEvent;
@@ -15,13 +15,24 @@ use crate::gateway::ingest::Ingest;
 use futures::StreamExt;
 use std::sync::Arc;
 
-/// Takes messages of a queue and holds them until this task is ended.
-pub(super) async fn hold(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, address: Address, most: u32) {
-    let begun = async { Ok((gateway.ingest(&address.integration)?, gateway.hold(&address, most, most.into()).await?)) }.await;
+/// Takes messages of a queue and holds them until this task is ended, or says what giving them back may do to them.
+pub(super) async fn hold(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, address: Address, most: u32, agreed: bool) {
+    let begun = async {
+        if !agreed && let Some(Settles { risk, summary }) = gateway.spends(&address).await? {
+            gateway.permits(&RECEIVE, risk, &address).map_err(|fault| {
+                let cause = format!("{}; what is not decided on is given back, and may be deleted by that: {summary}", fault.cause);
+                Fault { cause: cause.into(), ..fault }
+            })?;
+            return Ok(Err(summary));
+        }
+        Ok(Ok((gateway.ingest(&address.integration)?, gateway.hold(&address, most, most.into()).await?)))
+    };
+    let begun = begun.await;
     // The gateway must not be kept open by what is held.
     drop(gateway);
     let (ingest, mut held) = match begun {
-        Ok(begun) => begun,
+        Ok(Ok(begun)) => begun,
+        Ok(Err(why)) => return lanes.result(Event::HoldSpends { task, why }).await,
         Err(fault) => return lanes.result(Event::HoldStarted { task, result: Err(fault) }).await,
     };
     let start = HoldStart { id: held.id, verbs: held.verbs, ack_timeout: held.ack_timeout, left_over: held.left_over };
@@ -48,14 +59,19 @@ fn arrived(ingest: &Ingest, taken: HoldEvent) -> Arrived {
 /// Looks at the first messages of a queue, or says what that would do to them.
 pub(super) async fn peek(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, address: Address, most: u32, agreed: bool) {
     let looked = async {
-        if let (Cost::Marks(marks), false) = (gateway.peek_cost(&address).await?, agreed) {
-            return Ok(Err(marks));
+        let cost = gateway.peek_cost(&address).await?;
+        if let (Cost::Marks(marks), false) = (&cost, agreed) {
+            return Ok(Err(*marks));
         }
         let ingest = gateway.ingest(&address.integration)?;
         let looked = gateway.peek(&address, most as usize, false).await?;
         if let Some((before, after)) = looked.ready {
-            let said = format!("{} looked at and given back; ready before: {before}, after: {after}", looked.deliveries.len());
+            let done = if matches!(cost, Cost::Nothing | Cost::Temporary(_)) { "" } else { " and given back" };
+            let said = format!("{} looked at{done}; ready before: {before}, after: {after}", looked.deliveries.len());
             lanes.result(Event::Notice(if after < before { Level::Warning } else { Level::Info }, said.into())).await;
+        }
+        for note in looked.notes {
+            lanes.result(Event::Notice(Level::Info, note)).await;
         }
         Ok::<_, Fault>(Ok(looked.deliveries.into_iter().map(|delivery| view(&ingest, delivery)).collect()))
     }

@@ -506,3 +506,20 @@ fn marks_are_left_only_after_they_were_agreed_to() {
     stage.event(Event::PeekMarks { task, address, marks: "redelivered is set".into() }).keys("y");
     assert_eq!(agreed(&stage), 1);
 }
+
+#[test]
+fn nothing_is_taken_that_giving_back_may_end_before_that_was_agreed_to() {
+    let mut stage = stage(120, 40);
+    let agreed = |stage: &Stage| stage.effects.iter().filter(|e| matches!(e, Effect::Hold { agreed: true, .. })).count();
+    for (key, count) in [("n", 0), ("y", 1)] {
+        stage.keys("x r Enter");
+        let task = stage.task();
+        stage.event(Event::HoldSpends { task, why: "its delivery limit is not known".into() });
+        let screen = stage.screen();
+        assert!(screen.contains("What is not decided on of 10 messages is given back, and may end by that:"), "{screen}");
+        assert!(screen.contains("its delivery limit is not known"), "{screen}");
+        stage.keys(key);
+        assert_eq!(agreed(&stage), count);
+        stage.keys("Esc");
+    }
+}

@@ -1,5 +1,6 @@
 //! RabbitMQ: what settling and giving back a message really does to it, said before, and true.
 
+use crate::console::console;
 use crate::support::clients::run;
 use crate::support::program::Home;
 use crate::support::rabbitmq::{self, Rabbit, letter};
@@ -225,4 +226,42 @@ async fn the_commands_delete_nothing_that_nobody_armed_the_profile_for() {
     holds(rabbit, &limited, 1).await;
     let (text, code) = said(&home, profile, &["--arm", "test", "peek", &target, "--yes", "--spend"]);
     assert!(code == Some(0) && text.contains("1 looked at and given back; ready before: 1, after: 1"), "{code:?} {text}");
+    // The one return is spent: this one deletes it, and says so by its counts.
+    let (text, code) = said(&home, profile, &["--arm", "test", "receive", &target, "--limit", "1", "--spend"]);
+    assert!(code == Some(0) && text.contains("may DELETE messages") && text.contains("ready before: 1, after: 0"), "{code:?} {text}");
+}
+
+#[test]
+fn where_no_limit_can_be_read_nothing_is_received_undecided_before_it_was_agreed_to() {
+    let Some(rabbit) = rabbitmq::shared() else { return };
+    let Some(queue) = rabbit.declared("unknown", &json!({ "x-queue-type": "quorum", "x-delivery-limit": 3 })) else { return };
+    run(rabbit.exact(&["random", &queue, "1", "2"]).expect("the same client"));
+    let home = Home::new();
+    let url = format!("amqp://guest:guest@{}?management_url=none", rabbit.fact("AMQP"));
+    let target = format!("rabbitmq/queue:{queue}");
+    let arguments = ["--url", &url, "receive", &target, "--limit", "2", "--wait", "1s"];
+    let output = home.mqdeck(&arguments).stdin(Stdio::null()).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && text.contains("only the management API tells of it"), "{text}");
+    let read_only = home.mqdeck(&[&["--read-only"], &arguments[..]].concat()).stdin(Stdio::null()).output().expect("it runs");
+    assert_eq!(read_only.status.code(), Some(3));
+    for (answer, end, code) in [("n", "nothing was received", 1), ("y", "2 unsettled", 0)] {
+        let mut terminal = console(&home, &arguments, (120, 40));
+        terminal.wait_for("receive anyway? [y/N]", SOON);
+        assert!(terminal.screen().contains("is given back, which may end messages"), "{}", terminal.screen());
+        terminal.press(&format!("{answer}\r"));
+        terminal.wait_for(end, SOON);
+        if answer == "y" {
+            terminal.press("leave\r");
+            terminal.wait_for("Leave?", SOON);
+            terminal.press("y\r");
+        }
+        assert_eq!(terminal.wait_exit(SOON), code);
+        let counted = terminal.screen().contains("ready before: 2, after: 2");
+        assert_eq!(counted, answer == "y", "{}", terminal.screen());
+    }
+    // Nobody had them before the one that agreed.
+    let looked = run(rabbit.exact(&["typed", &queue]).expect("the same client"));
+    let one = r#"["782d64656c69766572792d636f756e74", ["l", "0000000000000001"]]"#;
+    assert_eq!(String::from_utf8_lossy(&looked).matches(one).count(), 2, "{}", String::from_utf8_lossy(&looked));
 }

@@ -256,7 +256,7 @@ async fn a_connection_that_an_operator_closes_takes_what_was_held_with_it_and_th
     fill(&session, &held, &["d", "e"]).await;
     let url = format!("amqp://guest:guest@{}?management_url=none", rabbit.fact("AMQP"));
     let target = format!("rabbitmq/queue:{held}");
-    let mut terminal = console(&home, &["--url", &url, "receive", &target, "--limit", "5", "--wait", "500ms"], (100, 24));
+    let mut terminal = console(&home, &["--url", &url, "receive", &target, "--limit", "5", "--spend", "--wait", "500ms"], (100, 24));
     terminal.wait_for("2 unsettled; ack, requeue, reject NUMBERS|all, or leave:", SOON);
     fill(&session, &held, &["f"]).await;
     assert_eq!(comes(&rabbit, &held).await["body"], "f", "what is published while it is asked is for others");

@@ -213,7 +213,7 @@ impl Peek for Memory {
             };
             let ready = queue.ready.len() as u64;
             let deliveries = queue.ready.iter_mut().take(most).enumerate().map(look).collect();
-            Ok(Looked { deliveries, cut: false, ready: Some((ready, ready)) })
+            Ok(Looked { deliveries, cut: false, ready: Some((ready, ready)), ..Looked::default() })
         })
     }
 }

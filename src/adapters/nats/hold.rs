@@ -20,7 +20,6 @@ use crate::domain::figure::several;
 use crate::domain::message::{Message, Stamp};
 use crate::domain::operation::{Field, Input};
 use crate::domain::position::Position;
-use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use async_trait::async_trait;
 use serde_json::json;
@@ -124,7 +123,7 @@ impl Hold for NatsHold {
         matches!(Name::of(OP, channel), Ok(Name::Queue { .. })).then_some(super::queue::WARNING)
     }
 
-    async fn spends(&self, channel: &str) -> Result<Option<SafeText>, Fault> {
+    async fn spends(&self, channel: &str) -> Result<Option<Settles>, Fault> {
         match Name::of(OP, channel)? {
             Name::Queue { .. } => Ok(None),
             _ => Ok(super::settles::spends(&self.consumer(channel).await?)),

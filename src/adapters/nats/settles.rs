@@ -3,7 +3,6 @@
 use super::model::{ConsumerInfo, StreamInfo};
 use crate::domain::delivery::{Effect, Given, Settles};
 use crate::domain::figure::several;
-use crate::domain::text::SafeText;
 use serde_json::Value;
 
 pub(super) fn of(stream: &StreamInfo, consumer: &ConsumerInfo, effect: Effect, given: &[Given]) -> Settles {
@@ -31,9 +30,9 @@ fn most(consumer: &ConsumerInfo) -> Option<u64> {
 }
 
 /// Why a message that is given back undecided may never be given again.
-pub(super) fn spends(consumer: &ConsumerInfo) -> Option<SafeText> {
+pub(super) fn spends(consumer: &ConsumerInfo) -> Option<Settles> {
     let most = most(consumer)?;
-    Some(format!("each delivery counts: after {most} (max_deliver) this consumer never gives a message again").into())
+    Some(Settles::destroys(format!("each delivery counts: after {most} (max_deliver) this consumer never gives a message again")))
 }
 
 /// What was delivered `max_deliver` times is not given again, whatever is answered.

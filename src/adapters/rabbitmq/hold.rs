@@ -9,7 +9,6 @@ use crate::adapters::session::{Hold, Holding};
 use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::position::Position;
-use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::future::try_join;
@@ -42,7 +41,7 @@ impl Hold for Rabbit {
         if matches!(Name::said(channel), Some(Name::Exchange(_) | Name::Stream(_))) { &[] } else { VERBS }
     }
 
-    async fn spends(&self, channel: &str) -> Result<Option<SafeText>, Fault> {
+    async fn spends(&self, channel: &str) -> Result<Option<Settles>, Fault> {
         let Name::Queue(queue) = self.resolve(OP, channel).await? else { return Ok(None) };
         Ok(self.facts(&queue).await.price())
     }

@@ -28,7 +28,7 @@ impl Peek for Rabbit {
     async fn cost(&self, channel: &str) -> Result<Cost, Fault> {
         let Name::Queue(queue) = self.resolve(OP, channel).await? else { return Ok(Cost::Nothing) };
         Ok(match self.facts(&queue).await.price() {
-            Some(price) => Cost::Spends(price),
+            Some(price) => Cost::Spends(price.summary),
             None => Cost::Marks(
                 "for a moment no consumer gets the messages, then they are marked as redelivered; a quorum queue may put them at its end",
             ),
@@ -57,7 +57,14 @@ impl Peek for Rabbit {
         link::close(&channel);
         let (deliveries, cut) = looked?;
         let deliveries = deliveries.into_iter().zip(1..).map(|(delivery, at)| held(&name, at, delivery)).collect();
-        Ok(Looked { deliveries, cut, ready: Some((before, self.ready_again(&queue, before).await?)) })
+        Ok(Looked { deliveries, cut, ready: Some((before, self.ready_again(&queue, before).await?)), ..Looked::default() })
+    }
+
+    async fn ready(&self, channel: &str, expected: u64) -> Result<Option<u64>, Fault> {
+        match self.resolve(OP, channel).await? {
+            Name::Queue(queue) => self.ready_again(&queue, expected).await.map(Some),
+            Name::Stream(_) | Name::Exchange(_) => Ok(None),
+        }
     }
 }
 

@@ -8,7 +8,6 @@ use super::name::Name;
 use crate::domain::delivery::{Effect, Given, Settles};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::several;
-use crate::domain::text::SafeText;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -126,19 +125,17 @@ impl Rabbit {
 
 impl Facts {
     /// Why a message that is given back may end by that; `None` if it cannot.
-    pub(super) fn price(&self) -> Option<SafeText> {
+    pub(super) fn price(&self) -> Option<Settles> {
         match &self.returns {
             Returns::Free => None,
-            Returns::Counted(limit) => Some(
-                format!(
-                    "this quorum queue has a delivery limit: of the {limit} returns that it allows each message, giving it back spends one, and \
-                     behind the last it is a dead letter, or deleted; how many are left is seen only when it is delivered"
-                )
-                .into(),
-            ),
-            Returns::Unknown(why) => Some(
-                format!("whether this queue has a delivery limit, which giving a message back would count towards, is not known: {why}").into(),
-            ),
+            Returns::Counted(limit) => Some(Settles::destroys(format!(
+                "this quorum queue has a delivery limit: of the {limit} returns that it allows each message, giving it back spends one, and \
+                 behind the last it is a dead letter, or deleted; how many are left is seen only when it is delivered"
+            ))),
+            Returns::Unknown(why) => Some(Settles::usual(format!(
+                "whether this queue has a delivery limit, which giving a message back would count towards, is not known: behind a limit it is \
+                 a dead letter, or deleted; only the management API tells of it ({why})"
+            ))),
         }
     }
 

@@ -171,6 +171,7 @@ async fn that_a_receiving_was_interrupted_and_goes_on_is_said_before_another_mes
     let ((_asks, asked), (out, mut said), (_looked_at, gone)) = (mpsc::channel(1), mpsc::channel(1), oneshot::channel());
     let (gateway, address) = gateway(Safety::default());
     let task = Task {
+        counts: None,
         audited: gateway.begin(RECEIVE.id, &address, serde_json::Value::Null).await.expect("begun"),
         address,
         holding,

@@ -13,6 +13,12 @@ pub(super) fn draw(canvas: &mut Canvas, confirm: &Confirm) {
             let text = format!("{jobs} piece{} of work under way would be cancelled.", if *jobs == 1 { "" } else { "s" });
             ("Quit?", vec![(text, Role::Text)])
         }
+        Confirm::Receive { address, most, why, .. } => {
+            let first =
+                format!("What is not decided on of {} is given back, and may end by that:", figure::several(u64::from(*most), "message"));
+            let lines = vec![(address.to_string(), Role::Strong), (first, Role::Text), (why.to_string(), Role::Watch)];
+            ("Receive anyway?", lines)
+        }
         Confirm::Peek { address, most, marks } => {
             let first = format!("Looking at the first {} leaves marks:", figure::several(u64::from(*most), "message"));
             let lines = vec![(address.to_string(), Role::Strong), (first, Role::Text), (marks.to_string(), Role::Watch)];
@@ -40,6 +46,7 @@ pub(super) fn draw(canvas: &mut Canvas, confirm: &Confirm) {
         Confirm::Quit { .. } => "cancel the work and quit",
         Confirm::Discard => "leave and lose it",
         Confirm::Peek { .. } => "look",
+        Confirm::Receive { .. } => "receive",
         Confirm::Release { .. } => "leave",
     };
     canvas.put(inside.x + used + 1, y, inside.width.saturating_sub(used + 1), verb, Role::Text);

@@ -10,7 +10,7 @@ use crate::app::overlays::confirm::Confirm;
 use crate::app::reader::Reader;
 use crate::app::rows::Rows;
 use crate::domain::address::Address;
-use crate::domain::fault::Fault;
+use crate::domain::fault::{Fault, Kind as FaultKind};
 use crate::domain::operation::Plan;
 use crate::domain::text::SafeText;
 use crate::domain::view::DeliveryView;
@@ -27,12 +27,13 @@ pub(super) const READER: Reader = Reader {
     pane: |model| (&mut model.received.detail, &mut model.received.focus),
 };
 
-/// Takes messages of a queue and holds them. What was begun with may be the channel that the queue belongs to.
-pub(in crate::app) fn hold(model: &mut Model, address: Address, of: Address, most: u32) {
+/// Takes messages of a queue and holds them, once what giving them back may do was agreed to. What was begun with may be the channel that
+/// the queue belongs to.
+pub(in crate::app) fn hold(model: &mut Model, address: Address, of: Address, most: u32, agreed: bool) {
     let task = begin(model, Kind::Held, address.clone(), most);
     model.received.of = Some(of);
     model.jobs.push(Job::new(task, format!("hold messages of {address}").into(), model.now));
-    model.effect(Effect::Hold { task, address, most });
+    model.effect(Effect::Hold { task, address, most, agreed });
 }
 
 /// Looks at the first messages of a queue, once what that does to them was agreed to.
@@ -80,6 +81,19 @@ pub(in crate::app) fn started(model: &mut Model, task: TaskId, result: Result<Ho
             model.received.phase = Phase::Failed(fault);
         }
     }
+    model.touch();
+}
+
+/// Giving back what is not decided on may end it: that is asked before anything is taken.
+pub(in crate::app) fn spends(model: &mut Model, task: TaskId, why: SafeText) {
+    let (Some(address), Some(of)) = (model.received.address.clone(), model.received.of.clone()) else { return };
+    if model.received.task.take_if(|asked| *asked == task).is_none() {
+        return;
+    }
+    model.job_ended(task);
+    let fault = Fault::new(FaultKind::Rejected, "receive from", address.to_string(), why.clone());
+    model.received.phase = Phase::Failed(fault.next("nothing was taken: this has to be agreed to"));
+    model.overlay = Some(Overlay::Confirm(Confirm::Receive { address, of, most: model.received.wanted, why }));
     model.touch();
 }
 
