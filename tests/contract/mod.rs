@@ -37,6 +37,8 @@ mod nats_core;
 #[cfg(feature = "nats")]
 mod nats_foreign;
 #[cfg(feature = "nats")]
+mod nats_peek;
+#[cfg(feature = "nats")]
 mod nats_plans;
 mod offered;
 mod prefer;

@@ -56,8 +56,13 @@ impl NatsInspect {
     fn stream(&self, info: &StreamInfo) -> Channel {
         // Whether one of its consumers can be received from is known when that is asked.
         let consumed = info.state.consumer_count > 0;
-        let can =
-            Caps { publish: !info.flag("sealed") && !info.subjects().is_empty(), hold: consumed, receive_options: consumed, ..OF_STREAM };
+        let can = Caps {
+            publish: !info.flag("sealed") && !info.subjects().is_empty(),
+            peek: consumed,
+            hold: consumed,
+            receive_options: consumed,
+            ..OF_STREAM
+        };
         Channel {
             depth: Amount::Exactly(info.state.messages),
             bytes: Amount::Exactly(info.state.bytes),
@@ -74,7 +79,7 @@ impl NatsInspect {
 
     fn consumer(&self, info: &ConsumerInfo) -> Channel {
         let name = format!("consumer:{}/{}", info.stream_name, info.name);
-        let can = Caps { hold: info.is_pull() && info.is_explicit(), ..Caps::default() };
+        let can = Caps { peek: true, hold: info.is_pull() && info.is_explicit(), ..Caps::default() };
         Channel {
             depth: Amount::Exactly(info.num_pending + info.num_ack_pending),
             given: Some(info.delivered.consumer_seq),

@@ -18,6 +18,7 @@ mod manage;
 mod model;
 mod names;
 mod operations;
+mod peek;
 mod publish;
 mod purge;
 mod queue;
@@ -68,6 +69,7 @@ async fn connect(integration: Integration, log: WireLog) -> Result<Session, Faul
     Ok(Session {
         tail: Some(Arc::new(tail::NatsTail::new(shared.clone()))),
         history: Some(Arc::new(history::NatsHistory::new(shared.api.clone()))),
+        peek: Some(Arc::new(peek::NatsPeek::new(shared.api.clone()))),
         groups: Some(Arc::new(groups::NatsGroups::new(shared.api.clone()))),
         publish: Some(Arc::new(publish::NatsPublish::new(shared.clone()))),
         hold: Some(Arc::new(hold::NatsHold::new(shared.clone()))),

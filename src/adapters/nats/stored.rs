@@ -24,6 +24,8 @@ use std::time::Instant;
 
 /// Messages asked for at once by direct get (2.11 and later).
 const BATCH: u64 = 500;
+/// Every subject.
+const ALL: &str = ">";
 /// Single messages asked for at once.
 const ABREAST: usize = 32;
 /// What the server writes behind a stored message's own headers when it gives it directly (ADR-31), in this order. In a batch more
@@ -39,6 +41,10 @@ pub(super) struct Stored {
     /// As addresses name it: `stream:ORDERS`.
     channel: Arc<str>,
     direct: bool,
+    /// The subject or pattern of those that are read.
+    filter: String,
+    /// Messages asked for at once by direct get.
+    batch: u64,
     /// The server answers a batch with one message: it is older than 2.11.
     single: AtomicBool,
     /// How many are asked for one by one at once.
@@ -63,11 +69,18 @@ struct Raw {
 
 impl Stored {
     pub(super) fn new(api: Api, stream: &str, direct: bool) -> Self {
+        Self::filtered(api, stream, direct, ALL, BATCH)
+    }
+
+    /// Of the messages of a subject or pattern alone, of which no more than so many are wanted.
+    pub(super) fn filtered(api: Api, stream: &str, direct: bool, filter: &str, most: u64) -> Self {
         Self {
             api,
             stream: stream.to_owned(),
             channel: format!("stream:{stream}").into(),
             direct,
+            filter: filter.to_owned(),
+            batch: most.min(BATCH),
             single: AtomicBool::new(false),
             fit: Mutex::default(),
         }
@@ -93,6 +106,9 @@ impl Stored {
     /// The same, from the leader and one by one.
     async fn singly(&self, op: &'static str, seq: u64, end: u64) -> Result<Vec<Message>, Fault> {
         let Some(first) = self.next(op, seq).await? else { return Ok(Vec::new()) };
+        if self.filter != ALL {
+            return Ok(if number(&first) < end { vec![first] } else { Vec::new() });
+        }
         let from = number(&first) + 1;
         // Nobody has said where it ends: what is not there yet is not asked for.
         let end = if end == u64::MAX { self.api.stream(op, &self.stream).await?.end() } else { end };
@@ -110,7 +126,7 @@ impl Stored {
 
     /// The first message at or behind `seq`; `None` if there is none.
     pub(super) async fn next(&self, op: &'static str, seq: u64) -> Result<Option<Message>, Fault> {
-        self.get(op, &json!({ "seq": seq, "next_by_subj": ">" })).await
+        self.get(op, &json!({ "seq": seq, "next_by_subj": self.filter })).await
     }
 
     /// How many messages of a subject or pattern stand at or behind `seq`, as the server counts them; `None` where it does not. A server
@@ -170,8 +186,8 @@ impl Stored {
     /// As many messages from `seq` on as one direct get gives.
     async fn batch(&self, op: &'static str, seq: u64, end: u64) -> Result<Vec<Message>, Fault> {
         let link: &Link = &self.api.link;
-        let most = BATCH.min(end - seq);
-        let body = json!({ "seq": seq, "next_by_subj": ">", "batch": most, "max_bytes": ANSWER }).to_string();
+        let most = self.batch.min(end - seq);
+        let body = json!({ "seq": seq, "next_by_subj": self.filter, "batch": most, "max_bytes": ANSWER }).to_string();
         let subject = self.api.subject(&format!("DIRECT.GET.{}", self.stream));
         let asked = Instant::now();
         let mut inbox = link.ask(op, &subject, &[], body.as_bytes()).await?;
