@@ -231,12 +231,13 @@ fn value<'a>(message: &'a Outgoing, name: &str) -> Option<&'a Bytes> {
     message.headers.iter().find(|header| header.name == name)?.value.as_ref()
 }
 
-/// Whether a message says what is shown of these properties, and nothing else.
+/// Whether a message says nothing else than what is shown of these properties.
 fn is_unchanged(message: &Outgoing, raw: &[u8]) -> bool {
     let beside = |header: &&Header| header.name != EXCHANGE;
     let (headers, timestamp, stamp) = shown(foreign::read(raw), false);
     message.options.iter().all(|(id, _)| *id == "mandatory")
-        && message.timestamp == timestamp.filter(|_| stamp == Stamp::Created)
+        // The console's form begins without a time.
+        && message.timestamp.is_none_or(|given| Some(given) == timestamp.filter(|_| stamp == Stamp::Created))
         && message.headers.iter().filter(beside).eq(&headers)
 }
 
