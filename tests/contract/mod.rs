@@ -35,6 +35,8 @@ mod nats;
 #[cfg(feature = "nats")]
 mod nats_core;
 #[cfg(feature = "nats")]
+mod nats_domains;
+#[cfg(feature = "nats")]
 mod nats_foreign;
 #[cfg(feature = "nats")]
 mod nats_peek;

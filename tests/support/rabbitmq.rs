@@ -4,7 +4,7 @@ use super::server::Server;
 use super::subjects::connect;
 use super::{clients, unique};
 use mqdeck::adapters::session::Session;
-use mqdeck::config::profile::{Auth, Integration, Setting, Tls};
+use mqdeck::config::profile::{Auth, Integration, Tls};
 use mqdeck::config::secret::Secret;
 use mqdeck::domain::address::Address;
 use mqdeck::domain::fault::Fault;
@@ -137,10 +137,7 @@ pub(crate) fn password(user: &str, password: &str) -> Auth {
     Auth::Basic { username: user.to_owned(), password: Secret::new(password.to_owned()) }
 }
 
-/// Writes a setting into an integration's `config`.
-pub(crate) fn set(integration: &mut Integration, name: &str, value: &str) {
-    integration.settings.insert(name.to_owned(), Setting { value: Secret::new(value.to_owned()), line: 1 });
-}
+pub(crate) use super::subjects::set;
 
 /// A message with a body, and a routing key if there is one.
 pub(crate) fn letter(key: Option<&str>, body: &str) -> Outgoing {

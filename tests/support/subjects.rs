@@ -54,6 +54,11 @@ async fn memory(name: &str, partitions: i32) -> Subject {
     Subject { system: "memory", session, topic: topic.into(), other: other.into() }
 }
 
+/// Writes a setting into an integration's `config`.
+pub(crate) fn set(integration: &mut Integration, name: &str, value: &str) {
+    integration.settings.insert(name.to_owned(), Setting { value: Secret::new(value.to_owned()), line: 1 });
+}
+
 /// Connects as the gateway does.
 pub(crate) async fn connect(integration: Integration) -> Result<Session, Fault> {
     let adapter = find(&integration.system).expect("this build has the adapter");

@@ -42,6 +42,16 @@ impl Api {
         format!("{}.{call}", self.link.dial().api_prefix)
     }
 
+    /// Nobody answers the API.
+    pub(super) fn nobody(&self, op: &'static str, target: &str) -> Fault {
+        let dial = self.link.dial();
+        if !dial.is_elsewhere() {
+            return no_jetstream(op, target);
+        }
+        Fault::new(Kind::Rejected, op, target, format!("nobody answers under `{}`: JetStream is not there", dial.api_prefix))
+            .next("check `domain` or `api_prefix`, and the leaf node or the import that leads there")
+    }
+
     /// Makes a call; `target` is what the call is about, for faults.
     pub(super) async fn call<T: DeserializeOwned>(&self, op: &'static str, target: &str, call: &str, body: &Value) -> Result<T, Fault> {
         self.answer(op, target, call, body).await?.map_err(|refusal| refusal.fault)
@@ -60,7 +70,7 @@ impl Api {
         let answer = self.link.request(op, &subject, &[], payload.as_bytes()).await;
         let msg = answer.map_err(|fault| aimed(fault, target))?;
         if is_nobody(&msg) {
-            return Err(no_jetstream(op, target));
+            return Err(self.nobody(op, target));
         }
         let answer: Value = serde_json::from_slice(&msg.payload)
             .map_err(|error| Fault::new(Kind::Protocol, op, target, format!("the answer is not JSON: {error}")))?;
@@ -129,8 +139,8 @@ fn aimed(fault: Fault, target: &str) -> Fault {
     if fault.kind == Kind::Forbidden { fault } else { Fault { target: target.into(), ..fault } }
 }
 
-/// Nobody answers the API.
-pub(super) fn no_jetstream(op: &'static str, target: &str) -> Fault {
+/// There is no JetStream where the API is our own.
+fn no_jetstream(op: &'static str, target: &str) -> Fault {
     Fault::new(Kind::Rejected, op, target, "JetStream is not enabled on this server or for this account")
         .next("start the server with -js, or give the account JetStream; subjects work without it")
 }

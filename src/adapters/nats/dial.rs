@@ -43,6 +43,9 @@ pub(super) struct Opened {
     pub(super) info: ServerInfo,
 }
 
+/// What JetStream's API of the own account and domain begins with.
+const OWN_API: &str = "$JS.API";
+
 /// Whether it is a subject that others can stand below.
 fn is_prefix(text: &str) -> Result<(), &'static str> {
     let text = text.trim_end_matches('.');
@@ -60,6 +63,8 @@ pub(super) struct Dial {
     pub(super) inbox_prefix: String,
     /// What the subjects of JetStream's API begin with.
     pub(super) api_prefix: String,
+    /// The domain whose JetStream it is, where the profile says one.
+    pub(super) domain: Option<String>,
     addresses: Vec<String>,
     /// A server may demand TLS without being asked: then it is checked against the system's authorities.
     tls: Result<TlsDial, Fault>,
@@ -72,6 +77,11 @@ pub(super) struct Dial {
 }
 
 impl Dial {
+    /// Whether JetStream is another domain's, or another account's: beyond a leaf node or an import.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.api_prefix != OWN_API
+    }
+
     pub(super) fn new(integration: &Integration, log: WireLog) -> Result<Self, Fault> {
         rules::verify(integration, "NATS", RULES)?;
         let said = rules::Settings(&integration.settings);
@@ -82,7 +92,7 @@ impl Dial {
             }
             (Some(prefix), None) => prefix.trim_end_matches('.').to_owned(),
             (None, Some(domain)) => format!("$JS.{domain}.API"),
-            (None, None) => "$JS.API".to_owned(),
+            (None, None) => OWN_API.to_owned(),
         };
         let tokens = match &integration.auth {
             Auth::Token(source) => Some(token_source::from_profile(source)),
@@ -98,6 +108,7 @@ impl Dial {
             log,
             inbox_prefix: said.text("inbox_prefix").unwrap_or("_INBOX").trim_end_matches('.').to_owned(),
             api_prefix,
+            domain: said.text("domain").map(str::to_owned),
             addresses: integration.endpoint.addresses.clone(),
             peer,
             tls,

@@ -202,7 +202,9 @@ impl Follower {
             }
             return;
         };
-        let pause = AGAIN.get(self.looks).copied().unwrap_or(SELDOM);
+        // What is published elsewhere need not come to us: nothing tells whether a leaf node or an import lets it.
+        let seldom = if self.api.link.dial().is_elsewhere() { DEAF } else { SELDOM };
+        let pause = AGAIN.get(self.looks).copied().unwrap_or(seldom);
         if tokio::time::timeout(pause, arrival.came()).await.is_err() {
             self.looks = self.looks.saturating_add(1);
             return;

@@ -40,7 +40,7 @@ impl Groups for NatsGroups {
         let streams = match self.api.streams(LIST).await {
             Ok(streams) => streams,
             // Without JetStream there are none.
-            Err(fault) if fault.kind == Kind::Rejected => Vec::new(),
+            Err(fault) if fault.kind == Kind::Rejected && !self.api.link.dial().is_elsewhere() => Vec::new(),
             Err(fault) => return Err(fault),
         };
         let names = streams.iter().filter(|info| info.state.consumer_count > 0).map(|info| info.name().to_owned()).collect();

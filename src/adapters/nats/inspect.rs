@@ -241,7 +241,9 @@ impl Inspect for NatsInspect {
                 channels.extend(consumers.iter().map(|info| self.consumer(info)));
             }
             // Subjects work without JetStream: that it is off is worth a word where nothing else is known.
-            Err(fault) if fault.kind == Kind::Rejected && !(channels.is_empty() && subjects.is_empty()) => {}
+            // One that the profile names is missed whatever else there is.
+            Err(fault)
+                if fault.kind == Kind::Rejected && !self.shared.dial.is_elsewhere() && !(channels.is_empty() && subjects.is_empty()) => {}
             Err(fault) => {
                 let row = self.channel("stream:*", "stream", Caps::default());
                 channels.push(Channel { fault: Some(fault), ..row });

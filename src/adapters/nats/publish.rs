@@ -99,6 +99,9 @@ impl NatsPublish {
                 return Ok(Receipt::Accepted);
             }
             let answer: Option<Value> = serde_json::from_slice(&msg.payload).ok();
+            if self.is_elsewhere(answer.as_ref()) {
+                continue;
+            }
             if answer.is_some_and(|answer| answer.get("error").is_some_and(Value::is_object) || text(&answer, "stream") == stream) {
                 // It is kept; where is told by the stream's own address.
                 return acknowledged(subject, stream, subject, &msg.payload).map(|_| Receipt::Accepted);
@@ -138,7 +141,13 @@ impl NatsPublish {
             Ok(begun) => begun,
             Err(fault) => return Err(self.taken_by(stream, fault, key).await),
         };
-        let answer = inbox.next(OP, channel, self.shared.dial.timeout).await;
+        let until = Instant::now() + self.shared.dial.timeout;
+        let answer = loop {
+            let answer = inbox.next(OP, channel, until.saturating_duration_since(Instant::now())).await;
+            if !answer.as_ref().is_ok_and(|msg| self.is_elsewhere(serde_json::from_slice(&msg.payload).ok().as_ref())) {
+                break answer;
+            }
+        };
         let stored = match answer {
             Err(fault) => Err(unanswered(fault, channel)),
             Ok(msg) if is_nobody(&msg) => Err(Fault::new(Kind::Unreachable, OP, channel, "no server leads the stream now")
@@ -149,6 +158,14 @@ impl NatsPublish {
             self.known.forget(stream);
         }
         stored
+    }
+
+    /// Whether an acknowledgement is that of a stream in another domain than the profile's: on both sides of a leaf node one may take the
+    /// same subjects under the same name.
+    fn is_elsewhere(&self, answer: Option<&Value>) -> bool {
+        let (Some(domain), Some(answer)) = (&self.shared.dial.domain, answer) else { return false };
+        let says = answer.get("domain").and_then(Value::as_str);
+        answer.get("stream").is_some() && says.map_or(answer.get("error").is_none(), |says| says != domain)
     }
 
     /// A subject that the stream does not take: who does.

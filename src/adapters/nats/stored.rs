@@ -1,7 +1,7 @@
 //! Messages read back from a stream: by direct get where the stream allows it, else one by one from its leader. Neither leaves a
 //! trace or needs a consumer, so that every retention can be read (ADR-31).
 
-use super::api::{Api, no_jetstream};
+use super::api::Api;
 use super::headers;
 use super::link::{Link, is_nobody};
 use super::wire::mailbox::Msg;
@@ -204,7 +204,7 @@ impl Stored {
             }
             match headers::status(&msg) {
                 Some((204 | 404 | 408 | 413 | 429, _)) => break,
-                _ if is_nobody(&msg) => return Err(no_jetstream(op, &self.channel)),
+                _ if is_nobody(&msg) => return Err(self.api.nobody(op, &self.channel)),
                 Some((status, reason)) => {
                     return Err(Fault::new(Kind::Rejected, op, &*self.channel, format!("the server answers {status} {reason}")));
                 }
