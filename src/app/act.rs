@@ -1,12 +1,12 @@
 //! Actions into the Model: what each command of the table does.
 
-use super::action::{Action, Reason, Scope};
+use super::action::{Action, Reason};
 use super::changes::Origin;
 use super::commands::Command;
 use super::effect::{Copy, EditPurpose, Effect};
 use super::event::Level;
 use super::jobs::Job;
-use super::list::{Focus, Step};
+use super::list::Focus;
 use super::model::{Model, Screen};
 use super::overlays::confirm::Confirm;
 use super::overlays::input::{self, Ask};
@@ -66,29 +66,17 @@ fn action(model: &mut Model, action: Action) {
         Action::Leave => leave(model),
         Action::Quit => quit(model),
         Action::LastView => go(model, model.last.unwrap_or(model.screen)),
-        Action::Overview => go(model, Screen::Overview),
-        Action::Channels => channels::open(model, None),
-        Action::Traffic => go(model, Screen::Traffic),
-        Action::Groups => groups::open(model, None),
-        Action::Profiles => go(model, Screen::Profiles),
-        Action::WireLog => go(model, Screen::WireLog),
-        Action::Notices => go(model, Screen::Notices),
+        Action::Go(screen) => open(model, screen),
         Action::Mouse => {
             model.mouse = !model.mouse;
             model.effect(Effect::Mouse(model.mouse));
             model.say(Level::Info, if model.mouse { "Mouse on: hold Shift to select text" } else { "Mouse off" });
         }
-        Action::Up => moving::step(model, Step::By(-1)),
-        Action::Down => moving::step(model, Step::By(1)),
-        Action::PageUp => moving::step(model, Step::Pages(-1)),
-        Action::PageDown => moving::step(model, Step::Pages(1)),
-        Action::Top => moving::step(model, Step::Top),
-        Action::Bottom => moving::step(model, Step::Bottom),
+        Action::Move(step) => moving::step(model, step),
         Action::Mark | Action::MarkRange | Action::MarkInvert | Action::MarkNone => (model.screen.state().mark)(model, action),
         Action::Enter => (model.screen.state().enter)(model),
         Action::Filter => filtering::open(model),
-        Action::Actions => model.overlay = Some(Overlay::Menu(Menu { scope: Scope::ActionMenu, selected: 0 })),
-        Action::CopyMenu => model.overlay = Some(Overlay::Menu(Menu { scope: Scope::CopyMenu, selected: 0 })),
+        Action::Menu(scope) => model.overlay = Some(Overlay::Menu(Menu { scope, selected: 0 })),
         Action::Demo => profiles::opening(model, "demo", Effect::StartDemo),
         Action::Connect => model.overlay = Some(Overlay::Prompt(Prompt::new(Ask::Url, "kafka://"))),
         Action::Reload => {
@@ -211,21 +199,21 @@ fn on_message(model: &mut Model, action: Action) {
     }
 }
 
+/// Goes to a screen as its command does.
+pub(super) fn open(model: &mut Model, screen: Screen) {
+    match screen.state().open {
+        Some(open) => open(model),
+        None => go(model, screen),
+    }
+}
+
 /// Goes to a screen and makes it ready.
-pub(super) fn go(model: &mut Model, screen: Screen) {
+fn go(model: &mut Model, screen: Screen) {
     if screen == Screen::Publish && model.form.is_none() {
         return;
     }
-    if screen == Screen::WireLog {
-        let here = (model.screen.state().integration)(model);
-        let shown = here.or_else(|| model.wire.integration.clone()).or_else(|| model.integrations().first().map(|i| i.name.clone()));
-        if let Some(integration) = shown {
-            model.wire.show(integration);
-        }
-    }
-    if screen == Screen::Notices {
-        model.notices.dismiss();
-    }
+    let here = (model.screen.state().integration)(model);
+    (screen.state().arrive)(model, here);
     model.go(screen);
 }
 

@@ -1,5 +1,7 @@
 //! What an operator can ask for, by which keys and where; and why something cannot be done now.
 
+use super::list::Step;
+use super::screen::Screen;
 use crossterm::event::KeyCode;
 use std::borrow::Cow;
 
@@ -14,28 +16,18 @@ pub enum Action {
     Leave,
     Quit,
     LastView,
-    Overview,
-    Channels,
-    Traffic,
-    Groups,
-    Profiles,
-    WireLog,
-    Notices,
+    /// Goes to a screen.
+    Go(Screen),
     Mouse,
-    Up,
-    Down,
-    PageUp,
-    PageDown,
-    Top,
-    Bottom,
+    Move(Step),
     Enter,
     Filter,
     Mark,
     MarkRange,
     MarkInvert,
     MarkNone,
-    Actions,
-    CopyMenu,
+    /// Opens the menu of a scope.
+    Menu(Scope),
     Demo,
     Connect,
     Reload,

@@ -6,7 +6,7 @@ use super::model::{Model, Screen};
 use super::overlays::Overlay;
 use super::reader::NONE_SELECTED;
 use super::screens::publish::state::Part;
-use super::screens::{channels, groups, received, traffic};
+use super::screens::{channels, groups, received};
 use crate::domain::address::Address;
 use crate::domain::health::Link;
 use crate::domain::operation::{CALL, OperationSpec, PUBLISH, RECEIVE, Risk, SETTLE};
@@ -32,26 +32,18 @@ pub(super) fn last_view(model: &Model) -> Available {
 }
 
 pub(super) fn enter(model: &Model) -> Available {
-    let Some(rows) = (model.screen.state().openable)(model) else { return Err(Reason::Absent) };
+    let Some((rows, _)) = (model.screen.state().list)(model) else { return Err(Reason::Absent) };
     only_if(rows > 0, "the list is empty")
 }
 
-pub(super) fn channel_selected(model: &Model) -> Available {
-    (channels::STATE.selected)(model)
-}
-
-pub(super) fn group_selected(model: &Model) -> Available {
-    (groups::STATE.selected)(model)
-}
-
 pub(super) fn group_behind(model: &Model) -> Available {
-    group_selected(model)?;
+    something_selected(model)?;
     only_if(groups::mark(model).is_some(), "nothing waits there, or its position is not known")
 }
 
 /// Groups of the selected channel: where its system has none, who consumes is told in the channel's description.
 pub(super) fn groups_known(model: &Model) -> Available {
-    channel_selected(model)?;
+    something_selected(model)?;
     let unsupported = channels::selected(model).is_some_and(|(integration, _)| integration.groups.unsupported);
     only_if(!unsupported, "this system has no groups: d tells who consumes, where it knows")
 }
@@ -62,7 +54,7 @@ pub(super) fn groups_listed(model: &Model) -> Available {
 
 /// What the copy menu can give as JSON.
 pub(super) fn json_there(model: &Model) -> Available {
-    if model.screen == Screen::Groups { group_selected(model) } else { value_there(model) }
+    if model.screen == Screen::Groups { something_selected(model) } else { value_there(model) }
 }
 
 pub(super) fn channels_marked(model: &Model) -> Available {
@@ -77,12 +69,8 @@ pub(super) fn tenants_there(model: &Model) -> Available {
     only_if(!model.channels.tenants.is_empty(), "the profile finds no tenants in the channels' names")
 }
 
-pub(super) fn traffic_open(model: &Model) -> Available {
-    (traffic::STATE.selected)(model)
-}
-
 pub(super) fn live(model: &Model) -> Available {
-    traffic_open(model)?;
+    something_selected(model)?;
     only_if(model.traffic.is_live(), "this is history: L goes back to live")
 }
 
@@ -109,7 +97,7 @@ pub(super) fn same_key(model: &Model) -> Available {
 }
 
 pub(super) fn filtered(model: &Model) -> Available {
-    traffic_open(model)?;
+    something_selected(model)?;
     only_if(!model.traffic.is_followed(), "this follows ids: Esc goes back to the channel")
 }
 

@@ -3,7 +3,8 @@
 
 use super::action::{Action, Key, Reason, Scope};
 use super::available as can;
-use super::model::Model;
+use super::list::Step;
+use super::model::{Model, Screen};
 use crossterm::event::KeyCode;
 
 /// What a command can do to the world.
@@ -73,34 +74,38 @@ pub const COMMANDS: &[Command] = &[
     row(S::Profiles, Action::Demo, "profiles.demo", "Start the demo", &[k('d')]).foot("demo"),
     row(S::Profiles, Action::Reload, "profiles.reload", "Look for profiles again", &[k('r')]).foot("look again"),
     row(S::Overview, Action::Filter, "overview.filter", "Show only what matches", &[k('/')]).foot("filter"),
-    row(S::Overview, Action::Actions, "overview.actions", "Actions on this integration", &[k('x')]).foot("actions").when(can::actions),
+    row(S::Overview, Action::Menu(S::ActionMenu), "overview.actions", "Actions on this integration", &[k('x')])
+        .foot("actions")
+        .when(can::actions),
     row(S::Channels, Action::Describe, "channels.describe", "Describe: partitions and settings", &[k('d')])
         .foot("describe")
-        .when(can::channel_selected),
+        .when(can::something_selected),
     row(S::Channels, Action::Consumers, "channels.consumers", "Groups that read this channel", &[k('c')])
         .foot("consumers")
         .when(can::groups_known),
     row(S::Channels, Action::Filter, "channels.filter", "Show only what matches", &[k('/')]).foot("filter"),
-    row(S::Channels, Action::Actions, "channels.actions", "Actions on this channel", &[k('x')]).foot("actions").when(can::actions),
-    row(S::Channels, Action::Mark, "channels.mark", "Mark, and go on", &[k(' ')]).foot("mark").when(can::channel_selected),
-    row(S::Channels, Action::MarkRange, "channels.range", "Begin or end a range of marks", &[k('v')]).when(can::channel_selected),
-    row(S::Channels, Action::MarkInvert, "channels.invert", "Invert marks", &[k('*')]).when(can::channel_selected),
+    row(S::Channels, Action::Menu(S::ActionMenu), "channels.actions", "Actions on this channel", &[k('x')])
+        .foot("actions")
+        .when(can::actions),
+    row(S::Channels, Action::Mark, "channels.mark", "Mark, and go on", &[k(' ')]).foot("mark").when(can::something_selected),
+    row(S::Channels, Action::MarkRange, "channels.range", "Begin or end a range of marks", &[k('v')]).when(can::something_selected),
+    row(S::Channels, Action::MarkInvert, "channels.invert", "Invert marks", &[k('*')]).when(can::something_selected),
     row(S::Channels, Action::MarkNone, "channels.unmark", "Clear the marks", &[k('\\')]).when(can::channels_marked),
     row(S::Channels, Action::Internal, "channels.internal", "Show or hide internal channels", &[k('i')])
         .foot("internal")
         .when(can::internal_there),
     row(S::Channels, Action::Tenant, "channels.tenant", "Next tenant, or all", &[k('T')]).foot("tenant").when(can::tenants_there),
     row(S::Channels, Action::History, "channels.history", "Read history from…", &[k('H')]).when(can::history),
-    row(S::Channels, Action::CopyMenu, "channels.copy", "Copy…", &[k('y')]).foot("copy").when(can::channel_selected),
+    row(S::Channels, Action::Menu(S::CopyMenu), "channels.copy", "Copy…", &[k('y')]).foot("copy").when(can::something_selected),
     row(S::Traffic, Action::Pause, "traffic.pause", "Hold the list, or let it run", &[k('t')]).foot("hold/run").when(can::live),
     row(S::Traffic, Action::Hex, "traffic.bytes", "Bytes or decoded", &[k('w')]).foot("bytes").when(can::detail_open),
     row(S::Traffic, Action::Filter, "traffic.filter", "Show only messages that match a query", &[k('/')])
         .foot("filter")
         .when(can::filtered),
-    row(S::Traffic, Action::Actions, "traffic.actions", "Actions on this message or channel", &[k('x')])
+    row(S::Traffic, Action::Menu(S::ActionMenu), "traffic.actions", "Actions on this message or channel", &[k('x')])
         .foot("actions")
-        .when(can::traffic_open),
-    row(S::Traffic, Action::CopyMenu, "traffic.copy", "Copy…", &[k('y')]).foot("copy").when(can::traffic_open),
+        .when(can::something_selected),
+    row(S::Traffic, Action::Menu(S::CopyMenu), "traffic.copy", "Copy…", &[k('y')]).foot("copy").when(can::something_selected),
     row(S::Traffic, Action::History, "traffic.history", "Read history from…", &[k('H')]).foot("history").when(can::history),
     row(S::Traffic, Action::Live, "traffic.live", "Back to live", &[k('L')]).foot("live").when(can::not_live),
     row(S::Traffic, Action::Follow, "traffic.follow", "Follow this message's ids through every integration", &[k('o')])
@@ -120,17 +125,17 @@ pub const COMMANDS: &[Command] = &[
     row(S::Groups, Action::Messages, "groups.messages", "Messages at the group's position", &[k('m')])
         .foot("messages")
         .when(can::group_behind),
-    row(S::Groups, Action::Actions, "groups.actions", "Actions on this group", &[k('x')]).foot("actions").when(can::actions),
+    row(S::Groups, Action::Menu(S::ActionMenu), "groups.actions", "Actions on this group", &[k('x')]).foot("actions").when(can::actions),
     row(S::Groups, Action::Filter, "groups.filter", "Show only what matches", &[k('/')]).foot("filter").when(can::groups_listed),
-    row(S::Groups, Action::CopyMenu, "groups.copy", "Copy…", &[k('y')]).foot("copy").when(can::group_selected),
-    row(S::Received, Action::Actions, "received.actions", "Decide on what is held, and other actions", &[k('x')])
+    row(S::Groups, Action::Menu(S::CopyMenu), "groups.copy", "Copy…", &[k('y')]).foot("copy").when(can::something_selected),
+    row(S::Received, Action::Menu(S::ActionMenu), "received.actions", "Decide on what is held, and other actions", &[k('x')])
         .foot("actions")
         .when(can::message_selected),
     row(S::Received, Action::Mark, "received.mark", "Mark, and go on", &[k(' ')]).foot("mark").when(can::message_selected),
     row(S::Received, Action::MarkRange, "received.range", "Begin or end a range of marks", &[k('v')]).when(can::message_selected),
     row(S::Received, Action::MarkInvert, "received.invert", "Invert marks", &[k('*')]).when(can::message_selected),
     row(S::Received, Action::MarkNone, "received.unmark", "Clear the marks", &[k('\\')]).when(can::messages_marked),
-    row(S::Received, Action::CopyMenu, "received.copy", "Copy…", &[k('y')]).foot("copy").when(can::message_selected),
+    row(S::Received, Action::Menu(S::CopyMenu), "received.copy", "Copy…", &[k('y')]).foot("copy").when(can::message_selected),
     row(S::Received, Action::Follow, "received.follow", "Follow this message's ids through every integration", &[k('o')])
         .foot("follow id")
         .when(can::message_selected),
@@ -177,34 +182,34 @@ pub const COMMANDS: &[Command] = &[
     row(S::Plan, Action::ExportFirst, "plan.export", "Save the whole channel to a file first…", &[ctrl('e')])
         .foot("export first")
         .when(can::export_first),
-    row(S::Plan, Action::Up, "plan.up", "Up", &[code(KeyCode::Up)]),
-    row(S::Plan, Action::Down, "plan.down", "Down", &[code(KeyCode::Down)]),
-    row(S::Plan, Action::PageUp, "plan.page-up", "Half a page up", &[code(KeyCode::PageUp)]),
-    row(S::Plan, Action::PageDown, "plan.page-down", "Half a page down", &[code(KeyCode::PageDown), ctrl('d')]),
+    row(S::Plan, Action::Move(Step::By(-1)), "plan.up", "Up", &[code(KeyCode::Up)]),
+    row(S::Plan, Action::Move(Step::By(1)), "plan.down", "Down", &[code(KeyCode::Down)]),
+    row(S::Plan, Action::Move(Step::Pages(-1)), "plan.page-up", "Half a page up", &[code(KeyCode::PageUp)]),
+    row(S::Plan, Action::Move(Step::Pages(1)), "plan.page-down", "Half a page down", &[code(KeyCode::PageDown), ctrl('d')]),
     row(S::Outcome, Action::Decline, "outcome.close", "Back", &[code(KeyCode::Esc), code(KeyCode::Enter), k('q')]).foot("back"),
     // Moving
     row(S::Moving, Action::Enter, "enter", "Open", &[code(KeyCode::Enter)]).foot("open").when(can::enter),
-    row(S::Moving, Action::Up, "up", "Up", &[k('k'), code(KeyCode::Up)]),
-    row(S::Moving, Action::Down, "down", "Down", &[k('j'), code(KeyCode::Down)]),
-    row(S::Moving, Action::PageUp, "page-up", "Half a page up", &[ctrl('u'), code(KeyCode::PageUp)]),
-    row(S::Moving, Action::PageDown, "page-down", "Half a page down", &[ctrl('d'), code(KeyCode::PageDown)]),
-    row(S::Moving, Action::Top, "top", "First", &[k('g'), code(KeyCode::Home)]),
-    row(S::Moving, Action::Bottom, "bottom", "Last", &[k('G'), code(KeyCode::End)]),
+    row(S::Moving, Action::Move(Step::By(-1)), "up", "Up", &[k('k'), code(KeyCode::Up)]),
+    row(S::Moving, Action::Move(Step::By(1)), "down", "Down", &[k('j'), code(KeyCode::Down)]),
+    row(S::Moving, Action::Move(Step::Pages(-1)), "page-up", "Half a page up", &[ctrl('u'), code(KeyCode::PageUp)]),
+    row(S::Moving, Action::Move(Step::Pages(1)), "page-down", "Half a page down", &[ctrl('d'), code(KeyCode::PageDown)]),
+    row(S::Moving, Action::Move(Step::Top), "top", "First", &[k('g'), code(KeyCode::Home)]),
+    row(S::Moving, Action::Move(Step::Bottom), "bottom", "Last", &[k('G'), code(KeyCode::End)]),
     // Everywhere
-    row(S::Global, Action::Overview, "overview", "Overview", &[k('1')]).foot("overview").when(can::profile_open),
-    row(S::Global, Action::Channels, "channels", "Channels", &[k('2')]).foot("channels").when(can::profile_open),
-    row(S::Global, Action::Traffic, "traffic", "Traffic", &[k('3')]).foot("traffic").when(can::profile_open),
-    row(S::Global, Action::Groups, "groups", "Groups", &[k('4')]).foot("groups").when(can::profile_open),
-    row(S::Global, Action::Profiles, "profiles", "Profiles", &[k('0')]).foot("profiles"),
+    row(S::Global, Action::Go(Screen::Overview), "overview", "Overview", &[k('1')]).foot("overview").when(can::profile_open),
+    row(S::Global, Action::Go(Screen::Channels), "channels", "Channels", &[k('2')]).foot("channels").when(can::profile_open),
+    row(S::Global, Action::Go(Screen::Traffic), "traffic", "Traffic", &[k('3')]).foot("traffic").when(can::profile_open),
+    row(S::Global, Action::Go(Screen::Groups), "groups", "Groups", &[k('4')]).foot("groups").when(can::profile_open),
+    row(S::Global, Action::Go(Screen::Profiles), "profiles", "Profiles", &[k('0')]).foot("profiles"),
     row(S::Global, Action::Arm, "arm", "Arm the profile for a time, or disarm it", &[k('!')]).when(can::arm),
     row(S::Global, Action::Undo, "undo", "Undo the last change…", &[k('z')]).plans().when(can::undo),
     row(S::Global, Action::Redo, "redo", "Redo…", &[k('Z')]).plans().when(can::redo),
     row(S::Global, Action::Outcome, "outcome", "Result of the last change", &[k('X')]).when(can::outcome),
     row(S::Global, Action::LastView, "last-view", "Last view", &[k('-')]).when(can::last_view),
-    row(S::Global, Action::WireLog, "wire-log", "Wire log: what was asked and answered", &[k('@')])
+    row(S::Global, Action::Go(Screen::WireLog), "wire-log", "Wire log: what was asked and answered", &[k('@')])
         .foot("wire log")
         .when(can::profile_open),
-    row(S::Global, Action::Notices, "notices", "Notices", &[k('M')]),
+    row(S::Global, Action::Go(Screen::Notices), "notices", "Notices", &[k('M')]),
     row(S::Global, Action::Goto, "goto", "Go to a screen, channel or profile", &[k(':')]).foot("go"),
     row(S::Always, Action::Palette, "palette", "Every command", &[ctrl('p')]).foot("all"),
     row(S::Global, Action::Help, "help", "Keys of this screen", &[k('?'), code(KeyCode::F(1))]).foot("keys"),

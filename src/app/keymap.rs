@@ -26,7 +26,8 @@ pub fn scopes(model: &Model) -> Vec<Scope> {
         None if model.typing.is_some() => return vec![Scope::Always],
         None => {}
     }
-    model.screen.state().scopes.to_vec()
+    let screen = model.screen.state();
+    std::iter::once(screen.scope).chain(screen.scopes.iter().copied()).collect()
 }
 
 /// The command that a key means now.
@@ -41,7 +42,7 @@ pub fn footer(model: &Model) -> Vec<&'static Command> {
     let (scopes, screen) = (scopes(model), model.screen.state());
     let mut rows: Vec<(u8, &'static Command)> = COMMANDS
         .iter()
-        .filter(|command| screen.command != Some(command.action))
+        .filter(|command| command.action != Action::Go(model.screen))
         .filter(|command| command.scope != Scope::Global || command.action != Action::Leave || (screen.is_inside)(model))
         .filter(|command| command.footer.is_some() && scopes.contains(&command.scope) && (command.available)(model).is_ok())
         .map(|command| (rank(command), command))

@@ -8,7 +8,7 @@ use super::model::{Model, Screen};
 use super::overlays::palette::{Target, search};
 use super::overlays::{Menu, Overlay, help, menu};
 use super::screens::traffic::open;
-use super::screens::{channels, groups, profiles, publish};
+use super::screens::{profiles, publish};
 use super::{act, changing, filtering, keymap, layout, moving};
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 
@@ -91,7 +91,7 @@ pub(super) fn mouse(model: &mut Model, mouse: MouseEvent) {
         }
         MouseEventKind::Down(MouseButton::Left) => {
             let Some(row) = layout::row_at(model, mouse.column, mouse.row) else { return };
-            let Some(offset) = (model.screen.state().first_row)(model) else { return };
+            let Some((_, offset)) = (model.screen.state().list)(model) else { return };
             moving::step(model, Step::To(offset + row));
         }
         _ => return,
@@ -141,9 +141,7 @@ fn chosen(model: &mut Model) {
             }
         }
         Target::Operation(spec, address) => changing::open(model, spec, address),
-        Target::Screen(Screen::Channels) => channels::open(model, None),
-        Target::Screen(Screen::Groups) => groups::open(model, None),
-        Target::Screen(screen) => act::go(model, screen),
+        Target::Screen(screen) => act::open(model, screen),
         Target::Channel(address) | Target::Typed(address) => open::open(model, vec![address]),
         Target::Template(template) => publish::fill(model, template),
         Target::Profile(path) => profiles::opening(model, "profile", Effect::OpenProfile(path)),

@@ -21,7 +21,7 @@ impl<K> Default for List<K> {
 }
 
 /// How far the cursor goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
     By(isize),
     /// Half pages, as `Ctrl-D` does.

@@ -1,7 +1,7 @@
 //! The screens that there are. What each is for the rest of the console is its row in `screens`.
 
 /// The screens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Screen {
     Welcome,
     Profiles,

@@ -14,16 +14,18 @@ pub(super) struct ScreenState {
     pub(super) title: &'static str,
     /// The scope of its own commands.
     pub(super) scope: Scope,
-    /// The scopes that hold there.
+    /// The scopes that hold there besides.
     pub(super) scopes: &'static [Scope],
-    /// The command that goes there.
-    pub(super) command: Option<Action>,
     /// The menus of copying and of actions hold there.
     pub(super) has_menus: bool,
     /// What it shows comes from the lists of channels, which are asked for again as long as it is shown.
     pub(super) lists_channels: bool,
-    /// Rows that `Enter` opens; `None` where it opens nothing.
-    pub(super) openable: fn(&Model) -> Option<usize>,
+    /// What its command does, where that is more than going there.
+    pub(super) open: Option<fn(&mut Model)>,
+    /// Before it is gone to, from a screen that is about this integration.
+    pub(super) arrive: fn(&mut Model, Option<Arc<str>>),
+    /// The list whose rows `Enter` opens and clicks select: how many there are, and the first that is shown.
+    pub(super) list: fn(&Model) -> Option<(usize, usize)>,
     pub(super) enter: fn(&mut Model),
     /// `Esc`: leaves what is open within the screen; `false` if nothing is.
     pub(super) leave: fn(&mut Model) -> bool,
@@ -33,8 +35,6 @@ pub(super) struct ScreenState {
     pub(super) mark: fn(&mut Model, Action),
     /// After every event: what moves finds its place again.
     pub(super) settle: fn(&mut Model, Room),
-    /// The first row that is shown of a list that takes clicks.
-    pub(super) first_row: fn(&Model) -> Option<usize>,
     /// The filter of its rows, by their names.
     pub(super) filter: Option<RowFilter>,
     /// The pane beside the list that is open, by the one that keys go to: without room beside the list it is over it then.
@@ -87,18 +87,18 @@ impl ScreenState {
     pub(super) const PLAIN: Self = Self {
         title: "",
         scope: Scope::Global,
-        scopes: &[],
-        command: None,
+        scopes: &[Scope::Moving, Scope::Global, Scope::Always],
         has_menus: false,
         lists_channels: false,
-        openable: |_| None,
+        open: None,
+        arrive: |_, _| {},
+        list: |_| None,
         enter: |_| {},
         leave: |_| false,
         is_inside: |_| false,
         step: |_, _, _| {},
         mark: |_, _| {},
         settle: |_, _| {},
-        first_row: |_| None,
         filter: None,
         pane: |_| None,
         caveats: |_| 0,

@@ -5,7 +5,7 @@ pub mod state;
 pub use state::{Cell, Channels, Describe, retention};
 
 use super::traffic::open as messages;
-use crate::app::action::{Action, Reason, Scope, only_if};
+use crate::app::action::{Reason, Scope, only_if};
 use crate::app::columns::Column;
 use crate::app::effect::Effect;
 use crate::app::integration::Integration;
@@ -27,18 +27,16 @@ use unicode_width::UnicodeWidthStr;
 pub(in crate::app) const STATE: ScreenState = ScreenState {
     title: "Channels",
     scope: Scope::Channels,
-    scopes: &[Scope::Channels, Scope::Moving, Scope::Global, Scope::Always],
-    command: Some(Action::Channels),
     has_menus: true,
     lists_channels: true,
-    openable: |model| Some(model.channels.rows.len()),
+    open: Some(|model| open(model, None)),
+    list: |model| Some((model.channels.rows.len(), model.channels.list.offset())),
     enter,
     leave: |model| model.channels.describe.take().is_some() || FILTER.clear(model),
     is_inside: |model| model.channels.describe.is_some(),
     step,
     mark: |model, action| ROWS.mark(model, action),
     settle,
-    first_row: |model| Some(model.channels.list.offset()),
     filter: Some(FILTER),
     pane: |model| model.channels.describe.as_ref().map(|_| Focus::Detail),
     channel: |model| address(model).ok_or(Reason::Refused(NONE.into())),

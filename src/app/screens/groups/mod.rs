@@ -33,10 +33,9 @@ use std::sync::Arc;
 pub(in crate::app) const STATE: ScreenState = ScreenState {
     title: "Groups",
     scope: Scope::Groups,
-    scopes: &[Scope::Groups, Scope::Moving, Scope::Global, Scope::Always],
-    command: Some(Action::Groups),
     has_menus: true,
-    openable: |model| (!is_open(model)).then_some(model.groups.rows.len()),
+    open: Some(|model| open(model, None)),
+    list: |model| (!is_open(model)).then(|| (model.groups.rows.len(), model.groups.list.offset())),
     enter: show,
     leave,
     is_inside: is_open,
@@ -47,7 +46,6 @@ pub(in crate::app) const STATE: ScreenState = ScreenState {
             PARTS.settle(model, page);
         }
     },
-    first_row: |model| (!is_open(model)).then(|| model.groups.list.offset()),
     filter: Some(FILTER),
     selected: |model| only_if(target(model).is_some(), "no group is selected"),
     integration: |model| target(model).map(|address| address.integration),

@@ -11,7 +11,7 @@ use crate::app::screen_state::ScreenState;
 pub(in crate::app) const STATE: ScreenState = ScreenState {
     title: "Notices",
     scope: Scope::Notices,
-    scopes: &[Scope::Notices, Scope::Moving, Scope::Global, Scope::Always],
+    arrive: |model, _| _ = model.notices.dismiss(),
     is_inside: |model| !model.back.is_empty(),
     step: |model, step, room| ROWS.step(model, step, room.page()),
     settle: |model, room| ROWS.settle(model, room.page()),

@@ -5,7 +5,7 @@ pub mod state;
 pub use state::COLUMNS;
 
 use super::channels;
-use crate::app::action::{Action, Scope};
+use crate::app::action::Scope;
 use crate::app::model::Model;
 use crate::app::rows::Rows;
 use crate::app::screen_state::{RowFilter, ScreenState, Subject};
@@ -15,10 +15,8 @@ use std::sync::Arc;
 pub(in crate::app) const STATE: ScreenState = ScreenState {
     title: "Overview",
     scope: Scope::Overview,
-    scopes: &[Scope::Overview, Scope::Moving, Scope::Global, Scope::Always],
-    command: Some(Action::Overview),
     lists_channels: true,
-    openable: |model| Some(model.overview.rows.len()),
+    list: |model| Some((model.overview.rows.len(), model.overview.list.offset())),
     enter: |model| {
         let only = selected(model);
         channels::open(model, only);
@@ -26,7 +24,6 @@ pub(in crate::app) const STATE: ScreenState = ScreenState {
     leave: |model| FILTER.clear(model),
     step: |model, step, room| ROWS.step(model, step, room.page()),
     settle: |model, room| ROWS.settle(model, room.page()),
-    first_row: |model| Some(model.overview.list.offset()),
     filter: Some(FILTER),
     integration: selected,
     subjects: |model| selected(model).map(|name| (Subject::Integration, Address::new(&name, ""))).into_iter().collect(),

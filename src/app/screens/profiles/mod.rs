@@ -4,7 +4,7 @@ pub mod state;
 
 pub use state::Profiles;
 
-use crate::app::action::{Action, Scope};
+use crate::app::action::Scope;
 use crate::app::effect::Effect;
 use crate::app::model::Model;
 use crate::app::rows::Rows;
@@ -15,19 +15,16 @@ use std::sync::Arc;
 pub(in crate::app) const STATE: ScreenState = ScreenState {
     title: "Profiles",
     scope: Scope::Profiles,
-    scopes: &[Scope::Profiles, Scope::Moving, Scope::Global, Scope::Always],
-    command: Some(Action::Profiles),
-    openable: |model| Some(model.profiles.entries.as_ref().map_or(0, Vec::len)),
+    list: |model| Some(((ROWS.len)(model), model.profiles.list.offset())),
     enter: open_selected,
     step: |model, step, room| ROWS.step(model, step, room.page()),
     settle: |model, room| ROWS.settle(model, room.page()),
-    first_row: |model| Some(model.profiles.list.offset()),
     waits: |model| model.profiles.entries.is_none().then_some(model.profiles.asked_at).into_iter().collect(),
     ..ScreenState::PLAIN
 };
 
 pub(in crate::app) const WELCOME: ScreenState =
-    ScreenState { title: "Welcome", scope: Scope::Welcome, scopes: &[Scope::Welcome, Scope::Global, Scope::Always], ..ScreenState::PLAIN };
+    ScreenState { title: "Welcome", scope: Scope::Welcome, scopes: &[Scope::Global, Scope::Always], ..ScreenState::PLAIN };
 
 /// Something else is being opened.
 pub(crate) fn opening(model: &mut Model, name: &str, effect: Effect) {

@@ -23,7 +23,7 @@ use state::extension;
 use std::time::Duration;
 
 pub(in crate::app) const STATE: ScreenState =
-    ScreenState { title: "Publish", scope: Scope::Publish, scopes: &[Scope::Publish, Scope::Always], ..ScreenState::PLAIN };
+    ScreenState { title: "Publish", scope: Scope::Publish, scopes: &[Scope::Always], ..ScreenState::PLAIN };
 
 /// How long replies to a call are waited for, where nobody says.
 const CALL_WAIT: Duration = Duration::from_secs(5);

@@ -11,7 +11,7 @@ pub mod window;
 pub use crate::app::list::Focus;
 pub use state::{Phase, Source, Traffic};
 
-use crate::app::action::{Action, Reason, Scope, only_if};
+use crate::app::action::{Reason, Scope, only_if};
 use crate::app::columns::Column;
 use crate::app::model::Model;
 use crate::app::screen_state::ScreenState;
@@ -21,17 +21,14 @@ use open::READER;
 pub(in crate::app) const STATE: ScreenState = ScreenState {
     title: "Traffic",
     scope: Scope::Traffic,
-    scopes: &[Scope::Traffic, Scope::Moving, Scope::Global, Scope::Always],
-    command: Some(Action::Traffic),
     has_menus: true,
-    openable: |model| Some(model.traffic.window.len()),
+    list: |model| Some((model.traffic.window.len(), model.traffic.list.offset())),
     enter: open::enter,
     leave: open::leave,
     is_inside: |model| model.traffic.detail.is_some(),
     step: open::step,
     mark: |model, action| READER.mark(model, action),
     settle: |model, room| READER.settle(model, room),
-    first_row: |model| Some(model.traffic.list.offset()),
     pane: |model| model.traffic.detail.as_ref().map(|_| model.traffic.focus),
     caveats: |model| caveats::rows(&model.traffic, model.width).len(),
     has_banner,

@@ -4,7 +4,7 @@ pub mod state;
 
 pub use state::COLUMNS;
 
-use crate::app::action::{Action, Scope};
+use crate::app::action::Scope;
 use crate::app::effect::Effect;
 use crate::app::model::{Model, Screen};
 use crate::app::rows::Rows;
@@ -13,8 +13,12 @@ use crate::app::screen_state::ScreenState;
 pub(in crate::app) const STATE: ScreenState = ScreenState {
     title: "Wire log",
     scope: Scope::WireLog,
-    scopes: &[Scope::WireLog, Scope::Moving, Scope::Global, Scope::Always],
-    command: Some(Action::WireLog),
+    arrive: |model, here| {
+        let shown = here.or_else(|| model.wire.integration.clone()).or_else(|| model.integrations().first().map(|i| i.name.clone()));
+        if let Some(integration) = shown {
+            model.wire.show(integration);
+        }
+    },
     leave: |model| {
         let selects = model.wire.list.row().is_some();
         if selects {
