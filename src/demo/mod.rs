@@ -87,7 +87,7 @@ impl Demo {
             let feed = kafka.feed()?;
             history::write(&feed, &mut fastrand::Rng::with_seed(seed), now())?;
             feed.flush(PATIENCE)?;
-            let member = kafka.member(worker::GROUP, &topics::TASKS)?;
+            let member = kafka.member(tasks::GROUP, &topics::TASKS)?;
             let members = applications::join(&kafka)?;
             Ok::<_, Fault>((kafka, feed, member, members))
         });
@@ -179,7 +179,7 @@ fn tenant_blocks(patterns: &[&str]) -> String {
 
 /// Every group that consumes here.
 fn groups() -> impl Iterator<Item = &'static str> {
-    applications::groups().chain([worker::GROUP])
+    applications::groups().chain([tasks::GROUP])
 }
 
 fn now() -> Timestamp {

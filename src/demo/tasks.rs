@@ -19,7 +19,8 @@ const FAILURES: [(&str, &str, &str); 3] = [
     ("java.lang.IllegalArgumentException", "unknown model: gpt-neox-∞", "io.grey.worker.Models.load(Models.java:88)"),
     ("org.apache.avro.AvroTypeException", "Expected field name not found: tenant_id", "io.grey.worker.Codec.decode(Codec.java:51)"),
 ];
-const GROUP: &str = super::worker::GROUP;
+/// The group of those who work tasks off.
+pub(super) const GROUP: &str = "grey-cluster";
 
 /// One task of a tenant.
 #[derive(Clone)]

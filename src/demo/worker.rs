@@ -11,8 +11,6 @@ use fastrand::Rng;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-pub(super) const GROUP: &str = "grey-cluster";
-
 /// Twice as fast as tasks come: what was left lying is worked off in about the time of the pause.
 const PER_TASK: Duration = Duration::from_micros((1e6 / (2.0 * traffic::TASKS_PER_SECOND)) as u64);
 /// Every so often it stands still for a while.

@@ -2,7 +2,7 @@
 
 use super::link::cluster::Cluster;
 use super::producer::{Producer, not_created};
-use super::record::{self, Order};
+use super::record::{self, Order, PROFILE, SPEC};
 use super::refusal::{not_sent, undelivered};
 use super::{refusal, settings};
 use crate::adapters::session::Publish;
@@ -12,7 +12,7 @@ use crate::config::profile::{Auth, Integration};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
 use crate::domain::message::Outgoing;
-use crate::domain::operation::{Field, Input, PublishSpec};
+use crate::domain::operation::PublishSpec;
 use crate::domain::position::Position;
 use crate::domain::receipt::Receipt;
 use crate::domain::text::SafeText;
@@ -32,30 +32,6 @@ const IDLE: Duration = Duration::from_secs(60);
 const TURNS: usize = 64;
 /// Bookkeeping of the client's own when a message has timed out there.
 pub(super) const GRACE: Duration = Duration::from_secs(1);
-
-/// The compression that the profile says.
-pub(super) const PROFILE: &str = "profile";
-
-pub(super) static SPEC: PublishSpec = PublishSpec {
-    key: true,
-    headers: true,
-    tombstone: true,
-    timestamp: true,
-    fields: &[
-        Field {
-            id: "partition",
-            title: "Partition",
-            help: "counted from 0; without it the key decides, as Kafka's own producer does it, and chance if there is none",
-            input: Input::Number { min: 0, max: i32::MAX as i64 },
-        },
-        Field {
-            id: "compression",
-            title: "Compression",
-            help: "how the batch is compressed; `profile` goes by compression.codec in the profile, which is none by default",
-            input: Input::Choice(&[PROFILE, "none", "gzip", "snappy", "lz4", "zstd"]),
-        },
-    ],
-};
 
 /// The publishing half of a Kafka session. The producer is made when the first message comes, and made anew after a fatal error.
 pub(super) struct Publisher {
