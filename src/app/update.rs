@@ -18,7 +18,7 @@ use crate::domain::channel::Channel;
 use crate::domain::fault::Fault;
 use crate::domain::figure;
 use crate::domain::time::Timestamp;
-use crate::domain::view::MessageView;
+use crate::domain::view::{Decoded, MessageView};
 use std::sync::Arc;
 
 impl Model {
@@ -114,11 +114,7 @@ impl Model {
             Event::Follows { task, ids } => follow::ids(self, task, ids),
             Event::Tail { task, update } => reading::tail(self, task, update),
             Event::History { task, update } => reading::history(self, task, update),
-            Event::Decoded { id, result } => {
-                let panes = [self.traffic.detail.as_mut(), self.received.detail.as_mut()];
-                let found = panes.into_iter().flatten().find(|pane| pane.view.id == id).map(|pane| pane.decoded(result)).is_some();
-                self.revision += u64::from(found);
-            }
+            Event::Decoded { id, result } => decoded(self, id, result),
             Event::Fetched { task, result } => fetched(self, task, result),
             Event::ReceiveOptions { task, result, warning } => receive::receive_options(self, task, result, warning),
             Event::HoldStarted { task, result } => received::started(self, task, result),
@@ -162,6 +158,12 @@ impl Model {
             _ => {}
         }
     }
+}
+
+fn decoded(model: &mut Model, id: u64, result: Result<Decoded, Fault>) {
+    let panes = [model.traffic.detail.as_mut(), model.received.detail.as_mut()];
+    let found = panes.into_iter().flatten().find(|pane| pane.view.id == id).map(|pane| pane.decoded(result)).is_some();
+    model.revision += u64::from(found);
 }
 
 fn tick(model: &mut Model, now: Timestamp) {
