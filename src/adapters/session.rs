@@ -1,7 +1,7 @@
 //! `Session`: a connected integration as a record of optional handles. What a system cannot do is not there.
 
 use crate::domain::channel::{Channel, Cost, Description};
-use crate::domain::delivery::{Delivery, Effect, Given, ReceiveOption, Settlement, Settles, Ticket, Verb};
+use crate::domain::delivery::{Delivery, Effect, Given, ReceiveOption, Settlement, Settles, Verb};
 use crate::domain::fault::Fault;
 use crate::domain::group::{GroupDescription, GroupOffset, Listing, Mark, Source, Stamped};
 use crate::domain::message::{Message, Outgoing};
@@ -287,8 +287,13 @@ pub trait Hold: Send + Sync {
     /// How long the system waits for a decision before it gives a message to somebody else; `None` if it waits for ever or does not say.
     async fn ack_timeout(&self, channel: &str) -> Result<Option<Duration>, Fault>;
 
-    /// What becomes of a message that was not decided on when the receiving ends: the end of a sentence about it.
+    /// What becomes of a message that was not decided on when the receiving ends or its connection breaks: the end of a sentence about it.
     fn unsettled_fate(&self, channel: &str) -> &'static str;
+
+    /// Whether what is held outlives the connection that it came by.
+    fn outlives_connections(&self, _channel: &str) -> bool {
+        false
+    }
 
     /// What settling these messages of the channel would do, found out now and changing nothing. What cannot be found out is assumed to
     /// be the worst.
@@ -301,44 +306,50 @@ pub trait Hold: Send + Sync {
     }
 
     /// Starts to receive, `most` unsettled messages at a time. Ends when dropped: what is not settled goes back as the system gives it back.
-    async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault>;
+    async fn receive(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault>;
 }
 
-/// Messages being received from one channel.
+/// What an adapter finds a message by that it gave: a delivery tag, an entry's id, its own number. Good until the next fault, where what is
+/// held goes with the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Handle(pub u128);
+
+/// What comes of a receiving.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// A message, without a ticket; without a handle there is nothing to be settled.
+    Message(Option<Handle>, Box<Delivery>),
+    /// The connection is there again after a fault.
+    Back,
+}
+
+/// What was found out when a receiving ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Closed {
+    /// Messages that were given to us and not settled, where that is more or less than what was handed on and not settled.
+    pub unsettled: Option<u64>,
+    /// What is to be known beside their fate.
+    pub notes: Vec<String>,
+}
+
+/// Messages being received from one channel. Who may settle which of them, and what is said of it, is the gateway's.
 #[async_trait]
 pub trait Holding: Send {
-    /// The next message; waits for one. `None` when the system has ended the receiving; an error is what happened to the connection,
-    /// and the receiving goes on by itself after it. Dropped and called again whenever something is settled meanwhile: no message may
-    /// be lost by that.
-    async fn next(&mut self) -> Option<Result<Delivery, Fault>>;
-
-    /// After a fault of [`Holding::next`] that passes by itself: waits until the receiving goes on, or says why it does not; `None` when
-    /// it will not. Dropped and called again as [`Holding::next`] is.
-    async fn resumed(&mut self) -> Option<Result<(), Fault>>;
+    /// What comes next; waits for it. An error is what happened to the connection: one that passes by itself is followed by [`Came::Back`],
+    /// any other is the last word. `None` when the system has ended the receiving. Dropped and called again whenever something is settled
+    /// meanwhile: no message may be lost by that.
+    async fn next(&mut self) -> Option<Result<Came, Fault>>;
 
     /// No more messages are wanted; what is held stays held, and is settled as before. A system that goes on giving until it is told
-    /// is told here, and what it has given on top goes back, so that somebody else has it at once. [`Holding::next`] is not called again.
-    async fn stop_receiving(&mut self) -> Result<(), Fault> {
-        Ok(())
-    }
+    /// is told here, and what it has given on top goes back, so that somebody else has it at once. Where what is held goes with its
+    /// connection, [`Holding::next`] waits for that from then on.
+    async fn stop_receiving(&mut self) -> Result<(), Fault>;
 
-    /// Waits until what is held is lost with its connection, and says why, once; for ever where tickets outlive connections. In the
-    /// place of [`Holding::next`] after [`Holding::stop_receiving`], dropped and called again as that is.
-    async fn connection_lost(&mut self) -> Fault {
-        std::future::pending().await
-    }
+    /// Settles one message. A fault of the kind [`Kind::Lost`](crate::domain::fault::Kind::Lost) says that it is not held any more.
+    async fn settle(&mut self, handle: Handle, settlement: &Settlement) -> Result<(), Fault>;
 
-    /// Whether a ticket is known to be lost with the connection that it came by. Asked after a fault of [`Holding::next`] or
-    /// [`Holding::connection_lost`].
-    fn is_lost(&self, _ticket: Ticket) -> bool {
-        false
-    }
-
-    /// Settles one message. A ticket that was lost with a connection is an error, never tried again.
-    async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault>;
-
-    /// Gives back what is not settled and ends; says what became of it in one sentence.
-    async fn release(self: Box<Self>) -> Result<String, Fault>;
+    /// Gives back what is not settled and ends.
+    async fn close(self: Box<Self>) -> Result<Closed, Fault>;
 }
 
 /// Asking, and being answered.

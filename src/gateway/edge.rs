@@ -5,12 +5,12 @@
 use super::guard::{Caller, Counts, Pass, guard};
 use super::names::Names;
 use crate::adapters::session::{
-    Call, Groups, History, Hold, Holding, Inspect, Lane, Looked, Manage, Peek, Publish, Reading, Scan, ScanLane, Session, Tail, Transact,
-    Transaction,
+    Call, Came, Closed, Groups, Handle, History, Hold, Holding, Inspect, Lane, Looked, Manage, Peek, Publish, Reading, Scan, ScanLane,
+    Session, Tail, Transact, Transaction,
 };
 use crate::domain::address::Address;
 use crate::domain::channel::{Channel, Cost, Description};
-use crate::domain::delivery::{Delivery, Effect, Given, ReceiveOption, Settlement, Settles, Ticket, Verb};
+use crate::domain::delivery::{Effect, Given, ReceiveOption, Settlement, Settles, Verb};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::group::{GroupDescription, GroupOffset, Listing, Mark, Source, Stamped};
 use crate::domain::message::{Message, Outgoing, RawMessage};
@@ -395,42 +395,38 @@ impl Hold for Guarded<dyn Hold> {
         Ok(receive_options.into_iter().map(|way| ReceiveOption { channel: self.edge.names.shown(&way.channel), ..way }).collect())
     }
 
-    async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
+    fn outlives_connections(&self, channel: &str) -> bool {
+        self.inner.outlives_connections(&self.edge.names.full(channel))
+    }
+
+    async fn receive(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
         let (full, address) = (self.edge.names.full(channel), self.edge.address(channel));
-        let inner = self.edge.guard(&RECEIVE, &address, || self.inner.hold(&full, most)).await?;
+        let inner = self.edge.guard(&RECEIVE, &address, || self.inner.receive(&full, most)).await?;
         Ok(Box::new(Inside { inner, edge: self.edge.clone(), taken: self.edge.pass(&RECEIVE, address) }))
     }
 }
 
 #[async_trait]
 impl Holding for Inside<dyn Holding> {
-    async fn next(&mut self) -> Option<Result<Delivery, Fault>> {
+    async fn next(&mut self) -> Option<Result<Came, Fault>> {
         // What has been taken is handed on even at the end: it can still be settled, and goes back otherwise.
-        let delivery = self.inner.next().await?;
-        self.taken.counted(1);
-        Some(delivery.map(|delivery| self.edge.names.delivery(delivery)))
-    }
-
-    async fn resumed(&mut self) -> Option<Result<(), Fault>> {
-        self.inner.resumed().await
+        Some(match self.inner.next().await? {
+            Ok(Came::Message(handle, delivery)) => {
+                self.taken.counted(1);
+                Ok(Came::Message(handle, Box::new(self.edge.names.delivery(*delivery))))
+            }
+            other => other,
+        })
     }
 
     async fn stop_receiving(&mut self) -> Result<(), Fault> {
         self.inner.stop_receiving().await
     }
 
-    async fn connection_lost(&mut self) -> Fault {
-        self.inner.connection_lost().await
-    }
-
-    fn is_lost(&self, ticket: Ticket) -> bool {
-        self.inner.is_lost(ticket)
-    }
-
-    async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {
+    async fn settle(&mut self, handle: Handle, settlement: &Settlement) -> Result<(), Fault> {
         // Not ended with its caller: what was received is to be decided on.
         self.edge.caller.permits(&SETTLE, &self.taken.address)?;
-        let settled = self.inner.settle(ticket, settlement).await;
+        let settled = self.inner.settle(handle, settlement).await;
         self.edge.counts.count(&SETTLE, |count| {
             count.calls += 1;
             count.failed += u64::from(settled.is_err());
@@ -438,8 +434,8 @@ impl Holding for Inside<dyn Holding> {
         settled
     }
 
-    async fn release(self: Box<Self>) -> Result<String, Fault> {
-        self.inner.release().await
+    async fn close(self: Box<Self>) -> Result<Closed, Fault> {
+        self.inner.close().await
     }
 }
 

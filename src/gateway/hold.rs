@@ -1,10 +1,13 @@
 //! Holding: messages taken from a queue and kept unsettled until somebody decides. Every receiving runs as a task of its own, which
 //! alone has its messages; whatever becomes of who looks at them, what was not decided on is given back.
 
+mod tickets;
+
+pub use self::tickets::Tickets;
 use super::audit::{Begun, Phase};
 use super::{Gateway, cannot};
 use crate::adapters::room::Room;
-use crate::adapters::session::{Holding, Looked, Peek};
+use crate::adapters::session::{Looked, Peek};
 use crate::domain::address::Address;
 use crate::domain::channel::Cost;
 use crate::domain::delivery::{Delivery, Effect, Given, HoldId, ReceiveOption, Settlement, Settles, Ticket, Verb};
@@ -14,7 +17,7 @@ use crate::domain::operations::PEEK;
 use crate::domain::suggest;
 use crate::domain::text::SafeText;
 use serde_json::json;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -182,7 +185,7 @@ impl Gateway {
         let counts = Counts::of(session.peek, &channel).await;
         let audited = self.begin(RECEIVE.id, address, json!({ "limit": limit })).await?;
         let begun = async { Ok::<_, Fault>((hold.ack_timeout(&channel).await?, hold.hold(&channel, most).await?)) }.await;
-        let (ack_timeout, holding) = match begun {
+        let (ack_timeout, tickets) = match begun {
             Ok(begun) => begun,
             Err(fault) => {
                 audited.end(Phase::Failed, json!({ "cause": fault.to_string() })).await;
@@ -195,16 +198,14 @@ impl Gateway {
             Task {
                 address: address.clone(),
                 audited,
-                holding,
+                tickets,
                 counts,
                 asked,
                 out: Some(out),
                 room: room.clone(),
                 waiting: VecDeque::new(),
-                enough: false,
                 received: 0,
                 limit,
-                unsettled: BTreeSet::new(),
                 interrupted: false,
             }
             .run(gone),
@@ -323,7 +324,7 @@ impl Counts {
 struct Task {
     address: Address,
     audited: Begun,
-    holding: Box<dyn Holding>,
+    tickets: Tickets,
     counts: Option<Counts>,
     asked: mpsc::Receiver<HoldCommand>,
     /// `None` once the system has ended the receiving.
@@ -331,11 +332,8 @@ struct Task {
     room: Arc<Room>,
     /// What is to be handed on, in order. Nothing more is taken until there is room for it.
     waiting: VecDeque<Event>,
-    /// No more is wanted; what is held can still be lost.
-    enough: bool,
     received: u64,
     limit: u64,
-    unsettled: BTreeSet<Ticket>,
     /// Something went wrong with the connection, and it is not there again.
     interrupted: bool,
 }
@@ -356,14 +354,15 @@ impl Task {
                 },
                 _ = &mut gone => break None,
                 sent = hand_on(self.out.as_ref(), &mut self.waiting), if !self.waiting.is_empty() => if !sent { self.waiting.clear() },
-                next = next(&mut *self.holding, self.out.as_ref(), &self.room, self.enough, self.interrupted), if self.waiting.is_empty() => {
-                    self.took(next).await;
+                event = next(&mut self.tickets, self.out.as_ref(), &self.room, self.interrupted), if self.waiting.is_empty() => {
+                    self.took(event).await;
                 }
             }
         };
-        let mut result = self.holding.release().await;
-        if let (Ok(left), Some(counts), false) = (&mut result, &self.counts, self.unsettled.is_empty()) {
-            left.push_str(&counts.compared(self.received - self.unsettled.len() as u64).await);
+        let unsettled = self.tickets.unsettled();
+        let mut result = self.tickets.release().await;
+        if let (Ok(left), Some(counts), 1..) = (&mut result, &self.counts, unsettled) {
+            left.push_str(&counts.compared(self.received - unsettled).await);
         }
         let (phase, left) = match &result {
             Ok(left) => (Phase::Done, left.clone()),
@@ -375,13 +374,23 @@ impl Task {
         }
     }
 
-    async fn took(&mut self, next: Option<Result<Came, Fault>>) {
-        let Some(next) = next else { return self.out = None };
-        // What does not pass by itself is the end; what does is not asked again at once.
-        let lasting = matches!(&next, Err(fault) if !fault.kind.is_transient());
-        self.interrupted = next.is_err();
-        let taken = self.taken(next);
-        self.waiting.push_back(Event::Taken(taken));
+    async fn took(&mut self, event: Option<HoldEvent>) {
+        let Some(event) = event else { return self.out = None };
+        self.interrupted = matches!(event, HoldEvent::Interrupted { .. });
+        // What does not pass by itself is the end.
+        let mut lasting = false;
+        match &event {
+            HoldEvent::Message(delivery) => {
+                self.received += 1;
+                self.room.push(delivery.message.size());
+            }
+            HoldEvent::Interrupted { fault, lost } => {
+                lasting = !fault.kind.is_transient();
+                tracing::warn!(address = %self.address, %fault, lost = lost.len(), "receiving was interrupted");
+            }
+            HoldEvent::Resumed => {}
+        }
+        self.waiting.push_back(Event::Taken(event));
         if lasting {
             hand_on(self.out.as_ref(), &mut self.waiting).await;
             self.out = None;
@@ -391,47 +400,21 @@ impl Task {
     }
 
     async fn stop_receiving(&mut self) {
-        if std::mem::replace(&mut self.enough, true) {
-            return;
-        }
-        if let Err(fault) = self.holding.stop_receiving().await {
+        if let Err(fault) = self.tickets.stop_receiving().await {
             tracing::warn!(address = %self.address, %fault, "enough");
-        }
-    }
-
-    fn taken(&mut self, next: Result<Came, Fault>) -> HoldEvent {
-        match next {
-            Ok(Came::Back) => HoldEvent::Resumed,
-            Ok(Came::Message(delivery)) => {
-                self.received += 1;
-                self.room.push(delivery.message.size());
-                self.unsettled.extend(delivery.ticket);
-                HoldEvent::Message(delivery)
-            }
-            Err(fault) => {
-                let lost: Vec<Ticket> = self.unsettled.iter().copied().filter(|ticket| self.holding.is_lost(*ticket)).collect();
-                for ticket in &lost {
-                    self.unsettled.remove(ticket);
-                }
-                tracing::warn!(address = %self.address, %fault, lost = lost.len(), "receiving was interrupted");
-                HoldEvent::Interrupted { fault, lost }
-            }
         }
     }
 
     async fn settle(&mut self, tickets: Vec<Ticket>, settlement: &Settlement) -> Done {
         let mut done = Done::default();
-        if settlement.effect == Effect::Requeue && !self.enough {
+        if settlement.effect == Effect::Requeue && self.tickets.is_receiving() {
             // Before it goes back: a system gives it to whoever takes, which is us.
             self.stop_receiving().await;
             // Messages that wait to be looked at come first, and settling does not wait for that.
             self.waiting.push_back(Event::GaveBack);
         }
         for ticket in tickets {
-            let result = self.holding.settle(ticket, settlement).await;
-            if result.is_ok() && !settlement.effect.keeps() {
-                self.unsettled.remove(&ticket);
-            }
+            let result = self.tickets.settle(ticket, settlement).await;
             let number = ticket.id;
             done.parts.push((format!("ticket {number}").into(), result.map(|()| SafeText::from(settlement.effect.done()))));
         }
@@ -449,33 +432,17 @@ async fn hand_on(out: Option<&mpsc::Sender<Event>>, waiting: &mut VecDeque<Event
     true
 }
 
-/// What a system has to say while messages are received from it.
-enum Came {
-    Message(Box<Delivery>),
-    Back,
-}
-
 /// What comes next, once there is room to hand it on; `None` when no more will come. Where nobody takes any, it waits for ever.
-async fn next(
-    holding: &mut dyn Holding,
-    out: Option<&mpsc::Sender<Event>>,
-    room: &Room,
-    enough: bool,
-    interrupted: bool,
-) -> Option<Result<Came, Fault>> {
+async fn next(tickets: &mut Tickets, out: Option<&mpsc::Sender<Event>>, room: &Room, interrupted: bool) -> Option<HoldEvent> {
     let Some(out) = out else { return std::future::pending().await };
     if out.reserve().await.is_err() {
         return std::future::pending().await;
     }
-    if enough {
-        return Some(Err(holding.connection_lost().await));
-    }
+    room.free().await;
     if interrupted {
         tokio::time::sleep(PAUSE).await;
-        return Some(holding.resumed().await?.map(|()| Came::Back));
     }
-    room.free().await;
-    Some(holding.next().await?.map(|delivery| Came::Message(Box::new(delivery))))
+    tickets.event().await
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ fn values(lines: &[String]) -> Vec<Value> {
 fn without_a_terminal_and_a_decision_messages_are_shown_and_all_go_back() {
     let (lines, said, code) = done(&["receive", "jobs/tasks", "--limit", "3"]);
     assert_eq!(values(&lines).iter().map(|value| value["task"].as_u64()).collect::<Vec<_>>(), [Some(1), Some(2), Some(3)]);
-    assert!(said.contains("3 received; 3 messages went back to the head of tasks"), "{said}");
+    assert!(said.contains("3 received; 3 unsettled messages: each goes back to the head of the queue"), "{said}");
     assert_eq!(code, 0);
 }
 
@@ -57,7 +57,7 @@ fn a_decision_is_carried_out_on_each_message_and_on_no_more_than_was_asked_for()
     for flags in [&["--ack"][..], &["--nack", "delay=5"], &["--reject", "reason=broken"]] {
         let (lines, said, code) = done(&[&["receive", "jobs/tasks", "--limit", "2"], flags].concat());
         assert_eq!((lines.len(), code), (2, 0), "{said}");
-        assert!(said.contains("2 received, 2 settled; nothing was left to give back"), "{said}");
+        assert!(said.contains("2 received, 2 settled; nothing was left unsettled"), "{said}");
     }
 }
 

@@ -43,7 +43,7 @@ fn a_person_decides_on_each_and_what_is_left_goes_back_when_that_was_confirmed()
     terminal.press("y\r");
     assert_eq!(terminal.wait_exit(SOON), 0);
     let screen = terminal.screen();
-    assert!(screen.contains("3 received, 2 settled; 1 message went back to the head of tasks"), "{screen}");
+    assert!(screen.contains("3 received, 2 settled; 1 unsettled message goes back to the head of the queue"), "{screen}");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn what_cannot_be_done_is_said_and_asked_again() {
     terminal.wait_for("2 unsettled", SOON);
     terminal.press("ack all\r");
     assert_eq!(terminal.wait_exit(SOON), 0, "there is nothing left to ask about");
-    assert!(terminal.screen().contains("nothing was left to give back"), "{}", terminal.screen());
+    assert!(terminal.screen().contains("nothing was left unsettled"), "{}", terminal.screen());
 }
 
 #[test]
@@ -74,5 +74,5 @@ fn ctrl_c_at_the_question_gives_everything_back_and_says_so() {
     let mut terminal = receiving(&home, "2", "2 unsettled");
     terminal.press("\x03");
     assert_eq!(terminal.wait_exit(SOON), 0);
-    assert!(terminal.screen().contains("2 received; 2 messages went back"), "{}", terminal.screen());
+    assert!(terminal.screen().contains("2 received; 2 unsettled messages: each goes back"), "{}", terminal.screen());
 }

@@ -322,7 +322,7 @@ async fn held_messages_are_settled_one_by_one_and_what_is_left_goes_back() {
     again.sort();
     assert_eq!(again, [(Position::Sequence(2), true), (Position::Sequence(6), false)]);
     let said = holding.release().await.unwrap_or_else(|fault| panic!("{fault}"));
-    assert!(said.starts_with("4 unsettled messages were given back"), "{said}");
+    assert!(said.starts_with("4 unsettled messages: each is given back (nak)"), "{said}");
     let groups = session.groups.as_ref().expect("groups");
     let group_offsets = groups.group_offsets(&[format!("{stream}/python").into()]).await.expect("standings");
     let group_offset = &group_offsets[0].as_ref().expect("a standing")[0];

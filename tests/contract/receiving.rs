@@ -3,10 +3,10 @@
 use crate::support::SOON;
 use crate::support::offers::{Left, Offer, offers};
 use futures::StreamExt;
-use mqdeck::adapters::session::Holding;
 use mqdeck::domain::channel::Cost;
 use mqdeck::domain::delivery::{Delivery, Effect, Settlement, Ticket};
 use mqdeck::domain::fault::{Fault, Kind};
+use mqdeck::gateway::hold::Tickets;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -15,12 +15,12 @@ fn by(effect: Effect) -> Settlement {
     Settlement { effect, arguments: Vec::new() }
 }
 
-async fn hold(offer: &Offer, most: u32) -> Box<dyn Holding> {
+async fn hold(offer: &Offer, most: u32) -> Tickets {
     let hold = offer.session.hold.as_ref().expect("it is received from");
     hold.hold(&offer.name, most).await.unwrap_or_else(|fault| panic!("{}: {fault}", offer.title))
 }
 
-async fn next(offer: &Offer, holding: &mut dyn Holding) -> Delivery {
+async fn next(offer: &Offer, holding: &mut Tickets) -> Delivery {
     let next = timeout(SOON, holding.next()).await.unwrap_or_else(|_| panic!("{}: no message comes", offer.title));
     next.expect("it goes on").unwrap_or_else(|fault| panic!("{}: {fault}", offer.title))
 }
@@ -34,12 +34,12 @@ fn ticket(delivery: &Delivery) -> Ticket {
 }
 
 /// Receives from here on: some systems give only what comes while somebody receives.
-async fn receive(offer: &Offer, most: u32, payloads: &[&str]) -> (Box<dyn Holding>, Vec<Delivery>) {
+async fn receive(offer: &Offer, most: u32, payloads: &[&str]) -> (Tickets, Vec<Delivery>) {
     let mut holding = hold(offer, most).await;
     offer.fill(payloads.iter().map(|payload| (*payload).to_owned())).await;
     let mut came = Vec::new();
     for _ in 0..payloads.len().min(most as usize) {
-        came.push(next(offer, &mut *holding).await);
+        came.push(next(offer, &mut holding).await);
     }
     (holding, came)
 }
@@ -65,7 +65,7 @@ async fn what_is_acknowledged_is_gone_and_what_is_not_goes_where_the_system_says
         }
         let mut again = Vec::new();
         for _ in &expected {
-            again.push(next(&offer, &mut *holding).await);
+            again.push(next(&offer, &mut holding).await);
         }
         again.sort_by_key(text);
         assert_eq!(again.iter().map(text).collect::<Vec<_>>(), expected, "{title}");
@@ -84,7 +84,7 @@ async fn no_more_are_given_than_may_be_held_until_one_is_settled() {
         let (mut holding, came) = receive(&offer, 2, &["1", "2", "3"]).await;
         assert!(timeout(Duration::from_millis(300), holding.next()).await.is_err(), "{title}: two are held");
         holding.settle(ticket(&came[0]), &by(Effect::Ack)).await.unwrap_or_else(|fault| panic!("{title}: {fault}"));
-        let third = next(&offer, &mut *holding).await;
+        let third = next(&offer, &mut holding).await;
         assert_eq!(text(&third), "3", "{title}");
         for delivery in [&came[1], &third] {
             holding.settle(ticket(delivery), &by(Effect::Ack)).await.unwrap_or_else(|fault| panic!("{title}: {fault}"));
@@ -117,12 +117,12 @@ async fn when_it_is_enough_others_have_the_rest_at_once_and_what_is_held_stays_h
         let title = &offer.title;
         let mut one = hold(&offer, 5).await;
         offer.fill(["1", "2", "3"].map(str::to_owned)).await;
-        let first = next(&offer, &mut *one).await;
+        let first = next(&offer, &mut one).await;
         one.stop_receiving().await.unwrap_or_else(|fault| panic!("{title}: {fault}"));
         let mut other = hold(&offer, 5).await;
         let mut rest = Vec::new();
         for _ in 0..2 {
-            rest.push(next(&offer, &mut *other).await);
+            rest.push(next(&offer, &mut other).await);
         }
         assert_eq!(rest.iter().map(text).collect::<BTreeSet<_>>(), BTreeSet::from(["2".to_owned(), "3".to_owned()]), "{title}");
         one.settle(ticket(&first), &by(Effect::Ack)).await.unwrap_or_else(|fault| panic!("{title}: {fault}"));
@@ -147,7 +147,7 @@ async fn a_look_has_its_price_said_and_gives_everything_back_in_its_order() {
         }
         let mut holding = hold(&offer, 5).await;
         for expected in ["1", "2", "3"] {
-            let delivery = next(&offer, &mut *holding).await;
+            let delivery = next(&offer, &mut holding).await;
             assert_eq!(text(&delivery), expected, "{title}");
             holding.settle(ticket(&delivery), &by(Effect::Ack)).await.unwrap_or_else(|fault| panic!("{title}: {fault}"));
         }

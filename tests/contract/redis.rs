@@ -369,7 +369,7 @@ async fn what_is_received_is_acknowledged_or_stays_pending_and_that_is_said() {
     let fourth = tokio::time::timeout(SOON, held.next()).await.expect("there is room").expect("open").expect("a delivery");
     assert_eq!(payloads(&[fourth.message]), ["3"]);
     let said = held.release().await.expect("released");
-    assert!(said.starts_with("3 entries stay pending in "), "{said}");
+    assert!(said.starts_with("3 unsettled messages: each stays pending"), "{said}");
     assert_eq!(client(&["XPENDING", &stream, "workers"]).lines().next(), Some("3"));
 
     let group = Address::group("cache", &format!("{stream}/workers"));
@@ -393,7 +393,7 @@ async fn what_is_received_is_acknowledged_or_stays_pending_and_that_is_said() {
         let delivery = tokio::time::timeout(SOON, held.next()).await.expect("in time").expect("open").expect("a delivery");
         held.settle(delivery.ticket.expect("a ticket"), &of(Effect::Ack)).await.expect("acknowledged");
     }
-    assert_eq!(held.release().await.expect("released"), "nothing is left pending; our consumer is gone again");
+    assert_eq!(held.release().await.expect("released"), "nothing was left unsettled; our consumer is gone again");
     let consumers = client(&["XINFO", "CONSUMERS", &stream, "workers"]);
     assert_eq!(consumers.lines().filter(|line| line.starts_with("mqdeck-")).count(), 1, "only the one that had left some pending");
 }

@@ -3,7 +3,6 @@
 use crate::support::subjects::{connect, manage};
 use crate::support::{SOON, kafka, mosquitto, nats, rabbitmq, server::Server, topics, until};
 use futures::StreamExt;
-use mqdeck::adapters::session::Holding;
 use mqdeck::config::profile::{HealthCheck, Integration, Profile, Reconnect};
 use mqdeck::domain::address::Address;
 use mqdeck::domain::fault::{Fault, Kind};
@@ -13,6 +12,7 @@ use mqdeck::domain::safety::Safety;
 use mqdeck::domain::tail::TailEvent;
 use mqdeck::domain::time::Timestamp;
 use mqdeck::gateway::Gateway;
+use mqdeck::gateway::hold::{HoldEvent, Tickets};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -36,15 +36,12 @@ async fn last_of_tail(mut events: impl futures::Stream<Item = (std::sync::Arc<st
 }
 
 /// The same of a receiving, listened to as the gateway does.
-async fn last_of_holding(holding: &mut dyn Holding) -> Option<Fault> {
+async fn last_of_holding(holding: &mut Tickets) -> Option<Fault> {
     let mut last = None;
-    loop {
-        let came = if last.is_some() { holding.resumed().await } else { holding.next().await.map(|came| came.map(drop)) };
-        match came {
-            None => return last,
-            Some(came) => last = came.err(),
-        }
+    while let Some(event) = holding.event().await {
+        last = if let HoldEvent::Interrupted { fault, .. } = event { Some(fault) } else { None };
     }
+    last
 }
 
 /// Begins as soon as a server that has just been started has found its channels.
@@ -80,7 +77,7 @@ async fn ends<S>(
         for channel in holds {
             let hold = session.hold.as_ref().expect("it receives");
             let mut holding = ready(channel, async || hold.hold(channel, 5).await).await;
-            let ended = tokio::spawn(async move { last_of_holding(&mut *holding).await });
+            let ended = tokio::spawn(async move { last_of_holding(&mut holding).await });
             said.push((format!("the receiving from {name}/{channel}"), ended));
         }
         stop(server);

@@ -1,8 +1,8 @@
 //! What NATS does to whoever reads it: servers that are killed, floods that nobody can read, streams that are made again.
 
-use crate::support::SOON;
 use crate::support::nats;
 use crate::support::subjects::{Listener, connect, manage};
+use crate::support::{SOON, until_resumed};
 use futures::StreamExt;
 use mqdeck::adapters::session::Session;
 use mqdeck::domain::fault::Kind;
@@ -88,9 +88,9 @@ async fn a_receiving_goes_on_after_a_kill_and_says_so_before_another_message_com
         let fault = tokio::time::timeout(SOON, waiting).await.expect("in time").expect("it goes on").expect_err("the server is gone");
         assert!(fault.kind.is_transient(), "{channel}: {fault}");
         let second = Duration::from_secs(1);
-        assert!(tokio::time::timeout(second, holding.resumed()).await.is_err(), "{channel}: nothing is there yet");
+        assert!(tokio::time::timeout(second, until_resumed(&mut holding)).await.is_err(), "{channel}: nothing is there yet");
         nats.restart();
-        let back = tokio::time::timeout(SOON, holding.resumed()).await.expect("in time");
+        let back = tokio::time::timeout(SOON, until_resumed(&mut holding)).await.expect("in time");
         back.expect("it goes on").unwrap_or_else(|fault| panic!("{channel}: {fault}"));
         insist(&session, if channel.starts_with("queue:") { "live" } else { "stream:KEPT" }, "next").await;
         let next = tokio::time::timeout(SOON, holding.next()).await.expect("in time").expect("it goes on");

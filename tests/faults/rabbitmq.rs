@@ -1,9 +1,8 @@
 //! RabbitMQ refuses, hangs and dies: each cause is told apart, tails and held messages say what became of them.
 
-use crate::support::SOON;
 use crate::support::rabbitmq::{self, done, letter, password, queue, set};
 use crate::support::subjects::{Listener, connect};
-use crate::support::until;
+use crate::support::{SOON, until, until_resumed};
 use mqdeck::config::profile::{Auth, Integration};
 use mqdeck::domain::delivery::{Effect, Settlement};
 use mqdeck::domain::fault::{Fault, Kind};
@@ -118,21 +117,21 @@ async fn a_killed_server_is_told_and_a_tap_goes_on_when_it_is_back() {
     tap.until("the interruption", SOON, down).await;
     let fault = publish.publish("exchange:grey.tasks", letter(Some("tasks.t1"), "x")).await.expect_err("nobody is there");
     assert_eq!(fault.kind, Kind::Unreachable, "{fault}");
-    // Its connection is another one, and may notice later.
-    until("the loss", SOON, async || holding.is_lost(held.ticket.expect("it is held")).then_some(())).await;
+    let fault = tokio::time::timeout(SOON, holding.next()).await.expect("in time").expect("the receiving goes on");
+    let fault = fault.expect_err("the connection is gone");
+    assert!(fault.kind.is_transient() && fault.cause.as_str().contains("; 1 unsettled message is given back"), "{fault}");
+    assert!(holding.is_lost(held.ticket.expect("it is held")));
     let lost = holding.settle(held.ticket.expect("it is held"), &Settlement { effect: Effect::Ack, arguments: Vec::new() }).await;
     assert_eq!(lost.expect_err("the ticket went with the connection").kind, Kind::Lost);
-    let fault = holding.next().await.expect("the receiving goes on").expect_err("the connection is gone");
-    assert!(fault.kind.is_transient() && fault.next.as_str().starts_with("1 unsettled message went back"), "{fault}");
-    assert!(holding.is_lost(held.ticket.expect("it is held")));
 
     rabbit.restart();
-    tokio::time::timeout(SOON, holding.resumed()).await.expect("in time").expect("it goes on").expect("the connection is there");
+    tokio::time::timeout(SOON, until_resumed(&mut holding)).await.expect("in time").expect("it goes on").expect("the connection is there");
     let again = tokio::time::timeout(SOON, holding.next()).await.expect("in time").expect("it goes on").expect("a delivery");
     assert!(again.redelivered && again.message.payload == held.message.payload, "the unsettled one comes again: {again:?}");
     assert!(!holding.is_lost(again.ticket.expect("it is held")) && holding.is_lost(held.ticket.expect("it was held")));
     let said = holding.release().await.expect("released");
-    assert_eq!(said, "1 message was given back to the queue, marked as redelivered");
+    assert!(said.starts_with("1 unsettled message is given back to the queue, marked as redelivered"), "{said}");
+    assert!(said.ends_with("1 delivery went with a connection that broke"), "{said}");
     tap.until("the resumption", SOON, back).await;
     assert_eq!(tap.said.last(), Some(&TailEvent::Resumed { lost: None }), "what went by is not known");
     publish.publish("exchange:grey.tasks", letter(Some("tasks.t1"), "two")).await.expect("published");

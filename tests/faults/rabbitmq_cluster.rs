@@ -5,13 +5,14 @@ use crate::support::rabbitmq::{self, Rabbit, done, letter, queue};
 use crate::support::subjects::{Listener, connect};
 use crate::support::until;
 use crate::support::{SOON, unique};
-use mqdeck::adapters::session::{Holding, Session};
+use mqdeck::adapters::session::Session;
 use mqdeck::domain::channel::{Channel, Description};
 use mqdeck::domain::delivery::{Delivery, Effect, Settlement};
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::message::Message;
 use mqdeck::domain::position::Position;
 use mqdeck::domain::tail::TailEvent;
+use mqdeck::gateway::hold::Tickets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -109,11 +110,11 @@ impl Writer {
     }
 }
 
-async fn hold(session: &Session, queue: &str, most: u32) -> Box<dyn Holding> {
+async fn hold(session: &Session, queue: &str, most: u32) -> Tickets {
     session.hold.as_ref().expect("RabbitMQ holds").hold(queue, most).await.expect("received")
 }
 
-async fn next(holding: &mut Box<dyn Holding>) -> Delivery {
+async fn next(holding: &mut Tickets) -> Delivery {
     loop {
         // What happened to the connection is looked at elsewhere.
         if let Ok(delivery) = tokio::time::timeout(SOON, holding.next()).await.expect("in time").expect("it goes on") {
@@ -132,7 +133,7 @@ impl Came {
     }
 
     /// Takes what is in the queue until all of these have come; of what comes besides, what is there already.
-    async fn drain(&mut self, holding: &mut Box<dyn Holding>, wanted: &BTreeSet<String>) {
+    async fn drain(&mut self, holding: &mut Tickets, wanted: &BTreeSet<String>) {
         while let missing = wanted.iter().filter(|body| !self.0.contains_key(*body)).count()
             && let limit = if missing > 0 { ELECTED } else { Duration::from_millis(500) }
             && let Ok(came) = tokio::time::timeout(limit, holding.next()).await
@@ -197,7 +198,7 @@ async fn a_leader_that_dies_costs_nothing_that_was_confirmed_and_everybody_is_to
     }
     let told = tokio::time::timeout(SOON, here.next()).await.expect("in time").expect("it goes on");
     let fault = told.expect_err("its connection is gone");
-    assert!(fault.kind.is_transient() && fault.next.as_str().starts_with("5 unsettled messages went back"), "{fault}");
+    assert!(fault.kind.is_transient() && fault.cause.as_str().contains("5 unsettled messages: each is given back"), "{fault}");
     assert!(lost.iter().all(|delivery| here.is_lost(delivery.ticket.expect("it was held"))));
 
     to_queue.goes_on(100).await;

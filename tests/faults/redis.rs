@@ -4,9 +4,9 @@ use crate::contract::redis::integration;
 use crate::support::resp::Resp;
 use crate::support::server::Server;
 use crate::support::subjects::{Listener, connect, manage};
-use crate::support::{SOON, unique};
+use crate::support::{SOON, unique, until_resumed};
 use futures::StreamExt;
-use mqdeck::adapters::session::{Holding, Session};
+use mqdeck::adapters::session::Session;
 use mqdeck::config::profile::Setting;
 use mqdeck::config::secret::Secret;
 use mqdeck::domain::delivery::{Effect, Settlement};
@@ -14,6 +14,7 @@ use mqdeck::domain::message::{Message, Outgoing};
 use mqdeck::domain::receipt::Receipt;
 use mqdeck::domain::tail::TailEvent;
 use mqdeck::domain::view::Side;
+use mqdeck::gateway::hold::Tickets;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -78,9 +79,9 @@ async fn a_killed_server_is_told_and_the_tails_go_on() {
     }
     let fault = timeout(SOON, holding.next()).await.expect("in time").expect("it goes on").expect_err("the server is gone");
     assert!(fault.kind.is_transient(), "{fault}");
-    assert!(timeout(Duration::from_secs(1), holding.resumed()).await.is_err(), "nothing is there yet");
+    assert!(timeout(Duration::from_secs(1), until_resumed(&mut holding)).await.is_err(), "nothing is there yet");
     server.restart();
-    let back = timeout(SOON, holding.resumed()).await.expect("in time").expect("it goes on");
+    let back = timeout(SOON, until_resumed(&mut holding)).await.expect("in time").expect("it goes on");
     back.unwrap_or_else(|fault| panic!("no entry has to come for that: {fault}"));
     publish_in_time(&session, &stream, "two").await;
     let delivery = timeout(SOON, holding.next()).await.expect("in time").expect("it goes on").expect("an entry");
@@ -142,7 +143,7 @@ async fn what_was_given_to_us_by_an_answer_that_was_lost_comes_after_the_connect
     direct.say(&["XGROUP", "CREATE", "jobs", "g", "0"]);
     direct.say(&["XREADGROUP", "GROUP", "g", "lost", "COUNT", "3", "STREAMS", "jobs", ">"]);
     let mut holding = session.hold.as_ref().expect("hold").hold("stream:jobs/g", 10).await.expect("received");
-    let next = async |holding: &mut Box<dyn Holding>| loop {
+    let next = async |holding: &mut Tickets| loop {
         match timeout(SOON, holding.next()).await.expect("in time").expect("it goes on") {
             Ok(delivery) => break delivery,
             Err(fault) => assert!(fault.kind.is_transient(), "{fault}"),
@@ -170,7 +171,7 @@ async fn what_was_given_to_us_by_an_answer_that_was_lost_comes_after_the_connect
     let new = next(&mut holding).await;
     assert_eq!((new.message.position.to_string(), new.deliveries, new.redelivered), ("6-0".to_owned(), Some(1), false));
     let left = holding.release().await.expect("released");
-    assert!(left.starts_with("4 entries stay"), "2-0, 4-0, 5-0 and 6-0: {left}");
+    assert!(left.starts_with("4 unsettled messages: each stays pending"), "2-0, 4-0, 5-0 and 6-0: {left}");
 }
 
 /// Waits until the server has written everything to its clients.

@@ -28,6 +28,8 @@ pub(crate) mod terminal;
 #[cfg(feature = "kafka")]
 pub(crate) mod topics;
 
+use mqdeck::domain::fault::Fault;
+use mqdeck::gateway::hold::{HoldEvent, Tickets};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
@@ -88,4 +90,13 @@ pub(crate) async fn until<T>(what: &str, limit: Duration, mut ask: impl AsyncFnM
         }
     };
     tokio::time::timeout(limit, asking).await.unwrap_or_else(|_| panic!("{what} did not come to hold within {limit:?}"))
+}
+
+/// Waits until a receiving goes on after its connection broke, or says why it does not.
+pub(crate) async fn until_resumed(holding: &mut Tickets) -> Option<Result<(), Fault>> {
+    Some(match holding.event().await? {
+        HoldEvent::Resumed => Ok(()),
+        HoldEvent::Interrupted { fault, .. } => Err(fault),
+        HoldEvent::Message(delivery) => panic!("it was not interrupted: {delivery:?}"),
+    })
 }

@@ -2,9 +2,9 @@
 //! connection is cut, as brokers do.
 
 use super::{Memory, gone, state::State};
-use crate::adapters::session::{Hold, Holding, Looked, Peek};
+use crate::adapters::session::{Came, Closed, Handle, Hold, Holding, Looked, Peek};
 use crate::domain::channel::{Caps, Channel, Cost, Description};
-use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb};
+use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Verb};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::{Amount, several};
 use crate::domain::message::{Header, Message, Outgoing, Stamp};
@@ -43,7 +43,7 @@ static VERBS: [Verb; 4] = [
 #[derive(Default)]
 pub(super) struct Queue {
     ready: VecDeque<Entry>,
-    held: BTreeMap<Ticket, Held>,
+    held: BTreeMap<u64, Held>,
 }
 
 struct Entry {
@@ -56,20 +56,28 @@ struct Entry {
 
 struct Held {
     entry: Entry,
+    /// Who holds it.
+    receiver: u64,
     /// When it is given back by itself.
     until: Option<Timestamp>,
 }
 
+impl Held {
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+}
+
 impl Queue {
-    /// Gives back what was held for too long, or everything.
-    fn give_back(&mut self, now: Option<Timestamp>) -> usize {
-        let over = |held: &Held| now.is_none_or(|now| held.until.is_some_and(|until| until <= now));
-        let tickets: Vec<Ticket> = self.held.iter().filter(|(_, held)| over(held)).map(|(ticket, _)| *ticket).collect();
+    /// Gives back what is held.
+    fn give_back(&mut self, which: impl Fn(&Held) -> bool) -> usize {
+        let back: Vec<Held> = self.held.extract_if(.., |_, held| which(held)).map(|(_, held)| held).collect();
+        let count = back.len();
         // The last one first, so that they stand at the head in the order in which they were taken.
-        for held in tickets.iter().rev().filter_map(|ticket| self.held.remove(ticket)) {
+        for held in back.into_iter().rev() {
             self.ready.push_front(held.entry);
         }
-        tickets.len()
+        count
     }
 
     /// The first message that is due.
@@ -80,9 +88,9 @@ impl Queue {
 }
 
 impl Entry {
-    fn delivery(&self, ticket: Option<Ticket>, number: u64) -> Delivery {
+    fn delivery(&self, number: u64) -> Delivery {
         let message = Message { position: Position::Arrival(number), ..self.message.clone() };
-        Delivery { ticket, message, deliveries: Some(self.deliveries), redelivered: self.deliveries > 1 }
+        Delivery { ticket: None, message, deliveries: Some(self.deliveries), redelivered: self.deliveries > 1 }
     }
 }
 
@@ -111,9 +119,8 @@ impl State {
 
     /// The connection is cut: everything that was held goes back, and no ticket is good any more.
     pub(super) fn cut(&mut self) {
-        self.epoch += 1;
         for queue in self.queues.values_mut() {
-            queue.give_back(None);
+            queue.give_back(|_| true);
         }
     }
 
@@ -159,22 +166,20 @@ impl State {
         Ok(self.queue(name))
     }
 
-    fn settle(&mut self, name: &str, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {
-        let (now, epoch, patience) = (self.now(), self.epoch, self.patience);
+    fn settle(&mut self, name: &str, number: u64, settlement: &Settlement) -> Result<(), Fault> {
+        let (now, patience) = (self.now(), self.patience);
         let target = format!("{}/{name}", self.integration.name);
         let lost = |cause: &str| Fault::new(Kind::Lost, "settle in", target.clone(), cause).next("receive it again");
         let queue = self.known_queue("settle in", name)?;
-        queue.give_back(Some(now));
-        if ticket.epoch != epoch {
-            return Err(lost("the connection that it came by is gone: it went back to the queue"));
-        }
-        let mut held = queue.held.remove(&ticket).ok_or_else(|| lost("it is not held any more: it was settled, or its time was over"))?;
+        queue.give_back(|held| held.is_over(now));
+        let mut held =
+            queue.held.remove(&number).ok_or_else(|| lost("it is not held any more: its time was over, or its connection is gone"))?;
         let argument = |id: &str| settlement.arguments.iter().find(|(name, _)| name == id).map(|(_, value)| value.as_str());
         match settlement.effect {
             Effect::Ack => {}
             Effect::Extend => {
                 held.until = until(now, patience);
-                queue.held.insert(ticket, held);
+                queue.held.insert(number, held);
             }
             Effect::Requeue => {
                 let delay = argument("delay").and_then(|delay| delay.parse::<i64>().ok()).unwrap_or(0);
@@ -209,7 +214,7 @@ impl Peek for Memory {
             let queue = state.known_queue("peek at", channel)?;
             let look = |(number, entry): (usize, &mut Entry)| {
                 entry.deliveries += 1;
-                entry.delivery(None, number as u64 + 1)
+                entry.delivery(number as u64 + 1)
             };
             let ready = queue.ready.len() as u64;
             let deliveries = queue.ready.iter_mut().take(most).enumerate().map(look).collect();
@@ -243,18 +248,15 @@ impl Hold for Memory {
         }))
     }
 
-    async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
+    async fn receive(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
         self.pass("receive from", channel).await?;
-        self.state().known_queue("receive from", channel)?;
-        Ok(Box::new(Receiving {
-            memory: self.clone(),
-            channel: channel.into(),
-            most: most as usize,
-            tickets: Vec::new(),
-            count: 0,
-            told: false,
-            epoch: self.state().epoch,
-        }))
+        let number = self.change(|state| {
+            state.known_queue("receive from", channel)?;
+            state.receivers += 1;
+            Ok::<_, Fault>(state.receivers)
+        })?;
+        let (memory, channel, most) = (self.clone(), channel.into(), most as usize);
+        Ok(Box::new(Receiving { memory, channel, most, number, count: 0, cut: false, stopped: false }))
     }
 }
 
@@ -263,28 +265,27 @@ struct Receiving {
     memory: Memory,
     channel: Arc<str>,
     most: usize,
-    /// What this receiver was given; those settled or lost are found out when the next message is asked for.
-    tickets: Vec<Ticket>,
+    /// Its own.
+    number: u64,
     count: u64,
     /// That the connection is cut was said.
-    told: bool,
-    /// The connection of which [`Holding::connection_lost`] has not said yet that it is cut.
-    epoch: u64,
+    cut: bool,
+    stopped: bool,
 }
 
 impl Receiving {
     /// The next message if there is one for us now, else when to look again.
-    fn take(&mut self) -> Result<Delivery, Option<Duration>> {
-        let (channel, most) = (self.channel.clone(), self.most);
-        let (tickets, count) = (&mut self.tickets, &mut self.count);
+    fn take(&mut self) -> Result<Came, Option<Duration>> {
+        let (channel, most, receiver) = (self.channel.clone(), self.most, self.number);
+        let count = &mut self.count;
         self.memory.quietly(|state| {
-            let (now, epoch, patience) = (state.now(), state.epoch, state.patience);
-            state.next_ticket += 1;
-            let ticket = Ticket { epoch, id: state.next_ticket };
+            let (now, patience) = (state.now(), state.patience);
+            state.given += 1;
+            let number = state.given;
             let queue = state.queue(&channel);
-            queue.give_back(Some(now));
-            tickets.retain(|ticket| queue.held.contains_key(ticket));
-            let taken = if tickets.len() < most { queue.take(now) } else { None };
+            queue.give_back(|held| held.is_over(now));
+            let ours = queue.held.values().filter(|held| held.receiver == receiver).count();
+            let taken = if ours < most { queue.take(now) } else { None };
             let Some(mut entry) = taken else {
                 let due = queue.ready.iter().map(|entry| entry.due).filter(|due| *due > now);
                 let next = due.chain(queue.held.values().filter_map(|held| held.until)).min();
@@ -292,95 +293,60 @@ impl Receiving {
             };
             entry.deliveries += 1;
             *count += 1;
-            let delivery = entry.delivery(Some(ticket), *count);
-            queue.held.insert(ticket, Held { entry, until: until(now, patience) });
-            tickets.push(ticket);
-            Ok(delivery)
+            let delivery = entry.delivery(*count);
+            queue.held.insert(number, Held { entry, receiver, until: until(now, patience) });
+            Ok(Came::Message(Some(Handle(number.into())), Box::new(delivery)))
         })
     }
 
-    fn give_back(&mut self) -> usize {
-        let (channel, tickets) = (self.channel.clone(), std::mem::take(&mut self.tickets));
-        self.memory.change(|state| {
-            let queue = state.queue(&channel);
-            let back: Vec<Held> = tickets.iter().rev().filter_map(|ticket| queue.held.remove(ticket)).collect();
-            let count = back.len();
-            for held in back {
-                queue.ready.push_front(held.entry);
-            }
-            count
-        })
+    fn give_back(&self) -> usize {
+        self.memory.change(|state| state.queue(&self.channel).give_back(|held| held.receiver == self.number))
     }
 }
 
 #[async_trait]
 impl Holding for Receiving {
-    async fn next(&mut self) -> Option<Result<Delivery, Fault>> {
+    async fn next(&mut self) -> Option<Result<Came, Fault>> {
         let mut changes = self.memory.changes.subscribe();
         loop {
             changes.mark_unchanged();
-            match self.memory.pass("receive from", &self.channel).await {
-                Ok(()) => self.told = false,
-                Err(fault) if !self.told => {
-                    self.told = true;
+            let passed = self.memory.pass("receive from", &self.channel).await;
+            let wait = match (passed, std::mem::replace(&mut self.cut, false)) {
+                (Ok(()), true) => return Some(Ok(Came::Back)),
+                (Ok(()), false) if self.stopped => None,
+                (Ok(()), false) => match self.take() {
+                    Ok(came) => return Some(Ok(came)),
+                    Err(wait) => wait,
+                },
+                (Err(_), true) => {
+                    self.cut = true;
+                    None
+                }
+                (Err(fault), false) => {
+                    self.cut = true;
                     return Some(Err(fault));
                 }
-                Err(_) => {
-                    let _ = changes.changed().await;
-                    continue;
-                }
-            }
-            let wait = match self.take() {
-                Ok(delivery) => return Some(Ok(delivery)),
-                Err(wait) => wait.unwrap_or(Duration::from_secs(3_600)),
             };
             // Whatever ends the wait: it is looked again.
-            let _ = tokio::time::timeout(wait, changes.changed()).await;
+            let _ = tokio::time::timeout(wait.unwrap_or(Duration::from_secs(3_600)), changes.changed()).await;
         }
     }
 
-    async fn resumed(&mut self) -> Option<Result<(), Fault>> {
-        let mut changes = self.memory.changes.subscribe();
-        loop {
-            changes.mark_unchanged();
-            if self.memory.pass("receive from", &self.channel).await.is_ok() {
-                self.told = false;
-                return Some(Ok(()));
-            }
-            let _ = changes.changed().await;
-        }
+    async fn stop_receiving(&mut self) -> Result<(), Fault> {
+        self.stopped = true;
+        Ok(())
     }
 
-    async fn connection_lost(&mut self) -> Fault {
-        let mut changes = self.memory.changes.subscribe();
-        loop {
-            changes.mark_unchanged();
-            if self.memory.state().epoch != self.epoch {
-                self.epoch = self.memory.state().epoch;
-                return gone("hold messages of", &self.channel);
-            }
-            let _ = changes.changed().await;
-        }
-    }
-
-    fn is_lost(&self, ticket: Ticket) -> bool {
-        ticket.epoch != self.memory.state().epoch
-    }
-
-    async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {
+    async fn settle(&mut self, Handle(number): Handle, settlement: &Settlement) -> Result<(), Fault> {
         self.memory.pass("settle in", &self.channel).await?;
-        self.memory.change(|state| state.settle(&self.channel, ticket, settlement))
+        self.memory.change(|state| state.settle(&self.channel, number as u64, settlement))
     }
 
-    async fn release(mut self: Box<Self>) -> Result<String, Fault> {
+    async fn close(self: Box<Self>) -> Result<Closed, Fault> {
         if self.memory.state().trouble == Some(super::Trouble::Cut) {
             return Err(gone("give back to", &self.channel));
         }
-        Ok(match self.give_back() {
-            0 => "nothing was left to give back".to_owned(),
-            1 => format!("1 message went back to the head of {} and counts as redelivered", self.channel),
-            n => format!("{n} messages went back to the head of {} and count as redelivered", self.channel),
-        })
+        Ok(Closed { unsettled: Some(self.give_back() as u64), notes: Vec::new() })
     }
 }
 

@@ -30,9 +30,9 @@ pub(super) struct State {
     pub(super) services: BTreeSet<Arc<str>>,
     /// How long a message of a queue may be held.
     pub(super) patience: Option<Duration>,
-    /// Counts the connections: tickets of one that was cut are lost.
-    pub(super) epoch: u64,
-    pub(super) next_ticket: u64,
+    /// Those that queues were received from by, and the messages that were given to them.
+    pub(super) receivers: u64,
+    pub(super) given: u64,
     /// Where an open transaction begins in a partition.
     pub(super) open: BTreeMap<(Arc<str>, i32), i64>,
     /// How often each name of transactions was begun: only the last one may go on.
@@ -93,8 +93,8 @@ impl State {
             queues: BTreeMap::new(),
             services: BTreeSet::new(),
             patience: None,
-            epoch: 1,
-            next_ticket: 0,
+            receivers: 0,
+            given: 0,
             open: BTreeMap::new(),
             names: BTreeMap::new(),
             born: Instant::now(),

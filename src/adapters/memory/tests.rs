@@ -1,6 +1,7 @@
 //! The system in memory keeps the contract of a session, in good days and bad.
 
 use super::*;
+use crate::adapters::session::Came;
 use crate::domain::address::{Address, GROUP};
 use crate::domain::figure::Amount;
 use crate::domain::group::Member;
@@ -172,13 +173,13 @@ async fn what_is_held_when_the_connection_is_cut_is_lost_and_whoever_waits_for_t
     let memory = Memory::new();
     memory.queue("tasks");
     memory.session().publish.expect("publish").publish("tasks", text("a")).await.expect("stored");
-    let mut holding = memory.session().hold.expect("hold").hold("tasks", 5).await.expect("received");
-    let ticket = holding.next().await.expect("goes on").expect("a delivery").ticket.expect("a ticket");
+    let mut holding = memory.session().hold.expect("hold").receive("tasks", 5).await.expect("received");
+    assert!(matches!(holding.next().await, Some(Ok(Came::Message(Some(_), _)))));
     holding.stop_receiving().await.expect("told");
     let soon = std::time::Duration::from_millis(50);
-    assert!(timeout(soon, holding.connection_lost()).await.is_err() && !holding.is_lost(ticket), "nothing is wrong yet");
+    assert!(timeout(soon, holding.next()).await.is_err(), "nothing is wrong yet");
     memory.fault(Trouble::Cut);
-    let fault = timeout(soon, holding.connection_lost()).await.expect("told");
-    assert!(fault.kind.is_transient() && holding.is_lost(ticket), "{fault}");
-    assert!(timeout(soon, holding.connection_lost()).await.is_err(), "once");
+    let fault = timeout(soon, holding.next()).await.expect("told").expect("goes on").expect_err("it is cut");
+    assert!(fault.kind.is_transient(), "{fault}");
+    assert!(timeout(soon, holding.next()).await.is_err(), "once");
 }

@@ -10,15 +10,15 @@ use super::wire::{Packet, Qos, Subscription, Version};
 use crate::adapters::bounds::UNTAKEN;
 use crate::adapters::reopen::Backoff;
 use crate::adapters::room::Room;
-use crate::adapters::session::{Hold, Holding};
-use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb};
+use crate::adapters::session::{Came, Closed, Handle, Hold, Holding};
+use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Verb};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::several;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -67,11 +67,12 @@ impl Hold for Mqtt {
         Ok(None)
     }
 
-    fn unsettled_fate(&self, _channel: &str) -> &'static str {
-        if self.dialler.settings.clean {
-            "is forgotten by the broker: our session is a clean one"
-        } else {
-            "is kept by the broker for the next time by this client id"
+    fn unsettled_fate(&self, channel: &str) -> &'static str {
+        match (topic::is_shared(channel), self.dialler.settings.clean) {
+            (false, true) => "is forgotten by the broker: our session is a clean one",
+            (true, true) => "is given to the group only if the broker gives it to another member, which Mosquitto does not",
+            (false, false) => "is kept by the broker for the next time by this client id",
+            (true, false) => "is kept by the broker for the next time by this client id, and for no other member of the group",
         }
     }
 
@@ -83,7 +84,7 @@ impl Hold for Mqtt {
         )))
     }
 
-    async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
+    async fn receive(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
         let filter = topic::of(OP, channel)?;
         topic::check_filter(OP, &filter)?;
         let most = usize::try_from(most).unwrap_or(PACKETS).clamp(1, PACKETS);
@@ -97,11 +98,10 @@ impl Hold for Mqtt {
             arrived,
             room: Arc::default(),
             reader: Reader::new(),
-            open: HashMap::new(),
+            open: BTreeMap::new(),
             given: 0,
             loose: 0,
             dropped: Arc::default(),
-            lost: HashSet::new(),
             since: Instant::now(),
             thrown_out: 0,
             backoff: Backoff::new(&self.integration.reconnect),
@@ -123,16 +123,13 @@ struct Held {
     /// What waits there.
     room: Arc<Room>,
     reader: Reader,
-    /// Packets that were given out and not acknowledged, by their tickets' numbers.
-    open: HashMap<u64, (u16, Qos)>,
+    /// Packets that were given out and not acknowledged, in the order in which they came.
+    open: BTreeMap<u64, (u16, Qos)>,
     given: u64,
     /// Messages of `QoS` 0 that were given out: there is nothing to be acknowledged.
     loose: u64,
     /// Those that found no room.
     dropped: Arc<AtomicU64>,
-    /// Packets whose connection was gone before they were acknowledged: a session that is kept sends them again by the same numbers, others
-    /// never do, and are told apart by their connections.
-    lost: HashSet<(u64, u16)>,
     /// When the connection was made.
     since: Instant,
     /// Connections in a row that did not last.
@@ -182,18 +179,34 @@ impl Held {
         Ok(())
     }
 
-    /// Forgets a connection that has failed: its tickets are worth nothing any more.
+    async fn connected_again(&mut self) -> Option<Result<Came, Fault>> {
+        loop {
+            if self.ended {
+                return None;
+            }
+            self.backoff.ready().await;
+            match self.connect().await.map_err(|fault| self.backoff.passes(fault)) {
+                Ok(()) => return Some(Ok(Came::Back)),
+                Err(Ok(_)) => {}
+                // A broker that does not let us in any more is no reason to try again.
+                Err(Err(last)) => {
+                    self.ended = true;
+                    return Some(Err(last));
+                }
+            }
+        }
+    }
+
+    /// Forgets a connection that has failed, and what it gave.
     fn lose(&mut self, ending: Ending) -> Fault {
         let fault = self.judged(ending);
         // Whoever took our place keeps it.
         let passes = self.backoff.passes(fault);
         self.ended = passes.is_err();
         let fault = passes.unwrap_or_else(|last| last);
-        let (held, what, session) = (self.open.len(), self.fate(), self.session());
-        self.lost.extend(self.open.drain().map(|(_, (id, _))| (session, id)));
+        self.open.clear();
         (self.connection, self.subscribing) = (None, None);
-        let cause = if held == 0 { fault.cause.to_string() } else { format!("{}; {held} were not acknowledged: {what}", fault.cause) };
-        Fault { op: OP, target: self.filter.as_str().into(), cause: cause.as_str().into(), ..fault }
+        Fault { op: OP, target: self.filter.as_str().into(), ..fault }
     }
 
     /// With what is behind it, where the broker has no word for that.
@@ -215,45 +228,27 @@ impl Held {
             .next(format!("does another program use the client_id `{}`? Each needs one of its own", settings.client_id))
     }
 
-    /// What the numbers of packets belong to: the session where it is kept, else the connection.
-    fn session(&self) -> u64 {
-        if self.mqtt.dialler.settings.clean { self.connection.as_ref().map_or(0, |connection| connection.epoch) } else { 0 }
-    }
-
-    /// What becomes of messages that are not acknowledged.
-    fn fate(&self) -> &'static str {
-        match (topic::is_shared(&self.filter), self.mqtt.dialler.settings.clean) {
-            (false, true) => "the broker forgets them: the session is a clean one",
-            (true, true) => "the group gets them only if the broker gives them to another member, which Mosquitto does not",
-            (false, false) => "the broker keeps them for the next time by this client id",
-            (true, false) => "the broker keeps them for the next time by this client id, and for no other member of the group",
-        }
-    }
-
-    fn delivery(&mut self, packet: Packet, epoch: u64) -> Delivery {
-        let (id, qos, dup) = (packet.id, packet.qos, packet.dup);
-        let message = self.reader.message(packet);
-        let ticket = (qos != Qos::Zero).then(|| {
+    fn came(&mut self, packet: Packet) -> Came {
+        let (id, qos, redelivered) = (packet.id, packet.qos, packet.dup);
+        let handle = if qos == Qos::Zero {
+            self.loose += 1;
+            None
+        } else {
             self.given += 1;
             self.open.insert(self.given, (id, qos));
-            self.lost.remove(&(self.session(), id));
-            Ticket { epoch, id: self.given }
-        });
-        self.loose += u64::from(ticket.is_none());
-        Delivery { ticket, message, deliveries: None, redelivered: dup }
+            Some(Handle(self.given.into()))
+        };
+        let message = self.reader.message(packet);
+        Came::Message(handle, Box::new(Delivery { ticket: None, message, deliveries: None, redelivered }))
     }
 }
 
 #[async_trait]
 impl Holding for Held {
-    async fn next(&mut self) -> Option<Result<Delivery, Fault>> {
-        if let Err(fault) = self.resumed().await? {
-            return Some(Err(fault));
-        }
-        let connection = self.connection.as_ref()?;
+    async fn next(&mut self) -> Option<Result<Came, Fault>> {
+        let Some(connection) = &self.connection else { return self.connected_again().await };
         // MQTT 5 holds back by itself; 3.1.1 cannot be told to.
         let full = connection.server.version == Version::V3 && self.open.len() >= self.most;
-        let epoch = connection.epoch;
         let came = tokio::select! {
             biased;
             packet = self.arrived.recv(), if !full => packet,
@@ -262,27 +257,10 @@ impl Holding for Held {
         };
         if let Some(packet) = came {
             self.room.pop();
-            return Some(Ok(self.delivery(packet, epoch)));
+            return Some(Ok(self.came(packet)));
         }
         let ending = connection.ending().await;
         Some(Err(self.lose(ending)))
-    }
-
-    async fn resumed(&mut self) -> Option<Result<(), Fault>> {
-        while self.connection.is_none() {
-            if self.ended {
-                return None;
-            }
-            self.backoff.ready().await;
-            // A broker that does not let us in any more is no reason to try again.
-            if let Err(fault) = self.connect().await
-                && let Err(last) = self.backoff.passes(fault)
-            {
-                self.ended = true;
-                return Some(Err(last));
-            }
-        }
-        Some(Ok(()))
     }
 
     /// A session that is kept keeps its subscription: it is to collect what is published while nobody receives.
@@ -298,63 +276,40 @@ impl Holding for Held {
         }
     }
 
-    async fn connection_lost(&mut self) -> Fault {
-        let Some(connection) = &self.connection else { return std::future::pending().await };
-        let ending = connection.ending().await;
-        self.lose(ending)
-    }
-
-    fn is_lost(&self, ticket: Ticket) -> bool {
-        self.connection.as_ref().is_none_or(|connection| connection.epoch != ticket.epoch || connection.is_gone())
-    }
-
-    async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {
+    async fn settle(&mut self, Handle(number): Handle, settlement: &Settlement) -> Result<(), Fault> {
+        let fault = |kind, cause: String| Fault::new(kind, SETTLE, self.filter.as_str(), cause);
         if settlement.effect != Effect::Ack {
             let cause = format!("MQTT has no {}: a message can only be acknowledged", settlement.effect.word());
-            return Err(Fault::new(Kind::Usage, SETTLE, self.filter.as_str(), cause).next("leave it: it is not acknowledged then"));
+            return Err(fault(Kind::Usage, cause).next("leave it: it is not acknowledged then"));
         }
-        let lost = |cause: &str| Fault::new(Kind::Lost, SETTLE, self.filter.as_str(), cause);
-        let connection = self.connection.as_ref().filter(|_| !self.is_lost(ticket)).ok_or_else(|| {
-            lost("the connection that the message came by is gone, and the ticket with it")
-                .next("it comes again if the broker keeps the session (clean_session = false)")
-        })?;
-        let (id, qos) = *self.open.get(&ticket.id).ok_or_else(|| lost("it was acknowledged already"))?;
+        let number = number as u64;
+        let connection = self.connection.as_ref().filter(|connection| !connection.is_gone());
+        let (Some(connection), Some((id, qos))) = (connection, self.open.get(&number).copied()) else {
+            return Err(fault(Kind::Lost, "the connection that it came by is gone".to_owned()));
+        };
         // MQTT-4.6.0-2: in the order in which they came. A broker may end the connection of who does otherwise, and all that it held.
-        let before = self.open.iter().filter(|(other, (_, level))| **other < ticket.id && *level == qos).count();
+        let before = self.open.range(..number).filter(|(_, (_, level))| *level == qos).count();
         if before > 0 {
             let cause = format!("messages are acknowledged in the order in which they came, and {before} before it are not");
-            return Err(Fault::new(Kind::Rejected, SETTLE, self.filter.as_str(), cause).next("acknowledge those first, or all together"));
+            return Err(fault(Kind::Rejected, cause).next("acknowledge those first, or all together"));
         }
-        self.open.remove(&ticket.id);
+        self.open.remove(&number);
         connection.ack(SETTLE, id, qos).await
     }
 
-    async fn release(mut self: Box<Self>) -> Result<String, Fault> {
-        let (left, lost) = (self.open.len(), self.lost.len());
+    async fn close(mut self: Box<Self>) -> Result<Closed, Fault> {
         self.subscribing = None;
         if let Some(connection) = self.connection.take().and_then(Arc::into_inner) {
             connection.close().await;
         }
-        let what = if self.given == 0 {
-            "nothing was held"
-        } else if left + lost == 0 {
-            "everything was acknowledged"
-        } else {
-            self.fate()
-        };
-        let mut said = match (left, lost) {
-            (0, 0) => what.to_owned(),
-            (left, 0) => format!("{left} not acknowledged: {what}"),
-            (0, lost) => format!("{lost} not acknowledged before the connection was gone: {what}"),
-            (left, lost) => format!("{} not acknowledged, {lost} of them before the connection was gone: {what}", left + lost),
-        };
+        let mut notes = Vec::new();
         if self.loose > 0 && topic::is_shared(&self.filter) {
-            said += &format!("; {} of QoS 0 were taken from the group for good", self.loose);
+            notes.push(format!("{} of QoS 0 were taken from the group for good", self.loose));
         }
         if let dropped @ 1.. = self.dropped.load(Ordering::Relaxed) {
-            said += &format!("; {dropped} of QoS 0 came faster than they were taken, and are gone");
+            notes.push(format!("{dropped} of QoS 0 came faster than they were taken, and are gone"));
         }
-        Ok(said)
+        Ok(Closed { unsettled: None, notes })
     }
 }
 

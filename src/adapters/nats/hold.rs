@@ -1,7 +1,7 @@
 //! Holding messages of pull consumers: received, and settled one by one with the server's own acknowledgement of each decision.
 //!
-//! A ticket is lost when the consumer's `ack_wait` has run out: the server may have given the message to somebody else since then. A
-//! broken connection loses none, because decisions are sent to a subject and not to a connection.
+//! A message is lost when the consumer's `ack_wait` has run out: the server may have given it to somebody else since then. A broken connection
+//! loses none, because decisions are sent to a subject and not to a connection.
 
 use super::Shared;
 use super::api::Api;
@@ -12,8 +12,8 @@ use super::names::Name;
 use super::queue::Taking;
 use super::wire::mailbox::{Event, Msg};
 use crate::adapters::fit::Fit;
-use crate::adapters::session::{Hold, Holding};
-use crate::domain::delivery::{Delivery, Effect, Given, ReceiveOption, Settlement, Settles, Ticket, Verb};
+use crate::adapters::session::{Came, Closed, Handle, Hold, Holding};
+use crate::domain::delivery::{Delivery, Effect, Given, ReceiveOption, Settlement, Settles, Verb};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
 use crate::domain::figure::several;
@@ -144,6 +144,10 @@ impl Hold for NatsHold {
         }
     }
 
+    fn outlives_connections(&self, _channel: &str) -> bool {
+        true
+    }
+
     async fn receive_options(&self, channel: &str) -> Result<Vec<ReceiveOption>, Fault> {
         let Name::Stream(stream) = Name::of(OP, channel)? else { return Ok(Vec::new()) };
         let usable = self.usable(stream).await?;
@@ -167,7 +171,7 @@ impl Hold for NatsHold {
         Ok(super::settles::of(&stream, &consumer, effect, given))
     }
 
-    async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
+    async fn receive(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
         if let Name::Queue { subject, group } = Name::of(OP, channel)? {
             return Ok(Box::new(Taking::begin(&self.shared, subject, group, most).await?));
         }
@@ -189,7 +193,8 @@ impl Hold for NatsHold {
             asked: None,
             fit: Fit::default(),
             largest: 0,
-            tickets: 0,
+            given: 0,
+            interrupted: false,
             ended: false,
         }))
     }
@@ -218,14 +223,16 @@ struct NatsHolding {
     next: String,
     patience: Option<Duration>,
     most: usize,
-    held: HashMap<u64, Held>,
+    held: HashMap<u128, Held>,
     /// Came, and was not looked at yet.
     waiting: VecDeque<Msg>,
     asked: Option<Asked>,
     /// How many are asked for at once, and the largest of those that came since.
     fit: Fit,
     largest: usize,
-    tickets: u64,
+    given: u128,
+    /// Something went wrong with the connection, and it is not there again.
+    interrupted: bool,
     ended: bool,
 }
 
@@ -293,7 +300,7 @@ impl NatsHolding {
     }
 
     /// One message, or nothing when the request is used up. May be given up at any moment: nothing is lost by that.
-    async fn step(&mut self) -> Result<Option<Delivery>, Fault> {
+    async fn step(&mut self) -> Result<Option<Came>, Fault> {
         let Some(msg) = self.message().await? else { return Ok(None) };
         let Some((status, reason)) = self.status(&msg) else {
             if let Some(asked) = &mut self.asked {
@@ -301,7 +308,7 @@ impl NatsHolding {
             }
             self.asked.take_if(|asked| asked.left == 0);
             self.largest = self.largest.max(msg.payload.len() + msg.block.len());
-            return self.delivery(&msg).map(Some);
+            return self.received(&msg).map(Some);
         };
         // 100 is a heartbeat; everything else ends the request.
         if status == 100 {
@@ -324,15 +331,15 @@ impl NatsHolding {
         if msg.subject == self.inbox.as_bytes() && msg.reply.is_empty() { headers::status(msg) } else { None }
     }
 
-    fn delivery(&mut self, msg: &Msg) -> Result<Delivery, Fault> {
+    fn received(&mut self, msg: &Msg) -> Result<Came, Fault> {
         let (reply, told) = msg
             .reply()
             .and_then(|reply| Some((reply.to_owned(), ReplySubject::of(reply)?)))
             .ok_or_else(|| Fault::new(Kind::Protocol, OP, self.target.as_str(), "a message came that cannot be acknowledged"))?;
-        self.tickets += 1;
-        self.held.insert(self.tickets, Held { reply, since: Instant::now() });
-        Ok(Delivery {
-            ticket: Some(Ticket { epoch: 1, id: self.tickets }),
+        self.given += 1;
+        self.held.insert(self.given, Held { reply, since: Instant::now() });
+        let delivery = Delivery {
+            ticket: None,
             message: Message {
                 channel: self.channel.clone(),
                 position: Position::Sequence(told.seq),
@@ -344,7 +351,8 @@ impl NatsHolding {
             },
             deliveries: Some(told.deliveries),
             redelivered: told.deliveries > 1,
-        })
+        };
+        Ok(Came::Message(Some(Handle(self.given)), Box::new(delivery)))
     }
 
     /// Sends a decision and waits until the server has it.
@@ -359,17 +367,22 @@ impl NatsHolding {
 
 #[async_trait]
 impl Holding for NatsHolding {
-    async fn next(&mut self) -> Option<Result<Delivery, Fault>> {
+    async fn next(&mut self) -> Option<Result<Came, Fault>> {
+        if self.interrupted {
+            if let Err(fault) = self.api.link.until_back().await {
+                // It is not tried again: the last word.
+                return (!std::mem::replace(&mut self.ended, true)).then_some(Err(fault));
+            }
+            let back = self.api.link.ping(OP).await;
+            self.interrupted = back.is_err();
+            return Some(back.map(|()| Came::Back));
+        }
         loop {
             match self.step().await {
-                Ok(Some(delivery)) => return Some(Ok(delivery)),
+                Ok(Some(came)) => return Some(Ok(came)),
                 Ok(None) => {}
-                Err(fault) if fault.kind == Kind::NotFound => return Some(Err(fault)),
                 Err(fault) => {
-                    // Whoever asks again at once must not make a storm of it.
-                    if fault.kind.is_transient() {
-                        tokio::time::sleep(Duration::from_millis(200)).await;
-                    }
+                    self.interrupted = fault.kind.is_transient();
                     return Some(Err(fault));
                 }
             }
@@ -390,62 +403,40 @@ impl Holding for NatsHolding {
         Ok(())
     }
 
-    async fn resumed(&mut self) -> Option<Result<(), Fault>> {
-        if let Err(fault) = self.api.link.until_back().await {
-            // It is not tried again: the last word.
-            return (!std::mem::replace(&mut self.ended, true)).then_some(Err(fault));
-        }
-        Some(self.api.link.ping(OP).await)
-    }
-
-    async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {
-        let lost = |cause: String| Fault::new(Kind::Lost, SETTLE, self.target.as_str(), cause);
-        let held = self.held.get(&ticket.id).ok_or_else(|| lost("this message is settled already, or was never held".to_owned()))?;
-        if self.is_over(held) {
-            let wait = self.patience.unwrap_or_default();
-            self.held.remove(&ticket.id);
-            return Err(Fault::new(
-                Kind::Lost,
-                SETTLE,
-                self.target.as_str(),
-                format!("the time to decide ({} s) is over", wait.as_secs_f32()),
-            )
-            .next("the server gives the message to whoever asks next: receive it again"));
-        }
-        let word = word(settlement).map_err(|cause| Fault::new(Kind::Usage, SETTLE, self.target.as_str(), cause))?;
-        let reply = held.reply.clone();
-        self.decide(&reply, &word).await?;
-        if settlement.effect == Effect::Extend {
-            self.held.insert(ticket.id, Held { reply, since: Instant::now() });
+    async fn settle(&mut self, Handle(number): Handle, settlement: &Settlement) -> Result<(), Fault> {
+        let fault = |kind, cause: String| Fault::new(kind, SETTLE, self.target.as_str(), cause);
+        let Some(held) = self.held.get(&number).filter(|held| !self.is_over(held)) else {
+            self.held.remove(&number);
+            let cause = format!("the time to decide ({} s) is over", self.patience.unwrap_or_default().as_secs_f32());
+            return Err(fault(Kind::Lost, cause).next("the server gives the message to whoever asks next: receive it again"));
+        };
+        let word = word(settlement).map_err(|cause| fault(Kind::Usage, cause))?;
+        self.decide(&held.reply, &word).await?;
+        if let Some(held) = self.held.get_mut(&number).filter(|_| settlement.effect.keeps()) {
+            held.since = Instant::now();
         } else {
-            self.held.remove(&ticket.id);
+            self.held.remove(&number);
         }
         Ok(())
     }
 
-    async fn release(mut self: Box<Self>) -> Result<String, Fault> {
+    async fn close(mut self: Box<Self>) -> Result<Closed, Fault> {
         // Before anything goes back: a request that still stands would be given it again, and nobody else for as long as a decision may take.
-        self.subscription.end(OP).await?;
         // What has come and was not looked at goes back too.
+        self.subscription.end(OP).await?;
         self.gather();
         while let Some(msg) = self.waiting.pop_front() {
             if self.status(&msg).is_none() {
-                self.delivery(&msg)?;
+                self.received(&msg)?;
             }
         }
-        let held: Vec<Held> = std::mem::take(&mut self.held).into_values().collect();
-        let (over, open): (Vec<Held>, Vec<Held>) = held.into_iter().partition(|held| self.is_over(held));
+        let (over, open): (Vec<Held>, Vec<Held>) = std::mem::take(&mut self.held).into_values().partition(|held| self.is_over(held));
         for held in &open {
             self.decide(&held.reply, "-NAK").await?;
         }
-        let words = match (open.len(), over.len()) {
-            (0, 0) => "nothing was left unsettled".to_owned(),
-            (0, over) => format!("the time of {} was over: the server gives them again by itself", several(over as u64, "message")),
-            (1, 0) => "1 unsettled message was given back (nak)".to_owned(),
-            (open, 0) => format!("{open} unsettled messages were given back (nak)"),
-            (open, over) => format!("{} given back (nak); the time of {over} was over before", several(open as u64, "message")),
-        };
-        Ok(words)
+        let over = over.len() as u64;
+        let gone = (over > 0).then(|| format!("the time of {} was over: the server gives it again by itself", several(over, "message")));
+        Ok(Closed { unsettled: Some(open.len() as u64), notes: gone.into_iter().collect() })
     }
 }
 

@@ -3,16 +3,16 @@
 
 use super::link::{Link, Subscription};
 use super::names::{plain, shown};
-use super::wire::mailbox::{Event, Msg};
+use super::wire::mailbox::Event;
 use super::{Shared, headers};
-use crate::adapters::session::Holding;
-use crate::domain::delivery::{Delivery, Settlement, Ticket};
+use crate::adapters::session::{Came, Closed, Handle, Holding};
+use crate::domain::delivery::{Delivery, Settlement};
 use crate::domain::fault::{Fault, Kind};
+use crate::domain::figure::several;
 use crate::domain::message::{Message, Stamp};
 use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
 use async_trait::async_trait;
-use std::collections::VecDeque;
 
 const OP: &str = "receive from";
 /// What it does, for whoever looks at such a channel.
@@ -23,7 +23,7 @@ pub(super) struct Taking {
     link: Link,
     subscription: Subscription,
     target: String,
-    waiting: VecDeque<Msg>,
+    interrupted: bool,
     left: u32,
     taken: u64,
 }
@@ -33,24 +33,30 @@ impl Taking {
         let link = Link::open(shared.dial.clone()).await?;
         let subscription = link.subscribe_for(OP, &plain(subject), group, most.max(1).into()).await?;
         let target = format!("queue:{subject}/{group}");
-        Ok(Self { link, subscription, target, waiting: VecDeque::new(), left: most.max(1), taken: 0 })
+        Ok(Self { link, subscription, target, interrupted: false, left: most.max(1), taken: 0 })
     }
 }
 
 #[async_trait]
 impl Holding for Taking {
-    async fn next(&mut self) -> Option<Result<Delivery, Fault>> {
-        while self.left > 0 && self.waiting.is_empty() {
+    async fn next(&mut self) -> Option<Result<Came, Fault>> {
+        let msg = loop {
+            if self.left == 0 {
+                return None;
+            }
             match self.subscription.next().await? {
-                Event::Message(msg) => self.waiting.push_back(msg),
-                Event::Down(fault) => return Some(Err(fault)),
+                Event::Message(msg) => break msg,
+                Event::Down(fault) => {
+                    self.interrupted = true;
+                    return Some(Err(fault));
+                }
+                Event::Up if std::mem::take(&mut self.interrupted) => return Some(Ok(Came::Back)),
                 Event::Dropped(_) | Event::Up => {}
             }
-        }
-        let msg = self.waiting.pop_front()?;
+        };
         self.left = self.left.saturating_sub(1);
         self.taken += 1;
-        Some(Ok(Delivery {
+        let delivery = Box::new(Delivery {
             ticket: None,
             message: Message {
                 channel: shown(&msg.subject).into(),
@@ -63,39 +69,27 @@ impl Holding for Taking {
             },
             deliveries: None,
             redelivered: false,
-        }))
+        });
+        Some(Ok(Came::Message(None, delivery)))
     }
 
-    async fn resumed(&mut self) -> Option<Result<(), Fault>> {
-        loop {
-            match self.subscription.next().await? {
-                Event::Message(msg) => self.waiting.push_back(msg),
-                Event::Down(fault) => return Some(Err(fault)),
-                Event::Dropped(_) => continue,
-                Event::Up => {}
-            }
-            return Some(Ok(()));
-        }
+    /// The server gives no more than were asked for.
+    async fn stop_receiving(&mut self) -> Result<(), Fault> {
+        Ok(())
     }
 
-    async fn settle(&mut self, _ticket: Ticket, _settlement: &Settlement) -> Result<(), Fault> {
+    async fn settle(&mut self, _handle: Handle, _settlement: &Settlement) -> Result<(), Fault> {
         Err(Fault::new(Kind::Usage, "settle", self.target.as_str(), "what a queue group gives is not acknowledged"))
     }
 
-    async fn release(mut self: Box<Self>) -> Result<String, Fault> {
+    async fn close(mut self: Box<Self>) -> Result<Closed, Fault> {
         // What came and was not looked at was taken from the group as well.
-        while let Some(event) = self.subscription.ready() {
-            if let Event::Message(msg) = event {
-                self.waiting.push_back(msg);
-            }
-        }
-        let unseen = self.waiting.len();
+        let ready = std::iter::from_fn(|| self.subscription.ready());
+        let unseen = ready.filter(|event| matches!(event, Event::Message(_))).count();
         drop(self.subscription);
         self.link.ping("leave").await?;
-        Ok(match (self.taken, unseen) {
-            (0, 0) => "nothing was taken from the queue group".to_owned(),
-            (taken, 0) => format!("{taken} messages were taken from the queue group, which does not get them back"),
-            (taken, unseen) => format!("{taken} messages were taken from the queue group, and {unseen} more that were not looked at"),
-        })
+        let more = if unseen > 0 { format!(", and {unseen} more that were not looked at") } else { String::new() };
+        let taken = several(self.taken, "message");
+        Ok(Closed { unsettled: None, notes: vec![format!("{taken} taken from the queue group, which does not get them back{more}")] })
     }
 }

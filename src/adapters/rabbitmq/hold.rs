@@ -5,8 +5,8 @@ use super::name::Name;
 use super::{Rabbit, faults, management, peek, properties, take};
 use crate::adapters::bounds::UNTAKEN;
 use crate::adapters::reopen::Backoff;
-use crate::adapters::session::{Hold, Holding};
-use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Ticket, Verb};
+use crate::adapters::session::{Came, Closed, Handle, Hold, Holding};
+use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Verb};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::position::Position;
 use async_trait::async_trait;
@@ -14,7 +14,6 @@ use futures::StreamExt;
 use futures::future::try_join;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions, BasicRejectOptions};
 use lapin::{Channel, Consumer};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
@@ -64,7 +63,7 @@ impl Hold for Rabbit {
         self.settling(channel, effect, given).await
     }
 
-    async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
+    async fn receive(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
         let queue = match self.resolve(OP, channel).await? {
             Name::Queue(queue) => queue,
             other => {
@@ -79,18 +78,7 @@ impl Hold for Rabbit {
         let subscription = Subscription::begin(&self.link, &queue, prefetch).await?;
         let (link, name) = (self.link.clone(), Name::Queue(queue.clone()).text().into());
         let (subscription, backoff) = (Some(subscription), Backoff::new(&self.integration.reconnect));
-        Ok(Box::new(Held {
-            link,
-            queue,
-            name,
-            prefetch,
-            subscription,
-            backoff,
-            unsettled: BTreeSet::new(),
-            seen: 0,
-            counted: false,
-            ended: false,
-        }))
+        Ok(Box::new(Held { link, queue, name, prefetch, subscription, backoff, seen: 0, ended: false }))
     }
 }
 
@@ -103,11 +91,7 @@ struct Held {
     /// `None` while there is no connection, and once there will be none any more.
     subscription: Option<Subscription>,
     backoff: Backoff,
-    /// Delivery tags that were handed out and not settled.
-    unsettled: BTreeSet<u64>,
     seen: u64,
-    /// The queue has counted deliveries of what came: returns may be limited.
-    counted: bool,
     ended: bool,
 }
 
@@ -161,6 +145,14 @@ impl Subscription {
         Ok(try_join(cancelled, over).await?.1)
     }
 
+    /// Waits until it is closed by anybody but us, and says why.
+    async fn lost(&self, name: &str) -> Fault {
+        match self.live.connection_lost(&self.channel).await {
+            Some(error) => faults::of(&error, OP, name),
+            None => Fault::new(Kind::Unreachable, OP, name, "the connection is closed"),
+        }
+    }
+
     /// Gives back everything that is not settled. A connection that breaks spends a delivery of what it held; a nack need not.
     async fn give_back(&mut self, name: &str) -> Result<(), Fault> {
         self.cancel(name).await?;
@@ -171,30 +163,24 @@ impl Subscription {
 
 #[async_trait]
 impl Holding for Held {
-    async fn next(&mut self) -> Option<Result<Delivery, Fault>> {
-        if self.ended {
-            return None;
-        }
-        let fault = match self.consumer().await {
-            Err(fault) => fault,
-            Ok(subscription) => match subscription.consumer.next().await {
+    async fn next(&mut self) -> Option<Result<Came, Fault>> {
+        let fault = match &mut self.subscription {
+            None if self.ended => return None,
+            None => match self.subscribe().await {
+                Ok(()) => return Some(Ok(Came::Back)),
+                Err(fault) => fault,
+            },
+            Some(subscription) if subscription.cancelled => subscription.lost(&self.name).await,
+            Some(subscription) => match subscription.consumer.next().await {
                 Some(Ok(delivery)) => {
                     subscription.live.room.pop();
-                    return Some(Ok(self.delivery(delivery)));
+                    return Some(Ok(self.came(delivery)));
                 }
                 Some(Err(error)) => faults::of(&error, OP, &*self.name),
                 None => Fault::new(Kind::Lost, OP, &*self.name, "the server ended the receiving: the queue may have been deleted"),
             },
         };
         Some(Err(self.lose(fault)))
-    }
-
-    async fn resumed(&mut self) -> Option<Result<(), Fault>> {
-        if self.ended {
-            return None;
-        }
-        let back = self.consumer().await.map(drop);
-        Some(back.map_err(|fault| self.lose(fault)))
     }
 
     async fn stop_receiving(&mut self) -> Result<(), Fault> {
@@ -209,74 +195,50 @@ impl Holding for Held {
         if over.is_empty() { Ok(()) } else { take::settled(&subscription.live, &subscription.channel, OP, &name).await }
     }
 
-    async fn connection_lost(&mut self) -> Fault {
-        let Some(subscription) = &self.subscription else { return std::future::pending().await };
-        let fault = match subscription.live.connection_lost(&subscription.channel).await {
-            Some(error) => faults::of(&error, OP, &*self.name),
-            None => Fault::new(Kind::Unreachable, OP, &*self.name, "the connection is closed"),
-        };
-        self.lose(fault)
-    }
-
-    fn is_lost(&self, ticket: Ticket) -> bool {
-        self.subscription.as_ref().is_none_or(|subscription| subscription.live.epoch != ticket.epoch || !subscription.is_open())
-    }
-
-    async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {
+    /// By its delivery tag.
+    async fn settle(&mut self, Handle(tag): Handle, settlement: &Settlement) -> Result<(), Fault> {
         let lost = || {
             Fault::new(Kind::Lost, SETTLE, &*self.name, "the connection that it came by is gone, and the message went back to the queue")
                 .next("receive it again: another consumer may have it by now")
         };
-        let Some(subscription) = self.subscription.as_ref().filter(|_| !self.is_lost(ticket)) else { return Err(lost()) };
-        if !self.unsettled.remove(&ticket.id) {
-            return Err(Fault::new(Kind::Lost, SETTLE, &*self.name, "this message was settled before"));
-        }
-        let (channel, _open) = (&subscription.channel, subscription.live.room.open());
+        let subscription = self.subscription.as_ref().filter(|subscription| subscription.is_open()).ok_or_else(lost)?;
+        let (channel, _open, tag) = (&subscription.channel, subscription.live.room.open(), tag as u64);
         let sent = match settlement.effect {
-            Effect::Ack => channel.basic_ack(ticket.id, BasicAckOptions::default()).await,
-            Effect::Requeue => channel.basic_nack(ticket.id, BasicNackOptions { multiple: false, requeue: true }).await,
-            Effect::Reject => channel.basic_reject(ticket.id, BasicRejectOptions { requeue: false }).await,
+            Effect::Ack => channel.basic_ack(tag, BasicAckOptions::default()).await,
+            Effect::Requeue => channel.basic_nack(tag, BasicNackOptions { multiple: false, requeue: true }).await,
+            Effect::Reject => channel.basic_reject(tag, BasicRejectOptions { requeue: false }).await,
             Effect::Extend => {
-                self.unsettled.insert(ticket.id);
                 return Err(Fault::new(Kind::Usage, SETTLE, &*self.name, "RabbitMQ cannot extend the time that a message is held"));
             }
         };
         sent.map_err(|_| lost())?;
-        take::settled(&subscription.live, &subscription.channel, SETTLE, &self.name).await.map_err(|fault| {
+        take::settled(&subscription.live, channel, SETTLE, &self.name).await.map_err(|fault| {
             Fault { kind: Kind::Lost, ..fault }.next("whether the server took the decision is not known: look at the queue")
         })
     }
 
-    async fn release(mut self: Box<Self>) -> Result<String, Fault> {
-        let back = self.unsettled.len();
-        let Some(mut subscription) = self.subscription.take().filter(Subscription::is_open) else {
-            return Ok("the connection was gone; what was unsettled went back to the queue with it".to_owned());
-        };
-        subscription.give_back(&self.name).await?;
-        let limit = if self.counted { "; one at its delivery limit became a dead letter or was deleted by that" } else { "" };
-        Ok(match back {
-            0 => "nothing was left unsettled".to_owned(),
-            1 => format!("1 message was given back to the queue, marked as redelivered{limit}"),
-            n => format!("{n} messages were given back to the queue, marked as redelivered{limit}"),
-        })
+    async fn close(mut self: Box<Self>) -> Result<Closed, Fault> {
+        if let Some(mut subscription) = self.subscription.take().filter(Subscription::is_open) {
+            subscription.give_back(&self.name).await?;
+        }
+        Ok(Closed::default())
     }
 }
 
 impl Held {
-    /// The consumer, on a new connection if the one of before broke.
-    async fn consumer(&mut self) -> Result<&mut Subscription, Fault> {
-        let subscription = match self.subscription.take() {
-            Some(subscription) => subscription,
-            None => loop {
-                self.backoff.ready().await;
-                match Subscription::begin(&self.link, &self.queue, self.prefetch).await {
-                    Ok(subscription) => break subscription,
-                    Err(fault) => drop(self.backoff.passes(fault)?),
+    /// Begins again, on a new connection.
+    async fn subscribe(&mut self) -> Result<(), Fault> {
+        loop {
+            self.backoff.ready().await;
+            match Subscription::begin(&self.link, &self.queue, self.prefetch).await {
+                Ok(subscription) => {
+                    self.backoff.reset();
+                    self.subscription = Some(subscription);
+                    return Ok(());
                 }
-            },
-        };
-        self.backoff.reset();
-        Ok(self.subscription.insert(subscription))
+                Err(fault) => drop(self.backoff.passes(fault)?),
+            }
+        }
     }
 
     /// Forgets a connection that is gone, or a consumer that the server has ended: what it gave is in the queue again.
@@ -285,22 +247,15 @@ impl Held {
         self.ended = passes.is_err();
         let fault = passes.unwrap_or_else(|last| last);
         self.subscription = None;
-        let back = std::mem::take(&mut self.unsettled).len();
-        match back {
-            0 => fault,
-            1 => fault.next("1 unsettled message went back to the queue by itself"),
-            n => fault.next(format!("{n} unsettled messages went back to the queue by themselves")),
-        }
+        fault
     }
 
-    fn delivery(&mut self, delivery: lapin::message::Delivery) -> Delivery {
+    fn came(&mut self, delivery: lapin::message::Delivery) -> Came {
         self.seen += 1;
-        let id = delivery.delivery_tag;
-        self.unsettled.insert(id);
+        let handle = Some(Handle(delivery.delivery_tag.into()));
         let (redelivered, deliveries) = peek::counts(&delivery);
-        self.counted |= deliveries.is_some();
-        let ticket = self.subscription.as_ref().map(|subscription| Ticket { epoch: subscription.live.epoch, id });
-        Delivery { ticket, message: properties::message(&self.name, Position::Arrival(self.seen), delivery), deliveries, redelivered }
+        let message = properties::message(&self.name, Position::Arrival(self.seen), delivery);
+        Came::Message(handle, Box::new(Delivery { ticket: None, message, deliveries, redelivered }))
     }
 }
 

@@ -25,7 +25,7 @@ use rustls::ClientConfig;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -51,7 +51,6 @@ pub(super) struct Link {
     shared: Mutex<Option<Dialling>>,
     /// Of what is published: a server whose memory or disk runs out reads no more from a connection that has published.
     publishing: Mutex<Option<Dialling>>,
-    epochs: AtomicU64,
 }
 
 /// Who we say we are.
@@ -70,8 +69,6 @@ enum Login {
 pub(super) struct Live {
     connection: Connection,
     pub(super) peer: SafeText,
-    /// Counts up: tickets say by it which connection they came by.
-    pub(super) epoch: u64,
     timeout: Duration,
     log: WireLog,
     blocked: watch::Receiver<Option<String>>,
@@ -154,7 +151,6 @@ impl Link {
             log,
             shared: Mutex::default(),
             publishing: Mutex::default(),
-            epochs: AtomicU64::new(1),
         })
     }
 
@@ -284,11 +280,9 @@ impl Link {
         .await;
         let connection = made.map_err(|error| faults::connecting(&error, peer, &self.vhost))?;
         let socket = guard.0.take().unwrap_or_default();
-        let epoch = self.epochs.fetch_add(1, Ordering::Relaxed);
         Ok(Live {
             connection,
             peer: peer.clone(),
-            epoch,
             timeout: self.timeout,
             log: self.log.clone(),
             blocked,

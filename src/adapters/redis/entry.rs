@@ -8,6 +8,7 @@
 //! member of the payload, `2 temp` puts the payload into a field `temp` behind two others.
 
 use super::value;
+use crate::adapters::session::Handle;
 use crate::config::profile::Integration;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Header, Message, Stamp};
@@ -107,6 +108,15 @@ impl Id {
 
     pub(super) fn position(self) -> Position {
         Position::Entry { millis: self.millis, number: self.number }
+    }
+
+    /// By what a receiving settles the entry.
+    pub(super) fn handle(self) -> Handle {
+        Handle(u128::from(self.millis) << 64 | u128::from(self.number))
+    }
+
+    pub(super) fn held(Handle(handle): Handle) -> Self {
+        Self { millis: (handle >> 64) as u64, number: handle as u64 }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `Hold` for Redis: entries of a stream received by a consumer of our own in a group (XREADGROUP), and acknowledged one by one.
 //!
 //! Redis takes nothing back by itself: an entry that is not acknowledged stays pending with the consumer that it was given to until
-//! somebody claims it. A ticket is an entry's place in the order received; it outlives the connection.
+//! somebody claims it. Its handle is its id, and outlives the connection.
 
 use super::Redis;
 use super::entry::Id;
@@ -11,13 +11,13 @@ use super::name::{Key, Name};
 use super::value;
 use crate::adapters::fit::Fit;
 use crate::adapters::reopen::Backoff;
-use crate::adapters::session::{Hold, Holding};
-use crate::domain::delivery::{Delivery, Effect, Given, ReceiveOption, Settlement, Settles, Ticket, Verb};
+use crate::adapters::session::{Came, Closed, Handle, Hold, Holding};
+use crate::domain::delivery::{Delivery, Effect, Given, ReceiveOption, Settlement, Settles, Verb};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
 use async_trait::async_trait;
 use redis::{Value, cmd};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -29,6 +29,8 @@ const SETTLE: &str = "settle";
 const BLOCK: u64 = 1_000;
 /// Entries looked for after a broken connection: there are never more than there was room for.
 const MISSED: usize = 10_000;
+/// Pending entries that are counted at the end.
+const COUNTED: usize = 1_000;
 
 static VERBS: [Verb; 2] = [
     Verb { effect: Effect::Ack, word: "XACK", help: "done: it leaves the group's pending list", fields: &[] },
@@ -49,10 +51,14 @@ impl Hold for Redis {
         "stays pending with our consumer of the group until somebody claims it"
     }
 
+    fn outlives_connections(&self, _channel: &str) -> bool {
+        true
+    }
+
     async fn receive_options(&self, channel: &str) -> Result<Vec<ReceiveOption>, Fault> {
         match self.received(channel).await? {
-            Received::In { .. } => Ok(Vec::new()),
-            Received::Of { groups, .. } => {
+            Source::In { .. } => Ok(Vec::new()),
+            Source::Of { groups, .. } => {
                 let mut receive_options = Vec::with_capacity(groups.len());
                 for row in &groups {
                     receive_options.push(row.way(self.behind(row, None).await.unwrap_or_default()));
@@ -70,7 +76,7 @@ impl Hold for Redis {
         }))
     }
 
-    async fn hold(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
+    async fn receive(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
         let (stream, group) = self.group_for(channel).await?;
         let consumer = format!("mqdeck-{}-{:08x}", std::process::id(), fastrand::u32(..));
         let own = self.blocking(&stream).await?;
@@ -81,7 +87,7 @@ impl Hold for Redis {
         let reader =
             Reader { at: at.clone(), deliver, room, free: most.max(1), known: HashSet::new(), missed: Vec::new(), fit: Fit::default() };
         let reading = AbortOnDropHandle::new(tokio::spawn(reader.run(own)));
-        Ok(Box::new(Held { at, delivered, settled, unsettled: HashMap::new(), next: 0, reading: Some(reading) }))
+        Ok(Box::new(Held { at, delivered, settled, reading: Some(reading) }))
     }
 }
 
@@ -106,41 +112,18 @@ impl At {
     }
 }
 
-/// What the reader says.
-enum Read {
-    Entry(Id, Box<Delivery>),
-    /// The connection is there again.
-    Back,
-}
-
 struct Held {
     at: At,
-    delivered: mpsc::Receiver<Result<Read, Fault>>,
+    delivered: mpsc::Receiver<Result<Came, Fault>>,
     /// Says which entry is settled, so that there is room for one more.
     settled: mpsc::Sender<Id>,
-    unsettled: HashMap<u64, Id>,
-    next: u64,
     reading: Option<AbortOnDropHandle<()>>,
 }
 
 #[async_trait]
 impl Holding for Held {
-    async fn next(&mut self) -> Option<Result<Delivery, Fault>> {
-        let (id, delivery) = loop {
-            match self.delivered.recv().await? {
-                Ok(Read::Entry(id, delivery)) => break (id, delivery),
-                Ok(Read::Back) => {}
-                Err(fault) => return Some(Err(fault)),
-            }
-        };
-        self.next += 1;
-        self.unsettled.insert(self.next, id);
-        Some(Ok(Delivery { ticket: Some(Ticket { epoch: 0, id: self.next }), ..*delivery }))
-    }
-
-    /// The reader says that it is back before it reads again.
-    async fn resumed(&mut self) -> Option<Result<(), Fault>> {
-        Some(self.delivered.recv().await?.map(drop))
+    async fn next(&mut self) -> Option<Result<Came, Fault>> {
+        self.delivered.recv().await
     }
 
     /// Without a reader nobody is given entries that nobody will look at.
@@ -149,22 +132,19 @@ impl Holding for Held {
         Ok(())
     }
 
-    async fn settle(&mut self, ticket: Ticket, settlement: &Settlement) -> Result<(), Fault> {
+    async fn settle(&mut self, handle: Handle, settlement: &Settlement) -> Result<(), Fault> {
         let At { redis, stream, group, consumer, channel } = &self.at;
-        let Some(id) = self.unsettled.get(&ticket.id).copied() else {
-            return Err(Fault::new(Kind::Lost, SETTLE, &**channel, "this message is settled already, or was never held"));
-        };
+        let id = Id::held(handle);
         let text = id.to_string();
         match settlement.effect {
             Effect::Ack => {
                 let said = redis.link.call(cmd("XACK").arg(stream).arg(group).arg(&text), SETTLE, channel).await?;
-                self.unsettled.remove(&ticket.id);
                 // There is room for as many as were held.
                 let _ = self.settled.try_send(id);
                 if value::int(&said) == Some(1) {
                     return Ok(());
                 }
-                Err(Fault::new(Kind::Rejected, SETTLE, text, "it was not pending any more: somebody else has acknowledged it"))
+                Err(Fault::new(Kind::Lost, SETTLE, text, "it was not pending any more: somebody else has acknowledged it"))
             }
             Effect::Extend => {
                 let mut claim = cmd("XCLAIM");
@@ -182,25 +162,28 @@ impl Holding for Held {
         }
     }
 
-    async fn release(mut self: Box<Self>) -> Result<String, Fault> {
+    async fn close(mut self: Box<Self>) -> Result<Closed, Fault> {
         self.reading = None;
         self.delivered.close();
         let At { redis, stream, group, consumer, channel } = &self.at;
-        let left = redis.pending(stream, group, Duration::ZERO, Some(&Key::parse(consumer)), 1_000).await?.len();
-        if left == 0 {
-            redis.link.call(cmd("XGROUP").arg("DELCONSUMER").arg(stream).arg(group).arg(consumer), OP, channel).await?;
-            return Ok("nothing is left pending; our consumer is gone again".to_owned());
-        }
-        let more = if left == 1_000 { " or more" } else { "" };
-        let entries = if left == 1 { "1 entry stays".to_owned() } else { format!("{left}{more} entries stay") };
-        Ok(format!("{entries} pending in {group} until claimed, with {consumer}"))
+        // With what was given to us by answers that never came, or that nobody looked at.
+        let left = redis.pending(stream, group, Duration::ZERO, Some(&Key::parse(consumer)), COUNTED).await?.len();
+        let note = match left {
+            0 => {
+                redis.link.call(cmd("XGROUP").arg("DELCONSUMER").arg(stream).arg(group).arg(consumer), OP, channel).await?;
+                "our consumer is gone again".to_owned()
+            }
+            COUNTED => format!("that is {consumer} of the group {group}, which may have more"),
+            _ => format!("that is {consumer} of the group {group}"),
+        };
+        Ok(Closed { unsettled: Some(left as u64), notes: vec![note] })
     }
 }
 
 /// Reads into a queue of one, as long as there is room for more unsettled entries.
 struct Reader {
     at: At,
-    deliver: mpsc::Sender<Result<Read, Fault>>,
+    deliver: mpsc::Sender<Result<Came, Fault>>,
     room: mpsc::Receiver<Id>,
     free: u32,
     /// What was handed on and is not settled.
@@ -242,7 +225,7 @@ impl Reader {
         while waits.is_ok() {
             backoff.ready().await;
             match self.reopen().await {
-                Ok(opened) => return self.deliver.send(Ok(Read::Back)).await.ok().map(|()| opened),
+                Ok(opened) => return self.deliver.send(Ok(Came::Back)).await.ok().map(|()| opened),
                 Err(fault) => waits = backoff.failed(&fault),
             }
         }
@@ -300,7 +283,7 @@ impl Reader {
             // An entry that was never delivered before: this is the first time.
             let deliveries = Some(again.map_or(1, |(_, before)| before.saturating_add(1)));
             let delivery = Delivery { ticket: None, message, deliveries, redelivered: again.is_some() };
-            if self.deliver.send(Ok(Read::Entry(id, Box::new(delivery)))).await.is_err() {
+            if self.deliver.send(Ok(Came::Message(Some(id.handle()), Box::new(delivery)))).await.is_err() {
                 return Ok(false);
             }
         }
@@ -325,7 +308,7 @@ fn is_gone(entry: &Value) -> bool {
 }
 
 /// What a channel says about where is received.
-enum Received {
+enum Source {
     /// `stream:jobs/workers`.
     In { stream: Key, group: Key },
     /// `stream:jobs`, which has these groups, one at least.
@@ -333,7 +316,7 @@ enum Received {
 }
 
 impl Redis {
-    async fn received(&self, channel: &str) -> Result<Received, Fault> {
+    async fn received(&self, channel: &str) -> Result<Source, Fault> {
         let stream = match self.resolve(OP, channel).await {
             Ok(Name::Stream(name)) => name,
             Ok(other) => return Err(Fault::new(Kind::Usage, OP, other.text(), "only streams can be received from")),
@@ -344,22 +327,22 @@ impl Redis {
         let kind = self.link.call(cmd("TYPE").arg(&stream), OP, channel).await?;
         if value::text(&kind).is_none_or(|kind| kind != "stream") {
             let (stream, group) = self.split_group(&stream.text()).await?;
-            return Ok(Received::In { stream, group });
+            return Ok(Source::In { stream, group });
         }
         let groups = self.groups_of(OP, &stream).await?;
         if groups.is_empty() {
             let fault = Fault::new(Kind::NotFound, OP, stream.text(), "the stream has no group");
             return Err(fault.next("make one first: operation group.create"));
         }
-        Ok(Received::Of { stream, groups })
+        Ok(Source::Of { stream, groups })
     }
 
     /// The stream and the group that a channel means: `stream:jobs/workers`, or `stream:jobs` where it has one group.
     async fn group_for(&self, channel: &str) -> Result<(Key, Key), Fault> {
         match self.received(channel).await? {
-            Received::In { stream, group } => Ok((stream, group)),
-            Received::Of { stream, mut groups } if groups.len() == 1 => Ok((stream, groups.remove(0).name)),
-            Received::Of { stream, groups } => {
+            Source::In { stream, group } => Ok((stream, group)),
+            Source::Of { stream, mut groups } if groups.len() == 1 => Ok((stream, groups.remove(0).name)),
+            Source::Of { stream, groups } => {
                 let receive_options: Vec<String> = groups.iter().map(|row| format!("stream:{stream}/{}", row.name)).collect();
                 let fault = Fault::new(Kind::Usage, OP, stream.text(), "the stream has several groups");
                 Err(fault.next(format!("name one: {}", receive_options.join(", "))))

@@ -58,7 +58,7 @@ async fn every_message_ends_as_it_was_decided_and_the_rest_goes_back_in_order() 
     let again = decide(&gateway, &address, &held, &[&a], Effect::Ack).await.remove(0).expect_err("it was settled");
     assert_eq!(again.kind, Kind::Lost);
     let said = gateway.release(held.id).await.expect("given back");
-    assert!(said.starts_with("3 messages went back"), "{said}");
+    assert!(said.starts_with("3 unsettled messages: each goes back"), "{said}");
     assert!(held.next().await.is_none());
     let left: Vec<String> = waiting(&gateway, &address).await.into_iter().map(|(text, _)| text).collect();
     assert_eq!(left, [3, 4, 5].map(|n| format!("{{\"task\":{n}}}")));
@@ -84,7 +84,7 @@ async fn no_more_is_taken_than_was_wanted_however_it_is_settled() {
     let (a, b) = (next(&mut held).await, next(&mut held).await);
     assert!(held.next().await.is_none());
     assert_eq!(decide(&gateway, &address, &held, &[&a, &b], Effect::Ack).await.len(), 2);
-    assert_eq!(gateway.release(held.id).await.expect("ended"), "nothing was left to give back");
+    assert_eq!(gateway.release(held.id).await.expect("ended"), "nothing was left unsettled");
     assert_eq!(waiting(&gateway, &address).await.iter().map(|(_, times)| *times).collect::<Vec<_>>(), [Some(1); 3]);
 }
 
@@ -107,7 +107,7 @@ async fn what_is_given_back_is_for_others_so_that_no_more_is_taken_after_it() {
     assert_eq!(there, [(task(2), Some(2)), (task(3), Some(2))], "whoever gets them is told that somebody had them");
     assert_eq!(decide(&gateway, &address, &held, &[&all[3]], Effect::Reject).await, [Ok("rejected".into())]);
     assert!(tokio::time::timeout(Duration::from_secs(5), held.later()).await.is_err());
-    assert!(gateway.release(held.id).await.expect("given back").starts_with("1 message went back"));
+    assert!(gateway.release(held.id).await.expect("given back").starts_with("1 unsettled message goes back"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -167,22 +167,20 @@ async fn a_call_gives_its_replies_or_says_that_nobody_answered() {
 async fn that_a_receiving_was_interrupted_and_goes_on_is_said_before_another_message_comes() {
     let memory = Memory::new();
     memory.queue("tasks");
-    let holding = memory.session().hold.expect("hold").hold("tasks", 5).await.expect("received");
+    let tickets = memory.session().hold.expect("hold").hold("tasks", 5).await.expect("received");
     let ((_asks, asked), (out, mut said), (_looked_at, gone)) = (mpsc::channel(1), mpsc::channel(1), oneshot::channel());
     let (gateway, address) = gateway(Safety::default());
     let task = Task {
         counts: None,
         audited: gateway.begin(RECEIVE.id, &address, serde_json::Value::Null).await.expect("begun"),
         address,
-        holding,
+        tickets,
         asked,
         out: Some(out),
         room: Arc::default(),
         waiting: VecDeque::new(),
-        enough: false,
         received: 0,
         limit: 5,
-        unsettled: BTreeSet::new(),
         interrupted: false,
     };
     tokio::spawn(task.run(gone));
