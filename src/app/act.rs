@@ -149,9 +149,8 @@ fn on_screen(model: &mut Model, action: Action) {
         Action::Template => model.overlay = Some(Overlay::Palette(search::open(model, Kind::Templates))),
         Action::Review if matches!(model.overlay, Some(Overlay::Form(_))) => changing::review(model),
         Action::Review => {
-            if let Some(plan) = publish::review(model) {
-                changing::propose(model, plan);
-            }
+            let plan = publish::review(model);
+            changing::propose(model, plan);
         }
         Action::EditValue => publish::edit(model),
         other => on_message(model, other),

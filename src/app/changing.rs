@@ -133,14 +133,15 @@ pub(super) fn planned(model: &mut Model, task: TaskId, result: Result<Arc<Change
                 _ => None,
             };
             let heading = change.summary.to_string();
-            propose(model, PlanView::new(Plan::Change(change), heading, origin, form));
+            propose(model, Some(PlanView::new(Plan::Change(change), heading, origin, form)));
         }
     }
     model.touch();
 }
 
-/// Shows a plan to be confirmed; carries it out where the profile does not ask for such.
-pub(super) fn propose(model: &mut Model, view: PlanView) {
+/// Shows a plan to be confirmed, if there is one; carries it out where the profile does not ask for such.
+pub(super) fn propose(model: &mut Model, view: Option<PlanView>) {
+    let Some(view) = view else { return };
     let risk = view.plan.risk();
     let asks = model.profile.as_ref().is_none_or(|profile| profile.opened.safety.asks(risk));
     let at_once = !asks && !view.is_refused() && view.origin == Origin::New;

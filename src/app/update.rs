@@ -122,9 +122,8 @@ impl Model {
             Event::PeekMarks { task, address, marks } => received::cost(self, task, address, marks),
             Event::Arrived { task, arrived } => received::arrived(self, task, arrived),
             Event::SettlePlanned { task, result } => {
-                if let Some(plan) = received::settle_planned(self, task, result) {
-                    changing::propose(self, plan);
-                }
+                let plan = received::settle_planned(self, task, result);
+                changing::propose(self, plan);
             }
             Event::Settled { task, result } => received::settled(self, task, result),
             Event::Released { task, result } => received::released(self, task, result),
