@@ -294,8 +294,9 @@ async fn a_connection_that_an_operator_closes_takes_what_was_held_with_it_and_th
     let plan = Plan::Settle { address: address.clone(), hold: full.id, tickets: tickets.clone(), settlement, settles };
     let done = gateway.execute(plan).await.expect("the receiving is there").done.expect("parts");
     assert!(done.parts.iter().all(|(_, part)| part.as_ref().is_err_and(|fault| fault.kind == Kind::Lost)), "{done:?}");
-    assert!(gateway.release(full.id).await.expect("ended").starts_with("the connection was gone"));
-    assert!(gateway.release(waiting.id).await.expect("ended").starts_with("3 messages were given back"));
+    let said = gateway.release(full.id).await.expect("ended");
+    assert!(said.starts_with("nothing was left unsettled; ") && said.ends_with(" went with a connection that broke"), "{said}");
+    assert!(gateway.release(waiting.id).await.expect("ended").starts_with("3 unsettled messages: each is given back"));
     gateway.shutdown().await;
 }
 
