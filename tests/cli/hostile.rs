@@ -161,10 +161,10 @@ pub(super) fn clean(what: &dyn std::fmt::Debug, output: &Output) {
     }
 }
 
-/// Whether the name is in what was written, in marks or as JSON escapes.
+/// Whether the name, or one of its parts, is in what was written, in marks or as JSON escapes.
 pub(super) fn shows(output: &Output) -> bool {
     let all = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    all.contains("owned‹") || all.contains("owned\\u")
+    ["x‹ESC›", "x\\u001b", "owned‹", "owned\\u"].iter().any(|part| all.contains(part))
 }
 
 fn home() -> Home {
