@@ -121,11 +121,12 @@ impl System {
     /// What a channel holds.
     async fn holds(&self, channel: &str) -> Vec<String> {
         let messages = match &self.session.peek {
-            Some(peek) => {
+            // A stream is read as it is.
+            Some(peek) if !channel.starts_with("stream:") => {
                 let looked = peek.peek(channel, 100).await.unwrap_or_else(|fault| panic!("{channel}: {fault}"));
                 looked.deliveries.into_iter().map(|delivery| delivery.message).collect()
             }
-            None => read(&self.session, channel, WHOLE).await.unwrap_or_else(|fault| panic!("{channel}: {fault}")),
+            _ => read(&self.session, channel, WHOLE).await.unwrap_or_else(|fault| panic!("{channel}: {fault}")),
         };
         messages.iter().map(|message| String::from_utf8_lossy(message.payload.as_deref().unwrap_or_default()).into_owned()).collect()
     }
