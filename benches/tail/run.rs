@@ -194,6 +194,11 @@ fn watched(row: &Row, address: &str, reader: Reader, messages: u64, home: &Home)
     kill(&child, Signal::INT);
     std::thread::sleep(Duration::from_millis(300));
     let bytes = written(pid) - base;
+    // It has its own goodbye to say.
+    let until = Instant::now() + GOODBYE;
+    while child.try_wait().expect("the reader").is_none() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     kill(&child, Signal::KILL);
     child.wait().expect("the reader ends");
     let said = said.join().expect("no panic").expect("text");
@@ -205,13 +210,19 @@ fn watched(row: &Row, address: &str, reader: Reader, messages: u64, home: &Home)
     Seen { came, lost, unknown, took, cpu: usage.cpu.saturating_sub(before), peak: usage.peak }
 }
 
+/// How long a reader may take to end by itself.
+const GOODBYE: Duration = Duration::from_secs(5);
+
 /// What `mqdeck tail` said on standard error: messages printed less the one it was probed with, and messages lost.
 fn notes(said: &str) -> (u64, u64, bool) {
     let number = |line: &str, before: &str| {
         let (_, rest) = line.split_once(before)?;
-        rest.split(' ').next()?.parse::<u64>().ok()
+        rest.split(' ').next()?.replace(',', "").parse::<u64>().ok()
     };
-    let came = said.lines().find_map(|line| number(line, "stopped after ")).expect("it says how many it printed");
+    let came = said
+        .lines()
+        .find_map(|line| number(line, "stopped after "))
+        .unwrap_or_else(|| panic!("it does not say how many it printed: {said}"));
     let dropped = |line: &str| {
         let (before, _) = line.split_once(" messages skipped").or_else(|| line.split_once(" messages for slow readers"))?;
         before.rsplit(' ').next()?.replace(',', "").parse::<u64>().ok()
