@@ -12,12 +12,12 @@ use tokio::sync::watch;
 pub(super) const METHOD: u8 = 1;
 pub(super) const HEADER: u8 = 2;
 pub(super) const BODY: u8 = 3;
-pub(super) const HEARTBEAT: u8 = 8;
+const HEARTBEAT: u8 = 8;
 pub(super) const END: u8 = 0xce;
 /// Type, channel and size before a frame's payload, and its end mark.
-pub(super) const AROUND: usize = 8;
+const AROUND: usize = 8;
 /// No server sends such a frame: what has this size is not AMQP.
-pub(super) const SENSELESS: usize = 1 << 28;
+const SENSELESS: usize = 1 << 28;
 /// What a message takes in the client crate beside its properties and its body.
 const EACH: usize = 1_024;
 /// The one header of a content header that was wrapped. A foreign message that has it is wrapped as well.
@@ -65,7 +65,7 @@ impl Filter {
             joined = std::mem::take(&mut self.pending);
             &joined[..]
         };
-        while let Some(size) = self.size(rest) {
+        while let Some(size) = whole(rest, &mut self.foreign) {
             let (frame, behind) = rest.split_at(size);
             self.frame(frame, out);
             rest = behind;
@@ -75,18 +75,6 @@ impl Filter {
         } else {
             self.pending = rest.to_vec();
         }
-    }
-
-    /// The size of the frame that is there as a whole.
-    fn size(&mut self, bytes: &[u8]) -> Option<usize> {
-        let kind = *bytes.first()?;
-        if self.foreign || !matches!(kind, METHOD | HEADER | BODY | HEARTBEAT) {
-            self.foreign = true;
-            return None;
-        }
-        let size = u32::from_be_bytes(bytes.get(3..7)?.try_into().ok()?) as usize;
-        self.foreign = size > SENSELESS;
-        (!self.foreign && bytes.len() >= size + AROUND).then_some(size + AROUND)
     }
 
     fn frame(&mut self, frame: &[u8], out: &mut Vec<u8>) {
@@ -157,6 +145,18 @@ impl Filter {
         // The one flag of a header table.
         Some([before, &foreign::HEADERS.to_be_bytes(), &(table.len() as u32).to_be_bytes(), &table].concat())
     }
+}
+
+/// The size of the frame that is there as a whole. What is no frame is `foreign`, with everything behind it.
+pub(super) fn whole(bytes: &[u8], foreign: &mut bool) -> Option<usize> {
+    let kind = *bytes.first()?;
+    if *foreign || !matches!(kind, METHOD | HEADER | BODY | HEARTBEAT) {
+        *foreign = true;
+        return None;
+    }
+    let size = u32::from_be_bytes(bytes.get(3..7)?.try_into().ok()?) as usize;
+    *foreign = size > SENSELESS;
+    (!*foreign && bytes.len() >= size + AROUND).then_some(size + AROUND)
 }
 
 /// A frame of the same type and channel with another payload.

@@ -4,7 +4,7 @@
 //! How much was written is said in bytes of the crate: it takes a message whose bytes were written for one that was handed over.
 
 use super::foreign::{self, Reader};
-use super::frames::{AROUND, BASIC, BODY, HEADER, HEARTBEAT, METHOD, SENSELESS, WRAPPED, push};
+use super::frames::{BASIC, HEADER, METHOD, WRAPPED, push, whole};
 use std::collections::{HashMap, VecDeque};
 
 const PUBLISH: u16 = 40;
@@ -107,20 +107,14 @@ impl Sent {
         }
     }
 
-    /// The size of the frame that is there as a whole.
+    /// The size of the frame, or of the protocol's own header, that is there as a whole.
     fn size(&mut self, bytes: &[u8]) -> Option<usize> {
         let kind = *bytes.first()?;
         if kind == b'A' && !self.foreign {
             // The protocol's own header, before the first frame.
             return (bytes.len() >= 8).then_some(8);
         }
-        if self.foreign || !matches!(kind, METHOD | HEADER | BODY | HEARTBEAT) {
-            self.foreign = true;
-            return None;
-        }
-        let size = u32::from_be_bytes(bytes.get(3..7)?.try_into().ok()?) as usize;
-        self.foreign = size > SENSELESS;
-        (!self.foreign && bytes.len() >= size + AROUND).then_some(size + AROUND)
+        whole(bytes, &mut self.foreign)
     }
 
     fn frame(&mut self, frame: &[u8]) {
@@ -199,7 +193,7 @@ fn unwrapped(payload: &[u8]) -> Option<(Option<foreign::Names<'_>>, Vec<u8>)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::frames::END;
+    use super::super::frames::{BODY, END};
     use super::*;
     use proptest::prelude::*;
 
