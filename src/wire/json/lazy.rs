@@ -10,7 +10,7 @@ use std::borrow::Cow;
 pub fn any_at(text: &str, steps: &[Step], test: &mut dyn FnMut(&Node<'_>) -> bool) -> Result<bool, JsonError> {
     let mut search = Search { text, reader: Reader::new(text), test, found: false, stop: false };
     search.value(steps)?;
-    while search.reader.token()?.is_some() {}
+    search.reader.token()?;
     Ok(search.found)
 }
 
@@ -35,83 +35,63 @@ impl<'a> Search<'a, '_> {
         self.stop && self.found
     }
 
-    /// Searches the value that comes next.
+    /// Searches the value that comes next, and goes behind it.
     fn value(&mut self, steps: &[Step]) -> Result<(), JsonError> {
-        match self.reader.token()? {
-            Some(token) => self.from(token, steps),
-            None => Ok(()),
-        }
-    }
-
-    /// Searches the value that starts with this token, and goes behind it.
-    fn from(&mut self, token: Token<'a>, steps: &[Step]) -> Result<(), JsonError> {
-        let Some((step, rest)) = steps.split_first() else { return self.test(token) };
-        match (token, step) {
-            (Token::BeginObject, Step::Key(name)) => {
-                while let Some(Token::Key(key)) = self.reader.token()? {
+        let Some((step, rest)) = steps.split_first() else { return self.test() };
+        match (self.reader.next_byte(), step) {
+            (Some(b'{'), Step::Key(name)) => {
+                self.reader.token()?;
+                while let Some(key) = self.reader.next_key()? {
                     if is(key, name) {
                         self.value(rest)?;
                     } else {
-                        self.skip_next()?;
+                        self.reader.skip_value()?;
                     }
                     if self.over() {
                         break;
                     }
                 }
-                Ok(())
             }
-            (Token::BeginArray, Step::Index(wanted)) => {
+            (Some(b'['), Step::Index(wanted)) => {
+                self.reader.token()?;
                 let mut index = 0;
-                while let Some(item) = self.reader.token()?.filter(|token| *token != Token::EndArray) {
+                while self.reader.next_item()? {
                     if index == *wanted {
-                        self.from(item, rest)?;
+                        self.value(rest)?;
                     } else {
-                        self.skip(item)?;
+                        self.reader.skip_value()?;
                     }
                     if self.over() {
-                        break;
+                        return Ok(());
                     }
                     index += 1;
                 }
-                Ok(())
             }
-            (token, _) => self.skip(token),
+            _ => self.reader.skip_value()?,
         }
-    }
-
-    fn test(&mut self, token: Token<'a>) -> Result<(), JsonError> {
-        // After a success only the grammar is of interest.
-        if self.found {
-            return self.skip(token);
-        }
-        self.found = match token {
-            Token::Text(text) => (self.test)(&Node::Text(text.resolve().0)),
-            Token::Number(digits) => (self.test)(&Node::Number(Cow::Borrowed(digits))),
-            Token::Bool(truth) => (self.test)(&Node::Tree(&Value::Bool(truth))),
-            Token::Null => (self.test)(&Node::Tree(&Value::Null)),
-            Token::BeginObject | Token::BeginArray => {
-                let start = self.reader.position() - 1;
-                self.skip(token)?;
-                let part = &self.text[start..self.reader.position()];
-                (self.test)(&Node::Within(&|search| any_within(part, search)))
-            }
-            Token::EndObject | Token::EndArray | Token::Key(_) => false,
-        };
         Ok(())
     }
 
-    fn skip_next(&mut self) -> Result<(), JsonError> {
-        self.reader.token()?.map_or(Ok(()), |token| self.skip(token))
-    }
-
-    /// Goes behind the value that started with this token.
-    fn skip(&mut self, token: Token<'a>) -> Result<(), JsonError> {
-        if matches!(token, Token::BeginObject | Token::BeginArray) {
-            let depth = self.reader.depth();
-            while self.reader.depth() >= depth {
-                self.reader.token()?;
-            }
+    fn test(&mut self) -> Result<(), JsonError> {
+        let first = self.reader.next_byte();
+        // After a success only the grammar is of interest.
+        if self.found {
+            return self.reader.skip_value();
         }
+        if matches!(first, Some(b'{' | b'[')) {
+            let start = self.reader.position();
+            self.reader.skip_value()?;
+            let part = &self.text[start..self.reader.position()];
+            self.found = (self.test)(&Node::Within(&|search| any_within(part, search)));
+            return Ok(());
+        }
+        self.found = match self.reader.token()? {
+            Some(Token::Text(text)) => (self.test)(&Node::Text(text.resolve().0)),
+            Some(Token::Number(digits)) => (self.test)(&Node::Number(Cow::Borrowed(digits))),
+            Some(Token::Bool(truth)) => (self.test)(&Node::Tree(&Value::Bool(truth))),
+            Some(Token::Null) => (self.test)(&Node::Tree(&Value::Null)),
+            _ => false,
+        };
         Ok(())
     }
 }

@@ -45,8 +45,9 @@ pub fn is_too_deep(bytes: &[u8]) -> bool {
 /// Why a text is not JSON. Builds nothing.
 pub fn check(text: &str) -> Result<(), JsonError> {
     let mut reader = Reader::new(text);
-    while reader.token()?.is_some() {}
-    Ok(())
+    reader.skip_value()?;
+    // Nothing, or the error of what stands behind it.
+    reader.token().map(|_| ())
 }
 
 /// Reads one JSON text.
@@ -111,16 +112,16 @@ pub fn members(text: &str) -> Result<Vec<Member<'_>>, JsonError> {
     loop {
         let mut key = Reader::starting_at(text, at);
         let Some(Token::Text(name)) = key.token()? else {
-            return Err(JsonError { offset: at, cause: "a key in double quotes was expected" });
+            return Err(JsonError { offset: at, cause: reader::NO_KEY });
         };
-        at = expect(text, key.position(), b':', "`:` was expected")?;
+        at = expect(text, key.position(), b':', reader::NO_COLON)?;
         let (value, offset, end) = one_value(text, at)?;
         out.push(Member { name: name.resolve().0.into_owned(), value, offset });
         if let Ok(next) = expect(text, end, b',', "") {
             at = next;
             continue;
         }
-        at = expect(text, end, b'}', "`,` or `}` was expected")?;
+        at = expect(text, end, b'}', reader::NO_MEMBER)?;
         return end_of(text, at).map(|()| out);
     }
 }
@@ -139,7 +140,7 @@ pub fn items(text: &str) -> Result<Vec<&str>, JsonError> {
             at = next;
             continue;
         }
-        at = expect(text, end, b']', "`,` or `]` was expected")?;
+        at = expect(text, end, b']', reader::NO_ITEM)?;
         return end_of(text, at).map(|()| out);
     }
 }
@@ -148,9 +149,7 @@ pub fn items(text: &str) -> Result<Vec<&str>, JsonError> {
 fn one_value(text: &str, at: usize) -> Result<(&str, usize, usize), JsonError> {
     let start = skip_space(text, at);
     let mut reader = Reader::starting_at(text, start);
-    while !reader.is_complete() {
-        reader.token()?;
-    }
+    reader.skip_value()?;
     Ok((&text[start..reader.position()], start, reader.position()))
 }
 

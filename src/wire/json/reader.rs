@@ -7,6 +7,10 @@ use std::fmt;
 pub const MAX_DEPTH: u32 = 128;
 /// The cause of the error of what is nested deeper.
 pub(super) const TOO_DEEP: &str = "arrays and objects are nested deeper than 128";
+pub(super) const NO_MEMBER: &str = "`,` or `}` was expected";
+pub(super) const NO_ITEM: &str = "`,` or `]` was expected";
+pub(super) const NO_KEY: &str = "a key in double quotes was expected";
+pub(super) const NO_COLON: &str = "`:` was expected";
 
 /// One piece of JSON, borrowed from the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +53,9 @@ impl fmt::Display for JsonError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expect {
     Value,
-    ItemOrEnd,
-    KeyOrEnd,
+    /// In an array or object that has just begun.
+    FirstOrEnd,
+    /// In an array or object, behind an item or a member.
     CommaOrEnd,
     Nothing,
 }
@@ -81,57 +86,65 @@ impl<'a> Reader<'a> {
         self.at
     }
 
-    /// How many arrays and objects are open.
-    pub fn depth(&self) -> u32 {
-        self.depth
-    }
-
-    /// Whether one whole value has been read.
-    pub fn is_complete(&self) -> bool {
-        self.expect == Expect::Nothing
-    }
-
     /// The next token; `None` once the value is complete and nothing but white space follows it.
     pub fn token(&mut self) -> Result<Option<Token<'a>>, JsonError> {
-        let mut byte = self.peek();
         if self.expect == Expect::Nothing {
-            return if byte.is_none() { Ok(None) } else { Err(self.wrong("nothing more was expected")) };
+            return if self.next_byte().is_none() { Ok(None) } else { Err(self.wrong("nothing more was expected")) };
         }
-        if self.expect == Expect::CommaOrEnd {
-            match byte {
-                Some(b',') => {
-                    self.at += 1;
-                    byte = self.peek();
-                    self.expect = Expect::Value;
-                }
-                Some(b'}') if self.in_object() => return Ok(Some(self.close(Token::EndObject))),
-                Some(b']') if !self.in_object() => return Ok(Some(self.close(Token::EndArray))),
-                _ if self.in_object() => return Err(self.wrong("`,` or `}` was expected")),
-                _ => return Err(self.wrong("`,` or `]` was expected")),
-            }
+        if self.expect != Expect::Value {
             if self.in_object() {
-                return self.key().map(Some);
+                return Ok(Some(self.next_key()?.map_or(Token::EndObject, Token::Key)));
+            }
+            if !self.next_item()? {
+                return Ok(Some(Token::EndArray));
             }
         }
-        match (self.expect, byte) {
-            (Expect::KeyOrEnd, Some(b'}')) => Ok(Some(self.close(Token::EndObject))),
-            (Expect::KeyOrEnd, _) => self.key().map(Some),
-            (Expect::ItemOrEnd, Some(b']')) => Ok(Some(self.close(Token::EndArray))),
-            (_, byte) => self.value(byte).map(Some),
-        }
+        self.value().map(Some)
     }
 
-    fn value(&mut self, byte: Option<u8>) -> Result<Token<'a>, JsonError> {
+    /// In an object: the name of the next member, or nothing and behind its end.
+    pub(super) fn next_key(&mut self) -> Result<Option<Quoted<'a>>, JsonError> {
+        match (self.expect, self.next_byte()) {
+            (_, Some(b'}')) => {
+                self.close();
+                return Ok(None);
+            }
+            (Expect::CommaOrEnd, Some(b',')) => self.at += 1,
+            (Expect::CommaOrEnd, _) => return Err(self.wrong(NO_MEMBER)),
+            _ => {}
+        }
+        self.key().map(Some)
+    }
+
+    /// In an array: whether there is a next item, else behind its end.
+    pub(super) fn next_item(&mut self) -> Result<bool, JsonError> {
+        match (self.expect, self.next_byte()) {
+            (_, Some(b']')) => {
+                self.close();
+                return Ok(false);
+            }
+            (Expect::CommaOrEnd, Some(b',')) => self.at += 1,
+            (Expect::CommaOrEnd, _) => return Err(self.wrong(NO_ITEM)),
+            _ => {}
+        }
+        self.expect = Expect::Value;
+        Ok(true)
+    }
+
+    fn value(&mut self) -> Result<Token<'a>, JsonError> {
+        let byte = self.next_byte();
         let token = match byte {
-            Some(b'{') => return self.open(Token::BeginObject),
-            Some(b'[') => return self.open(Token::BeginArray),
+            Some(open @ (b'{' | b'[')) => return self.open(open == b'{'),
             Some(b'"') => Token::Text(self.quoted()?),
             Some(b'-' | b'0'..=b'9') => Token::Number(self.number()?),
-            Some(b't') => self.word("true", Token::Bool(true))?,
-            Some(b'f') => self.word("false", Token::Bool(false))?,
-            Some(b'n') => self.word("null", Token::Null)?,
-            Some(_) => return Err(self.wrong("a value was expected")),
-            None => return Err(self.wrong("the text ends where a value was expected")),
+            _ => {
+                self.at = word_end(self.text.as_bytes(), self.at)?;
+                match byte {
+                    Some(b't') => Token::Bool(true),
+                    Some(b'f') => Token::Bool(false),
+                    _ => Token::Null,
+                }
+            }
         };
         self.end_value();
         Ok(token)
@@ -139,15 +152,9 @@ impl<'a> Reader<'a> {
 
     /// Skips white space and looks at the byte behind it.
     #[inline]
-    fn peek(&mut self) -> Option<u8> {
-        let bytes = self.text.as_bytes();
-        while let Some(byte) = bytes.get(self.at) {
-            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
-                return Some(*byte);
-            }
-            self.at += 1;
-        }
-        None
+    pub(super) fn next_byte(&mut self) -> Option<u8> {
+        self.at = space_end(self.text.as_bytes(), self.at);
+        self.text.as_bytes().get(self.at).copied()
     }
 
     fn wrong(&self, cause: &'static str) -> JsonError {
@@ -158,116 +165,184 @@ impl<'a> Reader<'a> {
         self.objects & 1 == 1
     }
 
-    fn open(&mut self, token: Token<'a>) -> Result<Token<'a>, JsonError> {
+    fn open(&mut self, object: bool) -> Result<Token<'a>, JsonError> {
         if self.depth == MAX_DEPTH {
             return Err(self.wrong(TOO_DEEP));
         }
-        let object = token == Token::BeginObject;
         self.depth += 1;
         self.objects = self.objects << 1 | u128::from(object);
-        self.expect = if object { Expect::KeyOrEnd } else { Expect::ItemOrEnd };
+        self.expect = Expect::FirstOrEnd;
         self.at += 1;
-        Ok(token)
+        Ok(if object { Token::BeginObject } else { Token::BeginArray })
     }
 
-    fn close(&mut self, token: Token<'a>) -> Token<'a> {
+    fn close(&mut self) {
         self.depth -= 1;
         self.objects >>= 1;
         self.at += 1;
         self.end_value();
-        token
     }
 
     fn end_value(&mut self) {
         self.expect = if self.depth == 0 { Expect::Nothing } else { Expect::CommaOrEnd };
     }
 
-    fn key(&mut self) -> Result<Token<'a>, JsonError> {
-        if self.peek() != Some(b'"') {
-            return Err(self.wrong("a key in double quotes was expected"));
+    fn key(&mut self) -> Result<Quoted<'a>, JsonError> {
+        if self.next_byte() != Some(b'"') {
+            return Err(self.wrong(NO_KEY));
         }
         let key = self.quoted()?;
-        if self.peek() != Some(b':') {
-            return Err(self.wrong("`:` was expected"));
+        if self.next_byte() != Some(b':') {
+            return Err(self.wrong(NO_COLON));
         }
         self.at += 1;
         self.expect = Expect::Value;
-        Ok(Token::Key(key))
+        Ok(key)
     }
 
-    fn word(&mut self, word: &str, token: Token<'a>) -> Result<Token<'a>, JsonError> {
-        if !self.text[self.at..].starts_with(word) {
-            return Err(self.wrong("a value was expected"));
-        }
-        self.at += word.len();
-        Ok(token)
-    }
-
-    /// RFC 8259 section 6.
     fn number(&mut self) -> Result<&'a str, JsonError> {
-        let bytes = self.text.as_bytes();
         let start = self.at;
-        if bytes[self.at] == b'-' {
-            self.at += 1;
-        }
-        if bytes.get(self.at) == Some(&b'0') {
-            self.at += 1;
-        } else {
-            self.digits()?;
-        }
-        if bytes.get(self.at) == Some(&b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if matches!(bytes.get(self.at), Some(b'e' | b'E')) {
-            self.at += 1;
-            if matches!(bytes.get(self.at), Some(b'+' | b'-')) {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
+        self.at = number_end(self.text.as_bytes(), start)?;
         Ok(&self.text[start..self.at])
     }
 
-    fn digits(&mut self) -> Result<(), JsonError> {
-        let (bytes, start) = (self.text.as_bytes(), self.at);
-        while bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
-            self.at += 1;
-        }
-        if self.at == start { Err(self.wrong("a digit was expected")) } else { Ok(()) }
-    }
-
-    /// RFC 8259 section 7.
     fn quoted(&mut self) -> Result<Quoted<'a>, JsonError> {
-        let bytes = self.text.as_bytes();
-        self.at += 1;
-        let start = self.at;
-        let mut escaped = false;
-        loop {
-            self.at += plain(&bytes[self.at..]);
-            match bytes.get(self.at) {
-                Some(b'"') => break,
-                Some(b'\\') => {
-                    escaped = true;
-                    self.at += 1;
-                    self.escape()?;
-                }
-                Some(_) => return Err(self.wrong("a control character stands in a string")),
-                None => return Err(self.wrong("the string is not closed")),
-            }
-        }
-        self.at += 1;
-        Ok(Quoted { raw: &self.text[start..self.at - 1], escaped })
+        let start = self.at + 1;
+        let (end, escaped) = string_end(self.text.as_bytes(), self.at)?;
+        self.at = end;
+        Ok(Quoted { raw: &self.text[start..end - 1], escaped })
     }
 
-    fn escape(&mut self) -> Result<(), JsonError> {
+    /// Goes behind the value that comes next, by the grammar of [`Self::token`] but without making tokens of it.
+    pub(super) fn skip_value(&mut self) -> Result<(), JsonError> {
         let bytes = self.text.as_bytes();
-        match bytes.get(self.at) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
-            Some(b'u') if bytes.get(self.at + 1..self.at + 5).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)) => self.at += 5,
-            _ => return Err(self.wrong("an unknown escape stands in a string")),
+        let (mut at, mut depth, mut objects) = (self.at, self.depth, self.objects);
+        'value: loop {
+            at = space_end(bytes, at);
+            match bytes.get(at) {
+                Some(b'"') => at = string_end(bytes, at)?.0,
+                Some(b'-' | b'0'..=b'9') => at = number_end(bytes, at)?,
+                Some(open @ (b'{' | b'[')) => {
+                    if depth == MAX_DEPTH {
+                        return Err(JsonError { offset: at, cause: TOO_DEEP });
+                    }
+                    let object = *open == b'{';
+                    at = space_end(bytes, at + 1);
+                    if bytes.get(at) == Some(if object { &b'}' } else { &b']' }) {
+                        at += 1;
+                    } else {
+                        depth += 1;
+                        objects = objects << 1 | u128::from(object);
+                        if object {
+                            at = key_end(bytes, at)?;
+                        }
+                        continue 'value;
+                    }
+                }
+                _ => at = word_end(bytes, at)?,
+            }
+            // What ends with this value, up to where the next one starts.
+            while depth > self.depth {
+                at = space_end(bytes, at);
+                let in_object = objects & 1 == 1;
+                match bytes.get(at) {
+                    Some(b',') => {
+                        at = if in_object { key_end(bytes, space_end(bytes, at + 1))? } else { at + 1 };
+                        continue 'value;
+                    }
+                    Some(b'}') if in_object => {}
+                    Some(b']') if !in_object => {}
+                    _ if in_object => return Err(JsonError { offset: at, cause: NO_MEMBER }),
+                    _ => return Err(JsonError { offset: at, cause: NO_ITEM }),
+                }
+                at += 1;
+                depth -= 1;
+                objects >>= 1;
+            }
+            self.at = at;
+            self.end_value();
+            return Ok(());
         }
-        Ok(())
+    }
+}
+
+/// The offset of the first byte from `at` on that is not white space.
+#[inline]
+fn space_end(bytes: &[u8], mut at: usize) -> usize {
+    while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+        at += 1;
+    }
+    at
+}
+
+/// The offset behind the member's name that is expected here, and behind its colon.
+#[inline]
+fn key_end(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
+    if bytes.get(at) != Some(&b'"') {
+        return Err(JsonError { offset: at, cause: NO_KEY });
+    }
+    let colon = space_end(bytes, string_end(bytes, at)?.0);
+    if bytes.get(colon) != Some(&b':') {
+        return Err(JsonError { offset: colon, cause: NO_COLON });
+    }
+    Ok(colon + 1)
+}
+
+/// The offset behind `true`, `false` or `null`.
+fn word_end(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let word = [&b"true"[..], b"false", b"null"].into_iter().find(|word| rest.starts_with(word));
+    let cause = if rest.is_empty() { "the text ends where a value was expected" } else { "a value was expected" };
+    word.map(|word| at + word.len()).ok_or(JsonError { offset: at, cause })
+}
+
+/// The offset behind the number that starts here (RFC 8259 section 6).
+#[inline]
+fn number_end(bytes: &[u8], start: usize) -> Result<usize, JsonError> {
+    let mut at = start + usize::from(bytes[start] == b'-');
+    at = if bytes.get(at) == Some(&b'0') { at + 1 } else { digits_end(bytes, at)? };
+    if bytes.get(at) == Some(&b'.') {
+        at = digits_end(bytes, at + 1)?;
+    }
+    if matches!(bytes.get(at), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
+        at = digits_end(bytes, at + 1 + sign)?;
+    }
+    Ok(at)
+}
+
+#[inline]
+fn digits_end(bytes: &[u8], start: usize) -> Result<usize, JsonError> {
+    let mut at = start;
+    while bytes.get(at).is_some_and(u8::is_ascii_digit) {
+        at += 1;
+    }
+    if at == start { Err(JsonError { offset: at, cause: "a digit was expected" }) } else { Ok(at) }
+}
+
+/// The offset behind the string whose first quote stands here, and whether it has escapes (RFC 8259 section 7).
+#[inline]
+fn string_end(bytes: &[u8], start: usize) -> Result<(usize, bool), JsonError> {
+    let (mut at, mut escaped) = (start + 1, false);
+    loop {
+        at += plain(&bytes[at..]);
+        match bytes.get(at) {
+            Some(b'"') => return Ok((at + 1, escaped)),
+            Some(b'\\') => {
+                escaped = true;
+                at = escape_end(bytes, at + 1)?;
+            }
+            Some(_) => return Err(JsonError { offset: at, cause: "a control character stands in a string" }),
+            None => return Err(JsonError { offset: at, cause: "the string is not closed" }),
+        }
+    }
+}
+
+fn escape_end(bytes: &[u8], at: usize) -> Result<usize, JsonError> {
+    match bytes.get(at) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 1),
+        Some(b'u') if bytes.get(at + 1..at + 5).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit)) => Ok(at + 5),
+        _ => Err(JsonError { offset: at, cause: "an unknown escape stands in a string" }),
     }
 }
 

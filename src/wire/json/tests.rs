@@ -180,6 +180,23 @@ proptest! {
     }
 
     #[test]
+    fn skipping_ends_where_reading_does_and_with_the_same_error(
+        text in prop_oneof![
+            "[\\[\\]{},:\"\\\\0-9eE.+\\-tfnu \n\tral\u{e9}\u{1}]{0,24}",
+            (any_value(), any::<prop::sample::Index>(), "[\\[\\]{},:\"\\\\0a ]").prop_map(|(tree, at, with)| {
+                let mut text = pretty(&tree);
+                let at = (0..=at.index(text.len() + 1)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+                text.insert_str(at, &with);
+                text
+            }),
+        ]
+    ) {
+        let mut by_tokens = Reader::new(&text);
+        let read = std::iter::from_fn(|| by_tokens.token().transpose()).find_map(Result::err);
+        prop_assert_eq!(check(&text).err(), read, "{}", text);
+    }
+
+    #[test]
     fn splitting_agrees_with_reading(text in "[\\[\\]{},:\"a0 ]{0,16}") {
         let document = read(text.as_bytes()).ok().map(|d| d.value);
         prop_assert_eq!(members(&text).is_ok(), matches!(document, Some(Value::Object(_))), "{}", text);
