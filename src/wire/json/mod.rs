@@ -37,9 +37,15 @@ pub fn is_valid(bytes: &[u8]) -> bool {
 pub fn is_too_deep(bytes: &[u8]) -> bool {
     // Nearly all are told by their first byte or by the number of their brackets.
     let may_be = || matches!(bytes.iter().find(|byte| !byte.is_ascii_whitespace()), Some(b'[' | b'{'));
-    let opening = || bytes.iter().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    let opening = || bytes.chunks(255).map(|chunk| usize::from(opening_brackets(chunk))).sum::<usize>();
     let read = || as_text(bytes).is_ok_and(|text| check(text).is_err_and(|error| error.cause == reader::TOO_DEEP));
     may_be() && opening() > MAX_DEPTH as usize && read()
+}
+
+/// How many brackets open in at most 255 bytes, counted in single bytes so that many of them are added in one step. `[` and `{` differ
+/// in the bit 0x20 alone.
+fn opening_brackets(bytes: &[u8]) -> u8 {
+    bytes.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum()
 }
 
 /// Why a text is not JSON. Builds nothing.
