@@ -3,6 +3,7 @@
 
 use super::terminal;
 use crate::domain::text::SafeText;
+use std::backtrace::Backtrace;
 use std::collections::VecDeque;
 use std::io::Write;
 use std::panic::PanicHookInfo;
@@ -24,23 +25,23 @@ pub fn watch() {
     if MAIN.set(thread::current().id()).is_err() {
         return;
     }
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
+    std::panic::set_hook(Box::new(|info| {
         FAILED.store(true, Ordering::Relaxed);
         if MAIN.get().is_some_and(|main| *main == thread::current().id()) {
             // Before the message, which is to be readable.
             terminal::give_back();
-            return before(info);
+            return report("the program", info);
         }
-        report(info);
+        report("a background task", info);
     }));
 }
 
-fn report(info: &PanicHookInfo<'_>) {
-    let said = info.payload_as_str().unwrap_or("for a reason that is not text");
+/// What a panic says may have come from a system: it is escaped like everything else.
+fn report(what: &str, info: &PanicHookInfo<'_>) {
+    let payload = info.payload_as_str().unwrap_or("for a reason that is not text");
     let place = info.location().map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
-    let report = SafeText::from(format!("a background task failed{place}: {said}"));
-    tracing::error!(%report, "panic");
+    let report = SafeText::from(format!("{what} failed{place}: {payload}"));
+    tracing::error!(%report, backtrace = %Backtrace::capture(), "panic");
     if !terminal::is_taken() {
         let _ = writeln!(std::io::stderr(), "mqdeck: {report}");
         return;

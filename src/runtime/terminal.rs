@@ -103,12 +103,12 @@ impl Drop for Screen {
     fn drop(&mut self) {
         // Nothing is left to be done if the terminal is gone.
         let _ = leave();
-        TAKEN.store(false, Ordering::Relaxed);
     }
 }
 
 fn leave() -> io::Result<()> {
     let written = execute!(io::stdout(), DisableMouseCapture, DisableBracketedPaste, ResetColor, LeaveAlternateScreen, Show);
+    TAKEN.store(false, Ordering::Relaxed);
     // A terminal that takes no more bytes is to have its mode back all the same.
     disable_raw_mode().and(written)
 }

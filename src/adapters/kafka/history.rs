@@ -58,7 +58,7 @@ struct Edges {
 #[derive(Default)]
 struct Times {
     /// The first offsets stamped at it or later, by partition.
-    start: BTreeMap<i32, i64>,
+    start: BTreeMap<i32, Result<i64, Fault>>,
     /// Nobody looks them up here: every partition is read from its beginning.
     searched: bool,
 }
@@ -85,23 +85,26 @@ impl KafkaHistory {
     }
 
     /// Looks up the time at which the range starts, if it does.
-    async fn times(&self, topic: &Arc<str>, range: Range, edges: &BTreeMap<i32, Edges>) -> Result<Times, Fault> {
+    async fn times(&self, topic: &Arc<str>, range: Range, edges: &BTreeMap<i32, Edges>) -> Times {
         let filled = edges.iter().find(|(_, edges)| edges.start < edges.end);
-        let (Some((index, sample)), Bound::Time(time)) = (filled, range.start) else { return Ok(Times::default()) };
+        let (Some((index, sample)), Bound::Time(time)) = (filled, range.start) else { return Times::default() };
         let partition = Partition { topic: topic.clone(), index: *index };
         if time_search::is_trusted(&self.cluster, &self.integration, &partition, sample.end).await {
             // What stands before the first message of that time is earlier, whatever the order of the stamps behind it.
-            return Ok(Times { start: self.ask_times(topic, time.0, edges).await?, searched: false });
+            let start = self.ask_times(topic, time.0, edges).await;
+            return Times { start, searched: false };
         }
-        Ok(Times { start: edges.iter().map(|(index, edges)| (*index, edges.start)).collect(), searched: true })
+        Times { start: edges.iter().map(|(index, edges)| (*index, Ok(edges.start))).collect(), searched: true }
     }
 
-    async fn ask_times(&self, topic: &Arc<str>, millis: i64, edges: &BTreeMap<i32, Edges>) -> Result<BTreeMap<i32, i64>, Fault> {
+    /// The first offset of each partition that is stamped at a time or later; a partition that fails has its own fault.
+    async fn ask_times(&self, topic: &Arc<str>, millis: i64, edges: &BTreeMap<i32, Edges>) -> BTreeMap<i32, Result<i64, Fault>> {
         let wanted = |index: &i32| Wanted { topic: topic.clone(), partition: *index, at: At::Time(millis) };
         let wanted: Vec<_> = edges.keys().map(wanted).collect();
         let found = self.cluster.offsets(&wanted, ROUNDS).await;
         // No message is that young: the end.
-        edges.iter().zip(found).map(|((index, edges), found)| Ok((*index, found?.offset.unwrap_or(edges.end)))).collect()
+        let offset = |edges: &Edges, found: Found| found.offset.unwrap_or(edges.end);
+        edges.iter().zip(found).map(|((index, edges), found)| (*index, found.map(|found| offset(edges, found)))).collect()
     }
 }
 
@@ -146,13 +149,17 @@ impl KafkaHistory {
                 Err(fault) => failed.push((index, fault)),
             }
         }
+        let times = self.times(&topic, range, &edges).await;
+        for (index, fault) in times.start.iter().filter_map(|(index, start)| Some((*index, start.clone().err()?))) {
+            edges.remove(&index);
+            failed.push((index, fault));
+        }
         // One partition without a leader must not hide the others; what nobody answers is a fault of the whole.
         if edges.is_empty()
             && let Some((_, fault)) = failed.pop()
         {
             return Err(fault);
         }
-        let times = self.times(&topic, range, &edges).await?;
         let parts = edges.iter().map(|(index, edges)| (*index, part(range, *index, edges, &times))).filter(|(_, part)| !part.is_empty());
         let parts: Vec<_> = parts.collect();
         let mut notes = notes(range, &edges);
@@ -172,11 +179,13 @@ impl KafkaHistory {
         if let (true, Some((index, part))) = (earliest > 0, resolved.parts.first()) {
             let partition = Partition { topic: resolved.topic.clone(), index: *index };
             if time_search::is_trusted(&self.cluster, &self.integration, &partition, part.end).await {
-                first = self.ask_times(&resolved.topic, earliest, &resolved.edges).await?;
+                // A partition that fails here is read from where it begins.
+                first = self.ask_times(&resolved.topic, earliest, &resolved.edges).await;
             }
         }
         for (index, part) in &mut resolved.parts {
-            let start = part.start.max(*scope.offsets.start()).max(first.get(index).copied().unwrap_or(part.start));
+            let start =
+                part.start.max(*scope.offsets.start()).max(first.get(index).and_then(|first| first.clone().ok()).unwrap_or(part.start));
             let end = part.end.min(scope.offsets.end().saturating_add(1));
             *part = start..end.max(start);
         }
@@ -252,7 +261,7 @@ fn named_partitions(channel: &str, range: Range) -> Result<Vec<i32>, Fault> {
 
 /// The offsets of a partition that belong to the range.
 fn part(range: Range, index: i32, edges: &Edges, times: &Times) -> std::ops::Range<i64> {
-    let start = resolve(range.start, edges, times.start.get(&index));
+    let start = resolve(range.start, edges, times.start.get(&index).and_then(|start| start.as_ref().ok()));
     // Behind the first message of a time there may be earlier ones: where such a range ends is seen as it is read.
     let end = resolve(range.end, edges, None);
     start..end.max(start)
@@ -330,7 +339,7 @@ mod tests {
             (Bound::Time(Timestamp(1)), Bound::Time(Timestamp(2)), 110..200),
             (Bound::Earliest, Bound::Time(Timestamp(2)), 100..200),
         ] {
-            let times = Times { start: [(0, 110)].into(), searched: false };
+            let times = Times { start: [(0, Ok(110))].into(), searched: false };
             assert_eq!(part(Range { start, end }, 0, &EDGES, &times), offsets, "{start} to {end}");
         }
     }

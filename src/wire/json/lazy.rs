@@ -30,7 +30,7 @@ struct Search<'a, 't> {
     stop: bool,
 }
 
-impl<'a> Search<'a, '_> {
+impl Search<'_, '_> {
     fn over(&self) -> bool {
         self.stop && self.found
     }
