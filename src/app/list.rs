@@ -132,10 +132,6 @@ impl<K: Clone + Ord> List<K> {
         }
     }
 
-    pub fn in_range(&self) -> bool {
-        self.range_from.is_some()
-    }
-
     /// Marks what is not marked, and the other way round.
     pub fn invert(&mut self, len: usize, key_at: impl Fn(usize) -> K) {
         self.marks = (0..len).map(key_at).filter(|key| !self.marks.contains(key)).collect();

@@ -5,11 +5,6 @@ use std::fmt::Write;
 /// Bytes in one row.
 pub const ROW: usize = 16;
 
-/// The rows that `bytes` take, without making them.
-pub fn row_count(bytes: &[u8]) -> usize {
-    bytes.len().div_ceil(ROW)
-}
-
 /// Rows from `first` on, at most `count`, in the layout of `hexdump -C`.
 pub fn rows(bytes: &[u8], first: usize, count: usize) -> impl Iterator<Item = String> {
     bytes.chunks(ROW).enumerate().skip(first).take(count).map(|(index, chunk)| row(index * ROW, chunk))
@@ -47,7 +42,6 @@ mod tests {
     #[test]
     fn rows_look_like_hexdump() {
         let bytes: Vec<u8> = (0x3a..0x4d).collect();
-        assert_eq!(row_count(&bytes), 2);
         assert_eq!(
             rows(&bytes, 0, 9).collect::<Vec<_>>(),
             [
@@ -57,7 +51,7 @@ mod tests {
         );
         assert_eq!(rows(&bytes, 1, 1).count(), 1);
         assert_eq!(rows(b"\x1b\xff", 0, 1).next().expect("a row").split('|').nth(1), Some(".."));
-        assert_eq!(row_count(b""), 0);
+        assert_eq!(rows(b"", 0, 9).count(), 0);
     }
 
     #[test]

@@ -53,20 +53,6 @@ impl Memory {
     pub fn forget(&self, group: &str) {
         self.change(|state| state.groups.remove(group));
     }
-
-    /// Refuses everything about one group, and leaves it out of the list.
-    pub fn forbid_group(&self, group: &str) {
-        self.change(|state| state.forbidden_groups.insert(group.into()));
-    }
-
-    /// Lets a transaction begin at `offset` and stay open; `None` ends it.
-    pub fn open_transaction(&self, channel: &str, partition: i32, offset: Option<i64>) {
-        let place = (channel.into(), partition);
-        self.change(|state| match offset {
-            Some(offset) => state.open.insert(place, offset),
-            None => state.open.remove(&place),
-        });
-    }
 }
 
 fn stored<'a>(state: &'a mut System, group: &str) -> &'a mut StoredGroup {
@@ -79,8 +65,7 @@ impl Groups for Memory {
         self.pass("list groups of", "memory").await?;
         let state = self.state();
         let names: BTreeSet<&Arc<str>> = state.groups.keys().chain(&state.integration.groups).collect();
-        let seen = |name: &&Arc<str>| !state.forbidden_groups.contains(*name) || state.integration.groups.contains(name);
-        Ok(Listing { groups: names.into_iter().filter(seen).map(|name| row(&state, name)).collect(), gaps: Vec::new() })
+        Ok(Listing { groups: names.into_iter().map(|name| row(&state, name)).collect(), gaps: Vec::new() })
     }
 
     async fn group_offsets(&self, groups: &[Arc<str>]) -> Result<Vec<Result<Vec<GroupOffset>, Fault>>, Fault> {
@@ -127,9 +112,6 @@ impl Groups for Memory {
 }
 
 fn known<'a>(op: &'static str, state: &'a System, group: &str) -> Result<&'a StoredGroup, Fault> {
-    if state.forbidden_groups.contains(group) {
-        return Err(Fault::new(Kind::Forbidden, op, group, "our user may not see the group").next("ask for the permission"));
-    }
     state.groups.get(group).ok_or_else(|| Fault::new(Kind::NotFound, op, group, "there is no such group").next("check the spelling"))
 }
 
@@ -157,7 +139,6 @@ fn row(state: &System, name: &Arc<str>) -> Group {
 fn group_offset(state: &System, group: &StoredGroup, place: (Arc<str>, i32), owner: Option<SafeText>) -> GroupOffset {
     const OP: &str = "look up offsets of";
     let committed = group.commits.get(&place).copied();
-    let held = state.open.get(&place).copied();
     let (channel, partition) = place;
     let part = state.parts(OP, &channel).and_then(|parts| {
         let part = usize::try_from(partition).ok().and_then(|partition| parts.get(partition));
@@ -170,7 +151,7 @@ fn group_offset(state: &System, group: &StoredGroup, place: (Arc<str>, i32), own
         start,
         end,
         next: next_in(partition, committed, start, end),
-        held_at: held.filter(|held| end.is_some_and(|end| *held < end)),
+        held_at: None,
         lag: lag(committed, start, end),
         done: None,
         quiet: None,

@@ -156,11 +156,6 @@ impl Memory {
         })
     }
 
-    /// As [`Memory::publish_now`], into a partition; it has to exist.
-    pub fn publish_to(&self, channel: &str, partition: usize, message: Outgoing) -> Position {
-        self.change(|state| state.store(channel, Some(partition), message))
-    }
-
     /// Everything that a channel holds, partition by partition.
     pub fn stored(&self, channel: &str) -> Vec<Message> {
         self.state().held(channel)

@@ -25,7 +25,6 @@ pub(super) struct State {
     pub(super) forbidden: BTreeSet<Arc<str>>,
     pub(super) damaged: BTreeSet<(Arc<str>, i32, i64)>,
     pub(super) groups: BTreeMap<Arc<str>, StoredGroup>,
-    pub(super) forbidden_groups: BTreeSet<Arc<str>>,
     pub(super) queues: BTreeMap<Arc<str>, Queue>,
     pub(super) services: BTreeSet<Arc<str>>,
     /// How long a message of a queue may be held.
@@ -33,8 +32,6 @@ pub(super) struct State {
     /// Those that queues were received from by, and the messages that were given to them.
     pub(super) receivers: u64,
     pub(super) given: u64,
-    /// Where an open transaction begins in a partition.
-    pub(super) open: BTreeMap<(Arc<str>, i32), i64>,
     /// How often each name of transactions was begun: only the last one may go on.
     pub(super) names: BTreeMap<String, u64>,
     born: Instant,
@@ -89,13 +86,11 @@ impl State {
             forbidden: BTreeSet::new(),
             damaged: BTreeSet::new(),
             groups: BTreeMap::new(),
-            forbidden_groups: BTreeSet::new(),
             queues: BTreeMap::new(),
             services: BTreeSet::new(),
             patience: None,
             receivers: 0,
             given: 0,
-            open: BTreeMap::new(),
             names: BTreeMap::new(),
             born: Instant::now(),
             count: 0,

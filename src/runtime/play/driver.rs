@@ -77,11 +77,7 @@ impl Player<'_> {
         let end = Instant::now() + timeout;
         loop {
             let screen = frame::text(&self.frame());
-            let met = match scope {
-                Scope::Screen => pattern.is_match(&screen),
-                Scope::Line => screen.lines().any(|line| pattern.is_match(line)),
-            };
-            if met {
+            if scope.has(pattern, &screen) {
                 return Ok(());
             }
             if Instant::now() >= end {

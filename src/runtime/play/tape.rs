@@ -81,13 +81,12 @@ impl fmt::Display for TapeError {
 
 impl std::error::Error for TapeError {}
 
-impl Action {
-    /// Whether what is waited for is on the screen, given as [`super::frame::text`] writes it.
-    pub fn is_met(&self, screen: &str) -> bool {
+impl Scope {
+    /// Whether a pattern is on the screen, given as [`super::frame::text`] writes it.
+    pub fn has(self, pattern: &Regex, screen: &str) -> bool {
         match self {
-            Self::Wait { pattern, scope: Scope::Screen, .. } => pattern.is_match(screen),
-            Self::Wait { pattern, scope: Scope::Line, .. } => screen.lines().any(|line| pattern.is_match(line)),
-            _ => true,
+            Self::Screen => pattern.is_match(screen),
+            Self::Line => screen.lines().any(|line| pattern.is_match(line)),
         }
     }
 }
@@ -425,7 +424,9 @@ mod tests {
             ("Wait+Screen /one.*two/", "one\ntwo\n", false),
             ("Wait /a\\/b/", "a/b\n", true),
         ] {
-            assert_eq!(parse(wait).expect("a tape").steps[0].action.is_met(screen), met, "{wait}");
+            let tape = parse(wait).expect("a tape");
+            let Action::Wait { pattern, scope, .. } = &tape.steps[0].action else { panic!("{wait} waits") };
+            assert_eq!(scope.has(pattern, screen), met, "{wait}");
         }
     }
 
