@@ -412,6 +412,7 @@ pub(super) fn answer(model: &mut Model, ask: Ask, text: &str) -> Result<(), Stri
         }
         Ask::Arm => model.effect(Effect::Arm(text.to_owned())),
         Ask::Receive => receive::answer(model, text)?,
+        Ask::Spend => received::spends_typed(model, text)?,
         Ask::Peek => {
             let (most, address) = receive::wanted(model, text)?;
             model.overlay = None;

@@ -127,7 +127,7 @@ pub enum Event {
     /// What is not decided on may end by being given back, and why: it is taken by another `Hold` once that was agreed to.
     HoldSpends {
         task: TaskId,
-        why: SafeText,
+        spends: Settles,
     },
     /// Looking would leave these marks: it is done by another `Peek` once that was agreed to.
     PeekMarks {

@@ -118,7 +118,7 @@ impl Model {
             Event::Fetched { task, result } => fetched(self, task, result),
             Event::ReceiveOptions { task, result, warning } => receive::receive_options(self, task, result, warning),
             Event::HoldStarted { task, result } => received::started(self, task, result),
-            Event::HoldSpends { task, why } => received::spends(self, task, why),
+            Event::HoldSpends { task, spends } => received::spends(self, task, spends),
             Event::PeekMarks { task, address, marks } => received::cost(self, task, address, marks),
             Event::Arrived { task, arrived } => received::arrived(self, task, arrived),
             Event::SettlePlanned { task, result } => {

@@ -23,7 +23,7 @@ pub(super) async fn hold(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, addr
                 let cause = format!("{}; what is not decided on is given back, and may be deleted by that: {summary}", fault.cause);
                 Fault { cause: cause.into(), ..fault }
             })?;
-            return Ok(Err(summary));
+            return Ok(Err(Settles { risk, summary }));
         }
         Ok(Ok((gateway.ingest(&address.integration)?, gateway.hold(&address, most, most.into()).await?)))
     };
@@ -32,7 +32,7 @@ pub(super) async fn hold(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, addr
     drop(gateway);
     let (ingest, mut held) = match begun {
         Ok(Ok(begun)) => begun,
-        Ok(Err(why)) => return lanes.result(Event::HoldSpends { task, why }).await,
+        Ok(Err(spends)) => return lanes.result(Event::HoldSpends { task, spends }).await,
         Err(fault) => return lanes.result(Event::HoldStarted { task, result: Err(fault) }).await,
     };
     let start = HoldStart { id: held.id, verbs: held.verbs, ack_timeout: held.ack_timeout, left_over: held.left_over };

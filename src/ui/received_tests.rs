@@ -17,6 +17,7 @@ use crate::domain::safety::{Mode, Safety};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use crate::domain::view::DeliveryView;
+use crossterm::event::KeyCode;
 use std::time::Duration;
 
 static VERBS: [Verb; 4] = [
@@ -218,6 +219,14 @@ fn messages_at_hand_look_as_they_were_looked_at() {
         let marks = "for a moment no consumer gets the messages, then they are marked as redelivered, and a delivery of each is spent";
         s.event(Event::PeekMarks { task, address, marks: marks.into() });
     });
+    for (name, risk) in [("receive-asks", Risk::Bulk), ("receive-asks-address", Risk::Destroy)] {
+        shot(name, |s| {
+            s.keys("x r Enter");
+            let task = s.task();
+            let why = "each message that is given back spends one of its 20 deliveries, and the last one deletes it: the queue has no dead-letter exchange";
+            s.event(Event::HoldSpends { task, spends: Settles { risk, summary: why.into() } });
+        });
+    }
     shot("peeked", |s| {
         s.keys("x l Enter");
         let task = s.task();
@@ -514,7 +523,8 @@ fn nothing_is_taken_that_giving_back_may_end_before_that_was_agreed_to() {
     for (key, count) in [("n", 0), ("y", 1)] {
         stage.keys("x r Enter");
         let task = stage.task();
-        stage.event(Event::HoldSpends { task, why: "its delivery limit is not known".into() });
+        let spends = Settles { risk: Risk::Bulk, summary: "its delivery limit is not known".into() };
+        stage.event(Event::HoldSpends { task, spends });
         let screen = stage.screen();
         assert!(screen.contains("What is not decided on of 10 messages is given back, and may end by that:"), "{screen}");
         assert!(screen.contains("its delivery limit is not known"), "{screen}");
@@ -522,4 +532,19 @@ fn nothing_is_taken_that_giving_back_may_end_before_that_was_agreed_to() {
         assert_eq!(agreed(&stage), count);
         stage.keys("Esc");
     }
+}
+
+#[test]
+fn what_giving_back_deletes_is_taken_only_after_the_address_was_typed() {
+    let mut stage = stage(120, 40);
+    let agreed = |stage: &Stage| stage.effects.iter().filter(|e| matches!(e, Effect::Hold { agreed: true, .. })).count();
+    stage.keys("x r Enter");
+    let task = stage.task();
+    let spends = Settles { risk: Risk::Destroy, summary: "the last delivery deletes it".into() };
+    stage.event(Event::HoldSpends { task, spends });
+    stage.keys("y Enter");
+    assert_eq!(agreed(&stage), 0, "{}", stage.screen());
+    assert!(stage.screen().contains("this is not events/tasks"), "{}", stage.screen());
+    stage.event(Event::Key(KeyCode::Backspace.into())).text("events/tasks").keys("Enter");
+    assert_eq!(agreed(&stage), 1, "{}", stage.screen());
 }

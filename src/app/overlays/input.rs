@@ -32,6 +32,8 @@ pub enum Ask {
     Arm,
     /// How many messages to receive.
     Receive,
+    /// The address of a queue whose messages may be deleted by being received.
+    Spend,
     /// How many messages to look at.
     Peek,
 }
@@ -75,6 +77,7 @@ impl Ask {
             Self::ExportFirst => "Export the whole channel first",
             Self::Arm => "Arm this profile",
             Self::Receive => "Receive how many messages",
+            Self::Spend => "Receive anyway?",
             Self::Peek => "Look at how many messages",
         }
     }
@@ -85,6 +88,7 @@ impl Ask {
             Self::Range => "earliest · end-500 · 3h ago · yesterday 14:00 · @12345 · 3@1042, then perhaps: until now",
             Self::Arm => "type the profile's name, as it stands in the first row",
             Self::Receive => "each is held until you decide on it (x), or leave",
+            Self::Spend => "type the address of the queue; Esc: nothing was taken",
             Self::Peek => "the first of the queue; they stay there",
             Self::Export | Self::ExportFirst => "one message a line, as `mqdeck tail --json` writes them",
         }

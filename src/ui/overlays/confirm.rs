@@ -1,11 +1,15 @@
 //! Questions with yes and no, drawn.
 
+use crate::app::layout;
 use crate::app::overlays::confirm::Confirm;
 use crate::app::wrap::words;
 use crate::domain::figure;
 use crate::ui::theme::Role;
 use crate::ui::widgets::panel;
 use crate::ui::widgets::text::Canvas;
+
+/// Cells of a panel with a question.
+const WIDTH: u16 = 84;
 
 pub(super) fn draw(canvas: &mut Canvas, confirm: &Confirm) {
     let (title, lines): (&str, Vec<(String, Role)>) = match confirm {
@@ -33,10 +37,10 @@ pub(super) fn draw(canvas: &mut Canvas, confirm: &Confirm) {
         Confirm::Discard => ("Leave the form?", vec![("What was typed would be lost.".to_owned(), Role::Text)]),
     };
     // Nothing of what is agreed to is cut off.
-    let room = usize::from(84.min(canvas.area().width.saturating_sub(4)));
+    let room = usize::from(layout::panel(canvas.area().width, canvas.area().height, WIDTH, 0).1.width);
     let lines: Vec<(String, Role)> =
         lines.into_iter().flat_map(|(text, role)| words(&text, room).into_iter().map(move |row| (row, role))).collect();
-    let inside = panel::open(canvas, 84, lines.len() as u16 + 2, title, "n or Esc: no");
+    let inside = panel::open(canvas, WIDTH, lines.len() as u16 + 2, title, "n or Esc: no");
     for (at, (text, role)) in lines.iter().enumerate().take(usize::from(inside.height.saturating_sub(1))) {
         canvas.put(inside.x, inside.y + at as u16, inside.width, text, *role);
     }

@@ -5,13 +5,15 @@ use crate::app::effect::{Effect, TaskId};
 use crate::app::event::{Arrived, HoldStart, Level};
 use crate::app::jobs::Job;
 use crate::app::model::{Model, Screen};
-use crate::app::overlays::Overlay;
 use crate::app::overlays::confirm::Confirm;
+use crate::app::overlays::input::Ask;
+use crate::app::overlays::{Overlay, Prompt};
 use crate::app::reader::Reader;
 use crate::app::rows::Rows;
 use crate::domain::address::Address;
+use crate::domain::delivery::Settles;
 use crate::domain::fault::{Fault, Kind as FaultKind};
-use crate::domain::operation::Plan;
+use crate::domain::operation::{Plan, Risk};
 use crate::domain::text::SafeText;
 use crate::domain::view::DeliveryView;
 use std::sync::Arc;
@@ -84,8 +86,9 @@ pub(in crate::app) fn started(model: &mut Model, task: TaskId, result: Result<Ho
     model.touch();
 }
 
-/// Giving back what is not decided on may end it: that is asked before anything is taken.
-pub(in crate::app) fn spends(model: &mut Model, task: TaskId, why: SafeText) {
+/// Giving back what is not decided on may end it: that is asked before anything is taken, and where it surely deletes messages the
+/// queue's address is typed.
+pub(in crate::app) fn spends(model: &mut Model, task: TaskId, Settles { risk, summary: why }: Settles) {
     let (Some(address), Some(of)) = (model.received.address.clone(), model.received.of.clone()) else { return };
     if model.received.task.take_if(|asked| *asked == task).is_none() {
         return;
@@ -93,8 +96,24 @@ pub(in crate::app) fn spends(model: &mut Model, task: TaskId, why: SafeText) {
     model.job_ended(task);
     let fault = Fault::new(FaultKind::Rejected, "receive from", address.to_string(), why.clone());
     model.received.phase = Phase::Failed(fault.next("nothing was taken: this has to be agreed to"));
-    model.overlay = Some(Overlay::Confirm(Confirm::Receive { address, of, most: model.received.wanted, why }));
+    model.overlay = Some(if risk == Risk::Destroy {
+        let warning = Some(format!("{address}: what is not decided on is given back, and may be deleted by that: {why}").into());
+        Overlay::Prompt(Prompt { warning, ..Prompt::new(Ask::Spend, "") })
+    } else {
+        Overlay::Confirm(Confirm::Receive { address, of, most: model.received.wanted, why })
+    });
     model.touch();
+}
+
+/// The address was typed of the queue whose messages may be deleted by being received.
+pub(in crate::app) fn spends_typed(model: &mut Model, text: &str) -> Result<(), String> {
+    let (Some(address), Some(of)) = (model.received.address.clone(), model.received.of.clone()) else { return Ok(()) };
+    if text != address.to_string() {
+        return Err(format!("this is not {address}"));
+    }
+    model.overlay = None;
+    hold(model, address, of, model.received.wanted, true);
+    Ok(())
 }
 
 /// Looking would leave marks: that is asked first.

@@ -6,7 +6,7 @@ mod holding;
 pub mod state;
 
 pub(in crate::app) use deciding::{decide, review_settlement, settle, settle_planned, settled};
-pub(in crate::app) use holding::{arrived, ask_release, call, cost, hold, look, release, released, spends, started, tick};
+pub(in crate::app) use holding::{arrived, ask_release, call, cost, hold, look, release, released, spends, spends_typed, started, tick};
 pub use state::{Kind, Phase, Received, Row, State};
 
 use crate::app::action::{Scope, only_if};
