@@ -501,6 +501,14 @@ fn only_two_test_programs_are_linked() {
 }
 
 #[test]
+fn connections_live_on_while_a_test_waits_for_another_program() {
+    // On the only thread of a runtime nothing sends heartbeats meanwhile, and the server ends the connection.
+    let one_thread = concat!("#[tokio", "::test]");
+    let broken = files("tests", ".rs").into_iter().filter(|source| source.text.contains(one_thread));
+    expect_none(broken.map(|source| format!("{}: {one_thread} without `flavor = \"multi_thread\"`", source.path)));
+}
+
+#[test]
 fn nothing_names_a_workplace_or_a_registry() {
     let banned = [
         concat!("/wo", "rk/"),

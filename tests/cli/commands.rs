@@ -56,7 +56,7 @@ fn keys(object: &Value) -> Vec<&str> {
     object.as_object().expect("an object").keys().map(String::as_str).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_published_is_read_back_with_every_field() {
     let Some(kafka) = kafka::shared() else { return };
     let (shell, topic) = (Shell::at(kafka), topics::create(kafka.plain(), "cli", 2, 1, &[]).await);
@@ -97,7 +97,7 @@ async fn what_is_published_is_read_back_with_every_field() {
     assert_eq!((&found[1]["value"], &found[1]["position"]), (&Value::Null, &"1@1".into()));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn bounds_and_limits_choose_what_is_read() {
     let Some(kafka) = kafka::shared() else { return };
     let (shell, topic) = (Shell::at(kafka), topics::create(kafka.plain(), "bounds", 2, 1, &[]).await);
@@ -120,7 +120,7 @@ async fn bounds_and_limits_choose_what_is_read() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn status_and_channels_have_their_documented_fields() {
     let Some(kafka) = kafka::shared() else { return };
     let (shell, topic) = (Shell::at(kafka), topics::create(kafka.plain(), "fields", 3, 1, &[]).await);
@@ -145,7 +145,7 @@ async fn status_and_channels_have_their_documented_fields() {
     assert!(String::from_utf8_lossy(&table).lines().any(|line| line.contains(&topic)));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_live_tail_prints_each_message_as_it_comes_and_ends_at_its_limit() {
     let Some(kafka) = kafka::shared() else { return };
     let (shell, topic) = (Shell::at(kafka), topics::create(kafka.plain(), "live", 1, 1, &[]).await);
@@ -167,7 +167,7 @@ async fn a_live_tail_prints_each_message_as_it_comes_and_ends_at_its_limit() {
     assert!(tail.wait().expect("it ends").success());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_has_enough_is_no_error() {
     let Some(kafka) = kafka::shared() else { return };
     let (shell, topic) = (Shell::at(kafka), topics::create(kafka.plain(), "pipe", 1, 1, &[]).await);
@@ -182,7 +182,7 @@ async fn a_reader_that_has_enough_is_no_error() {
     assert!(done.status.success() && done.stderr.is_empty(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_is_wrong_is_named_and_the_rest_can_be_resumed() {
     let Some(kafka) = kafka::shared() else { return };
     let (shell, topic) = (Shell::at(kafka), topics::create(kafka.plain(), "resume", 1, 1, &[]).await);
@@ -196,7 +196,7 @@ async fn a_line_that_is_wrong_is_named_and_the_rest_can_be_resumed() {
     assert_eq!(shell.values(&topic, &["--from", "earliest", "--until", "latest"]), ["0", "1", "2", "3"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_exist_or_is_forbidden_has_its_exit_code() {
     let Some(kafka) = kafka::shared() else { return };
     let shell = Shell::at(kafka);

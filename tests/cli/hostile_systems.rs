@@ -107,7 +107,7 @@ fn redis_keeps_any_name_and_none_reaches_the_terminal() {
 }
 
 #[cfg(feature = "kafka")]
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn kafka_keeps_any_key_header_and_group_and_none_reaches_the_terminal() {
     use crate::support::{kafka, topics};
     let Some(kafka) = kafka::shared() else { return };

@@ -14,7 +14,7 @@ fn run(home: &Home, url: &str, arguments: &[&str]) -> (Option<i32>, String, Stri
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stored_plan_deletes_what_it_has_shown_and_nothing_that_came_since() {
     let Some(kafka) = kafka::shared() else { return };
     let topic = topics::create(kafka.plain(), "planned", 1, 1, &[]).await;

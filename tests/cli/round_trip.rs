@@ -81,7 +81,7 @@ fn codecs(segment: &[u8]) -> Vec<u8> {
     found
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn another_languages_messages_come_out_exactly_and_go_back_in_byte_for_byte() {
     let Some(kafka) = kafka::shared() else { return };
     let (from, to) = (topics::create(kafka.plain(), "foreign", 1, 1, &[]).await, topics::create(kafka.plain(), "back", 1, 1, &[]).await);

@@ -50,7 +50,7 @@ fn payloads(messages: &[Message]) -> Vec<&str> {
 }
 
 #[cfg(feature = "mqtt")]
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_reads_as_a_kind_is_listed_opened_published_to_and_cleared_as_itself() {
     let Some(broker) = mosquitto::shared() else { return };
     let gateway = gateway(broker.integration("PLAIN", &[]));
@@ -92,7 +92,7 @@ async fn a_topic_that_reads_as_a_kind_is_listed_opened_published_to_and_cleared_
 }
 
 #[cfg(feature = "nats")]
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_subject_that_reads_as_a_kind_or_a_position_is_tailed_listed_and_published_to_as_itself() {
     use futures::StreamExt;
     use mqdeck::domain::tail::TailEvent;

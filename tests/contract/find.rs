@@ -57,7 +57,7 @@ async fn scan(subject: &Subject, scope: &Scope, query: &str, wanted: Wanted) -> 
     (kept, counts)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_search_finds_and_counts_what_a_reading_of_everything_does() {
     for subject in subjects("find", 3).await {
         fill(&subject).await;
@@ -102,7 +102,7 @@ async fn a_search_finds_and_counts_what_a_reading_of_everything_does() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_lies_outside_of_a_scope_may_be_left_out_and_what_lies_inside_may_not() {
     for subject in subjects("scope", 3).await {
         fill(&subject).await;

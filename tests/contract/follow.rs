@@ -75,7 +75,7 @@ async fn publish(session: &Session, channel: &str, id: &str, number: u64) {
     publish.publish(channel, message).await.unwrap_or_else(|fault| panic!("{channel}: {fault}"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_several_systems_carry_from_now_on_is_one_timeline_and_what_cannot_be_seen_is_said() {
     let (Some(kafka), Some(nats), Some(mosquitto)) = (kafka::own(&[]), nats::own(&[]), mosquitto::own(&[])) else { return };
     let Some(redis) = Server::own("redis", "Redis", &[]) else { return };

@@ -122,7 +122,7 @@ impl World {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn lag_follows_commits_resets_and_what_is_deleted() {
     let exactly = Amount::Exactly;
     for world in worlds(&[]).await {
@@ -143,7 +143,7 @@ async fn lag_follows_commits_resets_and_what_is_deleted() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_member_without_a_commit_has_a_row_without_a_lag() {
     for mut world in worlds(&[]).await {
         let group = unique("fresh");
@@ -169,7 +169,7 @@ async fn a_member_without_a_commit_has_a_row_without_a_lag() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_position_beyond_the_end_has_no_lag() {
     for world in worlds(&[]).await {
         let group = unique("beyond");
@@ -178,7 +178,7 @@ async fn a_position_beyond_the_end_has_no_lag() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_list_is_in_order_and_says_who_is_empty() {
     for world in worlds(&["no such group"]).await {
         let (one, other) = (unique("b"), unique("a"));
@@ -197,7 +197,7 @@ async fn the_list_is_in_order_and_says_who_is_empty() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_group_that_is_not_there_has_a_fault_or_nothing() {
     for world in worlds(&[]).await {
         match &world.groups().group_offsets(&["nobody".into()]).await.expect("told")[0] {
@@ -207,7 +207,7 @@ async fn a_group_that_is_not_there_has_a_fault_or_nothing() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stamp_is_the_time_of_the_next_message_that_is_there() {
     for world in worlds(&[]).await {
         world.delete_before(1, 7).await;

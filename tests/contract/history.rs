@@ -27,7 +27,7 @@ async fn fill(subject: &Subject) {
 /// What of each partition a range holds.
 type Parts = &'static [(i32, std::ops::Range<i64>)];
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn every_bound_is_exact_in_every_partition() {
     let second = |n: i64| Bound::Time(Timestamp(FIRST + 1_000 * n));
     let at = |partition, offset| Bound::At(Position::Offset { partition, offset });
@@ -60,7 +60,7 @@ async fn every_bound_is_exact_in_every_partition() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_end_is_the_end_at_the_moment_of_asking() {
     for subject in subjects("latest", 3).await {
         fill(&subject).await;
@@ -79,7 +79,7 @@ async fn the_end_is_the_end_at_the_moment_of_asking() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_partition_that_does_not_exist_is_told() {
     for subject in subjects("partition", 3).await {
         fill(&subject).await;
@@ -93,7 +93,7 @@ async fn a_partition_that_does_not_exist_is_told() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_long_log_is_complete_and_in_order() {
     for subject in subjects("long", 3).await {
         let publish = subject.session.publish.as_ref().expect("the system takes messages");

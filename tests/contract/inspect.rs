@@ -3,7 +3,7 @@
 use crate::support::subjects::{outgoing, subjects};
 use mqdeck::domain::figure::Amount;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_channel_is_listed_and_described_with_its_partitions() {
     for subject in subjects("inspect", 3).await {
         let listed = subject.session.inspect.channels().await.expect("a list");
@@ -22,7 +22,7 @@ async fn a_new_channel_is_listed_and_described_with_its_partitions() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_published_is_counted() {
     for subject in subjects("count", 2).await {
         let publish = subject.session.publish.as_ref().expect("the system takes messages");

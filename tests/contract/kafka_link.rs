@@ -50,7 +50,7 @@ fn token(seconds: i64) -> Auth {
     Auth::Token(TokenSource::Fixed(Secret::new(token)))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn every_way_of_logging_in_works() {
     let Some(kafka) = kafka::shared() else { return };
     if kafka.listener("TLS").is_none() {
@@ -78,7 +78,7 @@ async fn every_way_of_logging_in_works() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_has_its_own_kind_cause_and_next_step() {
     let Some(kafka) = kafka::shared() else { return };
     if kafka.listener("TLS").is_none() {
@@ -113,7 +113,7 @@ async fn every_refusal_has_its_own_kind_cause_and_next_step() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_to_be_verified_is_taken_as_it_is() {
     let Some(kafka) = kafka::shared() else { return };
     if kafka.listener("TLS").is_none() {
@@ -127,7 +127,7 @@ async fn a_server_that_is_not_to_be_verified_is_taken_as_it_is() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_unreachable_address_says_so_and_the_next_one_is_tried() {
     let Some(kafka) = kafka::shared() else { return };
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").to_string();
@@ -142,7 +142,7 @@ async fn an_unreachable_address_says_so_and_the_next_one_is_tried() {
     connect(both).await.unwrap_or_else(|fault| panic!("{fault}"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_forbidden_topic_is_in_no_list_and_told_from_a_missing_one() {
     let Some(kafka) = kafka::shared() else { return };
     let Some(address) = kafka.listener("SASL") else { return };
@@ -160,7 +160,7 @@ async fn a_forbidden_topic_is_in_no_list_and_told_from_a_missing_one() {
     assert!(fault.cause.as_str().contains("no topic can have this name"), "{fault}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_ends_is_renewed_on_the_same_connection() {
     let Some(kafka) = kafka::shared() else { return };
     let Some(address) = kafka.listener("OAUTH") else { return };
@@ -195,7 +195,7 @@ fn leaders(description: &Description) -> Vec<String> {
     partitions.rows.iter().map(|row| row[1].as_str().to_owned()).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_killed_is_followed_to_the_next_and_back() {
     let Some(mut kafka) = kafka::own(&["--brokers", "3"]) else { return };
     let topic = topics::create(kafka.plain(), "link.failover", 6, 3, &[]).await;

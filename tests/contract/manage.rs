@@ -100,7 +100,7 @@ fn refused(result: Result<Change, Fault>, kind: Kind, word: &str) {
     assert!(fault.to_string().contains(word), "{word}: {fault}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_topic_is_made_set_grown_emptied_and_deleted() {
     let Some(kafka) = kafka::shared() else { return };
     let managed = Managed::of(kafka).await;
@@ -158,7 +158,7 @@ async fn a_topic_is_made_set_grown_emptied_and_deleted() {
     managed.undo(&create).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_is_refused_before_anything_is_done() {
     let Some(kafka) = kafka::shared() else { return };
     let managed = Managed::of(kafka).await;
@@ -190,7 +190,7 @@ async fn what_cannot_be_is_refused_before_anything_is_done() {
     refused(alice.topic("settings.change", "forbidden", &[("set", "retention.ms=1")]).await, Kind::Forbidden, "ACL");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn positions_go_where_they_are_sent_and_back() {
     let Some(kafka) = kafka::shared() else { return };
     let managed = Managed::of(kafka).await;
@@ -233,7 +233,7 @@ async fn positions_go_where_they_are_sent_and_back() {
     assert_eq!(managed.committed(&group).await, [(0, 10), (1, 19)]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_group_of_another_languages_client_is_reset_only_without_members_and_reads_from_there() {
     let Some(kafka) = kafka::shared() else { return };
     let managed = Managed::of(kafka).await;

@@ -54,7 +54,7 @@ fn everything() -> Vec<Header> {
 
 const DIGITS: &str = r#"{"n":9007199254740993}"#;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_published_reaches_another_client_with_everything_that_it_says() {
     let Some(broker) = shared() else { return };
     let topic = format!("{}/ü", unique("out"));
@@ -79,7 +79,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_another_client_publishes_is_seen_with_everything_that_it_says() {
     let Some(broker) = shared() else { return };
     let topic: Arc<str> = unique("in").into();
@@ -93,7 +93,7 @@ async fn what_another_client_publishes_is_seen_with_everything_that_it_says() {
     assert_eq!((&message.headers, message.payload.as_deref()), (&everything(), Some(DIGITS.as_bytes())));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_receipt_promises_what_the_broker_said_and_no_more() {
     let Some(broker) = shared() else { return };
     let (newer, older) = (broker.session(&[("version", "5")]).await, broker.session(&[("version", "3.1.1")]).await);
@@ -115,7 +115,7 @@ async fn a_receipt_promises_what_the_broker_said_and_no_more() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_forbidden_message_is_told_where_the_protocol_tells_and_never_called_taken() {
     let Some(broker) = shared() else { return };
     let reader = connect(broker.user("reader", &[])).await.expect("a session");
@@ -136,7 +136,7 @@ async fn a_forbidden_message_is_told_where_the_protocol_tells_and_never_called_t
     assert_eq!(publish(&older, "x/forbidden", at("1", "x")).await, Ok(Receipt::Unconfirmed));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_forbidden_subscription_is_told_in_both_versions() {
     let Some(broker) = shared() else { return };
     for (version, kind) in [("5", Kind::Forbidden), ("3.1.1", Kind::Rejected)] {
@@ -150,7 +150,7 @@ async fn a_forbidden_subscription_is_told_in_both_versions() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_broker_does_not_take_is_refused_before_it_costs_the_connection() {
     let Some(broker) = shared() else { return };
     let session = broker.session(&[]).await;
@@ -178,7 +178,7 @@ async fn what_the_broker_does_not_take_is_refused_before_it_costs_the_connection
     assert!(fault.cause.as_str().contains("no headers"), "{fault}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tail_begins_now_and_has_each_message_once_whatever_filters_have_it() {
     let Some(broker) = shared() else { return };
     for version in ["5", "3.1.1"] {
@@ -202,7 +202,7 @@ async fn a_tail_begins_now_and_has_each_message_once_whatever_filters_have_it() 
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn retained_messages_are_history_and_are_cleared_by_a_plan() {
     let Some(broker) = shared() else { return };
     let session = broker.session(&[]).await;
@@ -241,7 +241,7 @@ async fn retained_messages_are_history_and_are_cleared_by_a_plan() {
     assert_eq!(fault.kind, Kind::NotFound, "{fault}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_may_not_be_cleared_is_told_in_both_versions() {
     let Some(broker) = shared() else { return };
     let topic = unique("sensors/sensor1/kept");
@@ -259,7 +259,7 @@ async fn what_may_not_be_cleared_is_told_in_both_versions() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn topics_are_listed_as_they_are_seen_and_the_brokers_own_are_marked() {
     let Some(broker) = shared() else { return };
     let root = unique("seen");
@@ -300,7 +300,7 @@ async fn topics_are_listed_as_they_are_seen_and_the_brokers_own_are_marked() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn every_transport_carries_both_ways() {
     let Some(broker) = shared() else { return };
     let mut web = broker.integration("WS", &[]);

@@ -31,7 +31,7 @@ async fn apply(session: &Session, change: &Change) -> Done {
     session.manage.as_ref().expect("MQTT is administered").apply(change).await.unwrap_or_else(|fault| panic!("{fault}"))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn more_bytes_than_one_reading_keeps_are_planned_and_cleared_whole() {
     let Some(broker) = own(&[]) else { return };
     for version in ["5", "3.1.1"] {
@@ -49,7 +49,7 @@ async fn more_bytes_than_one_reading_keeps_are_planned_and_cleared_whole() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn of_more_topics_than_one_plan_takes_it_says_that_it_is_a_part_and_deletes_no_other() {
     let Some(broker) = own(&[]) else { return };
     let session = broker.session(&[]).await;
@@ -66,7 +66,7 @@ async fn of_more_topics_than_one_plan_takes_it_says_that_it_is_a_part_and_delete
     assert!(read(&session, "many/#", WHOLE).await.expect("history").is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_topic_retains_since_the_plan_is_left_alone() {
     let Some(broker) = shared() else { return };
     for version in ["5", "3.1.1"] {

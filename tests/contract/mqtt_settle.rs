@@ -31,7 +31,7 @@ async fn publish(session: &Session, topic: &str, qos: &str, payload: &str) {
     session.publish.as_ref().expect("MQTT takes messages").publish(topic, message).await.expect("sent");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_not_acknowledged_comes_again_if_the_session_is_kept() {
     let Some(broker) = shared() else { return };
     for version in ["5", "3.1.1"] {
@@ -80,7 +80,7 @@ async fn what_was_not_acknowledged_comes_again_if_the_session_is_kept() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn no_more_is_given_out_than_was_asked_for_until_something_is_acknowledged() {
     let Some(broker) = shared() else { return };
     for version in ["5", "3.1.1"] {
@@ -108,7 +108,7 @@ async fn take(held: &mut Tickets) -> Delivery {
     timeout(SOON, held.next()).await.expect("in time").expect("goes on").expect("a delivery")
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn after_enough_the_others_of_the_group_get_everything_and_what_is_held_is_still_acknowledged() {
     let Some(broker) = shared() else { return };
     for version in ["5", "3.1.1"] {
@@ -134,7 +134,7 @@ async fn after_enough_the_others_of_the_group_get_everything_and_what_is_held_is
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_is_kept_goes_on_collecting_after_enough() {
     let Some(broker) = shared() else { return };
     for version in ["5", "3.1.1"] {
@@ -161,7 +161,7 @@ async fn a_session_that_is_kept_goes_on_collecting_after_enough() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_answered_by_whoever_serves_it() {
     let Some(broker) = shared() else { return };
     let topic = unique("service");
@@ -182,7 +182,7 @@ async fn a_request_is_answered_by_whoever_serves_it() {
     assert!(came <= 2, "{came}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_nobody_serves_is_told_at_once() {
     // Not the broker that others use: whoever listens to all topics of it is somebody.
     let Some(broker) = own(&[]) else { return };
@@ -195,7 +195,7 @@ async fn a_request_that_nobody_serves_is_told_at_once() {
     assert!(broker.session(&[("version", "3.1.1")]).await.call.is_none(), "3.1.1 cannot say where an answer is to go");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_member_of_a_group_takes_and_does_not_acknowledge_no_other_gets_and_that_is_said() {
     let Some(broker) = shared() else { return };
     for (version, clean) in [("5", true), ("3.1.1", true), ("5", false), ("3.1.1", false)] {
@@ -236,7 +236,7 @@ async fn what_a_member_of_a_group_takes_and_does_not_acknowledge_no_other_gets_a
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_command_warns_before_it_takes_from_a_group() {
     let Some(broker) = shared() else { return };
     let session = broker.session(&[]).await;
@@ -257,7 +257,7 @@ async fn the_command_warns_before_it_takes_from_a_group() {
     assert!(last.contains("1 received; 1 unsettled message is given to the group only if"), "{last}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_shared_subscription_takes_part_of_the_messages() {
     let Some(broker) = shared() else { return };
     let session = broker.session(&[]).await;
@@ -307,7 +307,7 @@ async fn until_one_gives_up(both: &mut [Tickets; 2], interrupted: &mut [u32; 2])
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_receivers_by_one_client_id_one_gives_up_and_says_why_and_the_other_goes_on() {
     let Some(broker) = shared() else { return };
     for version in ["5", "3.1.1"] {

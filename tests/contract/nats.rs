@@ -52,7 +52,7 @@ fn basic(user: &str, password: &str) -> Auth {
     Auth::Basic { username: user.into(), password: Secret::new(password.into()) }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn every_log_in_works_and_every_wrong_one_says_what_to_check() {
     let Some(nats) = nats::own(&["--login"]) else { return };
     let Some(with_token) = nats::own(&["--token"]) else { return };
@@ -86,7 +86,7 @@ async fn every_log_in_works_and_every_wrong_one_says_what_to_check() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn creds_files_log_in_as_long_as_their_user_is_valid() {
     let operator = Operator::new();
     let accounts = operator.accounts();
@@ -109,7 +109,7 @@ async fn creds_files_log_in_as_long_as_their_user_is_valid() {
     assert!(fault.kind == Kind::Unauthorized && fault.next.as_str().contains("another operator"), "{fault}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn every_failure_of_tls_has_its_own_cause() {
     let servers = [&["--mtls"][..], &["--tls", "expired"], &["--tls", "wronghost"]];
     let Some(mutual) = nats::own(servers[0]) else { return };
@@ -139,7 +139,7 @@ async fn every_failure_of_tls_has_its_own_cause() {
     session.inspect.channels().await.unwrap_or_else(|fault| panic!("{fault}"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_without_nats_is_told_from_one_without_anything() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").to_string();
     let web = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -163,7 +163,7 @@ async fn an_address_without_nats_is_told_from_one_without_anything() {
     connect(both).await.unwrap_or_else(|fault| panic!("{fault}"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_user_may_not_do_is_told_at_once_and_by_its_subject() {
     let Some(nats) = nats::shared() else { return };
     let stream = name("forbidden");
@@ -190,7 +190,7 @@ async fn what_a_user_may_not_do_is_told_at_once_and_by_its_subject() {
     assert!(fault.cause.as_str().contains("JetStream is not enabled"), "{fault}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn subjects_are_tailed_by_patterns_and_become_known() {
     let Some(nats) = nats::shared() else { return };
     let session = connect(nats.integration()).await.expect("connected");
@@ -214,7 +214,7 @@ async fn subjects_are_tailed_by_patterns_and_become_known() {
     assert_eq!((row.kind, row.can.words(), row.depth), ("subject", vec!["tail", "publish"], Amount::Unknown));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn another_clients_streams_and_consumers_are_told_and_read() {
     let Some(nats) = nats::shared() else { return };
     let stream = name("python");
@@ -250,7 +250,7 @@ async fn another_clients_streams_and_consumers_are_told_and_read() {
     assert_eq!(subjects.rows.len(), 3, "{subjects:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn only_a_message_that_was_stored_is_a_success() {
     let Some(nats) = nats::shared() else { return };
     let session = connect(nats.integration()).await.expect("connected");
@@ -288,7 +288,7 @@ fn settle(effect: Effect, arguments: &[(&str, &str)]) -> Settlement {
     Settlement { effect, arguments: arguments.iter().map(|(id, value)| ((*id).to_owned(), (*value).to_owned())).collect() }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn held_messages_are_settled_one_by_one_and_what_is_left_goes_back() {
     let Some(nats) = nats::shared() else { return };
     let session = connect(nats.integration()).await.expect("connected");
@@ -343,7 +343,7 @@ async fn consumed(nats: &Nats, session: &Session, messages: u32) -> Option<Strin
     Some(stream)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_given_back_is_for_others_at_once_and_does_not_come_straight_back() {
     let Some(nats) = nats::shared() else { return };
     let gateway = gateway(nats);
@@ -379,7 +379,7 @@ async fn what_is_given_back_is_for_others_at_once_and_does_not_come_straight_bac
     gateway.shutdown().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_streams_consumers_are_counted_and_what_they_are_given_is_a_rate() {
     let Some(nats) = nats::shared() else { return };
     let gateway = gateway(nats);
@@ -409,7 +409,7 @@ async fn a_streams_consumers_are_counted_and_what_they_are_given_is_a_rate() {
     gateway.shutdown().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_planned_and_then_carried_out_exactly_so() {
     let Some(nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
@@ -443,7 +443,7 @@ async fn undo(session: &Session, change: &Change) -> Change {
     manage.plan(change.undo.clone().expect("it can be taken back")).await.unwrap_or_else(|fault| panic!("{fault}"))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_made_is_taken_back_and_the_plan_says_what_came_since() {
     let Some(nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
@@ -481,7 +481,7 @@ async fn what_was_made_is_taken_back_and_the_plan_says_what_came_since() {
     assert!(left.iter().all(|row| row.kind == "subject"), "{left:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_subject_is_kept_by_the_stream_that_takes_it_unless_consumers_empty_that() {
     let Some(nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
@@ -501,7 +501,7 @@ async fn a_subject_is_kept_by_the_stream_that_takes_it_unless_consumers_empty_th
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_is_paused_resumed_and_deleted() {
     let Some(nats) = nats::shared() else { return };
     let stream = name("pause");
@@ -522,7 +522,7 @@ async fn a_consumer_is_paused_resumed_and_deleted() {
     assert_eq!(told().await.expect_err("it is gone").kind, Kind::NotFound);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn messages_that_a_consumer_gave_up_are_told_by_a_stream_of_advisories() {
     let Some(nats) = nats::own(&[]) else { return };
     let Some(script) = clients::script("nats/produce.py", &[nats.address(), "WORK", "0"]) else { return };
@@ -557,7 +557,7 @@ async fn messages_that_a_consumer_gave_up_are_told_by_a_stream_of_advisories() {
     assert!(brief[1].0.ends_with("max_deliver") && *brief[1].1 == 2, "{brief:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_idle_stream_is_not_asked_and_its_next_message_is_seen_at_once() {
     let Some(nats) = nats::own(&[]) else { return };
     let log = WireLog::default();

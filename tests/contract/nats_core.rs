@@ -66,7 +66,7 @@ fn text(payload: &str) -> Outgoing {
     Outgoing { payload: Some(payload.to_owned().into()), ..Outgoing::default() }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_service_of_another_client_is_found_and_answers() {
     let Some(nats) = nats::shared() else { return };
     let name = unique("echo").replace('.', "-");
@@ -117,7 +117,7 @@ async fn a_service_of_another_client_is_found_and_answers() {
     assert_eq!(fault.kind, Kind::Forbidden, "{fault}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_queue_group_gives_no_more_than_was_asked_for_and_says_that_it_is_gone() {
     let Some(nats) = nats::shared() else { return };
     let name = unique("work").replace('.', "-");
@@ -147,7 +147,7 @@ async fn a_queue_group_gives_no_more_than_was_asked_for_and_says_that_it_is_gone
     assert_eq!(member.end(), 197, "the others went to the other member");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn more_messages_are_acknowledged_than_are_held_at_a_time() {
     let Some(nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
@@ -166,7 +166,7 @@ async fn more_messages_are_acknowledged_than_are_held_at_a_time() {
     assert_eq!(String::from_utf8_lossy(&done.stdout).lines().count(), 300);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_that_is_given_nothing_says_why() {
     let Some(nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
@@ -190,7 +190,7 @@ async fn a_consumer_that_is_given_nothing_says_why() {
     holding.release().await.expect("given back");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_is_empty_because_jetstream_is_off_says_so() {
     let Some(nats) = nats::own(&["--no-jetstream"]) else { return };
     let session = connect(nats.integration()).await.expect("connected");

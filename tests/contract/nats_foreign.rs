@@ -106,7 +106,7 @@ async fn stream(session: &Session, name: &str, direct: bool) {
     assert!(!String::from_utf8_lossy(answer.payload.as_deref().unwrap_or_default()).contains("error"), "{answer:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn live_messages_with_any_header_block_come_in_order_and_interrupt_nothing() {
     let Some(nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
@@ -123,7 +123,7 @@ async fn live_messages_with_any_header_block_come_in_order_and_interrupt_nothing
     assert_eq!((&subject.said[..], &stored.said[..]), (&[][..], &[][..]), "nothing was interrupted");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn stored_messages_with_any_header_block_are_read_found_followed_and_received_once() {
     let Some(nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
@@ -170,7 +170,7 @@ async fn stored_messages_with_any_header_block_are_read_found_followed_and_recei
     assert_eq!(printed.lines().count(), 2 * cases.len(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_with_any_header_block_are_replies_and_services_are_found_beside_them() {
     let Some(nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");

@@ -44,7 +44,7 @@ async fn api(session: &Session, call: &str, body: &str) -> String {
     String::from_utf8_lossy(answer.payload.as_deref().unwrap_or_default()).into_owned()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_purge_deletes_what_was_there_at_the_plan_and_nothing_that_came_since() {
     let Some(nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
@@ -100,7 +100,7 @@ fn writer(nats: &Nats, subject: &'static str, ended: &Arc<AtomicBool>) -> tokio:
     })
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn with_a_writer_beside_it_no_purge_deletes_more_than_its_plan_said() {
     let Some(nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
@@ -124,7 +124,7 @@ async fn with_a_writer_beside_it_no_purge_deletes_more_than_its_plan_said() {
     assert!(!sequences(&session, "W").await.is_empty());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_made_again_or_by_somebody_else_since_the_plan_is_left_alone() {
     let Some(nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
@@ -164,7 +164,7 @@ async fn what_was_made_again_or_by_somebody_else_since_the_plan_is_left_alone() 
     assert!(again.refused.is_some(), "there is such a stream");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_stream_forbids_is_foreseen_by_the_plan() {
     let Some(nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
@@ -182,7 +182,7 @@ async fn what_a_stream_forbids_is_foreseen_by_the_plan() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_copied_message_is_stored_as_it_was_and_a_refusal_of_the_stream_is_told() {
     let Some(nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");

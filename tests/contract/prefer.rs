@@ -59,7 +59,7 @@ fn seen(topic: &str) -> Message {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn in_memory() {
     let topic = unique("prefer");
     let mut integration = Integration::new("events", "memory", Vec::new());

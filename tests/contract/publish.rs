@@ -36,7 +36,7 @@ fn peculiar() -> Vec<(&'static str, Outgoing)> {
     ]
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_comes_out_as_it_went_in() {
     for subject in subjects("bytes", 1).await {
         let publish = subject.session.publish.as_ref().expect("the system takes messages");
@@ -59,7 +59,7 @@ async fn a_message_comes_out_as_it_went_in() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_partition_that_is_named_is_kept_and_a_key_decides_else() {
     for subject in subjects("spread", 3).await {
         let publish = subject.session.publish.as_ref().expect("the system takes messages");
@@ -78,7 +78,7 @@ async fn a_partition_that_is_named_is_kept_and_a_key_decides_else() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_partition_that_does_not_exist_is_refused() {
     for subject in subjects("refuse", 3).await {
         let publish = subject.session.publish.as_ref().expect("the system takes messages");

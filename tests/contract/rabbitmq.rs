@@ -48,7 +48,7 @@ fn table(description: &Description, title: &str) -> Vec<String> {
     found.flat_map(|table| &table.rows).map(|row| row.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tenants_topology_is_declared_and_described_with_the_path_of_its_dead_letters() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -75,7 +75,7 @@ async fn a_tenants_topology_is_declared_and_described_with_the_path_of_its_dead_
     assert!(seen[0] == format!("sees | exchange:grey.tasks, key tasks.{tenant}") && seen[1].contains("default exchange"), "{seen:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn who_consumes_and_how_fast_is_told_where_it_is_known() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -107,7 +107,7 @@ async fn who_consumes_and_how_fast_is_told_where_it_is_known() {
     holding.release().await.expect("released");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tap_sees_what_an_exchange_routes_and_takes_nothing_from_its_queues() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -140,7 +140,7 @@ async fn a_tap_sees_what_an_exchange_routes_and_takes_nothing_from_its_queues() 
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn exchanges_of_every_type_are_tapped_or_say_why_not() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -163,7 +163,7 @@ async fn exchanges_of_every_type_are_tapped_or_say_why_not() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_is_read_by_offset_and_time_and_tailed_from_its_end() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -194,7 +194,7 @@ async fn a_stream_is_read_by_offset_and_time_and_tailed_from_its_end() {
     assert_eq!(listed(&session, &stream).await.can.words(), ["tail", "history", "publish"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_read_from_one_language_is_published_as_it_was_for_another() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -212,7 +212,7 @@ async fn what_was_read_from_one_language_is_published_as_it_was_for_another() {
     assert_eq!(copy["properties"]["headers"], serde_json::json!({"dry": true, "retries": 2, "tenant": "a"}));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn of_many_published_at_once_those_that_no_queue_takes_are_told() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -244,7 +244,7 @@ async fn of_many_published_at_once_those_that_no_queue_takes_are_told() {
     assert_eq!(bad.expect_err("it is not there").kind, Kind::NotFound);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_cannot_be_sent_as_it_stands_is_refused_with_the_reason() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -263,7 +263,7 @@ async fn a_message_that_cannot_be_sent_as_it_stands_is_refused_with_the_reason()
     assert!(fault.kind == Kind::NotFound && fault.to_string().contains("312 NO_ROUTE"), "{fault}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_answered_by_direct_reply_to_or_told_that_nobody_does() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -286,7 +286,7 @@ async fn a_request_is_answered_by_direct_reply_to_or_told_that_nobody_does() {
     assert_eq!(fault.kind, Kind::NotFound, "{fault}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn without_the_management_api_channels_are_looked_at_one_by_one_and_what_is_missing_is_said() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let admin = rabbit.session().await;
@@ -324,7 +324,7 @@ async fn without_the_management_api_channels_are_looked_at_one_by_one_and_what_i
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_a_queue_and_an_exchange_share_has_to_be_said_with_its_kind() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -336,7 +336,7 @@ async fn a_name_that_a_queue_and_an_exchange_share_has_to_be_said_with_its_kind(
     assert_eq!(fault.kind, Kind::NotFound, "{fault}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tail_that_nobody_reads_is_bounded_and_says_how_many_messages_it_could_not_hold() {
     const SENT: u64 = 150_000;
     let Some(rabbit) = rabbitmq::shared() else { return };

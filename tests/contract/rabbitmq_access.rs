@@ -20,7 +20,7 @@ fn gateway(rabbit: &Rabbit) -> Gateway {
     Gateway::open(Profile { name: "test".into(), path: None, safety: Safety::default(), integrations }, false)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn another_vhost_of_the_same_broker_is_said_behind_the_integrations_name() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let gateway = gateway(rabbit);
@@ -44,7 +44,7 @@ async fn another_vhost_of_the_same_broker_is_said_behind_the_integrations_name()
     gateway.shutdown().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_vhosts_are_listed_with_the_way_to_their_channels() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let gateway = gateway(rabbit);
@@ -84,7 +84,7 @@ fn a_command_takes_an_address_of_another_vhost() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn as_many_channels_are_agreed_on_as_the_profile_says() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let mut integration = rabbit.integration("guest");
@@ -95,7 +95,7 @@ async fn as_many_channels_are_agreed_on_as_the_profile_says() {
     until("the connection in the server's list", SOON, async || agreed().lines().any(ours).then_some(())).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_lets_in_as_far_as_its_scopes_reach() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let with = |token| {

@@ -48,7 +48,7 @@ async fn no_bytes_of_one_message_keep_anybody_from_its_neighbours() {
     assert_eq!(messages["plain"].stamp, Stamp::Seen);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn words_of_the_server_that_are_cut_in_a_character_are_read() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -107,7 +107,7 @@ fn published(home: &Home, url: &str, target: &str, lines: &[u8], seed: &str) {
     assert!(done.status.success(), "seed {seed}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn somebody_else_s_user_id_is_not_dropped_in_silence() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;

@@ -8,7 +8,7 @@ use mqdeck::domain::fault::Kind;
 use mqdeck::domain::figure::Amount;
 use mqdeck::domain::operation::Risk;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_plan_changes_nothing_and_says_what_would_happen() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -25,7 +25,7 @@ async fn a_plan_changes_nothing_and_says_what_would_happen() {
     assert_eq!(change.digest(), same.digest());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn purging_and_deleting_show_how_many_messages_they_take() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -50,7 +50,7 @@ async fn purging_and_deleting_show_how_many_messages_they_take() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_there_otherwise_is_refused_before_anything_is_done() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -63,7 +63,7 @@ async fn what_is_there_otherwise_is_refused_before_anything_is_done() {
     assert_eq!(fault.kind, Kind::Rejected, "{fault}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn bindings_and_exchanges_come_and_go() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -84,7 +84,7 @@ async fn bindings_and_exchanges_come_and_go() {
     assert_eq!(gone.kind, Kind::NotFound, "{gone}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_user_may_not_do_is_forbidden_and_the_connection_lives_on() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let admin = rabbit.session().await;

@@ -56,7 +56,7 @@ async fn comes(rabbit: &Rabbit, queue: &str) -> serde_json::Value {
     until("a message for another client", SOON, async || got(rabbit, queue).filter(|got| !got.is_null())).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_look_gives_everything_back_in_its_order_and_its_price_is_said() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -82,7 +82,7 @@ async fn a_look_gives_everything_back_in_its_order_and_its_price_is_said() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_held_message_is_done_requeued_or_a_dead_letter() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -116,7 +116,7 @@ async fn a_held_message_is_done_requeued_or_a_dead_letter() {
     assert_eq!(letter["properties"]["headers"]["x-first-death-reason"], "rejected");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_dropped_while_it_is_held_goes_back_and_spends_no_more_than_a_nack() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -130,7 +130,7 @@ async fn what_is_dropped_while_it_is_held_goes_back_and_spends_no_more_than_a_na
     assert_eq!(back.iter().map(body).collect::<Vec<_>>(), ["a", "b"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_given_on_top_is_somebody_elses_at_once_when_it_is_enough_and_what_is_held_stays_held() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -210,7 +210,7 @@ async fn what_is_requeued_is_for_others_and_does_not_come_straight_back() {
     gateway.shutdown().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_command_requeues_each_message_once_and_says_which_had_come_before() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
@@ -300,7 +300,7 @@ async fn a_connection_that_an_operator_closes_takes_what_was_held_with_it_and_th
     gateway.shutdown().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn patience_is_the_queues_own_timeout_if_it_says_one() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;

@@ -67,7 +67,7 @@ pub(crate) async fn lag(session: &Session, group: &str) -> Amount {
     group_offsets[0].as_ref().expect("this group's")[0].lag
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_another_client_adds_comes_by_tail_and_by_history_exactly() {
     let Some((server, session)) = shared().await else { return };
     let stream = unique("entries");
@@ -87,7 +87,7 @@ async fn what_another_client_adds_comes_by_tail_and_by_history_exactly() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn history_is_read_by_id_by_time_and_from_the_end() {
     let Some((_, session)) = shared().await else { return };
     let stream = unique("ranges");
@@ -117,7 +117,7 @@ async fn history_is_read_by_id_by_time_and_from_the_end() {
     assert_eq!(old.expect_err("ids rise").kind, Kind::Rejected);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn pub_sub_says_how_many_received_it_and_keeps_nothing() {
     let Some((server, session)) = shared().await else { return };
     let name = unique("news");
@@ -144,7 +144,7 @@ async fn pub_sub_says_how_many_received_it_and_keeps_nothing() {
     assert_eq!(publish(&session, &channel, keyed).await.expect_err("no keys here").kind, Kind::Usage);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_are_watched_and_listed_with_the_time_they_live() {
     let Some((server, session)) = shared().await else { return };
     let prefix = unique("policy");
@@ -174,7 +174,7 @@ async fn keys_are_watched_and_listed_with_the_time_they_live() {
     assert_eq!(session.inspect.describe(&pattern).await.expect("a description").channel.depth, Amount::Exactly(0));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_has_its_own_streams_and_keys_and_only_its_changes_are_told() {
     let Some((server, zero)) = shared().await else { return };
     let mut third = integration(&server);
@@ -212,7 +212,7 @@ async fn a_database_has_its_own_streams_and_keys_and_only_its_changes_are_told()
     assert_eq!(client(&["-n", "3", "XPENDING", &name, "g"]).lines().next(), Some("1"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_database_is_named_by_an_address_and_by_a_url() {
     let Some((server, _)) = shared().await else { return };
     let (name, client, home) = (unique("named"), redis_cli(&server), Home::new());
@@ -248,7 +248,7 @@ pub(crate) fn redis_cli(server: &Server) -> impl Fn(&[&str]) -> String {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_groups_lag_is_the_servers_or_counted_and_never_zero_by_ignorance() {
     let Some((server, session)) = shared().await else { return };
     let (stream, client) = (unique("lag"), redis_cli(&server));
@@ -282,7 +282,7 @@ async fn a_groups_lag_is_the_servers_or_counted_and_never_zero_by_ignorance() {
     assert_eq!((pending.rows.len(), pending.rows[0][4].as_str()), (100, "1"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_group_is_put_back_and_taken_back_unless_it_has_moved() {
     let Some((server, session)) = shared().await else { return };
     let (stream, client) = (unique("reset"), redis_cli(&server));
@@ -321,7 +321,7 @@ async fn a_group_is_put_back_and_taken_back_unless_it_has_moved() {
     assert!(change.undo.is_none() && change.notes[0].as_str().contains("2 pending entries are forgotten"), "{:?}", change.notes);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_is_trimmed_and_loses_single_entries_exactly_as_planned() {
     let Some((_, session)) = shared().await else { return };
     let stream = unique("trim");
@@ -344,7 +344,7 @@ async fn a_stream_is_trimmed_and_loses_single_entries_exactly_as_planned() {
     assert_eq!(read(&session, &address().within(), WHOLE).await.expect_err("gone").kind, Kind::NotFound);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_received_is_acknowledged_or_stays_pending_and_that_is_said() {
     let Some((server, session)) = shared().await else { return };
     let (stream, client) = (unique("hold"), redis_cli(&server));
@@ -409,7 +409,7 @@ async fn refused(what: &str, integration: Integration, kind: Kind, word: &str) {
     assert!(!text.contains("hush"), "a secret in {text}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn each_way_to_be_refused_says_its_cause() {
     let Some(server) = Server::own("redis", "Redis with a log-in", &["--login"]) else { return };
     let at = || integration(&server);
@@ -440,7 +440,7 @@ async fn each_way_to_be_refused_says_its_cause() {
     assert_eq!(read(&reader, "stream:missing", WHOLE).await.expect_err("not there").kind, Kind::NotFound);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn tls_is_checked_and_each_mistake_told_apart() {
     let Some(good) = Server::own("redis", "Redis with TLS", &["--mtls"]) else { return };
     let with = |server: &Server, tls: Tls| {

@@ -40,7 +40,7 @@ fn pending(client: &dyn Fn(&[&str]) -> String, name: &str) -> Vec<(String, Strin
     lines.chunks(4).filter(|chunk| chunk.len() == 4).map(|chunk| (chunk[0].to_owned(), chunk[1].to_owned())).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_group_that_read_the_last_entry_is_at_the_end_whatever_was_trimmed_before() {
     let Some((server, session)) = shared().await else { return };
     let client = redis_cli(&server);
@@ -64,7 +64,7 @@ async fn a_group_that_read_the_last_entry_is_at_the_end_whatever_was_trimmed_bef
     assert_eq!(group_offset[0].as_ref().expect("its own")[0].lag, Amount::Exactly(1), "as the list has seen it");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn entries_that_are_gone_are_not_claimed_and_stay_pending() {
     let Some((server, session)) = shared().await else { return };
     let client = redis_cli(&server);
@@ -100,7 +100,7 @@ async fn entries_that_are_gone_are_not_claimed_and_stay_pending() {
     assert_eq!(left, ["6-0 first", "8-0 fifth", "9-0 fourth", "10-0 first"], "what came since is nobody's business");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_acknowledged_or_deleted_meanwhile_is_told_and_what_came_since_stays() {
     let Some((server, session)) = shared().await else { return };
     let client = redis_cli(&server);
@@ -121,7 +121,7 @@ async fn what_is_acknowledged_or_deleted_meanwhile_is_told_and_what_came_since_s
     assert_eq!(client(&["XLEN", &name]), "9");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_trim_never_reaches_what_was_added_since_or_another_stream_of_the_name() {
     let Some((server, session)) = shared().await else { return };
     let client = redis_cli(&server);
@@ -141,7 +141,7 @@ async fn a_trim_never_reaches_what_was_added_since_or_another_stream_of_the_name
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_group_that_was_given_something_since_is_neither_reset_nor_deleted() {
     let Some((server, session)) = shared().await else { return };
     let client = redis_cli(&server);
@@ -165,7 +165,7 @@ async fn a_group_that_was_given_something_since_is_neither_reset_nor_deleted() {
     refused(&session, &delete, Kind::Rejected).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_consumer_that_was_given_more_since_is_not_deleted() {
     let Some((server, session)) = shared().await else { return };
     let client = redis_cli(&server);
@@ -185,7 +185,7 @@ async fn a_consumer_that_was_given_more_since_is_not_deleted() {
     assert_eq!(pending(&client, &name), [("6-0".to_owned(), "second".to_owned())]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_deleted_only_as_it_was_planned() {
     let Some((server, session)) = shared().await else { return };
     let client = redis_cli(&server);
@@ -212,7 +212,7 @@ async fn a_key_is_deleted_only_as_it_was_planned() {
     assert_eq!(left, ["0", "1", "1"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_plan_holds_while_a_writer_is_at_work() {
     let Some((server, session)) = shared().await else { return };
     let client = redis_cli(&server);

@@ -60,7 +60,7 @@ fn copied(name: &str) -> Address {
     read
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn streams_of_every_name_are_listed_read_received_managed_and_deleted_each_for_itself() {
     let Some((server, session)) = shared().await else { return };
     let (prefix, mut direct) = (unique("bytes"), Resp::open(&server.addresses()[0]));
@@ -112,7 +112,7 @@ async fn streams_of_every_name_are_listed_read_received_managed_and_deleted_each
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn pub_sub_channels_and_keys_of_every_name_are_taken_literally_where_they_are_printed() {
     let Some((server, session)) = shared().await else { return };
     let (prefix, mut direct) = (unique("literal"), Resp::open(&server.addresses()[0]));
@@ -212,7 +212,7 @@ fn add(server: &mut Resp, stream: &str, entries: &[Vec<(Vec<u8>, Vec<u8>)>]) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_entry_is_sent_again_field_by_field() {
     let Some((server, session)) = shared().await else { return };
     let (from, to, mut direct) = (unique("from"), unique("to"), Resp::open(&server.addresses()[0]));

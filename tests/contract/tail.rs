@@ -5,7 +5,7 @@ use crate::support::offers::{offers, payloads};
 use crate::support::subjects::{Listener, outgoing, places, subjects};
 use std::time::Duration;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tail_sees_what_comes_and_nothing_that_was_there() {
     for subject in subjects("tail", 3).await {
         let publish = subject.session.publish.as_ref().expect("the system takes messages");

@@ -57,7 +57,7 @@ async fn holds(subject: &Subject, range: Range, expected: &[&str]) {
     assert_eq!(payloads(&read(&subject.session, &subject.other, range).await.expect("history")), expected, "{}: {range:?}", subject.system);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn stamps_that_run_backwards_are_taken_by_what_they_are_and_hide_nothing() {
     for subject in subjects("times", 1).await {
         for (at, payload) in [(0, ":00"), (30, ":30"), (10, ":10"), (40, ":40")] {
@@ -83,7 +83,7 @@ async fn stamps_that_run_backwards_are_taken_by_what_they_are_and_hide_nothing()
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn one_stamp_of_the_far_future_at_the_head_changes_no_answer() {
     for mut subject in subjects("future", 1).await {
         #[cfg(feature = "kafka")]
@@ -113,7 +113,7 @@ async fn every(name: &str) -> Vec<(&'static str, Session, Arc<str>)> {
     logs.into_iter().map(|log| (log.row.system, log.session, log.name)).collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn every_system_gives_what_is_stamped_within_and_a_place_without_an_end() {
     for (system, session, channel) in every("within").await {
         for n in 0..6 {
@@ -155,7 +155,7 @@ mod on_kafka {
         Subject { system: "kafka", session, topic: topic.into(), other: topic.into() }
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread")]
     async fn the_brokers_own_stamps_end_a_reading_at_the_end_of_the_range() {
         let Some(server) = kafka::shared() else { return };
         let topic = topics::create(server.plain(), "stored", 1, 1, &[("message.timestamp.type", "LogAppendTime")]).await;
@@ -171,7 +171,7 @@ mod on_kafka {
         holds(&subject, Range { start: time(times[1]), end: Bound::Latest }, &["1", "2", "3"]).await;
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread")]
     async fn a_cluster_that_looks_up_no_times_gives_the_same_answers() {
         let Some(server) = kafka::shared() else { return };
         let topic = topics::create(server.plain(), "search", 1, 1, &[]).await;
@@ -190,7 +190,7 @@ mod on_kafka {
     }
 
     /// More than 64 MiB of an hour later, and then one message of the range.
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread")]
     async fn a_reading_ends_far_behind_the_range_and_says_what_an_exact_one_would_look_at() {
         let Some(server) = kafka::shared() else { return };
         let topic = topics::create(server.plain(), "far", 1, 1, &[]).await;

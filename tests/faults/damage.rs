@@ -6,7 +6,7 @@ use mqdeck::config::profile::Integration;
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::position::{Bound, Position, Range};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_batch_is_told_with_its_place_and_everything_else_is_read() {
     let Some(mut kafka) = kafka::own(&[]) else { return };
     let topic = topics::create(kafka.plain(), "damage", 2, 1, &[]).await;

@@ -24,7 +24,7 @@ fn text(payload: &str) -> Outgoing {
     Outgoing { payload: Some(payload.to_owned().into()), ..Outgoing::default() }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn each_cause_is_told_apart_with_its_next_step() {
     let Some(broker) = shared() else { return };
     let mut wrong_password = broker.user("ops", &[]);
@@ -54,7 +54,7 @@ async fn each_cause_is_told_apart_with_its_next_step() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn of_several_addresses_the_one_that_answers_is_used() {
     let Some(broker) = shared() else { return };
     let mut integration = broker.integration("PLAIN", &[]);
@@ -187,7 +187,7 @@ async fn old_client(mut stream: TcpStream) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_speaks_only_3_1_1_is_spoken_to_so() {
     let address = old_broker().await;
     let session = connect(Integration::new("iot", "mqtt", vec![address.clone()])).await.expect("3.1.1 is spoken");
@@ -235,7 +235,7 @@ async fn the_last_will_is_published_for_a_program_that_is_killed() {
     assert_eq!((will["topic"].as_str(), will["payload"].as_str()), (Some(topic.as_str()), Some("676f6e65")));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn who_publishes_while_a_connection_is_being_made_waits_for_that_one_and_makes_no_other() {
     let Some(broker) = shared() else { return };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

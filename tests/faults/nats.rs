@@ -40,7 +40,7 @@ fn resumptions(tail: &Listener) -> Vec<Option<u64>> {
     lost.collect()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_is_told_and_a_stream_loses_nothing() {
     let Some(mut nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
@@ -68,7 +68,7 @@ async fn a_killed_server_is_told_and_a_stream_loses_nothing() {
     session.inspect.ping().await.unwrap_or_else(|fault| panic!("{fault}"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_receiving_goes_on_after_a_kill_and_says_so_before_another_message_comes() {
     let Some(mut nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
@@ -99,7 +99,7 @@ async fn a_receiving_goes_on_after_a_kill_and_says_so_before_another_message_com
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_whose_leader_is_killed_goes_on_without_loss() {
     let Some(mut nats) = nats::own(&["--cluster"]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
@@ -131,7 +131,7 @@ async fn a_stream_whose_leader_is_killed_goes_on_without_loss() {
     session.inspect.ping().await.unwrap_or_else(|fault| panic!("{fault}"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_is_made_again_is_read_from_its_beginning_and_that_is_said() {
     let Some(nats) = nats::own(&[]) else { return };
     let session = connect(nats.integration()).await.expect("connected");
@@ -158,7 +158,7 @@ async fn a_stream_that_is_made_again_is_read_from_its_beginning_and_that_is_said
     assert!(matches!(tail.said.last(), Some(TailEvent::Resumed { lost: None })), "{:?}", tail.said);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_flood_that_nobody_reads_is_bounded_and_every_message_of_it_is_accounted_for() {
     const MESSAGES: usize = 400_000;
     let Some(nats) = nats::own(&[]) else { return };
@@ -190,7 +190,7 @@ async fn a_flood_that_nobody_reads_is_bounded_and_every_message_of_it_is_account
     assert!(numbers.is_sorted(), "in the order of their coming");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_publish_among_many_is_never_taken_for_accepted() {
     let Some(nats) = nats::shared() else { return };
     let session = connect(nats.as_user("reader")).await.expect("connected");

@@ -14,7 +14,7 @@ async fn refused(integration: Integration) -> Fault {
     connect(integration).await.err().expect("it is refused")
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn each_reason_for_not_connecting_is_told_apart_with_a_next_step_and_no_password() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let plain = || rabbit.integration("guest");
@@ -71,7 +71,7 @@ async fn each_reason_for_not_connecting_is_told_apart_with_a_next_step_and_no_pa
     assert!(matches!(fault.kind, Kind::Unreachable | Kind::Unauthorized), "{fault}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn tls_certificates_vhosts_and_several_hosts_connect() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let by_password = connect(rabbit.encrypted("guest")).await.expect("TLS with a password");
@@ -101,7 +101,7 @@ fn back(listener: &Listener) -> bool {
     listener.said.iter().any(|event| matches!(event, TailEvent::Resumed { .. }))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_killed_server_is_told_and_a_tap_goes_on_when_it_is_back() {
     let Some(mut rabbit) = rabbitmq::own() else { return };
     let session = rabbit.session().await;
@@ -141,7 +141,7 @@ async fn a_killed_server_is_told_and_a_tap_goes_on_when_it_is_back() {
 }
 
 /// In an orderly way: after a crash of its only node RabbitMQ 3.10 does not bring a stream back.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_tail_of_a_stream_goes_on_where_it_was_when_the_server_comes_back() {
     let Some(mut rabbit) = rabbitmq::own() else { return };
     let session = rabbit.session().await;
@@ -161,7 +161,7 @@ async fn the_tail_of_a_stream_goes_on_where_it_was_when_the_server_comes_back() 
     assert_eq!(tail.messages[1].payload.as_deref(), Some(&b"two"[..]), "none twice");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_silent_is_given_up_by_its_missing_heartbeat() {
     let Some(rabbit) = rabbitmq::own() else { return };
     let mut integration = rabbit.integration("guest");

@@ -19,7 +19,7 @@ fn user(address: &str, name: &str) -> Integration {
     Integration { auth: Auth::Scram { mechanism: ScramMechanism::Sha512, username, password }, ..integration(address) }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn fifty_megabytes_are_refused_with_the_limit_and_pass_where_they_may() {
     let Some(kafka) = kafka::shared() else { return };
     let small = topics::create(kafka.plain(), "small", 1, 1, &[]).await;
@@ -44,7 +44,7 @@ async fn fifty_megabytes_are_refused_with_the_limit_and_pass_where_they_may() {
     assert!(found[1].payload.as_deref() == Some(payload.as_bytes()), "the bytes are others");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_user_may_not_do_is_forbidden_and_the_rest_goes_on() {
     let Some(kafka) = kafka::shared() else { return };
     let Some(address) = kafka.listener("SASL") else { return };

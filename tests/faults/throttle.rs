@@ -29,7 +29,7 @@ async fn fill(session: &Session, topic: &str, count: usize, partitions: i32) {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_throttled_reader_is_silent_as_long_as_the_broker_asks_and_misses_nothing() {
     const MESSAGES: usize = 160;
     let Some(kafka) = kafka::shared() else { return };
@@ -55,7 +55,7 @@ async fn a_throttled_reader_is_silent_as_long_as_the_broker_asks_and_misses_noth
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_large_topic_comes_whole_over_tls_with_a_log_in() {
     const MESSAGES: usize = 600;
     let Some(kafka) = kafka::shared() else { return };

@@ -170,27 +170,27 @@ impl System {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn kafka_leaves_alone_what_came_since_the_plan() {
     let Some(kafka) = kafka::shared() else { return };
     let system = System::of(Integration::new("events", "kafka", vec![kafka.plain().to_owned()])).await;
     system.go_through(KAFKA).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn rabbitmq_leaves_alone_what_came_since_the_plan() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     System::of(rabbit.integration("guest")).await.go_through(RABBITMQ).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn nats_leaves_alone_what_came_since_the_plan() {
     // Of its own: there is one stream of advisories.
     let Some(nats) = nats::own(&[]) else { return };
     System::of(nats.integration()).await.go_through(NATS).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn redis_leaves_alone_what_came_since_the_plan() {
     let Some(server) = Server::shared("redis", "Redis", &[]) else { return };
     let mut system = System::of(Integration::new("cache", "redis", server.addresses())).await;
@@ -202,7 +202,7 @@ async fn redis_leaves_alone_what_came_since_the_plan() {
     system.go_through(REDIS).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn mqtt_leaves_alone_what_came_since_the_plan() {
     let Some(broker) = mosquitto::shared() else { return };
     for version in ["5", "3.1.1"] {
@@ -213,7 +213,7 @@ async fn mqtt_leaves_alone_what_came_since_the_plan() {
 }
 
 /// Purges while somebody publishes all the time: what was published since the plan is there, each message of it.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_purge_of_a_queue_takes_as_many_as_were_planned_while_others_publish() {
     let Some(rabbit) = rabbitmq::shared() else { return };
     let session = rabbit.session().await;
