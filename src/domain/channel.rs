@@ -117,6 +117,12 @@ pub struct Attribute {
     pub value: SafeText,
 }
 
+impl Attribute {
+    pub fn new(name: &str, value: impl Into<SafeText>) -> Self {
+        Self { name: name.into(), value: value.into() }
+    }
+}
+
 /// Everything that is known of one channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Description {

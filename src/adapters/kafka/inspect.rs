@@ -180,7 +180,7 @@ fn topic_fault(topic: &Topic) -> Option<Fault> {
 
 fn attributes(topic: &Topic, settings: &[Setting]) -> Vec<Attribute> {
     let mut attributes = Vec::new();
-    let mut add = |name: &str, value: String| attributes.push(Attribute { name: name.into(), value: value.into() });
+    let mut add = |name: &str, value: String| attributes.push(Attribute::new(name, value));
     if let Some(partition) = topic.partitions.first() {
         add("replicas", partition.replicas.len().to_string());
     }

@@ -65,10 +65,10 @@ impl Mqtt {
             Caps { tail: true, history: true, publish: !internal, hold: !internal, call: !internal && self.answers(), ..Caps::default() };
         let mut attributes = Vec::new();
         if let Some(value) = &topic.value {
-            attributes.push(attribute("value", value.clone()));
+            attributes.push(Attribute::new("value", value.clone()));
         } else {
-            attributes.push(attribute("retained", retained(topic)));
-            attributes.push(attribute("last size", figure::bytes(topic.size as u64)));
+            attributes.push(Attribute::new("retained", retained(topic)));
+            attributes.push(Attribute::new("last size", figure::bytes(topic.size as u64)));
         }
         Channel {
             // Without the protocol's word for it nothing is held, as far as anybody can know.
@@ -83,12 +83,12 @@ impl Mqtt {
     fn filter_row(&self, filter: &str, seen: usize, beyond: u64) -> Channel {
         let shared = topic::is_shared(filter);
         let can = Caps { tail: true, history: !shared, hold: true, ..Caps::default() };
-        let mut attributes = vec![attribute("topics seen", figure::grouped(seen as u64))];
+        let mut attributes = vec![Attribute::new("topics seen", figure::grouped(seen as u64))];
         if shared {
-            attributes.push(attribute("note", "a shared subscription takes its messages from the others of the group"));
+            attributes.push(Attribute::new("note", "a shared subscription takes its messages from the others of the group"));
         }
         if beyond > 0 {
-            attributes.push(attribute("not listed", format!("topics beyond {}", self.dialler.settings.max_topics)));
+            attributes.push(Attribute::new("not listed", format!("topics beyond {}", self.dialler.settings.max_topics)));
         }
         Channel { attributes, ..self.bare(filter, false, can) }
     }
@@ -96,10 +96,6 @@ impl Mqtt {
     fn bare(&self, name: &str, internal: bool, can: Caps) -> Channel {
         Channel { tenant: self.integration.tenant_of(name).map(SafeText::new), internal, can, ..Channel::named(topic::name(name), "topic") }
     }
-}
-
-fn attribute(name: &str, value: impl Into<SafeText>) -> Attribute {
-    Attribute { name: name.into(), value: value.into() }
 }
 
 fn retained(topic: &Topic) -> &'static str {

@@ -1,6 +1,7 @@
 //! Where a queue's dead letters go, and whether they are sure to arrive: worked out from arguments, policies and bindings.
 
 use super::management::text;
+use super::tap::TAPPED;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -130,7 +131,7 @@ impl Map {
     /// An exchange that feeds a queue, where all that do can be watched themselves: what the queue is tapped for comes by them.
     pub(super) fn feeder(&self, queue: &str) -> Option<&str> {
         let feeds = |row: &&Row| row.to_queue && row.destination == queue && !row.source.is_empty();
-        let can_tail = |name: &str| self.exchange(name).is_some_and(|exchange| super::inspect::TAPPED.contains(&exchange.kind.as_str()));
+        let can_tail = |name: &str| self.exchange(name).is_some_and(|exchange| TAPPED.contains(&exchange.kind.as_str()));
         let mut feeders = self.bindings.iter().filter(feeds).map(|row| row.source.as_str());
         let first = feeders.next().filter(|name| can_tail(name))?;
         feeders.all(can_tail).then_some(first)

@@ -3,10 +3,10 @@
 use super::Rabbit;
 use super::cluster::Replicas;
 use super::dead_letters::Map;
-use super::inspect::{BINDING_COLUMNS, attribute};
+use super::inspect::BINDING_COLUMNS;
 use super::management::{number, text};
 use super::name::Name;
-use crate::domain::channel::{Description, Table};
+use crate::domain::channel::{Attribute, Description, Table};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
 use crate::domain::text::SafeText;
@@ -58,10 +58,12 @@ impl Rabbit {
             self.queue_row(&row, &map).ok_or_else(strange)?
         };
         for flag in ["durable", "exclusive", "auto_delete", "internal"] {
-            channel.attributes.extend(row.get(flag).and_then(Value::as_bool).map(|yes| attribute(flag, if yes { "yes" } else { "no" })));
+            channel
+                .attributes
+                .extend(row.get(flag).and_then(Value::as_bool).map(|yes| Attribute::new(flag, if yes { "yes" } else { "no" })));
         }
-        channel.attributes.extend(text(&row, &["node"]).map(|node| attribute("node", node)));
-        channel.attributes.push(attribute("vhost", &self.settings.vhost));
+        channel.attributes.extend(text(&row, &["node"]).map(|node| Attribute::new("node", node)));
+        channel.attributes.push(Attribute::new("vhost", &*self.settings.vhost));
         tables.push(pairs("arguments", row.get("arguments")));
         tables.push(pairs("policy in effect", row.get("effective_policy_definition")));
         tables.push(rates(&row));
@@ -76,7 +78,7 @@ impl Rabbit {
         if let Some(fault) = channel.fault.take() {
             return Err(fault);
         }
-        channel.attributes.push(attribute("vhost", &self.settings.vhost));
+        channel.attributes.push(Attribute::new("vhost", &*self.settings.vhost));
         let because = format!("{}; {}", missing.cause, missing.next);
         let rows = MISSING.iter().map(|what| vec![SafeText::new(what), SafeText::new(&because)]).collect();
         Ok(Description {

@@ -5,6 +5,7 @@ use super::cluster::Replicas;
 use super::dead_letters::Map;
 use super::management::{number, rate, text};
 use super::name::Name;
+use super::tap::TAPPED;
 use crate::adapters::session::Inspect;
 use crate::domain::address::split_kind;
 use crate::domain::channel::{Attribute, Caps, Channel, Description};
@@ -25,8 +26,6 @@ const EXCHANGE_COLUMNS: &str =
 pub(super) const BINDING_COLUMNS: &str = "source,routing_key,destination,destination_type";
 /// Exchanges that every vhost has (AMQP 0-9-1 section 3.1.3), with whether RabbitMQ's own events go by them.
 const STANDARD: &[&str] = &["amq.direct", "amq.fanout", "amq.headers", "amq.match", "amq.topic"];
-/// Exchange types to which a queue can be bound without taking anything from others.
-pub(super) const TAPPED: &[&str] = &["direct", "fanout", "headers", "topic"];
 
 #[async_trait]
 impl Inspect for Rabbit {
@@ -114,7 +113,7 @@ impl Rabbit {
             ("state", text(queue, &["state"]).filter(|state| *state != "running").map(str::to_owned)),
         ]
         .into_iter()
-        .filter_map(|(name, value)| Some(attribute(name, &value?)))
+        .filter_map(|(name, value)| Some(Attribute::new(name, value?)))
         .collect();
         Some(row)
     }
@@ -131,7 +130,7 @@ impl Rabbit {
         row.internal = bare.starts_with("amq.") && bound == 0;
         row.rate_in = rate(exchange, "publish_in");
         row.rate_out = rate(exchange, "publish_out");
-        row.attributes = vec![attribute("type", kind), attribute("bindings", &figure::count(bound as u64))];
+        row.attributes = vec![Attribute::new("type", kind), Attribute::new("bindings", figure::count(bound as u64))];
         Some(row)
     }
 
@@ -139,7 +138,8 @@ impl Rabbit {
     async fn named(&self, missing: &Fault) -> Result<Vec<Channel>, Fault> {
         // A connection that is down is told as such.
         self.link.shared().await?;
-        let incomplete = || attribute("list", &format!("only what the profile names: the management API is not there ({})", missing.cause));
+        let incomplete =
+            || Attribute::new("list", format!("only what the profile names: the management API is not there ({})", missing.cause));
         let mut channels = Vec::new();
         for pattern in self.integration.channels.iter().map(|channel| channel.pattern.as_str()).filter(|pattern| !pattern.contains('*')) {
             match self.resolve(LIST, pattern).await {
@@ -182,14 +182,10 @@ impl Rabbit {
                 // What consumers hold unacknowledged is not in it, and a quorum queue says 0 for a while after a restart.
                 row.depth = Amount::AtLeast(ready);
                 row.consumers = Some(u64::from(said.consumer_count()));
-                row.attributes = vec![attribute("ready", &Amount::AtLeast(ready).to_string())];
+                row.attributes = vec![Attribute::new("ready", Amount::AtLeast(ready).to_string())];
             }
             Err(fault) => row.fault = Some(fault),
         }
         row
     }
-}
-
-pub(super) fn attribute(name: &str, value: &str) -> Attribute {
-    Attribute { name: name.into(), value: SafeText::new(value) }
 }

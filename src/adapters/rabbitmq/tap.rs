@@ -12,6 +12,8 @@ use lapin::{Channel, Consumer};
 use serde_json::Value;
 
 pub(super) const OP: &str = "tail";
+/// Exchange types to which a queue can be bound without taking anything from others.
+pub(super) const TAPPED: &[&str] = &["direct", "fanout", "headers", "topic"];
 /// What waits in our queue while it comes faster than the connection carries; the oldest is dropped beyond it.
 pub(super) const LENGTH: u32 = 50_000;
 pub(super) const BYTES: u64 = 64 * 1024 * 1024;

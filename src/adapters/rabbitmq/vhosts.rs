@@ -2,11 +2,10 @@
 
 use super::Rabbit;
 use super::cluster;
-use super::inspect::attribute;
 use super::management::{number, text};
 use super::name::Name;
 use crate::config::url;
-use crate::domain::channel::{Channel, Description, Table};
+use crate::domain::channel::{Attribute, Channel, Description, Table};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::{self, Amount};
 use crate::domain::text::SafeText;
@@ -37,7 +36,7 @@ impl Rabbit {
         ];
         Some(Channel {
             depth: number(vhost, &["messages"]).map_or(Amount::Unknown, Amount::Exactly),
-            attributes: attributes.into_iter().filter_map(|(name, value)| Some(attribute(name, &value?))).collect(),
+            attributes: attributes.into_iter().filter_map(|(name, value)| Some(Attribute::new(name, value?))).collect(),
             fault: cluster::blocking(alarms, &target).or_else(|| cluster::down(nodes, &target)).filter(|_| ours),
             blocks: ours && !alarms.is_empty(),
             ..Channel::named(target, "vhost")

@@ -16,7 +16,7 @@ use crate::domain::fault::Fault;
 use crate::domain::figure::Amount;
 use redis::cmd;
 use std::collections::HashMap;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The version from which on the server's own lag is right.
@@ -33,10 +33,11 @@ const BYTES_A_SECOND: usize = 16 * 1024;
 const REMEMBERED: usize = 20_000;
 
 /// What was counted of each group.
-pub(super) type Verified = HashMap<(Key, Key), Counted>;
+#[derive(Default)]
+pub(super) struct Verified(Mutex<HashMap<(Key, Key), Counted>>);
 
 #[derive(Clone, Copy)]
-pub(super) struct Counted {
+struct Counted {
     /// What it was counted for: the group's last entry, the server's lag, and the length.
     state: (Id, Option<u64>, u64),
     lag: Amount,
@@ -75,7 +76,7 @@ impl Redis {
     async fn counted(&self, row: &Row, last: Id, length: u64) -> Result<Amount, Fault> {
         let (of, state) = ((row.stream.clone(), row.name.clone()), (last, row.lag, length));
         let most = row.lag.map_or(length, |lag| lag.min(length));
-        let known = self.groups_seen.verified.lock().unwrap_or_else(PoisonError::into_inner).get(&of).copied();
+        let known = self.verified.0.lock().unwrap_or_else(PoisonError::into_inner).get(&of).copied();
         match known {
             // Without the server's count the same length may be that of other entries.
             Some(known) if known.state == state && (row.lag.is_some() || Instant::now() < known.again) => return Ok(known.lag),
@@ -94,7 +95,7 @@ impl Redis {
             (counted, _) => counted,
         };
         let again = Instant::now() + Duration::from_secs((bytes.saturating_sub(FREE) / BYTES_A_SECOND) as u64);
-        let mut verified = self.groups_seen.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut verified = self.verified.0.lock().unwrap_or_else(PoisonError::into_inner);
         if verified.len() >= REMEMBERED {
             verified.clear();
         }

@@ -1,13 +1,11 @@
 //! `Groups` for Redis: the consumer groups of streams. A group is named by its stream and itself: `jobs/workers`.
 
 use super::Redis;
-use super::behind::Verified;
 use super::entry::Id;
-use super::inspect::attribute;
 use super::name::{Key, Name};
 use super::value::{self, field};
 use crate::adapters::session::Groups;
-use crate::domain::channel::Table;
+use crate::domain::channel::{Attribute, Table};
 use crate::domain::delivery::ReceiveOption;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::{self, Amount};
@@ -45,13 +43,9 @@ pub(super) struct Row {
 /// The groups of each stream.
 type Rows = HashMap<Key, Vec<Row>>;
 
-/// What the groups' screens have seen.
+/// The answers that the last list was made of, for the one question about positions behind it.
 #[derive(Default)]
-pub(super) struct Seen {
-    /// The answers that the last list was made of, for the one question about positions behind it.
-    handed_on: Mutex<Option<(Instant, Rows)>>,
-    pub(super) verified: Mutex<Verified>,
-}
+pub(super) struct HandedOn(Mutex<Option<(Instant, Rows)>>);
 
 #[async_trait]
 impl Groups for Redis {
@@ -73,13 +67,13 @@ impl Groups for Redis {
             }
         }
         listing.groups.sort_by(|a, b| a.name.cmp(&b.name));
-        *self.groups_seen.handed_on.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, seen));
+        *self.handed_on.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, seen));
         Ok(listing)
     }
 
     async fn group_offsets(&self, groups: &[Arc<str>]) -> Result<Vec<Result<Vec<GroupOffset>, Fault>>, Fault> {
         let streams = self.streams().await?.names;
-        let handed_on = self.groups_seen.handed_on.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let handed_on = self.handed_on.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut seen = match handed_on {
             Some((at, seen)) if at.elapsed() < HANDED_ON => seen,
             _ => {
@@ -276,8 +270,8 @@ impl Row {
 
     fn group(&self) -> Group {
         let mut attributes = Vec::new();
-        attributes.extend(self.pending.map(|n| attribute("pending", &n.to_string())));
-        attributes.extend(self.last.map(|id| attribute("last delivered", &id.to_string())));
+        attributes.extend(self.pending.map(|n| Attribute::new("pending", n.to_string())));
+        attributes.extend(self.last.map(|id| Attribute::new("last delivered", id.to_string())));
         Group {
             name: format!("{}/{}", self.stream, self.name).into(),
             kind: "stream".into(),

@@ -273,7 +273,7 @@ impl Redis {
         let mut channel = self.channel_row(name, subscribers);
         // Subscriptions by pattern are counted for the server as a whole.
         let patterns = self.link.call(cmd("PUBSUB").arg("NUMPAT"), DESCRIBE, &name.to_string()).await.ok().as_ref().and_then(value::int);
-        channel.attributes.extend(patterns.map(|n| attribute("patterns subscribed on the server", &n.to_string())));
+        channel.attributes.extend(patterns.map(|n| Attribute::new("patterns subscribed on the server", n.to_string())));
         Ok(Description { channel, tables: Vec::new() })
     }
 
@@ -338,11 +338,7 @@ fn time_to_live(millis: i64) -> String {
     }
 }
 
-pub(super) fn attribute(name: &str, value: &str) -> Attribute {
-    Attribute { name: name.into(), value: SafeText::new(value) }
-}
-
 /// These fields of an answer, under the names that people read.
 fn attributes(info: &[(String, Value)], wanted: &[(&str, &str)]) -> Vec<Attribute> {
-    wanted.iter().filter_map(|(name, title)| Some(attribute(title, &value::text(field(info, name)?)?))).collect()
+    wanted.iter().filter_map(|(name, title)| Some(Attribute::new(title, value::text(field(info, name)?)?))).collect()
 }

@@ -22,9 +22,10 @@ use super::session::Session;
 use super::wirelog::WireLog;
 use crate::config::profile::Integration;
 use crate::domain::fault::Fault;
+use behind::Verified;
 use entry::Form;
 use figures::Looks;
-use groups::Seen;
+use groups::HandedOn;
 use inspect::Scanned;
 use link::Link;
 use std::sync::Arc;
@@ -49,7 +50,8 @@ struct Redis {
     form: Form,
     scanned: Arc<Scanned>,
     looks: Arc<Looks>,
-    groups_seen: Arc<Seen>,
+    handed_on: Arc<HandedOn>,
+    verified: Arc<Verified>,
 }
 
 async fn connect(integration: Integration, log: WireLog) -> Result<Session, Fault> {
@@ -61,7 +63,8 @@ async fn connect(integration: Integration, log: WireLog) -> Result<Session, Faul
         form,
         scanned: Arc::default(),
         looks: Arc::default(),
-        groups_seen: Arc::default(),
+        handed_on: Arc::default(),
+        verified: Arc::default(),
     };
     redis.link.ping().await?;
     let handle = Arc::new(redis);

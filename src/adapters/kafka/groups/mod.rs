@@ -166,7 +166,7 @@ fn row(name: Arc<str>, kind: &str, named: bool, described: Option<&Described>) -
     let mut attributes = Vec::new();
     let mut add = |name: &str, value: &str| {
         if !value.is_empty() {
-            attributes.push(Attribute { name: name.into(), value: value.into() });
+            attributes.push(Attribute::new(name, value));
         }
     };
     if let Some(described) = described {
