@@ -1,8 +1,7 @@
 //! Connecting to one server: TCP, TLS, the log-in that the profile says, and what their failures mean.
 
 use super::wire::frame::{self, Frame, Read};
-use super::wire::hub::ServerInfo;
-use super::wire::servers::{Server, Servers};
+use super::wire::servers::{Server, ServerInfo, Servers};
 use crate::adapters::tls::{self, TlsDial};
 use crate::adapters::token_source::{self, TokenSource};
 use crate::adapters::wirelog::WireLog;

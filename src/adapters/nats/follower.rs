@@ -7,8 +7,8 @@
 use super::api::Api;
 use super::link::Arrival;
 use super::model::{StreamInfo, text};
+use super::names::widest;
 use super::stored::{Stored, number};
-use super::tail::{OP, widest};
 use crate::adapters::reopen::Backoff;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Message;
@@ -18,6 +18,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
+pub(super) const OP: &str = "tail";
 /// When it is looked again after something came: a message is heard before it is stored, in a cluster by some milliseconds.
 const AGAIN: &[Duration] = &[Duration::from_millis(20), Duration::from_millis(200), Duration::from_secs(2)];
 /// How often it is looked although nothing rings: subjects of a stream may be changed while it is followed. Two requests each.

@@ -1,9 +1,8 @@
 //! Consumers as groups: `STREAM/CONSUMER`, with what is pending, unacknowledged and redelivered.
 
 use super::api::{ABREAST, Api};
-use super::inspect::{attribute, stream_channel};
 use super::model::{ConsumerInfo, StreamInfo, text};
-use super::names::Name;
+use super::names::{Name, stream_channel};
 use super::stored::Stored;
 use crate::adapters::session::Groups;
 use crate::domain::channel::Attribute;
@@ -146,25 +145,25 @@ fn halt(info: &ConsumerInfo) -> Option<Halt> {
 
 pub(super) fn attributes(info: &ConsumerInfo) -> Vec<Attribute> {
     let mut attributes = vec![
-        attribute("pending", figure::count(info.num_pending)),
-        attribute("unacknowledged", figure::count(info.num_ack_pending)),
-        attribute("redelivered", figure::count(info.num_redelivered)),
-        attribute("waiting", info.num_waiting.to_string()),
-        attribute("acknowledges", text(&info.config, "ack_policy")),
+        Attribute::new("pending", figure::count(info.num_pending)),
+        Attribute::new("unacknowledged", figure::count(info.num_ack_pending)),
+        Attribute::new("redelivered", figure::count(info.num_redelivered)),
+        Attribute::new("waiting", info.num_waiting.to_string()),
+        Attribute::new("acknowledges", text(&info.config, "ack_policy")),
     ];
     if let Some(wait) = info.ack_wait() {
-        attributes.push(attribute("ack wait", figure::duration(wait)));
+        attributes.push(Attribute::new("ack wait", figure::duration(wait)));
     }
     if let Some(most) = info.config.get("max_deliver").and_then(Value::as_i64).filter(|most| *most > 0) {
-        attributes.push(attribute("max deliver", most.to_string()));
+        attributes.push(Attribute::new("max deliver", most.to_string()));
     }
     let filters = info.config.get("filter_subjects").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let filter: Vec<&str> = std::iter::once(text(&info.config, "filter_subject")).chain(filters).filter(|f| !f.is_empty()).collect();
     if !filter.is_empty() {
-        attributes.push(attribute("filter", filter.join(" ")));
+        attributes.push(Attribute::new("filter", filter.join(" ")));
     }
     if info.paused {
-        attributes.push(attribute("paused until", text(&info.config, "pause_until")));
+        attributes.push(Attribute::new("paused until", text(&info.config, "pause_until")));
     }
     attributes
 }

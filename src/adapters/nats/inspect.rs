@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::model::{Cluster, ConsumerInfo, StreamInfo, text};
-use super::names::{Name, plain, shown};
+use super::names::{Name, plain, shown, stream_channel};
 use super::queue::WARNING;
 use super::services::{self, Instance};
 use crate::adapters::session::Inspect;
@@ -97,9 +97,9 @@ impl NatsInspect {
 
     fn service(&self, name: &str, instances: &[Instance]) -> Channel {
         let first = instances.first().cloned().unwrap_or_default();
-        let mut attributes = vec![attribute("instances", instances.len().to_string()), attribute("version", first.version)];
+        let mut attributes = vec![Attribute::new("instances", instances.len().to_string()), Attribute::new("version", first.version)];
         if !first.description.is_empty() {
-            attributes.push(attribute("about", first.description));
+            attributes.push(Attribute::new("about", first.description));
         }
         Channel { attributes, ..self.channel(&format!("service:{name}"), "service", Caps { call: true, ..Caps::default() }) }
     }
@@ -176,7 +176,7 @@ impl NatsInspect {
             Ok(_) => Table::remark("kept by", "no stream: who does not listen when it is published misses it"),
         };
         let seen = self.shared.seen.all().into_iter().find(|(name, _)| **name == shown(subject.as_bytes()));
-        let attributes = seen.map(|(_, count)| attribute("seen", figure::count(count))).into_iter().collect();
+        let attributes = seen.map(|(_, count)| Attribute::new("seen", figure::count(count))).into_iter().collect();
         let mut channel = self.subject(subject, attributes);
         // Who serves a subject is not known; a stream that keeps it would answer in a service's place.
         channel.can.call = !is_kept;
@@ -198,12 +198,12 @@ impl Inspect for NatsInspect {
         let mut subjects: BTreeMap<String, Vec<Attribute>> = BTreeMap::new();
         for (name, count) in self.shared.seen.all() {
             let Ok(Name::Subject(subject)) = Name::of(LIST, &name) else { continue };
-            subjects.entry(plain(subject)).or_default().push(attribute("seen", figure::count(count)));
+            subjects.entry(plain(subject)).or_default().push(Attribute::new("seen", figure::count(count)));
         }
         for (name, instances) in &services {
             for subject in instances.iter().flat_map(|instance| &instance.endpoints).map(|endpoint| &endpoint.subject) {
                 let known = subjects.entry(subject.clone()).or_default();
-                let served = attribute(SERVED, format!("service:{name}"));
+                let served = Attribute::new(SERVED, format!("service:{name}"));
                 if !known.contains(&served) {
                     known.push(served);
                 }
@@ -219,7 +219,7 @@ impl Inspect for NatsInspect {
                 }
                 for (subject, known) in &mut subjects {
                     for info in streams.iter().filter(|info| info.takes(subject)) {
-                        known.push(attribute("kept by", format!("stream:{}", info.name())));
+                        known.push(Attribute::new("kept by", format!("stream:{}", info.name())));
                         if info.keeps() {
                             keepers.insert(subject.clone(), stream_channel(info.name()));
                         }
@@ -266,30 +266,26 @@ impl Inspect for NatsInspect {
             Name::Subject(subject) => self.describe_subject(subject).await,
             Name::Queue { .. } => {
                 let row = self.channel(channel, "queue", Caps { hold: true, ..Caps::default() });
-                Ok(Description { channel: Channel { attributes: vec![attribute("warning", WARNING)], ..row }, tables: Vec::new() })
+                Ok(Description { channel: Channel { attributes: vec![Attribute::new("warning", WARNING)], ..row }, tables: Vec::new() })
             }
         }
     }
 }
 
-pub(super) fn attribute(name: &str, value: impl Into<SafeText>) -> Attribute {
-    Attribute { name: name.into(), value: value.into() }
-}
-
 fn stream_attributes(info: &StreamInfo) -> Vec<Attribute> {
-    let mut attributes = vec![attribute("subjects", info.subjects().join(" "))];
+    let mut attributes = vec![Attribute::new("subjects", info.subjects().join(" "))];
     for (name, setting) in [("retention", "retention"), ("storage", "storage")] {
-        attributes.push(attribute(name, text(&info.config, setting)));
+        attributes.push(Attribute::new(name, text(&info.config, setting)));
     }
-    attributes.push(attribute("replicas", info.config.get("num_replicas").map_or_else(|| "1".to_owned(), Value::to_string)));
+    attributes.push(Attribute::new("replicas", info.config.get("num_replicas").map_or_else(|| "1".to_owned(), Value::to_string)));
     if let Some(age) = info.config.get("max_age").and_then(Value::as_u64).filter(|age| *age > 0) {
-        attributes.push(attribute("max age", figure::duration(Duration::from_nanos(age))));
+        attributes.push(Attribute::new("max age", figure::duration(Duration::from_nanos(age))));
     }
     if let Some(bucket) = info.name().strip_prefix("KV_") {
-        attributes.push(attribute("key-value bucket", bucket));
+        attributes.push(Attribute::new("key-value bucket", bucket));
     }
     if let Some(bucket) = info.name().strip_prefix("OBJ_") {
-        attributes.push(attribute("object store", bucket));
+        attributes.push(Attribute::new("object store", bucket));
     }
     attributes
 }
@@ -403,9 +399,4 @@ fn flatten(name: &str, value: &Value, rows: &mut BTreeSet<(String, String)>) {
         }
         value => drop(rows.insert((name.to_owned(), value.to_string()))),
     }
-}
-
-/// The name of a channel of a stream, as addresses have it.
-pub(super) fn stream_channel(stream: &str) -> Arc<str> {
-    format!("stream:{stream}").into()
 }

@@ -3,11 +3,10 @@
 //! A plan's steps are the very requests that are made: a JSON list of API calls with their bodies, in order.
 
 use super::api::Api;
-use super::inspect::stream_channel;
 use super::model::{StreamInfo, text};
-use super::names::Name;
+use super::names::{Name, is_subject, stream_channel};
 use super::operations as ops;
-use super::purge::forbidden;
+use super::purge::{self, Cut};
 use crate::adapters::session::Manage;
 use crate::domain::address::Address;
 use crate::domain::channel::Table;
@@ -31,7 +30,7 @@ pub(super) struct NatsManage {
 
 /// One request of a plan.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Step {
+struct Step {
     /// What it does, for the report.
     what: String,
     /// Behind `$JS.API.`.
@@ -58,21 +57,21 @@ enum On {
 
 /// What a plan says beside its steps.
 #[derive(Default)]
-pub(super) struct Outline {
-    pub(super) summary: String,
-    pub(super) touches: Amount,
-    pub(super) notes: Vec<String>,
-    pub(super) rows: Vec<(&'static str, String)>,
-    pub(super) refused: Option<Fault>,
+struct Outline {
+    summary: String,
+    touches: Amount,
+    notes: Vec<String>,
+    rows: Vec<(&'static str, String)>,
+    refused: Option<Fault>,
     /// The steps name the places up to which they go.
-    pub(super) bounded: bool,
+    bounded: bool,
     /// The operation that takes it back, and what it is done to.
-    pub(super) undo: Option<(&'static OperationSpec, Address)>,
+    undo: Option<(&'static OperationSpec, Address)>,
 }
 
 impl Step {
     /// A step on this very stream.
-    pub(super) fn on(info: &StreamInfo, what: String, call: String, body: Value) -> Self {
+    fn on(info: &StreamInfo, what: String, call: String, body: Value) -> Self {
         let on = On::Made { info: format!("STREAM.INFO.{}", info.name()), created: info.created.clone(), last: None };
         Self { what, call, body, on }
     }
@@ -100,7 +99,7 @@ impl NatsManage {
         };
         let info = self.api.stream(id, stream).await?;
         match id {
-            "stream.purge" => super::purge::plan(&self.api, request, &info).await,
+            "stream.purge" => purge(&self.api, request, &info).await,
             "message.delete" => delete_message(request, &info),
             "consumer.create" => self.create_consumer(request, &info).await,
             _ => Ok(delete_stream(&info)),
@@ -162,7 +161,7 @@ impl NatsManage {
             return Err(wrong(request, format!("`{name}` cannot be a consumer's name")).next("no blanks, dots, slashes and wildcards"));
         }
         let filter = argument(request, "filter");
-        if let Some(bad) = filter.filter(|filter| !super::names::is_subject(filter)) {
+        if let Some(bad) = filter.filter(|filter| !is_subject(filter)) {
             return Err(wrong(request, format!("filter: `{bad}` is no subject")));
         }
         let refused = match self.api.consumer(id, stream, name).await {
@@ -207,7 +206,7 @@ impl NatsManage {
         }
         Name::of(request.spec.id, &format!("stream:{name}"))?;
         let subjects: Vec<&str> = argument(request, "subjects").unwrap_or(name).split([',', ' ']).filter(|s| !s.is_empty()).collect();
-        if let Some(bad) = subjects.iter().find(|subject| !super::names::is_subject(subject)) {
+        if let Some(bad) = subjects.iter().find(|subject| !is_subject(subject)) {
             return Err(wrong(request, format!("subjects: `{bad}` is no subject")));
         }
         let refused = match self.api.stream(request.spec.id, name).await {
@@ -340,11 +339,11 @@ impl NatsManage {
     }
 }
 
-pub(super) fn argument<'a>(request: &'a Request, id: &str) -> Option<&'a str> {
+fn argument<'a>(request: &'a Request, id: &str) -> Option<&'a str> {
     request.argument(id).map(str::trim).filter(|value| !value.is_empty())
 }
 
-pub(super) fn wrong(request: &Request, cause: impl Into<SafeText>) -> Fault {
+fn wrong(request: &Request, cause: impl Into<SafeText>) -> Fault {
     Fault::new(Kind::Usage, request.spec.id, request.address.to_string(), cause)
 }
 
@@ -366,6 +365,57 @@ fn until(request: &Request) -> Result<jiff::Timestamp, Fault> {
 /// What takes the making of a stream back; its own plan says what has come into it since.
 fn deletion(request: &Request, stream: &str) -> (&'static OperationSpec, Address) {
     (&ops::DELETE, Address::new(&request.address.integration, &stream_channel(stream)))
+}
+
+async fn purge(api: &Api, request: &Request, info: &StreamInfo) -> Result<(Outline, Vec<Step>), Fault> {
+    let name = info.name();
+    let number = |id: &str| argument(request, id).and_then(|text| text.parse::<u64>().ok());
+    let (subject, before, keep) = (argument(request, "subject"), number("before"), number("keep"));
+    if keep.is_some() && before.is_some() {
+        return Err(wrong(request, "`keep` and `before` cannot both be given: they are two ways to say how much is deleted"));
+    }
+    if let Some(bad) = subject.filter(|subject| !is_subject(subject)) {
+        return Err(wrong(request, format!("subject: `{bad}` is no subject")));
+    }
+    let cut = match (before, keep) {
+        (None, Some(keep)) => purge::kept(api, request.spec.id, info, subject, keep).await?,
+        (before, _) => Cut::before(info, before.unwrap_or(u64::MAX), subject),
+    };
+    let what = subject.map_or_else(|| "messages".to_owned(), |subject| format!("messages of {subject}"));
+    let nothing = cut.before <= info.first() || info.state.messages == 0 || cut.touches == Amount::Exactly(0);
+    let refused = if nothing {
+        Some(Fault::new(Kind::NotFound, request.spec.id, format!("stream:{name}"), "nothing is to be deleted: no message is that old"))
+    } else {
+        forbidden(request, info, "deny_purge", "the stream denies purging (deny_purge)")
+    };
+    let mut body = json!({ "seq": cut.before });
+    if let Some(subject) = subject {
+        body["filter"] = json!(subject);
+    }
+    let mut rows = now(info);
+    rows.push(("deleted before", format!("sequence {}", cut.before)));
+    let outline = Outline {
+        summary: format!("{what} of stream {name} before sequence {} are deleted", cut.before),
+        touches: cut.touches,
+        notes: vec![
+            "they are gone for good, from the stream and from its consumers".to_owned(),
+            "what is published from now on stays".to_owned(),
+        ],
+        rows,
+        refused,
+        bounded: true,
+        ..Outline::default()
+    };
+    Ok((outline, vec![Step::on(info, format!("purged {name}"), format!("STREAM.PURGE.{name}"), body)]))
+}
+
+/// Why a stream lets nothing be deleted, if it does not.
+fn forbidden(request: &Request, info: &StreamInfo, flag: &str, cause: &'static str) -> Option<Fault> {
+    let fault = |cause: &str| Fault::new(Kind::Rejected, request.spec.id, format!("stream:{}", info.name()), cause.to_owned());
+    if info.flag("sealed") {
+        return Some(fault("the stream is sealed: nothing in it changes any more").next("it can only be deleted whole: stream.delete"));
+    }
+    info.flag(flag).then(|| fault(cause).next("this cannot be switched off; the stream can only be deleted whole: stream.delete"))
 }
 
 fn delete_message(request: &Request, info: &StreamInfo) -> Result<(Outline, Vec<Step>), Fault> {
@@ -407,7 +457,7 @@ fn delete_stream(info: &StreamInfo) -> (Outline, Vec<Step>) {
     (outline, vec![Step { what, call, body: Value::Null, on }])
 }
 
-pub(super) fn now(info: &StreamInfo) -> Vec<(&'static str, String)> {
+fn now(info: &StreamInfo) -> Vec<(&'static str, String)> {
     vec![
         ("messages", figure::count(info.state.messages)),
         ("bytes", figure::bytes(info.state.bytes)),

@@ -3,6 +3,7 @@
 
 use crate::domain::address::{spell, split_kind, unescape_bytes};
 use crate::domain::fault::{Fault, Kind};
+use std::sync::Arc;
 
 /// The kinds of channel, as the adapter's row says them.
 pub(super) const KINDS: &[&str] = &["subject", "stream", "consumer", "service", "queue"];
@@ -77,6 +78,11 @@ pub(super) fn shown(subject: &[u8]) -> String {
     spell(KINDS, "subject", subject)
 }
 
+/// The name of a channel of a stream, as addresses have it.
+pub(super) fn stream_channel(stream: &str) -> Arc<str> {
+    format!("stream:{stream}").into()
+}
+
 /// The subject that is meant by its name, as it goes over the wire. What is no UTF-8 stays as it is written: the client has no such subjects.
 pub(super) fn plain(name: &str) -> String {
     String::from_utf8(unescape_bytes(name)).unwrap_or_else(|_| name.to_owned())
@@ -98,6 +104,19 @@ pub(super) fn covers(outer: &str, inner: &str) -> bool {
             _ => return false,
         }
     }
+}
+
+/// The subjects that no other one covers: a message that fits two subscriptions would come twice.
+pub(super) fn widest<'a>(subjects: &[&'a str]) -> Vec<&'a str> {
+    let mut kept: Vec<&str> = Vec::new();
+    for subject in subjects {
+        if kept.iter().any(|other| covers(other, subject)) {
+            continue;
+        }
+        kept.retain(|other| !covers(subject, other));
+        kept.push(subject);
+    }
+    kept
 }
 
 #[cfg(test)]
@@ -139,6 +158,11 @@ mod tests {
         ] {
             assert_eq!(covers(outer, inner), covered, "{outer} {inner}");
         }
+    }
+
+    #[test]
+    fn a_message_comes_once_however_its_subject_is_asked_for() {
+        assert_eq!(widest(&["orders.created", "orders.>", "orders.paid", "a", "a"]), ["orders.>", "a"]);
     }
 
     proptest! {

@@ -2,75 +2,28 @@
 //! stays: the server's own `keep` counts at the deed, and its `seq` beyond the end takes what has not come yet.
 
 use super::api::Api;
-use super::manage::{Outline, Step, argument, now, wrong};
 use super::model::StreamInfo;
-use super::names::is_subject;
 use super::stored::Stored;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;
-use crate::domain::operation::Request;
 use serde_json::{Value, json};
 
 /// A stream that lists its holes is asked for no more of them than this.
 const HOLES: u64 = 10_000;
 
 /// What is deleted.
-struct Cut {
+pub(super) struct Cut {
     /// Everything before this sequence.
-    before: u64,
-    touches: Amount,
+    pub(super) before: u64,
+    pub(super) touches: Amount,
 }
 
-pub(super) async fn plan(api: &Api, request: &Request, info: &StreamInfo) -> Result<(Outline, Vec<Step>), Fault> {
-    let name = info.name();
-    let number = |id: &str| argument(request, id).and_then(|text| text.parse::<u64>().ok());
-    let (subject, before, keep) = (argument(request, "subject"), number("before"), number("keep"));
-    if keep.is_some() && before.is_some() {
-        return Err(wrong(request, "`keep` and `before` cannot both be given: they are two ways to say how much is deleted"));
+impl Cut {
+    /// Everything before a sequence that was named, and that is there now.
+    pub(super) fn before(info: &StreamInfo, before: u64, subject: Option<&str>) -> Self {
+        let before = before.min(info.end());
+        Self { before, touches: up_to(info, before, subject) }
     }
-    if let Some(bad) = subject.filter(|subject| !is_subject(subject)) {
-        return Err(wrong(request, format!("subject: `{bad}` is no subject")));
-    }
-    let cut = match (before, keep) {
-        (Some(before), _) => Cut { before: before.min(info.end()), touches: up_to(info, before.min(info.end()), subject) },
-        (None, Some(keep)) => kept(api, request, info, subject, keep).await?,
-        (None, None) => Cut { before: info.end(), touches: up_to(info, info.end(), subject) },
-    };
-    let what = subject.map_or_else(|| "messages".to_owned(), |subject| format!("messages of {subject}"));
-    let nothing = cut.before <= info.first() || info.state.messages == 0 || cut.touches == Amount::Exactly(0);
-    let refused = if nothing {
-        Some(Fault::new(Kind::NotFound, request.spec.id, format!("stream:{name}"), "nothing is to be deleted: no message is that old"))
-    } else {
-        forbidden(request, info, "deny_purge", "the stream denies purging (deny_purge)")
-    };
-    let mut body = json!({ "seq": cut.before });
-    if let Some(subject) = subject {
-        body["filter"] = json!(subject);
-    }
-    let mut rows = now(info);
-    rows.push(("deleted before", format!("sequence {}", cut.before)));
-    let outline = Outline {
-        summary: format!("{what} of stream {name} before sequence {} are deleted", cut.before),
-        touches: cut.touches,
-        notes: vec![
-            "they are gone for good, from the stream and from its consumers".to_owned(),
-            "what is published from now on stays".to_owned(),
-        ],
-        rows,
-        refused,
-        bounded: true,
-        ..Outline::default()
-    };
-    Ok((outline, vec![Step::on(info, format!("purged {name}"), format!("STREAM.PURGE.{name}"), body)]))
-}
-
-/// Why a stream lets nothing be deleted, if it does not.
-pub(super) fn forbidden(request: &Request, info: &StreamInfo, flag: &str, cause: &'static str) -> Option<Fault> {
-    let fault = |cause: &str| Fault::new(Kind::Rejected, request.spec.id, format!("stream:{}", info.name()), cause.to_owned());
-    if info.flag("sealed") {
-        return Some(fault("the stream is sealed: nothing in it changes any more").next("it can only be deleted whole: stream.delete"));
-    }
-    info.flag(flag).then(|| fault(cause).next("this cannot be switched off; the stream can only be deleted whole: stream.delete"))
 }
 
 /// How many messages stand before a sequence, as far as that is known.
@@ -82,8 +35,7 @@ fn up_to(info: &StreamInfo, before: u64, subject: Option<&str>) -> Amount {
 }
 
 /// Where to cut so that the newest `keep` messages stay that there are now.
-async fn kept(api: &Api, request: &Request, info: &StreamInfo, subject: Option<&str>, keep: u64) -> Result<Cut, Fault> {
-    let op = request.spec.id;
+pub(super) async fn kept(api: &Api, op: &'static str, info: &StreamInfo, subject: Option<&str>, keep: u64) -> Result<Cut, Fault> {
     if subject.is_none() && info.state.num_deleted == 0 {
         let before = info.end().saturating_sub(keep).max(info.first());
         return Ok(Cut { before, touches: Amount::Exactly(info.state.messages.saturating_sub(keep)) });

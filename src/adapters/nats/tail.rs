@@ -4,10 +4,10 @@
 
 use super::Shared;
 use super::api::Api;
-use super::follower::Follower;
+use super::follower::{Follower, OP};
 use super::headers;
 use super::link::Link;
-use super::names::{Name, covers, plain, shown};
+use super::names::{Name, plain, shown, widest};
 use super::seen::Seen;
 use super::wire::frame::Span;
 use super::wire::hub::Sink;
@@ -28,7 +28,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-pub(super) const OP: &str = "tail";
 /// Events of streams that may wait for the reader: what is stored waits there.
 const QUEUED: usize = 4;
 /// Subjects whose names are kept for the next message.
@@ -85,19 +84,6 @@ impl Tail for NatsTail {
         }
         Ok(backlog::tail((backlog, readers), (queue, followers)))
     }
-}
-
-/// The subjects that no other one covers: a message that fits two subscriptions would come twice.
-pub(super) fn widest<'a>(subjects: &[&'a str]) -> Vec<&'a str> {
-    let mut kept: Vec<&str> = Vec::new();
-    for subject in subjects {
-        if kept.iter().any(|other| covers(other, subject)) {
-            continue;
-        }
-        kept.retain(|other| !covers(subject, other));
-        kept.push(subject);
-    }
-    kept
 }
 
 /// Takes one subscription's messages.
@@ -179,15 +165,5 @@ impl Sink for Subjects {
         if let Some(fault) = self.down.take() {
             self.feed.ended(fault);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_comes_once_however_its_subject_is_asked_for() {
-        assert_eq!(widest(&["orders.created", "orders.>", "orders.paid", "a", "a"]), ["orders.>", "a"]);
     }
 }

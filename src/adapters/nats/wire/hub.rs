@@ -2,10 +2,10 @@
 
 use super::frame::{Frame, Span};
 use super::out::{Out, PUBLISH, SUBSCRIBE, Then};
+use super::servers::ServerInfo;
 use crate::adapters::nats::dial::Dial;
 use crate::domain::fault::{Fault, Kind};
 use bytes::Bytes;
-use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,20 +29,6 @@ pub(crate) struct ConnectionState {
     pub(crate) down: Option<Fault>,
     /// It stays down: the profile says that it is not tried again.
     pub(crate) over: bool,
-}
-
-/// What a server says of itself (`INFO`).
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct ServerInfo {
-    pub(crate) server_id: String,
-    pub(crate) server_name: String,
-    pub(crate) version: String,
-    pub(crate) max_payload: usize,
-    pub(crate) headers: bool,
-    pub(crate) nonce: String,
-    pub(crate) tls_required: bool,
-    pub(crate) connect_urls: Vec<String>,
 }
 
 /// One subscription.

@@ -2,6 +2,7 @@
 
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
+use serde::Deserialize;
 use std::fmt;
 
 /// More servers than these are not tried.
@@ -40,6 +41,20 @@ impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') { write!(f, "[{}]:{}", self.host, self.port) } else { write!(f, "{}:{}", self.host, self.port) }
     }
+}
+
+/// What a server says of itself (`INFO`).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ServerInfo {
+    pub(crate) server_id: String,
+    pub(crate) server_name: String,
+    pub(crate) version: String,
+    pub(crate) max_payload: usize,
+    pub(crate) headers: bool,
+    pub(crate) nonce: String,
+    pub(crate) tls_required: bool,
+    pub(crate) connect_urls: Vec<String>,
 }
 
 /// The servers, in the order in which they are tried.
