@@ -3,11 +3,10 @@
 //! The client crate names packets only when they are sent, in the order in which they were asked for; answers name packets. A connection
 //! that fails does not come back: whoever needs one opens another, so that nothing is sent twice without anybody knowing.
 
-use super::dial::Dial;
-use super::faults::{self, Ending};
+use super::faults::{self, Ending, Refusal};
 use super::message::Reader;
 use super::topic;
-use super::wire::{Answer, Client, Events, Happened, Packet, Qos, Refusal, Server, Subscription};
+use super::wire::{Answer, Client, Dial, Events, Happened, Packet, Qos, Server, Subscription};
 use crate::adapters::backlog::Feed;
 use crate::adapters::room::Room;
 use crate::adapters::wirelog::WireLog;

@@ -3,7 +3,7 @@
 use super::connection::{Connection, Inbox};
 use super::faults::{self, CONNECT, Ending, Why};
 use super::settings::Settings;
-use super::wire::{Packet, Qos, Server, Subscription, Version};
+use super::wire::{Dial, Qos, Route, Server, Subscription, Version};
 use super::{connection, v3, v5};
 use crate::adapters::room::Room;
 use crate::adapters::tls;
@@ -20,44 +20,6 @@ use std::time::{Duration, Instant};
 
 /// A connection that listens is asked this often whether it lives; one that was cut off silently is noticed at the second time.
 const LISTENING: Duration = Duration::from_secs(5);
-
-/// What carries the protocol.
-#[derive(Clone)]
-pub(super) enum Route {
-    Tcp,
-    Tls(Arc<ClientConfig>),
-    /// A websocket at this URL, with TLS where that is given.
-    Web(String, Option<Arc<ClientConfig>>),
-}
-
-/// Everything that one connection is opened with.
-pub(super) struct Dial {
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) peer: SafeText,
-    pub(super) route: Route,
-    pub(super) client_id: String,
-    pub(super) clean: bool,
-    pub(super) session_expiry: Duration,
-    pub(super) keep_alive: Duration,
-    /// We acknowledge, not the client crate.
-    pub(super) manual: bool,
-    pub(super) receive_max: Option<u16>,
-    pub(super) log_in: Option<(String, Secret)>,
-    pub(super) will: Option<Packet>,
-    pub(super) room: Option<Arc<Room>>,
-    pub(super) timeout: Duration,
-}
-
-impl Dial {
-    /// As the client crate wants it: a websocket's URL stands in the place of the host.
-    pub(super) fn client_address(&self) -> (String, u16) {
-        match &self.route {
-            Route::Web(url, _) => (url.clone(), self.port),
-            _ => (self.host.clone(), self.port),
-        }
-    }
-}
 
 /// What a connection is for.
 #[derive(Clone, Default)]

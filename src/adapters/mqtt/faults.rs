@@ -1,6 +1,5 @@
 //! What the broker's reasons and the client's errors mean.
 
-use super::wire::Refusal;
 use crate::adapters::tls;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
@@ -46,6 +45,20 @@ impl Ending {
             _ => Why::Other,
         };
         Self { fault, why }
+    }
+}
+
+/// Why the broker said no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) kind: Kind,
+    pub(super) cause: SafeText,
+    pub(super) next: &'static str,
+}
+
+impl Refusal {
+    pub(super) fn fault(&self, op: &'static str, target: impl Into<SafeText>) -> Fault {
+        Fault::new(self.kind, op, target, self.cause.clone()).next(self.next)
     }
 }
 

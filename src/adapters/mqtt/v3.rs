@@ -1,8 +1,7 @@
 //! MQTT 3.1.1 by rumqttc.
 
-use super::dial::{Dial, Route};
 use super::faults::{self, Ending};
-use super::wire::{Answer, Client, Events, Happened, Packet, Properties, Qos, Server, Subscription, Version};
+use super::wire::{Answer, Client, Dial, Events, Happened, Packet, Properties, Qos, Route, Server, Subscription, Version};
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use rumqttc::{

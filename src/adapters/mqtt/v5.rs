@@ -1,9 +1,8 @@
 //! MQTT 5 by rumqttc.
 
-use super::dial::Dial;
 use super::faults::{self, Ending};
 use super::v3;
-use super::wire::{Answer, Client, Events, Happened, Packet, Properties, Qos, Server, Subscription, Version};
+use super::wire::{Answer, Client, Dial, Events, Happened, Packet, Properties, Qos, Server, Subscription, Version};
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use rumqttc::Outgoing;

@@ -1,10 +1,13 @@
-//! What goes over a connection, the same for both versions of the protocol. MQTT 3.1.1 and MQTT 5 are OASIS Standards; sections are MQTT 5's.
+//! What opens a connection and what goes over it, the same for both versions of the protocol. MQTT 3.1.1 and MQTT 5 are OASIS Standards; sections are MQTT 5's.
 
-use super::faults::Ending;
-use crate::domain::fault::{Fault, Kind};
+use super::faults::{Ending, Refusal};
+use crate::adapters::room::Room;
+use crate::config::secret::Secret;
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use bytes::Bytes;
+use rustls::ClientConfig;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The version of the protocol that is spoken.
@@ -129,20 +132,6 @@ pub(super) enum Answer {
     Refused(Refusal),
 }
 
-/// Why the broker said no.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) kind: Kind,
-    pub(super) cause: SafeText,
-    pub(super) next: &'static str,
-}
-
-impl Refusal {
-    pub(super) fn fault(&self, op: &'static str, target: impl Into<SafeText>) -> Fault {
-        Fault::new(self.kind, op, target, self.cause.clone()).next(self.next)
-    }
-}
-
 /// What a connection tells.
 #[derive(Debug)]
 pub(super) enum Happened {
@@ -163,6 +152,44 @@ pub(super) enum Happened {
     Closed,
     /// Of no interest to anybody.
     Other,
+}
+
+/// What carries the protocol.
+#[derive(Clone)]
+pub(super) enum Route {
+    Tcp,
+    Tls(Arc<ClientConfig>),
+    /// A websocket at this URL, with TLS where that is given.
+    Web(String, Option<Arc<ClientConfig>>),
+}
+
+/// Everything that one connection is opened with.
+pub(super) struct Dial {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) peer: SafeText,
+    pub(super) route: Route,
+    pub(super) client_id: String,
+    pub(super) clean: bool,
+    pub(super) session_expiry: Duration,
+    pub(super) keep_alive: Duration,
+    /// We acknowledge, not the client crate.
+    pub(super) manual: bool,
+    pub(super) receive_max: Option<u16>,
+    pub(super) log_in: Option<(String, Secret)>,
+    pub(super) will: Option<Packet>,
+    pub(super) room: Option<Arc<Room>>,
+    pub(super) timeout: Duration,
+}
+
+impl Dial {
+    /// As the client crate wants it: a websocket's URL stands in the place of the host.
+    pub(super) fn client_address(&self) -> (String, u16) {
+        match &self.route {
+            Route::Web(url, _) => (url.clone(), self.port),
+            _ => (self.host.clone(), self.port),
+        }
+    }
 }
 
 /// What is asked of a connection. Nothing here waits; `false` means that there is no room.
