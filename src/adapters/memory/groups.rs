@@ -1,7 +1,7 @@
 //! Groups in memory: made, joined and moved on by tests.
 
 use super::Memory;
-use super::state::State as System;
+use super::state::{State as System, StoredGroup};
 use crate::adapters::session::Groups;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::group::{Group, GroupDescription, GroupOffset, Listing, Mark, Member, Stamped, State, lag, next_in};
@@ -9,15 +9,6 @@ use crate::domain::text::SafeText;
 use async_trait::async_trait;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// A group, as it is kept.
-#[derive(Clone, Debug, Default)]
-pub(super) struct StoredGroup {
-    /// What it claims; without it the members tell.
-    state: Option<State>,
-    pub(super) members: Vec<Member>,
-    pub(super) commits: BTreeMap<(Arc<str>, i32), i64>,
-}
 
 impl Memory {
     /// Sets the next position of a group in a partition, whatever the trouble; a group that does not exist is made.

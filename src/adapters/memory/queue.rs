@@ -1,19 +1,15 @@
 //! Queues in memory: messages given out by tickets, settled, given back, and dead-lettered; they forget who held what when the
 //! connection is cut, as brokers do.
 
-use super::{Memory, gone, state::State};
+use super::state::{Entry, Held, until};
+use super::{Memory, gone};
 use crate::adapters::session::{Came, Closed, Handle, Hold, Holding, Looked, Peek};
-use crate::domain::channel::{Caps, Channel, Cost, Description};
-use crate::domain::delivery::{Delivery, Effect, Given, Settlement, Settles, Verb};
-use crate::domain::fault::{Fault, Kind};
-use crate::domain::figure::{Amount, several};
-use crate::domain::message::{Header, Message, Outgoing, Stamp};
+use crate::domain::channel::Cost;
+use crate::domain::delivery::{Effect, Given, Settlement, Settles, Verb};
+use crate::domain::fault::Fault;
+use crate::domain::figure::several;
 use crate::domain::operation::{Field, Input};
-use crate::domain::position::Position;
-use crate::domain::time::Timestamp;
 use async_trait::async_trait;
-use bytes::Bytes;
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,169 +34,6 @@ static VERBS: [Verb; 4] = [
     },
     Verb { effect: Effect::Extend, word: "extend", help: "the time to decide begins anew", fields: &[] },
 ];
-
-/// One queue: what waits, and what somebody holds.
-#[derive(Default)]
-pub(super) struct Queue {
-    ready: VecDeque<Entry>,
-    held: BTreeMap<u64, Held>,
-}
-
-struct Entry {
-    message: Message,
-    /// How many times it was given out so far.
-    deliveries: u64,
-    /// Not given out before.
-    due: Timestamp,
-}
-
-struct Held {
-    entry: Entry,
-    /// Who holds it.
-    receiver: u64,
-    /// When it is given back by itself.
-    until: Option<Timestamp>,
-}
-
-impl Held {
-    fn is_over(&self, now: Timestamp) -> bool {
-        self.until.is_some_and(|until| until <= now)
-    }
-}
-
-impl Queue {
-    /// Gives back what is held.
-    fn give_back(&mut self, which: impl Fn(&Held) -> bool) -> usize {
-        let back: Vec<Held> = self.held.extract_if(.., |_, held| which(held)).map(|(_, held)| held).collect();
-        let count = back.len();
-        // The last one first, so that they stand at the head in the order in which they were taken.
-        for held in back.into_iter().rev() {
-            self.ready.push_front(held.entry);
-        }
-        count
-    }
-
-    /// The first message that is due.
-    fn take(&mut self, now: Timestamp) -> Option<Entry> {
-        let at = self.ready.iter().position(|entry| entry.due <= now)?;
-        self.ready.remove(at)
-    }
-}
-
-impl Entry {
-    fn delivery(&self, number: u64) -> Delivery {
-        let message = Message { position: Position::Arrival(number), ..self.message.clone() };
-        Delivery { ticket: None, message, deliveries: Some(self.deliveries), redelivered: self.deliveries > 1 }
-    }
-}
-
-impl State {
-    pub(super) fn queue(&mut self, name: &str) -> &mut Queue {
-        self.queues.entry(name.into()).or_default()
-    }
-
-    /// Puts a message at the end of a queue; false if there is no such queue.
-    pub(super) fn enqueue(&mut self, name: &str, message: &Outgoing) -> bool {
-        let now = self.now();
-        let Some((name, _)) = self.queues.get_key_value(name) else { return false };
-        let message = Message {
-            channel: name.clone(),
-            position: Position::Arrival(0),
-            timestamp: Some(message.timestamp.unwrap_or(now)),
-            stamp: Stamp::Created,
-            key: message.key.clone(),
-            headers: message.headers.clone(),
-            payload: message.payload.clone(),
-        };
-        let name = name.clone();
-        self.queue(&name).ready.push_back(Entry { message, deliveries: 0, due: now });
-        true
-    }
-
-    /// The connection is cut: everything that was held goes back, and no ticket is good any more.
-    pub(super) fn cut(&mut self) {
-        for queue in self.queues.values_mut() {
-            queue.give_back(|_| true);
-        }
-    }
-
-    pub(super) fn queue_row(&self, name: &Arc<str>, queue: &Queue) -> Channel {
-        let sizes = queue.ready.iter().chain(queue.held.values().map(|held| &held.entry)).map(|entry| entry.message.size() as u64);
-        Channel {
-            kind: "queue",
-            can: Caps { peek: true, hold: true, publish: true, ..Caps::default() },
-            depth: Amount::Exactly((queue.ready.len() + queue.held.len()) as u64),
-            bytes: Amount::Exactly(sizes.sum()),
-            ends: None,
-            parts: None,
-            dead_letters_to: Some(format!("{name}.dead").into()),
-            ..self.row(name, &[])
-        }
-    }
-
-    pub(super) fn service_row(&self, name: &Arc<str>) -> Channel {
-        Channel {
-            kind: "service",
-            can: Caps { call: true, ..Caps::default() },
-            depth: Amount::Unknown,
-            bytes: Amount::Unknown,
-            ends: None,
-            parts: None,
-            ..self.row(name, &[])
-        }
-    }
-
-    /// What is known of a channel that is no topic.
-    pub(super) fn described(&self, name: &str) -> Option<Description> {
-        let channel = match self.queues.get_key_value(name) {
-            Some((name, queue)) => self.queue_row(name, queue),
-            None => self.service_row(self.services.get(name)?),
-        };
-        Some(Description { channel, tables: Vec::new() })
-    }
-
-    fn known_queue(&mut self, op: &'static str, name: &str) -> Result<&mut Queue, Fault> {
-        if !self.queues.contains_key(name) {
-            return Err(self.otherwise(op, name, "queue"));
-        }
-        Ok(self.queue(name))
-    }
-
-    fn settle(&mut self, name: &str, number: u64, settlement: &Settlement) -> Result<(), Fault> {
-        let (now, patience) = (self.now(), self.patience);
-        let target = format!("{}/{name}", self.integration.name);
-        let lost = |cause: &str| Fault::new(Kind::Lost, "settle in", target.clone(), cause).next("receive it again");
-        let queue = self.known_queue("settle in", name)?;
-        queue.give_back(|held| held.is_over(now));
-        let mut held =
-            queue.held.remove(&number).ok_or_else(|| lost("it is not held any more: its time was over, or its connection is gone"))?;
-        let argument = |id: &str| settlement.arguments.iter().find(|(name, _)| name == id).map(|(_, value)| value.as_str());
-        match settlement.effect {
-            Effect::Ack => {}
-            Effect::Extend => {
-                held.until = until(now, patience);
-                queue.held.insert(number, held);
-            }
-            Effect::Requeue => {
-                let delay = argument("delay").and_then(|delay| delay.parse::<i64>().ok()).unwrap_or(0);
-                held.entry.due = Timestamp(now.0 + delay * 1_000);
-                queue.ready.push_front(held.entry);
-            }
-            Effect::Reject => {
-                let Message { key, mut headers, payload, .. } = held.entry.message;
-                if let Some(reason) = argument("reason") {
-                    headers.push(Header { name: Bytes::from_static(b"x-reason"), value: Some(Bytes::from(reason.to_owned())) });
-                }
-                self.store(&format!("{name}.dead"), None, Outgoing { key, headers, payload, ..Outgoing::default() });
-            }
-        }
-        Ok(())
-    }
-}
-
-fn until(now: Timestamp, patience: Option<Duration>) -> Option<Timestamp> {
-    patience.map(|patience| Timestamp(now.0 + i64::try_from(patience.as_millis()).unwrap_or(i64::MAX)))
-}
 
 #[async_trait]
 impl Peek for Memory {

@@ -1,16 +1,17 @@
-//! What the system in memory holds: logs, damages and the clock.
+//! What the system in memory holds: logs, queues, groups, damages and the clock.
 
 use super::Trouble;
-use super::groups::StoredGroup;
-use super::queue::Queue;
 use crate::config::profile::Integration;
-use crate::domain::channel::{Attribute, Caps, Channel};
+use crate::domain::channel::{Attribute, Caps, Channel, Description};
+use crate::domain::delivery::{Delivery, Effect, Settlement};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;
-use crate::domain::message::{Message, Outgoing, Stamp};
+use crate::domain::group::{self, Member};
+use crate::domain::message::{Header, Message, Outgoing, Stamp};
 use crate::domain::position::{Bound, Position};
 use crate::domain::time::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -74,6 +75,70 @@ impl Part {
             }
         };
         Some(offset.clamp(self.start, self.end()))
+    }
+}
+
+/// A group, as it is kept.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StoredGroup {
+    /// What it claims; without it the members tell.
+    pub(super) state: Option<group::State>,
+    pub(super) members: Vec<Member>,
+    pub(super) commits: BTreeMap<(Arc<str>, i32), i64>,
+}
+
+/// One queue: what waits, and what somebody holds.
+#[derive(Default)]
+pub(super) struct Queue {
+    pub(super) ready: VecDeque<Entry>,
+    pub(super) held: BTreeMap<u64, Held>,
+}
+
+pub(super) struct Entry {
+    message: Message,
+    /// How many times it was given out so far.
+    pub(super) deliveries: u64,
+    /// Not given out before.
+    pub(super) due: Timestamp,
+}
+
+pub(super) struct Held {
+    pub(super) entry: Entry,
+    /// Who holds it.
+    pub(super) receiver: u64,
+    /// When it is given back by itself.
+    pub(super) until: Option<Timestamp>,
+}
+
+impl Held {
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+}
+
+impl Queue {
+    /// Gives back what is held.
+    pub(super) fn give_back(&mut self, which: impl Fn(&Held) -> bool) -> usize {
+        let back: Vec<Held> = self.held.extract_if(.., |_, held| which(held)).map(|(_, held)| held).collect();
+        let count = back.len();
+        // The last one first, so that they stand at the head in the order in which they were taken.
+        for held in back.into_iter().rev() {
+            self.ready.push_front(held.entry);
+        }
+        count
+    }
+
+    /// The first message that is due.
+    pub(super) fn take(&mut self, now: Timestamp) -> Option<Entry> {
+        let at = self.ready.iter().position(|entry| entry.due <= now)?;
+        self.ready.remove(at)
+    }
+}
+
+impl Entry {
+    pub(super) fn delivery(&self, number: u64) -> Delivery {
+        let message = Message { position: Position::Arrival(number), ..self.message.clone() };
+        Delivery { ticket: None, message, deliveries: Some(self.deliveries), redelivered: self.deliveries > 1 }
     }
 }
 
@@ -200,8 +265,114 @@ impl State {
             bytes: Amount::Exactly(bytes),
             ends: Some(parts.iter().map(|part| part.end() as u64).sum()),
             parts: Some(parts.len() as u32),
-            attributes: vec![Attribute { name: "storage".into(), value: "memory".into() }],
+            attributes: vec![Attribute::new("storage", "memory")],
             ..Channel::named(name.clone(), "topic")
         }
     }
+
+    pub(super) fn queue(&mut self, name: &str) -> &mut Queue {
+        self.queues.entry(name.into()).or_default()
+    }
+
+    /// Puts a message at the end of a queue; false if there is no such queue.
+    pub(super) fn enqueue(&mut self, name: &str, message: &Outgoing) -> bool {
+        let now = self.now();
+        let Some((name, _)) = self.queues.get_key_value(name) else { return false };
+        let message = Message {
+            channel: name.clone(),
+            position: Position::Arrival(0),
+            timestamp: Some(message.timestamp.unwrap_or(now)),
+            stamp: Stamp::Created,
+            key: message.key.clone(),
+            headers: message.headers.clone(),
+            payload: message.payload.clone(),
+        };
+        let name = name.clone();
+        self.queue(&name).ready.push_back(Entry { message, deliveries: 0, due: now });
+        true
+    }
+
+    /// The connection is cut: everything that was held goes back, and no ticket is good any more.
+    pub(super) fn cut(&mut self) {
+        for queue in self.queues.values_mut() {
+            queue.give_back(|_| true);
+        }
+    }
+
+    fn queue_row(&self, name: &Arc<str>, queue: &Queue) -> Channel {
+        let sizes = queue.ready.iter().chain(queue.held.values().map(|held| &held.entry)).map(|entry| entry.message.size() as u64);
+        Channel {
+            kind: "queue",
+            can: Caps { peek: true, hold: true, publish: true, ..Caps::default() },
+            depth: Amount::Exactly((queue.ready.len() + queue.held.len()) as u64),
+            bytes: Amount::Exactly(sizes.sum()),
+            ends: None,
+            parts: None,
+            dead_letters_to: Some(format!("{name}.dead").into()),
+            ..self.row(name, &[])
+        }
+    }
+
+    fn service_row(&self, name: &Arc<str>) -> Channel {
+        Channel {
+            kind: "service",
+            can: Caps { call: true, ..Caps::default() },
+            depth: Amount::Unknown,
+            bytes: Amount::Unknown,
+            ends: None,
+            parts: None,
+            ..self.row(name, &[])
+        }
+    }
+
+    /// What is known of a channel that is no topic.
+    pub(super) fn described(&self, name: &str) -> Option<Description> {
+        let channel = match self.queues.get_key_value(name) {
+            Some((name, queue)) => self.queue_row(name, queue),
+            None => self.service_row(self.services.get(name)?),
+        };
+        Some(Description { channel, tables: Vec::new() })
+    }
+
+    pub(super) fn known_queue(&mut self, op: &'static str, name: &str) -> Result<&mut Queue, Fault> {
+        if !self.queues.contains_key(name) {
+            return Err(self.otherwise(op, name, "queue"));
+        }
+        Ok(self.queue(name))
+    }
+
+    pub(super) fn settle(&mut self, name: &str, number: u64, settlement: &Settlement) -> Result<(), Fault> {
+        let (now, patience) = (self.now(), self.patience);
+        let target = format!("{}/{name}", self.integration.name);
+        let lost = |cause: &str| Fault::new(Kind::Lost, "settle in", target.clone(), cause).next("receive it again");
+        let queue = self.known_queue("settle in", name)?;
+        queue.give_back(|held| held.is_over(now));
+        let mut held =
+            queue.held.remove(&number).ok_or_else(|| lost("it is not held any more: its time was over, or its connection is gone"))?;
+        let argument = |id: &str| settlement.arguments.iter().find(|(name, _)| name == id).map(|(_, value)| value.as_str());
+        match settlement.effect {
+            Effect::Ack => {}
+            Effect::Extend => {
+                held.until = until(now, patience);
+                queue.held.insert(number, held);
+            }
+            Effect::Requeue => {
+                let delay = argument("delay").and_then(|delay| delay.parse::<i64>().ok()).unwrap_or(0);
+                held.entry.due = Timestamp(now.0 + delay * 1_000);
+                queue.ready.push_front(held.entry);
+            }
+            Effect::Reject => {
+                let Message { key, mut headers, payload, .. } = held.entry.message;
+                if let Some(reason) = argument("reason") {
+                    headers.push(Header { name: Bytes::from_static(b"x-reason"), value: Some(Bytes::from(reason.to_owned())) });
+                }
+                self.store(&format!("{name}.dead"), None, Outgoing { key, headers, payload, ..Outgoing::default() });
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn until(now: Timestamp, patience: Option<Duration>) -> Option<Timestamp> {
+    patience.map(|patience| Timestamp(now.0 + i64::try_from(patience.as_millis()).unwrap_or(i64::MAX)))
 }
