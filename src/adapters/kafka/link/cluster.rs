@@ -3,7 +3,7 @@
 use super::super::faults;
 use super::api::Request;
 use super::connection::{Dial, HostPort};
-use super::coordinator::Coordinators;
+use super::find_coordinator::Coordinators;
 use super::metadata::{Known, Topic};
 use super::pool::{Lane, Lease, Pool};
 use super::sasl::Login;

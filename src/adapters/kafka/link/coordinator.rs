@@ -10,7 +10,6 @@ use crate::domain::fault::{Fault, Kind};
 use futures::StreamExt;
 use kafka_protocol::messages::FindCoordinatorRequest;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// Groups in one request for their coordinators: some 50 ms of a broker's time.
@@ -27,10 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(4);
 fn is_moving(code: i16) -> bool {
     (14..=16).contains(&code)
 }
-
-/// Which broker coordinates which group, as far as it was told.
-#[derive(Debug, Default)]
-pub(crate) struct Coordinators(RwLock<HashMap<Arc<str>, i32>>);
 
 /// What a broker says against one group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,20 +55,6 @@ pub(crate) trait OfGroups: Sync {
 struct Failed {
     fault: Fault,
     again: bool,
-}
-
-impl Coordinators {
-    fn of(&self, group: &str) -> Option<i32> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(group).copied()
-    }
-
-    fn learn(&self, group: &str, node: i32) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(group.into(), node);
-    }
-
-    fn forget(&self, group: &str) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(group);
-    }
 }
 
 impl Cluster {
@@ -280,6 +261,7 @@ mod tests {
     use crate::adapters::wirelog::WireLog;
     use crate::config::profile::Integration;
     use bytes::{BufMut, Bytes, BytesMut};
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Kafka 2.0: one group a request for `FindCoordinator` (10) and `OffsetFetch` (9).

@@ -5,6 +5,8 @@ use super::shape::{Of, Shape, always, since, within};
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
 use kafka_protocol::protocol::{Encodable, Message, StrBytes, VersionRange};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// The first version that asks for many groups.
 const MANY: i16 = 4;
@@ -18,6 +20,24 @@ pub(crate) struct Located {
     /// 0, or why there is none.
     pub(crate) error: i16,
     pub(crate) said: Option<String>,
+}
+
+/// Which broker coordinates which group, as far as it was told.
+#[derive(Debug, Default)]
+pub(crate) struct Coordinators(RwLock<HashMap<Arc<str>, i32>>);
+
+impl Coordinators {
+    pub(super) fn of(&self, group: &str) -> Option<i32> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(group).copied()
+    }
+
+    pub(super) fn learn(&self, group: &str, node: i32) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(group.into(), node);
+    }
+
+    pub(super) fn forget(&self, group: &str) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(group);
+    }
 }
 
 /// The question for many groups; a broker of before Kafka 3.0 answers for the first alone.
