@@ -133,7 +133,7 @@ pub(super) async fn delete_consumer(redis: &Redis, request: Request) -> Result<C
 pub(super) async fn acknowledge(redis: &Redis, request: Request) -> Result<Change, Fault> {
     let (stream, group) = redis.split_group(&request.address.channel).await?;
     let mut pending = Vec::new();
-    for id in ids(&request)? {
+    for id in request.entry_ids()? {
         match redis.pending_one(&stream, &group, id).await? {
             Some(one) => pending.push(one),
             None => {
@@ -218,18 +218,6 @@ fn range(chunk: &[Pending]) -> String {
         [one] => one.id.to_string(),
         [] => String::new(),
     }
-}
-
-/// The ids that a field names.
-pub(super) fn ids(request: &Request) -> Result<Vec<Id>, Fault> {
-    let wrong = |text: &str| {
-        Fault::new(Kind::Usage, request.spec.id, request.address.to_string(), format!("`{text}` is not the id of an entry"))
-            .next("write 1700000000000-0, with commas between several")
-    };
-    let ids = request.needed("ids")?.split(',').map(|text| Id::parse(text.trim()).ok_or_else(|| wrong(text.trim())));
-    let mut seen = HashSet::new();
-    // One that is named twice is one.
-    ids.filter(|id| id.as_ref().map_or(true, |id| seen.insert(*id))).collect()
 }
 
 /// Pending entries as a table.

@@ -10,6 +10,7 @@ pub(super) mod specs;
 mod streams;
 
 use super::Redis;
+use super::entry::Id;
 use super::name::Key;
 use super::value;
 use crate::adapters::session::Manage;
@@ -22,6 +23,7 @@ use jiff::Zoned;
 use redis::{Cmd, Value, cmd};
 use script::Condition;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// One part of a plan. Texts write names as addresses do, so that every byte of them is kept.
 #[derive(Debug, Serialize, Deserialize)]
@@ -147,5 +149,17 @@ impl Request {
     fn place(&self, id: &str, usual: &str) -> Result<Bound, Fault> {
         let text = self.argument(id).filter(|text| !text.is_empty()).unwrap_or(usual);
         Bound::parse(text, &Zoned::now()).map_err(|error| Fault::new(Kind::Usage, self.spec.id, self.address.to_string(), error))
+    }
+
+    /// The entries that the field `ids` names.
+    fn entry_ids(&self) -> Result<Vec<Id>, Fault> {
+        let wrong = |text: &str| {
+            Fault::new(Kind::Usage, self.spec.id, self.address.to_string(), format!("`{text}` is not the id of an entry"))
+                .next("write 1700000000000-0, with commas between several")
+        };
+        let ids = self.needed("ids")?.split(',').map(|text| Id::parse(text.trim()).ok_or_else(|| wrong(text.trim())));
+        let mut seen = HashSet::new();
+        // One that is named twice is one.
+        ids.filter(|id| id.as_ref().map_or(true, |id| seen.insert(*id))).collect()
     }
 }

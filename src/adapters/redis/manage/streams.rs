@@ -7,7 +7,7 @@ use super::super::inspect::KEYS;
 use super::super::name::{Glob, Key, Name};
 use super::super::value;
 use super::script::Condition;
-use super::{Step, change, groups};
+use super::{Step, change};
 use crate::domain::channel::Table;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;
@@ -52,7 +52,7 @@ pub(super) fn same_stream(edges: &Edges) -> Option<Condition> {
 pub(super) async fn delete_entries(redis: &Redis, request: Request) -> Result<Change, Fault> {
     let op = request.spec.id;
     let stream = redis.stream(op, &request.address.within()).await?;
-    let ids = groups::ids(&request)?;
+    let ids = request.entry_ids()?;
     for id in &ids {
         let id = id.to_string();
         let found = redis.link.call(cmd("XRANGE").arg(&stream).arg(&id).arg(&id), op, &stream.text()).await?;
