@@ -3,14 +3,14 @@
 
 mod tickets;
 
-pub use self::tickets::Tickets;
+pub use self::tickets::{HoldEvent, Tickets};
 use super::audit::{Begun, Phase};
 use super::{Gateway, cannot};
 use crate::adapters::room::Room;
 use crate::adapters::session::{Looked, Peek};
 use crate::domain::address::Address;
 use crate::domain::channel::Cost;
-use crate::domain::delivery::{Delivery, Effect, Given, HoldId, ReceiveOption, Settlement, Settles, Ticket, Verb};
+use crate::domain::delivery::{Effect, Given, HoldId, ReceiveOption, Settlement, Settles, Ticket, Verb};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::operation::{Done, RECEIVE, Risk};
 use crate::domain::operations::PEEK;
@@ -65,19 +65,6 @@ pub struct Held {
     room: Arc<Room>,
     /// Its end tells the task.
     _looked_at: oneshot::Sender<()>,
-}
-
-/// What comes of a receiving.
-#[derive(Clone, Debug, PartialEq)]
-pub enum HoldEvent {
-    Message(Box<Delivery>),
-    /// The connection broke, and is made again; these tickets were lost with it, and their messages went back.
-    Interrupted {
-        fault: Fault,
-        lost: Vec<Ticket>,
-    },
-    /// The connection is there again, and the receiving goes on.
-    Resumed,
 }
 
 /// What the task tells.

@@ -4,7 +4,7 @@ use super::*;
 use crate::adapters::memory::{Memory, Trouble};
 use crate::config::profile::{Integration, Profile, Setting};
 use crate::config::secret::Secret;
-use crate::domain::delivery::Effect;
+use crate::domain::delivery::{Delivery, Effect};
 use crate::domain::message::Outgoing;
 use crate::domain::operation::Plan;
 use crate::domain::safety::{Mode, Safety};

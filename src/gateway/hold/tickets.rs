@@ -1,11 +1,23 @@
 //! Tickets: which message of a receiving is still to be settled, which went with its connection, and what is said of either. Adapters know
 //! their messages by handles, and tell what happened.
 
-use super::HoldEvent;
 use crate::adapters::session::{Came, Closed, Handle, Hold, Holding};
 use crate::domain::delivery::{Delivery, Settlement, Ticket};
 use crate::domain::fault::{Fault, Kind};
 use std::collections::BTreeMap;
+
+/// What comes of a receiving.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HoldEvent {
+    Message(Box<Delivery>),
+    /// The connection broke, and is made again; these tickets were lost with it, and their messages went back.
+    Interrupted {
+        fault: Fault,
+        lost: Vec<Ticket>,
+    },
+    /// The connection is there again, and the receiving goes on.
+    Resumed,
+}
 
 /// A receiving with its tickets.
 pub struct Tickets {
