@@ -20,6 +20,13 @@ pub enum Value {
     Object(Vec<(Arc<str>, Value)>),
 }
 
+/// One step of a path into a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    Key(Arc<str>),
+    Index(usize),
+}
+
 impl Value {
     /// The value of the first key of that name.
     pub fn get(&self, key: &str) -> Option<&Self> {
@@ -34,6 +41,18 @@ impl Value {
         match self {
             Self::Array(items) => items.get(index),
             _ => None,
+        }
+    }
+
+    /// Whether `each` is true for one of the places that a path leads to.
+    pub fn any_at(&self, steps: &[Step], each: &mut impl FnMut(&Self) -> bool) -> bool {
+        let Some((step, rest)) = steps.split_first() else { return each(self) };
+        match (step, self) {
+            (Step::Key(key), Self::Object(entries)) => {
+                entries.iter().filter(|(name, _)| name == key).any(|(_, value)| value.any_at(rest, each))
+            }
+            (Step::Index(index), Self::Array(items)) => items.get(*index).is_some_and(|value| value.any_at(rest, each)),
+            _ => false,
         }
     }
 

@@ -3,9 +3,9 @@
 use super::decoder::{self, Declared, Decoder, Format, Found};
 use super::{json, text};
 use crate::domain::message::{HeaderTest, Message, RawMessage};
-use crate::domain::query::{Node, Record, Step, Undecodable};
+use crate::domain::query::{Node, Record, Undecodable};
 use crate::domain::time::Timestamp;
-use crate::domain::value::Value;
+use crate::domain::value::{Step, Value};
 use std::cell::{Cell, OnceCell};
 
 /// One message, with its payload and key decoded at most once, and only as far as a query asks.

@@ -2,7 +2,9 @@
 
 use super::super::position::Bound;
 use super::super::time::Timestamp;
+use super::super::value::Step;
 use super::jq::Program;
+use super::lexer::written;
 use super::pattern::Pattern;
 use std::fmt;
 use std::sync::Arc;
@@ -49,13 +51,6 @@ pub enum Field {
     Exception,
     Origin,
     Attempts,
-}
-
-/// One step of a path into a tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    Key(Arc<str>),
-    Index(usize),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -269,19 +264,6 @@ impl fmt::Display for Literal {
             Self::Moment(time) => write!(f, "\"{time}\""),
         }
     }
-}
-
-/// Bytes as a query writes them: `b"\xff\x00id"`.
-pub(super) fn written(bytes: &[u8]) -> String {
-    let mut text = "b\"".to_owned();
-    for byte in bytes {
-        match byte {
-            b'"' | b'\\' => text.extend(['\\', char::from(*byte)]),
-            b' '..=b'~' => text.push(char::from(*byte)),
-            _ => text.push_str(&format!("\\x{byte:02x}")),
-        }
-    }
-    text + "\""
 }
 
 /// In double quotes, as the lexer reads it.

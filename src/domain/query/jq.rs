@@ -6,8 +6,7 @@
 //! Integers keep all their digits, and a decimal number keeps them as long as it is only passed on or printed. Comparisons and
 //! arithmetic of decimal numbers are those of 64-bit floats, as in jq; of a key that stands twice in an object, the last counts.
 
-use super::Undecided;
-use super::eval::Record;
+use super::record::{Record, Undecided};
 use crate::domain::value::Value;
 use jaq_core::data::HasLut;
 use jaq_core::load::{self, Arena, File, Loader};

@@ -57,6 +57,19 @@ pub(in crate::domain) fn tokens(text: &str) -> Result<Vec<Token>, QueryError> {
     }
 }
 
+/// Bytes as a query writes them: `b"\xff\x00id"`.
+pub(super) fn written(bytes: &[u8]) -> String {
+    let mut text = "b\"".to_owned();
+    for byte in bytes {
+        match byte {
+            b'"' | b'\\' => text.extend(['\\', char::from(*byte)]),
+            b' '..=b'~' => text.push(char::from(*byte)),
+            _ => text.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    text + "\""
+}
+
 struct Lexer<'a> {
     text: &'a str,
     at: usize,

@@ -32,16 +32,17 @@ pub(in crate::domain) mod lexer;
 mod parser;
 mod pattern;
 mod reach;
+mod record;
 
 #[cfg(test)]
 mod tests;
 
-pub use ast::{Comparison, Expr, Field, Literal, Predicate, Query, Step};
+pub use ast::{Comparison, Expr, Field, Literal, Predicate, Query};
 pub use complete::{Candidate, complete};
-pub use eval::{Failure, Node, Record, Undecided, Undecodable};
 pub use jq::Program;
 pub use pattern::Pattern;
 pub use reach::{Needle, Place, Reach};
+pub use record::{Failure, Node, Record, Undecided, Undecodable};
 
 use super::fault::{Fault, Kind};
 use jiff::Zoned;

@@ -3,8 +3,9 @@
 use super::super::position::Bound;
 use super::super::suggest::nearest;
 use super::super::time::parse_moment;
+use super::super::value::Step;
 use super::QueryError;
-use super::ast::{Comparison, Expr, Field, Literal, Predicate, Query, Step};
+use super::ast::{Comparison, Expr, Field, Literal, Predicate, Query};
 use super::cursor::Tokens;
 use super::decimal::is_number;
 use super::jq::Program;

@@ -1,6 +1,6 @@
 //! What `contains`, `matches` and words alone look for, ready to search with.
 
-use super::ast::written;
+use super::lexer::written;
 use memchr::memmem::Finder;
 use regex::bytes::{Regex, RegexBuilder};
 use std::fmt;

@@ -2,7 +2,8 @@
 
 use super::super::position::Bound;
 use super::super::time::Timestamp;
-use super::ast::{Comparison, Expr, Field, Literal, Predicate, Query, Step};
+use super::super::value::Step;
+use super::ast::{Comparison, Expr, Field, Literal, Predicate, Query};
 use super::pattern::Pattern;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;

@@ -1,7 +1,8 @@
 //! JSON read only as far as a path asks: one pass over the tokens, no tree, nothing copied but texts with escapes.
 
 use super::reader::{JsonError, Quoted, Reader, Token};
-use crate::domain::query::{Node, Step};
+use crate::domain::query::Node;
+use crate::domain::value::Step;
 use crate::domain::value::Value;
 use std::borrow::Cow;
 

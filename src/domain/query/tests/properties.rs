@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::position::Bound;
+use crate::domain::value::Step;
 use proptest::prelude::*;
 
 fn any_text() -> impl Strategy<Value = String> {
