@@ -92,16 +92,31 @@ pub trait Tail: Send + Sync {
     async fn tail(&self, channels: &[Arc<str>]) -> Result<BoxStream<'static, TailEvent>, Fault>;
 }
 
-/// A log read between positions or times.
+/// A log searched between positions or times.
 #[async_trait]
 pub trait History: Send + Sync {
     fn cost(&self) -> Cost;
 
+    /// Resolves the range for every partition now, and returns one lane for each partition that has any part of it. Only what a sieve keeps
+    /// is made into messages. The scope is a hint; what lies outside of it may be looked at all the same.
+    async fn scan(&self, channel: &str, scope: &Scope, filter: Arc<dyn MessageFilter>) -> Result<Scan, Fault>;
+}
+
+/// A log of which whole messages come, where a sieve could not look at their bytes before.
+#[async_trait]
+pub trait Log: Send + Sync {
+    fn cost(&self) -> Cost;
+
     /// Resolves the range for every partition now, and returns one lane for each partition that has any part of it.
     async fn read(&self, channel: &str, range: Range) -> Result<Reading, Fault>;
+}
 
-    /// The same for a search: only what a sieve keeps is made into messages. The scope is a hint; what lies outside of it may be
-    /// looked at all the same. An adapter that has the bytes at hand before they are messages has the sieve look at those.
+#[async_trait]
+impl<L: Log> History for L {
+    fn cost(&self) -> Cost {
+        Log::cost(self)
+    }
+
     async fn scan(&self, channel: &str, scope: &Scope, filter: Arc<dyn MessageFilter>) -> Result<Scan, Fault> {
         let reading = self.read(channel, scope.range).await?;
         let wanted = |lane: &Lane| lane.partition.is_none_or(|partition| scope.holds(partition));

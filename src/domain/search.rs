@@ -23,12 +23,22 @@ pub struct Scope {
     pub limit: u64,
     /// A range that ends at a time is read to its last message, however far behind the end that may stand.
     pub exact: bool,
+    /// What is gone for a while is waited for longer than one answer, and a lane that is given up says how far it came.
+    pub patient: bool,
 }
 
 impl Scope {
     /// All of a range.
     pub fn of(range: Range) -> Self {
-        Self { range, offsets: i64::MIN..=i64::MAX, times: i64::MIN..=i64::MAX, partitions: None, limit: u64::MAX, exact: false }
+        Self {
+            range,
+            offsets: i64::MIN..=i64::MAX,
+            times: i64::MIN..=i64::MAX,
+            partitions: None,
+            limit: u64::MAX,
+            exact: false,
+            patient: false,
+        }
     }
 
     pub fn holds(&self, partition: i32) -> bool {

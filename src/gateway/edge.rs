@@ -5,8 +5,8 @@
 use super::guard::{Caller, Counts, Pass, guard};
 use super::names::Names;
 use crate::adapters::session::{
-    Call, Came, Closed, Groups, Handle, History, Hold, Holding, Inspect, Lane, Looked, Manage, Peek, Publish, Reading, Scan, ScanLane,
-    Session, Tail, Transact, Transaction,
+    Call, Came, Closed, Groups, Handle, History, Hold, Holding, Inspect, Looked, Manage, Peek, Publish, Scan, ScanLane, Session, Tail,
+    Transact, Transaction,
 };
 use crate::domain::address::Address;
 use crate::domain::channel::{Channel, Cost, Description};
@@ -16,7 +16,6 @@ use crate::domain::group::{GroupDescription, GroupOffset, Listing, Mark, Source,
 use crate::domain::message::{Message, Outgoing, RawMessage};
 use crate::domain::operation::{CALL, Change, Done, OperationSpec, PUBLISH, PublishSpec, RECEIVE, Request, Risk, SETTLE};
 use crate::domain::operations::{CHECK, DESCRIBE_CHANNEL, DESCRIBE_GROUP, LIST_CHANNELS, LIST_GROUPS, PEEK, PROCESS, READ, TAIL};
-use crate::domain::position::Range;
 use crate::domain::receipt::Receipt;
 use crate::domain::search::{ChunkHint, Evaluation, MessageFilter, ScanBatch, Scope};
 use crate::domain::tail::TailEvent;
@@ -201,17 +200,6 @@ impl MessageFilter for Renamed {
 impl History for Guarded<dyn History> {
     fn cost(&self) -> Cost {
         self.inner.cost()
-    }
-
-    async fn read(&self, channel: &str, range: Range) -> Result<Reading, Fault> {
-        let (full, address) = (self.edge.names.full(channel), self.edge.address(channel));
-        let reading = self.edge.guard(&READ, &address, || self.inner.read(&full, range)).await?;
-        let guarded = |lane: Lane| {
-            let names = self.edge.names.clone();
-            let shown = lane.batches.map(move |batch| batch.map(|messages| names.messages(messages))).boxed();
-            Lane { batches: self.edge.let_pass(&READ, address.clone(), shown, Vec::len), ..lane }
-        };
-        Ok(Reading { lanes: reading.lanes.into_iter().map(guarded).collect(), ..reading })
     }
 
     async fn scan(&self, channel: &str, scope: &Scope, filter: Arc<dyn MessageFilter>) -> Result<Scan, Fault> {

@@ -55,6 +55,7 @@ impl Search {
             partitions: reach.partitions,
             limit: self.limit.unwrap_or(u64::MAX),
             exact: self.exact,
+            patient: true,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! A log read between positions and times: exact at both ends, in order, complete.
 
-use crate::support::subjects::{Subject, outgoing, places, read, subjects};
+use crate::support::subjects::{Subject, everything, kept, outgoing, places, read, subjects};
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::position::{Bound, Position, Range};
+use mqdeck::domain::search::Scope;
 use mqdeck::domain::time::Timestamp;
 use std::collections::BTreeMap;
 
@@ -65,13 +66,13 @@ async fn the_end_is_the_end_at_the_moment_of_asking() {
     for subject in subjects("latest", 3).await {
         fill(&subject).await;
         let history = subject.session.history.as_ref().expect("history");
-        let mut reading = history.read(&subject.topic, WHOLE).await.expect("a reading");
+        let mut scan = history.scan(&subject.topic, &Scope::of(WHOLE), everything()).await.expect("a search");
         let publish = subject.session.publish.as_ref().expect("the system takes messages");
         publish.publish(&subject.topic, outgoing(0, None, Some("too late"))).await.expect("stored");
         let mut found = Vec::new();
-        for lane in &mut reading.lanes {
+        for lane in &mut scan.lanes {
             while let Some(batch) = futures::StreamExt::next(&mut lane.batches).await {
-                found.extend(batch.expect("a batch"));
+                found.extend(kept(batch.expect("a batch")));
             }
         }
         assert_eq!(found.len(), 20, "{}", subject.system);

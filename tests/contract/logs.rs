@@ -2,11 +2,12 @@
 
 use super::history::WHOLE;
 use crate::support::offers::{Offer, offers, payloads};
-use crate::support::subjects::{header, read};
+use crate::support::subjects::{everything, header, kept, read};
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::message::{Outgoing, Stamp};
 use mqdeck::domain::position::{Bound, Position, Range};
 use mqdeck::domain::receipt::Receipt;
+use mqdeck::domain::search::Scope;
 use std::time::Duration;
 
 fn text(payload: &str) -> Outgoing {
@@ -83,12 +84,13 @@ async fn every_bound_is_exact() {
 async fn the_end_is_the_end_at_the_moment_of_asking() {
     for log in logs("latest").await {
         store(&log, &log.name, text("0")).await;
-        let mut reading = log.session.history.as_ref().expect("history").read(&log.name, WHOLE).await.expect("a reading");
+        let history = log.session.history.as_ref().expect("history");
+        let mut scan = history.scan(&log.name, &Scope::of(WHOLE), everything()).await.expect("a search");
         store(&log, &log.name, text("too late")).await;
         let mut found = Vec::new();
-        for lane in &mut reading.lanes {
+        for lane in &mut scan.lanes {
             while let Some(batch) = futures::StreamExt::next(&mut lane.batches).await {
-                found.extend(batch.expect("a batch"));
+                found.extend(kept(batch.expect("a batch")));
             }
         }
         assert_eq!(payloads(&found), ["0"], "{}", log.title);

@@ -1,10 +1,11 @@
 //! A byte that flipped on the broker's disk: told with its place, and the rest goes on.
 
-use crate::support::subjects::{connect, outgoing, places, read};
+use crate::support::subjects::{connect, everything, kept, outgoing, places, read};
 use crate::support::{kafka, topics};
 use mqdeck::config::profile::Integration;
 use mqdeck::domain::fault::Kind;
 use mqdeck::domain::position::{Bound, Position, Range};
+use mqdeck::domain::search::Scope;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_batch_is_told_with_its_place_and_everything_else_is_read() {
@@ -30,12 +31,13 @@ async fn a_damaged_batch_is_told_with_its_place_and_everything_else_is_read() {
 
     let session = connect(Integration::new("events", "kafka", vec![kafka.plain().to_owned()])).await.expect("Kafka is back");
     let history = session.history.as_ref().expect("Kafka has history");
-    let reading = history.read(&topic, Range { start: Bound::Earliest, end: Bound::Latest }).await.expect("a reading");
-    for mut lane in reading.lanes {
+    let whole = Range { start: Bound::Earliest, end: Bound::Latest };
+    let scan = history.scan(&topic, &Scope::of(whole), everything()).await.expect("a search");
+    for mut lane in scan.lanes {
         let (mut messages, mut fault) = (Vec::new(), None);
         while let Some(batch) = futures::StreamExt::next(&mut lane.batches).await {
             match batch {
-                Ok(batch) => messages.extend(batch),
+                Ok(batch) => messages.extend(kept(batch)),
                 Err(found) => fault = Some(found),
             }
         }

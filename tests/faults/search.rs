@@ -1,12 +1,13 @@
 //! kill -9 of the only broker in the middle of a search, and its return; and a search that is given up.
 
-use crate::support::subjects::{outgoing, place, places, session};
+use crate::support::subjects::{everything, kept, outgoing, place, places, session};
 use crate::support::{SOON, kafka, topics};
 use futures::StreamExt;
-use mqdeck::adapters::session::Reading;
+use mqdeck::adapters::session::Scan;
 use mqdeck::config::profile::{Integration, Profile};
 use mqdeck::domain::address::Address;
 use mqdeck::domain::message::Message;
+use mqdeck::domain::search::Scope;
 use mqdeck::gateway::Gateway;
 use mqdeck::gateway::filter::{Filter, Wanted};
 use mqdeck::gateway::find::{Finding, Search};
@@ -48,10 +49,10 @@ fn search(topic: &str, query: &str) -> Search {
 }
 
 /// What a reading gives, by time; a partition keeps its own order, whatever its timestamps say.
-async fn merged(reading: Reading) -> Vec<Message> {
+async fn merged(scan: Scan) -> Vec<Message> {
     let mut placed = Vec::new();
-    for lane in reading.lanes {
-        let batches: Vec<Vec<Message>> = lane.batches.map(|batch| batch.expect("messages")).collect().await;
+    for lane in scan.lanes {
+        let batches: Vec<Vec<Message>> = lane.batches.map(|batch| kept(batch.expect("messages")).collect()).collect().await;
         let mut reached = None;
         for message in batches.into_iter().flatten() {
             reached = reached.max(message.timestamp);
@@ -126,8 +127,8 @@ async fn matches_come_in_the_order_of_time_and_a_limit_keeps_the_first() {
         publish.publish(&topic, message).await.expect("stored");
     }
     let all = rest(&mut gateway.find(search(&topic, "")).await.expect("the search starts"), Vec::new()).await;
-    let reading = session.history.as_ref().expect("history").read(&topic, crate::contract::history::WHOLE).await.expect("a reading");
-    let merged = merged(reading).await;
+    let (history, scope) = (session.history.as_ref().expect("history"), Scope::of(crate::contract::history::WHOLE));
+    let merged = merged(history.scan(&topic, &scope, everything()).await.expect("a search")).await;
     let places = |messages: &[Message]| messages.iter().map(place).collect::<Vec<_>>();
     assert_eq!(places(&all), places(&merged));
 

@@ -15,8 +15,10 @@ use mqdeck::domain::fault::Fault;
 use mqdeck::domain::message::{Header, Message, Outgoing};
 use mqdeck::domain::operation::Request;
 use mqdeck::domain::position::Range;
+use mqdeck::domain::search::{ScanBatch, Scope};
 use mqdeck::domain::tail::TailEvent;
 use mqdeck::gateway::Gateway;
+use mqdeck::gateway::filter::{Filter, Prefilter, Wanted};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,14 +111,23 @@ pub(crate) fn places(messages: &[Message]) -> BTreeMap<i32, Vec<i64>> {
 pub(crate) async fn read(session: &Session, topic: &str, range: Range) -> Result<Vec<Message>, Fault> {
     let history = session.history.as_ref().expect("the system has history");
     let mut messages = Vec::new();
-    for mut lane in history.read(topic, range).await?.lanes {
+    for mut lane in history.scan(topic, &Scope::of(range), everything()).await?.lanes {
         let before = messages.len();
         while let Some(batch) = lane.batches.next().await {
-            messages.extend(batch?);
+            messages.extend(kept(batch?));
         }
         assert!((messages.len() - before) as u64 <= lane.at_most, "a lane gave more than it announced");
     }
     Ok(messages)
+}
+
+/// A filter that lets everything pass.
+pub(crate) fn everything() -> Arc<Prefilter> {
+    Arc::new(Prefilter::new(Filter::parse("").expect("a query"), Wanted::Matches))
+}
+
+pub(crate) fn kept(batch: ScanBatch) -> impl Iterator<Item = Message> {
+    batch.kept.into_iter().map(|kept| kept.message)
 }
 
 /// A tail that is listened to.

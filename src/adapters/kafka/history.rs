@@ -1,4 +1,4 @@
-//! A topic's log between two bounds: resolved for every partition at the moment of asking, then read lane by lane.
+//! A topic's log between two bounds: resolved for every partition at the moment of asking, then looked through lane by lane.
 //!
 //! As in a tail, what is seen is what consumers are to see: aborted transactions are left out, and `latest` is the end of what
 //! finished transactions have written. What stands behind it is named in a note.
@@ -10,7 +10,7 @@ use super::link::offsets::{At, Found, Wanted};
 use super::link::walk::Partition;
 use super::time_search;
 use super::window::Window;
-use crate::adapters::session::{History, Lane, Reading, Scan, ScanLane};
+use crate::adapters::session::{History, Scan, ScanLane};
 use crate::config::profile::Integration;
 use crate::domain::channel::Cost;
 use crate::domain::fault::{Fault, Kind};
@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 const OP: &str = "read";
-/// Fetched bytes that all lanes of a reading or a search hold together.
+/// Fetched bytes that all lanes of a search hold together.
 const BUDGET: usize = 32 << 20;
 /// A lane's answers: the one being read and the one fetched ahead.
 const ANSWERS: usize = 2;
@@ -200,28 +200,14 @@ impl History for KafkaHistory {
         Cost::Nothing
     }
 
-    async fn read(&self, channel: &str, range: Range) -> Result<Reading, Fault> {
-        let Resolved { topic, mut source, parts, window, failed, notes, .. } = self.resolve(channel, range, false, |_| true).await?;
-        source.most = (BUDGET / ANSWERS / parts.len().max(1)).clamp(LEAST_BYTES, MOST_BYTES);
-        let lanes = parts.into_iter().map(|(index, part)| Lane {
-            partition: Some(index),
-            at_most: u64::try_from(part.end - part.start).unwrap_or(0),
-            batches: source.clone().stream(Partition { topic: topic.clone(), index }, part, window.clone()),
-        });
-        let failed = failed.into_iter().map(|(index, fault)| Lane {
-            partition: Some(index),
-            at_most: 0,
-            batches: stream::once(async { Err(fault) }).boxed(),
-        });
-        Ok(Reading { lanes: lanes.chain(failed).collect(), notes })
-    }
-
     async fn scan(&self, channel: &str, scope: &Scope, filter: Arc<dyn MessageFilter>) -> Result<Scan, Fault> {
         let mut resolved = self.resolve(channel, scope.range, scope.exact, |index| scope.holds(index)).await?;
         self.narrow(&mut resolved, scope).await?;
         let Resolved { topic, mut source, parts, window, failed, notes, .. } = resolved;
         source.most = (BUDGET / ANSWERS / parts.len().max(1)).clamp(LEAST_BYTES, MOST_BYTES);
-        source.patience = source.patience.max(SEARCH_PATIENCE);
+        if scope.patient {
+            source.patience = source.patience.max(SEARCH_PATIENCE);
+        }
         let connections: Vec<_> = (0..SEARCH_CONNECTIONS).map(|_| Arc::new(self.cluster.own_lane())).collect();
         let scan_permits = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
         let lanes = parts.into_iter().zip(connections.iter().cycle()).map(|((index, part), connection)| ScanLane {
@@ -231,7 +217,7 @@ impl History for KafkaHistory {
                 Partition { topic: topic.clone(), index },
                 part,
                 window.clone(),
-                ScanLimits { filter: filter.clone(), count: scan_permits.clone(), limit: scope.limit },
+                ScanLimits { filter: filter.clone(), count: scan_permits.clone(), limit: scope.limit, patient: scope.patient },
             ),
         });
         let failed = failed.into_iter().map(|(index, fault)| ScanLane {

@@ -5,11 +5,10 @@ use super::link::cluster::{Cluster, OwnLane};
 use super::link::cursor::Cursor;
 use super::link::fetch::{Part, Patience, Verdict, Want};
 use super::link::offsets::{At, Wanted};
-use super::link::walk::{Damage, Partition, Step, Walk};
+use super::link::walk::{Damage, Partition};
 use super::scan::{Scanned, scan};
 use super::window::Window;
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::message::Message;
 use crate::domain::position::Position;
 use crate::domain::search::{MessageFilter, ScanBatch, Short};
 use crate::domain::time::Timestamp;
@@ -23,8 +22,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
 const OP: &str = "read";
-/// About so many messages are given at once.
-const CHUNK: usize = 1_000;
 /// How long the broker may wait for the first byte. What is asked for is there, so that this is hardly ever used.
 const WAIT: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(100);
@@ -49,7 +46,6 @@ struct Reader {
     cursor: Cursor,
     until: i64,
     window: Window,
-    walk: Option<Walk>,
     ahead: Option<Ahead>,
     /// Since when nothing was got, how often that was tried, and why.
     failing: Option<(Instant, u32, Fault)>,
@@ -75,6 +71,8 @@ pub(super) struct ScanLimits {
     pub(super) count: Arc<Semaphore>,
     /// The lane ends when it has kept so many messages.
     pub(super) limit: u64,
+    /// A lane that ends before its range does says how far it came.
+    pub(super) patient: bool,
 }
 
 /// A fetch under way for a place not yet reached.
@@ -93,18 +91,7 @@ enum Got {
 }
 
 impl Source {
-    /// The messages of the offsets `range` of a partition, as far as they belong to a window.
-    pub(super) fn stream(
-        self,
-        partition: Partition,
-        range: std::ops::Range<i64>,
-        window: Window,
-    ) -> BoxStream<'static, Result<Vec<Message>, Fault>> {
-        let reader = self.reader(partition, range, window);
-        stream::unfold(reader, |mut reader| async { reader.next().await.map(|item| (item, reader)) }).boxed()
-    }
-
-    /// What a sieve keeps of them.
+    /// What a sieve keeps of the offsets `range` of a partition, as far as they belong to a window.
     pub(super) fn scan(
         self,
         partition: Partition,
@@ -121,7 +108,7 @@ impl Source {
 
     fn reader(self, partition: Partition, range: std::ops::Range<i64>, window: Window) -> Reader {
         let cursor = Cursor::new(partition, range.start, self.most);
-        Reader { source: self, cursor, until: range.end, window, walk: None, ahead: None, failing: None, over: false }
+        Reader { source: self, cursor, until: range.end, window, ahead: None, failing: None, over: false }
     }
 
     /// Fetches one partition from whoever leads it now.
@@ -156,6 +143,9 @@ impl Scanner {
             }
             Got::Over(fault) => {
                 reader.over = true;
+                if !self.limits.patient {
+                    return Some(Err(fault));
+                }
                 let Reader { cursor, until, .. } = reader;
                 let far = format!("{} was searched up to offset {} of {until}", cursor.partition, cursor.at);
                 let next = if fault.next.as_str().is_empty() { far } else { format!("{}; {far}", fault.next) };
@@ -196,50 +186,6 @@ impl Scanner {
 }
 
 impl Reader {
-    async fn next(&mut self) -> Option<Result<Vec<Message>, Fault>> {
-        loop {
-            match self.walk.as_mut().map(|walk| walk.step(CHUNK)) {
-                Some(Step::Messages(mut messages)) => {
-                    self.window.scan(&mut messages);
-                    if self.window.is_over() {
-                        (self.over, self.walk) = (true, None);
-                    }
-                    if !messages.is_empty() {
-                        return Some(Ok(messages));
-                    }
-                    continue;
-                }
-                Some(Step::Damaged(damage)) => {
-                    if let Some(fault) = self.cursor.damaged(OP, &damage) {
-                        return Some(Err(fault));
-                    }
-                    continue;
-                }
-                Some(Step::End) => {
-                    if let Some(walk) = self.walk.take() {
-                        self.cursor.walked(&walk);
-                    }
-                }
-                None => {}
-            }
-            if self.over || self.cursor.at >= self.until {
-                return None;
-            }
-            match self.get().await {
-                Got::Part(part) => {
-                    self.fetch_ahead(&part);
-                    self.walk = Some(self.cursor.walk(part, self.until));
-                }
-                Got::Passed(None) => {}
-                Got::Passed(Some(fault)) => return Some(Err(fault)),
-                Got::Over(fault) => {
-                    self.over = true;
-                    return Some(Err(fault));
-                }
-            }
-        }
-    }
-
     async fn get(&mut self) -> Got {
         let want = self.cursor.want();
         let fetched = match self.ahead.take().filter(|ahead| ahead.want == want) {

@@ -4,7 +4,7 @@
 //! stamped at the end of the range is the last that is looked at. Elsewhere reading goes on until so much of the partition held
 //! nothing from before the end, and nothing from shortly after it, that what still follows is taken to be later.
 
-use crate::domain::message::{Message, Stamp};
+use crate::domain::message::Stamp;
 use crate::domain::position::{Bound, Range};
 use crate::domain::time::Timestamp;
 use std::time::Duration;
@@ -73,13 +73,6 @@ impl Window {
             }
         }
         self.range.admits(timestamp)
-    }
-
-    /// Leaves out what does not belong to it.
-    pub(super) fn scan(&mut self, messages: &mut Vec<Message>) {
-        if !self.is_open() {
-            messages.retain(|message| !self.is_over() && self.takes(message.timestamp, message.stamp, || message.size()));
-        }
     }
 
     /// Whether nothing behind the last message belongs to it.

@@ -1,7 +1,7 @@
 //! Listing and reading back.
 
 use super::{Memory, state::State};
-use crate::adapters::session::{History, Inspect, Lane, Reading};
+use crate::adapters::session::{Inspect, Lane, Log, Reading};
 use crate::domain::channel::{Channel, Cost, Description, Table};
 use crate::domain::fault::Fault;
 use crate::domain::message::Message;
@@ -43,7 +43,7 @@ impl Inspect for Memory {
 }
 
 #[async_trait]
-impl History for Memory {
+impl Log for Memory {
     fn cost(&self) -> Cost {
         Cost::Nothing
     }

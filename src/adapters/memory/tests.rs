@@ -1,7 +1,7 @@
 //! The system in memory keeps the contract of a session, in good days and bad.
 
 use super::*;
-use crate::adapters::session::Came;
+use crate::adapters::session::{Came, Log};
 use crate::domain::address::{Address, GROUP};
 use crate::domain::figure::Amount;
 use crate::domain::group::Member;
@@ -23,9 +23,8 @@ fn payloads(messages: &[Message]) -> Vec<String> {
 }
 
 async fn read(memory: &Memory, start: Bound, end: Bound) -> Vec<String> {
-    let history = memory.session().history.expect("history");
     let mut all = Vec::new();
-    for mut lane in history.read("orders", Range { start, end }).await.expect("a reading").lanes {
+    for mut lane in memory.read("orders", Range { start, end }).await.expect("a reading").lanes {
         while let Some(batch) = lane.batches.next().await {
             all.extend(payloads(&batch.expect("a batch")));
         }
@@ -111,8 +110,7 @@ async fn a_damaged_message_ends_a_lane_and_is_passed_over_by_a_tail() {
     for n in 0..3 {
         memory.publish_now("orders", text(&format!("m{n}")));
     }
-    let history = memory.session().history.expect("history");
-    let mut reading = history.read("orders", Range { start: Bound::Earliest, end: Bound::Latest }).await.expect("a reading");
+    let mut reading = memory.read("orders", Range { start: Bound::Earliest, end: Bound::Latest }).await.expect("a reading");
     let lane: Vec<_> = reading.lanes.remove(0).batches.collect().await;
     assert_eq!(payloads(lane[0].as_ref().expect("a batch")), ["m0"]);
     assert!(lane[1].as_ref().is_err_and(|fault| fault.kind == Kind::Protocol) && lane.len() == 2);

@@ -6,7 +6,7 @@ use super::topic;
 use super::wire::Packet;
 use crate::adapters::bounds::{BYTES, held};
 use crate::adapters::fit::ANSWER;
-use crate::adapters::session::{History, Lane, Reading};
+use crate::adapters::session::{Lane, Log, Reading};
 use crate::domain::channel::Cost;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Message;
@@ -39,7 +39,7 @@ struct Found {
 }
 
 #[async_trait]
-impl History for Mqtt {
+impl Log for Mqtt {
     fn cost(&self) -> Cost {
         Cost::Temporary("a subscription by a connection of its own")
     }

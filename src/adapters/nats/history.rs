@@ -4,7 +4,7 @@ use super::api::Api;
 use super::model::StreamInfo;
 use super::names::Name;
 use super::stored::{Stored, number};
-use crate::adapters::session::{History, Lane, Reading};
+use crate::adapters::session::{Lane, Log, Reading};
 use crate::domain::channel::Cost;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Message;
@@ -26,7 +26,7 @@ impl NatsHistory {
 }
 
 #[async_trait]
-impl History for NatsHistory {
+impl Log for NatsHistory {
     fn cost(&self) -> Cost {
         Cost::Nothing
     }

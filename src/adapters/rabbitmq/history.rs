@@ -4,7 +4,7 @@ use super::link::Live;
 use super::name::Name;
 use super::stream::{self, Ends, Start};
 use super::{Rabbit, faults, properties};
-use crate::adapters::session::{History, Lane, Reading};
+use crate::adapters::session::{Lane, Log, Reading};
 use crate::domain::channel::Cost;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Message, Stamp};
@@ -26,7 +26,7 @@ const QUIET: Duration = Duration::from_secs(3);
 const TIMES: u32 = 3;
 
 #[async_trait]
-impl History for Rabbit {
+impl Log for Rabbit {
     fn cost(&self) -> Cost {
         Cost::Nothing
     }

@@ -5,7 +5,7 @@ use super::entry::Id;
 use super::name::{Key, Name};
 use super::value::{self, field};
 use crate::adapters::fit::Fit;
-use crate::adapters::session::{History, Lane, Reading};
+use crate::adapters::session::{Lane, Log, Reading};
 use crate::domain::channel::Cost;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;
@@ -54,7 +54,7 @@ impl Edges {
 }
 
 #[async_trait]
-impl History for Redis {
+impl Log for Redis {
     fn cost(&self) -> Cost {
         Cost::Nothing
     }

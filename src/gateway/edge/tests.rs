@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::adapters::memory::Memory;
-use crate::domain::position::Bound;
+use crate::domain::position::{Bound, Range};
+use crate::gateway::filter::{Filter, Prefilter, Wanted};
 
 /// The session of a system as a caller has it who may do everything.
 fn under(session: Session, prefix: &str) -> Session {
@@ -32,9 +33,10 @@ async fn names_are_given_and_shown_without_the_prefix_and_others_with_a_slash() 
     assert_eq!((memory.stored("prod.alerts").len(), memory.stored("other").len()), (1, 1));
     let history = session.history.expect("history");
     for channel in ["alerts", "/other"] {
-        let mut reading = history.read(channel, all()).await.expect("a reading");
-        let batch = reading.lanes[0].batches.next().await.expect("a batch").expect("messages");
-        assert_eq!(&*batch[0].channel, channel);
+        let everything = Arc::new(Prefilter::new(Filter::parse("").expect("a query"), Wanted::Matches));
+        let mut scan = history.scan(channel, &Scope::of(all()), everything).await.expect("a search");
+        let batch = scan.lanes[0].batches.next().await.expect("a batch").expect("messages");
+        assert_eq!(&*batch.kept[0].message.channel, channel);
     }
     let mut holding = session.hold.expect("holding").hold("tasks", 1).await.expect("held");
     assert_eq!(&*holding.next().await.expect("a message").expect("no fault").message.channel, "tasks");
