@@ -18,11 +18,20 @@ pub struct Backoff {
     failures: u32,
     since: Option<Timestamp>,
     next: Option<Instant>,
+    #[cfg(any(feature = "mqtt", feature = "rabbitmq"))]
+    given_up: bool,
 }
 
 impl Backoff {
     pub fn new(reconnect: &Reconnect) -> Self {
-        Self { reconnect: reconnect.clone(), failures: 0, since: None, next: None }
+        Self {
+            reconnect: reconnect.clone(),
+            failures: 0,
+            since: None,
+            next: None,
+            #[cfg(any(feature = "mqtt", feature = "rabbitmq"))]
+            given_up: false,
+        }
     }
 
     /// Waits no longer than this, whatever the profile allows: for what somebody's request stands behind.
@@ -50,10 +59,25 @@ impl Backoff {
         if is_last { Err(self.reconnect.given_up(fault)) } else { Ok(wait) }
     }
 
-    /// The same for what is not tried again unless it passes by itself: what to say before the next attempt, or as the last word.
+    /// The same for what is tried again only if it passes by itself. What to say of it: the last word, where nothing is tried any more.
     #[cfg(any(feature = "mqtt", feature = "rabbitmq"))]
-    pub(super) fn passes(&mut self, fault: Fault) -> Result<Fault, Fault> {
-        if fault.kind.is_transient() { self.failed(&fault).map(|_| fault) } else { Err(fault) }
+    pub(super) fn failure(&mut self, fault: Fault) -> Fault {
+        let again = if fault.kind.is_transient() { self.failed(&fault).map(|_| fault) } else { Err(fault) };
+        self.given_up = again.is_err();
+        again.unwrap_or_else(|last| last)
+    }
+
+    /// Opens again what has failed so, as soon as it may be; `None` once the last word was said. Dropped and called again, it loses nothing.
+    #[cfg(any(feature = "mqtt", feature = "rabbitmq"))]
+    pub(super) async fn open<T, F: Future<Output = Result<T, Fault>>>(&mut self, open: impl Fn() -> F) -> Option<Result<T, Fault>> {
+        while !self.given_up {
+            self.ready().await;
+            match open().await.map_err(|fault| self.failure(fault)) {
+                Err(_) if !self.given_up => {}
+                opened => return Some(opened),
+            }
+        }
+        None
     }
 
     /// Waits until the next attempt may be made: at once when nothing has failed. Dropped and called again, it waits for what is left.

@@ -88,27 +88,19 @@ impl Hold for Mqtt {
         let filter = topic::of(OP, channel)?;
         topic::check_filter(OP, &filter)?;
         let most = usize::try_from(most).unwrap_or(PACKETS).clamp(1, PACKETS);
-        let (_, arrived) = mpsc::channel(1);
-        let mut held = Held {
+        let dropped = Arc::default();
+        Ok(Box::new(Held {
+            subscribed: Some(Subscribed::open(self, &filter, most, &dropped).await?),
             mqtt: self.clone(),
             filter,
             most,
-            connection: None,
-            subscribing: None,
-            arrived,
-            room: Arc::default(),
             reader: Reader::new(),
-            open: BTreeMap::new(),
             given: 0,
             loose: 0,
-            dropped: Arc::default(),
-            since: Instant::now(),
+            dropped,
             thrown_out: 0,
             backoff: Backoff::new(&self.integration.reconnect),
-            ended: false,
-        };
-        held.connect().await?;
-        Ok(Box::new(held))
+        }))
     }
 }
 
@@ -116,33 +108,37 @@ struct Held {
     mqtt: Mqtt,
     filter: String,
     most: usize,
-    connection: Option<Shared>,
-    /// The broker's answer, where it stands behind more messages for our session than there is room for.
-    subscribing: Option<BoxFuture<'static, Result<(), Fault>>>,
-    arrived: mpsc::Receiver<Packet>,
-    /// What waits there.
-    room: Arc<Room>,
+    subscribed: Option<Subscribed>,
     reader: Reader,
-    /// Packets that were given out and not acknowledged, in the order in which they came.
-    open: BTreeMap<u64, (u16, Qos)>,
     given: u64,
     /// Messages of `QoS` 0 that were given out: there is nothing to be acknowledged.
     loose: u64,
     /// Those that found no room.
     dropped: Arc<AtomicU64>,
-    /// When the connection was made.
-    since: Instant,
     /// Connections in a row that did not last.
     thrown_out: u32,
     /// Those as well, and attempts that failed.
     backoff: Backoff,
-    ended: bool,
 }
 
-impl Held {
-    async fn connect(&mut self) -> Result<(), Fault> {
+/// A connection with its subscription, and what it gave.
+struct Subscribed {
+    connection: Shared,
+    /// The broker's answer, where it stands behind more messages for our session than there is room for.
+    subscribing: Option<BoxFuture<'static, Result<(), Fault>>>,
+    arrived: mpsc::Receiver<Packet>,
+    /// What waits there.
+    room: Arc<Room>,
+    /// Packets that were given out and not acknowledged, in the order in which they came.
+    open: BTreeMap<u64, (u16, Qos)>,
+    /// When the connection was made.
+    since: Instant,
+}
+
+impl Subscribed {
+    async fn open(mqtt: &Mqtt, filter: &str, most: usize, dropped: &Arc<AtomicU64>) -> Result<Self, Fault> {
         let (into, arrived) = mpsc::channel::<Packet>(PACKETS + LOOSE);
-        let (dropped, room) = (self.dropped.clone(), Arc::new(Room::of(UNTAKEN)));
+        let (dropped, room) = (dropped.clone(), Arc::new(Room::of(UNTAKEN)));
         let (filled, full) = (room.clone(), Arc::<Notify>::default());
         let is_full = full.clone();
         let inbox = move |packet: Packet| {
@@ -161,57 +157,37 @@ impl Held {
                 dropped.fetch_add(1, Ordering::Relaxed);
             }
         };
-        let role = Role { manual: Some(self.most as u16), room: Some(room.clone()), lasting: true, will: false };
-        let connection = self.mqtt.dialler.open(role, Box::new(inbox)).await?;
-        let settings = &self.mqtt.dialler.settings;
+        let role = Role { manual: Some(most as u16), room: Some(room.clone()), lasting: true, will: false };
+        let connection = mqtt.dialler.open(role, Box::new(inbox)).await?;
+        let settings = &mqtt.dialler.settings;
         // The client crate cannot go on with a message of QoS 2 that a session of before had begun: it would fail at each return.
         let qos = if settings.clean { settings.subscribe_qos() } else { settings.subscribe_qos().min(Qos::One) };
-        let wanted = Subscription { filter: self.filter.clone(), qos, retained: false, as_published: true };
+        let wanted = Subscription { filter: filter.to_owned(), qos, retained: false, as_published: true };
         let connection = Arc::new(connection);
         let asking = connection.clone();
         let mut subscribing = async move { asking.subscribe(OP, vec![wanted]).await }.boxed();
-        self.subscribing = tokio::select! {
+        let subscribing = tokio::select! {
             biased;
             answer = &mut subscribing => answer.map(|()| None)?,
             () = full.notified() => Some(subscribing),
         };
-        (self.connection, self.arrived, self.room, self.since) = (Some(connection), arrived, room, Instant::now());
-        Ok(())
+        Ok(Self { connection, subscribing, arrived, room, open: BTreeMap::new(), since: Instant::now() })
     }
+}
 
-    async fn connected_again(&mut self) -> Option<Result<Came, Fault>> {
-        loop {
-            if self.ended {
-                return None;
-            }
-            self.backoff.ready().await;
-            match self.connect().await.map_err(|fault| self.backoff.passes(fault)) {
-                Ok(()) => return Some(Ok(Came::Back)),
-                Err(Ok(_)) => {}
-                // A broker that does not let us in any more is no reason to try again.
-                Err(Err(last)) => {
-                    self.ended = true;
-                    return Some(Err(last));
-                }
-            }
-        }
-    }
-
+impl Held {
     /// Forgets a connection that has failed, and what it gave.
     fn lose(&mut self, ending: Ending) -> Fault {
         let fault = self.judged(ending);
+        self.subscribed = None;
         // Whoever took our place keeps it.
-        let passes = self.backoff.passes(fault);
-        self.ended = passes.is_err();
-        let fault = passes.unwrap_or_else(|last| last);
-        self.open.clear();
-        (self.connection, self.subscribing) = (None, None);
+        let fault = self.backoff.failure(fault);
         Fault { op: OP, target: self.filter.as_str().into(), ..fault }
     }
 
     /// With what is behind it, where the broker has no word for that.
     fn judged(&mut self, Ending { fault, why }: Ending) -> Fault {
-        if self.since.elapsed() >= LASTED {
+        if self.subscribed.as_ref().is_some_and(|subscribed| subscribed.since.elapsed() >= LASTED) {
             self.thrown_out = 0;
             self.backoff.reset();
             return fault;
@@ -235,7 +211,9 @@ impl Held {
             None
         } else {
             self.given += 1;
-            self.open.insert(self.given, (id, qos));
+            if let Some(subscribed) = &mut self.subscribed {
+                subscribed.open.insert(self.given, (id, qos));
+            }
             Some(Handle(self.given.into()))
         };
         let message = self.reader.message(packet);
@@ -246,34 +224,39 @@ impl Held {
 #[async_trait]
 impl Holding for Held {
     async fn next(&mut self) -> Option<Result<Came, Fault>> {
-        let Some(connection) = &self.connection else { return self.connected_again().await };
+        let Some(subscribed) = &mut self.subscribed else {
+            // A broker that does not let us in any more is no reason to try again.
+            let opened = self.backoff.open(|| Subscribed::open(&self.mqtt, &self.filter, self.most, &self.dropped)).await?;
+            return Some(opened.map(|subscribed| {
+                self.subscribed = Some(subscribed);
+                Came::Back
+            }));
+        };
         // MQTT 5 holds back by itself; 3.1.1 cannot be told to.
-        let full = connection.server.version == Version::V3 && self.open.len() >= self.most;
+        let full = subscribed.connection.server.version == Version::V3 && subscribed.open.len() >= self.most;
         let came = tokio::select! {
             biased;
-            packet = self.arrived.recv(), if !full => packet,
-            refused = refused(&mut self.subscribing) => return Some(Err(refused)),
-            _ = connection.gone() => None,
+            packet = subscribed.arrived.recv(), if !full => packet,
+            refused = refused(&mut subscribed.subscribing) => return Some(Err(refused)),
+            _ = subscribed.connection.gone() => None,
         };
         if let Some(packet) = came {
-            self.room.pop();
+            subscribed.room.pop();
             return Some(Ok(self.came(packet)));
         }
-        let ending = connection.ending().await;
+        let ending = subscribed.connection.ending().await;
         Some(Err(self.lose(ending)))
     }
 
     /// A session that is kept keeps its subscription: it is to collect what is published while nobody receives.
     async fn stop_receiving(&mut self) -> Result<(), Fault> {
+        let Some(subscribed) = &mut self.subscribed else { return Ok(()) };
         // What comes is for nobody any more, and must not keep the answer from us.
-        self.subscribing = None;
-        self.room.limit(usize::MAX);
-        self.arrived.close();
-        while self.arrived.try_recv().is_ok() {}
-        match &self.connection {
-            Some(connection) if self.mqtt.dialler.settings.clean => connection.unsubscribe(OP, &self.filter).await,
-            _ => Ok(()),
-        }
+        subscribed.subscribing = None;
+        subscribed.room.limit(usize::MAX);
+        subscribed.arrived.close();
+        while subscribed.arrived.try_recv().is_ok() {}
+        if self.mqtt.dialler.settings.clean { subscribed.connection.unsubscribe(OP, &self.filter).await } else { Ok(()) }
     }
 
     async fn settle(&mut self, Handle(number): Handle, settlement: &Settlement) -> Result<(), Fault> {
@@ -283,24 +266,25 @@ impl Holding for Held {
             return Err(fault(Kind::Usage, cause).next("leave it: it is not acknowledged then"));
         }
         let number = number as u64;
-        let connection = self.connection.as_ref().filter(|connection| !connection.is_gone());
-        let (Some(connection), Some((id, qos))) = (connection, self.open.get(&number).copied()) else {
-            return Err(fault(Kind::Lost, "the connection that it came by is gone".to_owned()));
-        };
+        let lost = || fault(Kind::Lost, "the connection that it came by is gone".to_owned());
+        let subscribed = self.subscribed.as_mut().filter(|subscribed| !subscribed.connection.is_gone()).ok_or_else(lost)?;
+        let (id, qos) = *subscribed.open.get(&number).ok_or_else(lost)?;
         // MQTT-4.6.0-2: in the order in which they came. A broker may end the connection of who does otherwise, and all that it held.
-        let before = self.open.range(..number).filter(|(_, (_, level))| *level == qos).count();
+        let before = subscribed.open.range(..number).filter(|(_, (_, level))| *level == qos).count();
         if before > 0 {
             let cause = format!("messages are acknowledged in the order in which they came, and {before} before it are not");
             return Err(fault(Kind::Rejected, cause).next("acknowledge those first, or all together"));
         }
-        self.open.remove(&number);
-        connection.ack(SETTLE, id, qos).await
+        subscribed.open.remove(&number);
+        subscribed.connection.ack(SETTLE, id, qos).await
     }
 
     async fn close(mut self: Box<Self>) -> Result<Closed, Fault> {
-        self.subscribing = None;
-        if let Some(connection) = self.connection.take().and_then(Arc::into_inner) {
-            connection.close().await;
+        if let Some(Subscribed { connection, subscribing, .. }) = self.subscribed.take() {
+            drop(subscribing);
+            if let Some(connection) = Arc::into_inner(connection) {
+                connection.close().await;
+            }
         }
         let mut notes = Vec::new();
         if self.loose > 0 && topic::is_shared(&self.filter) {

@@ -78,7 +78,7 @@ impl Hold for Rabbit {
         let subscription = Subscription::begin(&self.link, &queue, prefetch).await?;
         let (link, name) = (self.link.clone(), Name::Queue(queue.clone()).text().into());
         let (subscription, backoff) = (Some(subscription), Backoff::new(&self.integration.reconnect));
-        Ok(Box::new(Held { link, queue, name, prefetch, subscription, backoff, seen: 0, ended: false }))
+        Ok(Box::new(Held { link, queue, name, prefetch, subscription, backoff, seen: 0 }))
     }
 }
 
@@ -165,11 +165,14 @@ impl Subscription {
 impl Holding for Held {
     async fn next(&mut self) -> Option<Result<Came, Fault>> {
         let fault = match &mut self.subscription {
-            None if self.ended => return None,
-            None => match self.subscribe().await {
-                Ok(()) => return Some(Ok(Came::Back)),
-                Err(fault) => fault,
-            },
+            None => {
+                let opened = self.backoff.open(|| Subscription::begin(&self.link, &self.queue, self.prefetch)).await?;
+                return Some(opened.map(|subscription| {
+                    self.backoff.reset();
+                    self.subscription = Some(subscription);
+                    Came::Back
+                }));
+            }
             Some(subscription) if subscription.cancelled => subscription.lost(&self.name).await,
             Some(subscription) => match subscription.consumer.next().await {
                 Some(Ok(delivery)) => {
@@ -180,7 +183,9 @@ impl Holding for Held {
                 None => Fault::new(Kind::Lost, OP, &*self.name, "the server ended the receiving: the queue may have been deleted"),
             },
         };
-        Some(Err(self.lose(fault)))
+        // What it gave is in the queue again, also where the server has ended the consumer alone.
+        self.subscription = None;
+        Some(Err(self.backoff.failure(fault)))
     }
 
     async fn stop_receiving(&mut self) -> Result<(), Fault> {
@@ -226,30 +231,6 @@ impl Holding for Held {
 }
 
 impl Held {
-    /// Begins again, on a new connection.
-    async fn subscribe(&mut self) -> Result<(), Fault> {
-        loop {
-            self.backoff.ready().await;
-            match Subscription::begin(&self.link, &self.queue, self.prefetch).await {
-                Ok(subscription) => {
-                    self.backoff.reset();
-                    self.subscription = Some(subscription);
-                    return Ok(());
-                }
-                Err(fault) => drop(self.backoff.passes(fault)?),
-            }
-        }
-    }
-
-    /// Forgets a connection that is gone, or a consumer that the server has ended: what it gave is in the queue again.
-    fn lose(&mut self, fault: Fault) -> Fault {
-        let passes = self.backoff.passes(fault);
-        self.ended = passes.is_err();
-        let fault = passes.unwrap_or_else(|last| last);
-        self.subscription = None;
-        fault
-    }
-
     fn came(&mut self, delivery: lapin::message::Delivery) -> Came {
         self.seen += 1;
         let handle = Some(Handle(delivery.delivery_tag.into()));
