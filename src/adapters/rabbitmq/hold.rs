@@ -92,7 +92,6 @@ struct Held {
     subscription: Option<Subscription>,
     backoff: Backoff,
     seen: u64,
-    ended: bool,
 }
 
 /// The consumer with its connection, which nobody else uses. It has the one prefetch that it began with: a quorum queue knows no other limit,
