@@ -80,6 +80,7 @@ pub struct ReceiveOption {
 
 /// One thing that can be done with a held message, by the system's own word.
 #[derive(Debug, PartialEq, Eq)]
+#[must_use]
 pub struct Verb {
     /// What it means to us; commands name it by this.
     pub effect: Effect,
@@ -89,6 +90,18 @@ pub struct Verb {
     pub help: &'static str,
     /// Its arguments: a delay, a reason.
     pub fields: &'static [Field],
+}
+
+impl Verb {
+    /// What it does, the system's word for it, and one line about what becomes of the message.
+    pub const fn new(effect: Effect, word: &'static str, help: &'static str) -> Self {
+        Self { effect, word, help, fields: &[] }
+    }
+
+    /// Its arguments; none without this.
+    pub const fn asks(self, fields: &'static [Field]) -> Self {
+        Self { fields, ..self }
+    }
 }
 
 /// What settling means.

@@ -203,17 +203,10 @@ mod tests {
     use super::*;
     use crate::domain::address::GROUP;
 
-    const MOVE: OperationSpec = OperationSpec {
-        id: "group.move",
-        title: "Move",
-        help: "",
-        risk: Risk::Bulk,
-        permission: "groups:reset",
-        on: Target::Group,
-        fields: &[Field { id: "to", title: "To", help: "", input: Input::Number { min: 0, max: 9 } }],
-    };
-
-    const EMPTY: OperationSpec = OperationSpec { id: "queue.purge", on: Target::Channel(&["queue"]), fields: &[], ..MOVE };
+    const MOVE: OperationSpec = OperationSpec::new(Risk::Bulk, Target::Group, "groups:reset")
+        .named("group.move", "Move")
+        .asks(&[Field::number("to", "To", "", 0, 9)]);
+    const EMPTY: OperationSpec = OperationSpec::new(Risk::Bulk, Target::Channel(&["queue"]), "queues:purge").named("queue.purge", "Purge");
 
     fn request(address: &str, arguments: &[(&str, &str)]) -> Request {
         let arguments = arguments.iter().map(|(id, value)| ((*id).to_owned(), (*value).to_owned())).collect();

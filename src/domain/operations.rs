@@ -69,11 +69,11 @@ pub const SETTLE: OperationSpec =
 pub const CALL: OperationSpec = changing("call", "Call", "sends a request and waits for the replies", "rpc:call");
 
 const fn reading(id: &'static str, title: &'static str, help: &'static str, permission: &'static str, on: Target) -> OperationSpec {
-    OperationSpec { id, title, help, risk: Risk::Read, permission, on, fields: &[] }
+    OperationSpec::new(Risk::Read, on, permission).named(id, title).help(help)
 }
 
 const fn changing(id: &'static str, title: &'static str, help: &'static str, permission: &'static str) -> OperationSpec {
-    OperationSpec { id, title, help, risk: Risk::Reversible, permission, on: Target::Channel(&[]), fields: &[] }
+    OperationSpec::new(Risk::Reversible, Target::Channel(&[]), permission).named(id, title).help(help)
 }
 
 #[cfg(test)]

@@ -154,15 +154,7 @@ mod tests {
     const RISKS: [Risk; 4] = [Risk::Read, Risk::Reversible, Risk::Bulk, Risk::Destroy];
 
     fn plan(risk: Risk, touches: Amount, parts: usize) -> Plan {
-        let spec = Box::leak(Box::new(OperationSpec {
-            id: "test",
-            title: "Test",
-            help: "",
-            risk,
-            permission: "",
-            on: Target::Channel(&[]),
-            fields: &[],
-        }));
+        let spec = Box::leak(Box::new(OperationSpec::new(risk, Target::Channel(&[]), "").named("test", "Test")));
         let request = Request { spec, address: Address::new("events", "a\u{202e}b"), arguments: Vec::new() };
         let table = Table { title: "parts", columns: vec!["part"], rows: vec![vec!["1".into()]; parts] };
         Plan::Change(Arc::new(Change { tables: vec![table], touches, ..Change::new(request, "", "") }))

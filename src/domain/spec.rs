@@ -52,6 +52,7 @@ impl Target {
 
 /// One operation: its id, name, risk, the permission it needs and the fields of its form.
 #[derive(Debug, PartialEq, Eq)]
+#[must_use]
 pub struct OperationSpec {
     /// Stable name for permissions, audit and the command line: what it is about and what is done, `topic.create`. What is a command of its
     /// own has that command's name, `publish`.
@@ -65,12 +66,33 @@ pub struct OperationSpec {
     pub fields: &'static [Field],
 }
 
-/// What a system's publish form asks beside key, headers and payload.
+impl OperationSpec {
+    /// What it can hurt, what it is done to and the permission it needs. The names follow by [`OperationSpec::named`].
+    pub const fn new(risk: Risk, on: Target, permission: &'static str) -> Self {
+        Self { id: "", title: "", help: "", risk, permission, on, fields: &[] }
+    }
+
+    /// Its stable id, and its title in menus.
+    pub const fn named(self, id: &'static str, title: &'static str) -> Self {
+        Self { id, title, ..self }
+    }
+
+    /// One line: what it does.
+    pub const fn help(self, help: &'static str) -> Self {
+        Self { help, ..self }
+    }
+
+    /// The fields of its form; none without this.
+    pub const fn asks(self, fields: &'static [Field]) -> Self {
+        Self { fields, ..self }
+    }
+}
+
+/// What a system's publish form asks beside headers, payload and its time.
 #[derive(Debug, PartialEq, Eq)]
 pub struct PublishSpec {
     /// Whether messages have keys here.
     pub key: bool,
-    pub headers: bool,
     /// Whether a message without a payload means something here.
     pub tombstone: bool,
     pub timestamp: bool,
@@ -101,6 +123,21 @@ pub enum Input {
 }
 
 impl Field {
+    /// A field for any text.
+    pub const fn text(id: &'static str, title: &'static str, help: &'static str) -> Self {
+        Self { id, title, help, input: Input::Text }
+    }
+
+    /// A field for a whole number from `min` to `max`.
+    pub const fn number(id: &'static str, title: &'static str, help: &'static str, min: i64, max: i64) -> Self {
+        Self { id, title, help, input: Input::Number { min, max } }
+    }
+
+    /// A field for one of these words; the first is the default.
+    pub const fn choice(id: &'static str, title: &'static str, help: &'static str, words: &'static [&'static str]) -> Self {
+        Self { id, title, help, input: Input::Choice(words) }
+    }
+
     /// Checks what was typed; the error says what would be right.
     pub fn check(&self, text: &str) -> Result<(), String> {
         match self.input {

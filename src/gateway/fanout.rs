@@ -18,7 +18,7 @@ use tokio::sync::watch;
 pub const TYPE: &str = "fanout";
 
 /// What is asked of a message that goes to several systems: what each can take in its own way.
-pub(super) static SPEC: PublishSpec = PublishSpec { key: true, headers: true, tombstone: false, timestamp: false, fields: &[] };
+pub(super) static SPEC: PublishSpec = PublishSpec { key: true, tombstone: false, timestamp: false, fields: &[] };
 
 /// What became of a message at each of the targets, in the profile's order.
 pub type Outcomes = Vec<(Arc<str>, Result<Receipt, Fault>)>;

@@ -7,7 +7,7 @@ use crate::domain::address::Address;
 use crate::domain::channel::Channel;
 use crate::domain::envelope::{Id, IdKind};
 use crate::domain::fault::{Fault, Kind};
-use crate::domain::operation::{Field, Input, Plan, PublishSpec};
+use crate::domain::operation::{Field, Plan, PublishSpec};
 use crate::domain::position::Position;
 use crate::domain::value::Value;
 use crate::domain::view::Decoded;
@@ -62,31 +62,26 @@ fn envelopes_and_templates_look_as_they_were_looked_at() {
 }
 
 const fn option(id: &'static str, title: &'static str) -> Field {
-    Field { id, title, help: "as these tests have it", input: Input::Text }
+    Field::text(id, title, "as these tests have it")
 }
 
 /// More fields than a small screen has rows for.
-const MANY: PublishSpec = PublishSpec {
-    key: true,
-    headers: true,
-    tombstone: false,
-    timestamp: true,
-    fields: &[
-        option("priority", "Priority"),
-        option("expires", "Expires after"),
-        option("id", "Message id"),
-        option("correlation", "Correlation id"),
-        option("reply", "Reply to"),
-        option("type", "Type"),
-        option("content", "Content type"),
-        option("encoding", "Content encoding"),
-        option("application", "Application"),
-        option("user", "User"),
-        option("mandatory", "Mandatory"),
-        option("persistent", "Persistent"),
-        option("last", "The last of them"),
-    ],
-};
+const MANY: PublishSpec = PublishSpec { key: true, tombstone: false, timestamp: true, fields: FIELDS };
+const FIELDS: &[Field] = &[
+    option("priority", "Priority"),
+    option("expires", "Expires after"),
+    option("id", "Message id"),
+    option("correlation", "Correlation id"),
+    option("reply", "Reply to"),
+    option("type", "Type"),
+    option("content", "Content type"),
+    option("encoding", "Content encoding"),
+    option("application", "Application"),
+    option("user", "User"),
+    option("mandatory", "Mandatory"),
+    option("persistent", "Persistent"),
+    option("last", "The last of them"),
+];
 
 #[test]
 fn a_form_with_many_fields_leaves_room_for_the_value_and_goes_on_to_what_does_not_fit() {

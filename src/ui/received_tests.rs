@@ -11,7 +11,7 @@ use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;
 use crate::domain::health::Link;
 use crate::domain::message::Stamp;
-use crate::domain::operation::{Done, Field, Input, Plan, Risk};
+use crate::domain::operation::{Done, Field, Plan, Risk};
 use crate::domain::position::Position;
 use crate::domain::safety::{Mode, Safety};
 use crate::domain::text::SafeText;
@@ -20,21 +20,14 @@ use crate::domain::view::DeliveryView;
 use crossterm::event::KeyCode;
 use std::time::Duration;
 
+const DELAY: Field = Field::number("delay", "Delay", "seconds until then", 0, 86_400);
+const REASON: Field = Field::text("reason", "Reason", "told in the advisory");
+
 static VERBS: [Verb; 4] = [
-    Verb { effect: Decision::Ack, word: "ack", help: "done: it is gone", fields: &[] },
-    Verb {
-        effect: Decision::Requeue,
-        word: "nak",
-        help: "given out again, at once or later",
-        fields: &[Field { id: "delay", title: "Delay", help: "seconds until then", input: Input::Number { min: 0, max: 86_400 } }],
-    },
-    Verb {
-        effect: Decision::Reject,
-        word: "term",
-        help: "never given out again",
-        fields: &[Field { id: "reason", title: "Reason", help: "told in the advisory", input: Input::Text }],
-    },
-    Verb { effect: Decision::Extend, word: "in progress", help: "the time to decide begins anew", fields: &[] },
+    Verb::new(Decision::Ack, "ack", "done: it is gone"),
+    Verb::new(Decision::Requeue, "nak", "given out again, at once or later").asks(&[DELAY]),
+    Verb::new(Decision::Reject, "term", "never given out again").asks(&[REASON]),
+    Verb::new(Decision::Extend, "in progress", "the time to decide begins anew"),
 ];
 
 fn channel(name: &str, kind: &'static str, can: Caps) -> Channel {

@@ -10,7 +10,7 @@ use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;
 use crate::domain::health::Link;
 use crate::domain::message::{Header, Message, Stamp};
-use crate::domain::operation::{Change, Field, Input, OperationSpec, PublishSpec, Request, Risk, Target};
+use crate::domain::operation::{Change, Field, OperationSpec, PublishSpec, Request, Risk, Target};
 use crate::domain::position::Position;
 use crate::domain::safety::Safety;
 use crate::domain::text::SafeText;
@@ -30,18 +30,13 @@ pub(super) const NOW: Timestamp = Timestamp(1_770_300_432_000);
 pub(super) const HOSTILE: &str = "a\u{1b}[2J\u{202e}evil\u{200b}\u{e0041}漢字é\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}\r\n\u{9b}31m";
 
 /// What the publish form asks in these tests.
-pub(super) const SPEC: PublishSpec = PublishSpec {
-    key: true,
-    headers: true,
-    tombstone: true,
-    timestamp: true,
-    fields: &[Field { id: "partition", title: "partition", help: "chosen by the key if empty", input: Input::Number { min: 0, max: 11 } }],
-};
+pub(super) const SPEC: PublishSpec = PublishSpec { key: true, tombstone: true, timestamp: true, fields: FIELDS };
+const FIELDS: &[Field] = &[Field::number("partition", "partition", "chosen by the key if empty", 0, 11)];
 
 const TOPIC: Target = Target::Channel(&["topic"]);
 
 const fn operation(id: &'static str, title: &'static str, risk: Risk, on: Target, fields: &'static [Field]) -> OperationSpec {
-    OperationSpec { id, title, help: "as these tests have it", risk, permission: "topics:change", on, fields }
+    OperationSpec::new(risk, on, "topics:change").named(id, title).help("as these tests have it").asks(fields)
 }
 
 pub(super) static CREATE: OperationSpec = operation(
@@ -49,7 +44,7 @@ pub(super) static CREATE: OperationSpec = operation(
     "Create topic",
     Risk::Reversible,
     Target::Integration,
-    &[Field { id: "partitions", title: "partitions", help: "the broker's default if empty", input: Input::Number { min: 1, max: 1_000 } }],
+    &[Field::number("partitions", "partitions", "the broker's default if empty", 1, 1_000)],
 );
 pub(super) static CONFIGURE: OperationSpec = operation(
     "topic.configure",
@@ -57,14 +52,9 @@ pub(super) static CONFIGURE: OperationSpec = operation(
     Risk::Reversible,
     TOPIC,
     &[
-        Field {
-            id: "cleanup",
-            title: "cleanup",
-            help: "what becomes of old messages",
-            input: Input::Choice(&["delete", "compact", "both"]),
-        },
-        Field { id: "retention", title: "retention", help: "how long they are kept: `7d`", input: Input::Text },
-        Field { id: "segment", title: "segment bytes", help: "one file's size", input: Input::Number { min: 14, max: 2_147_483_647 } },
+        Field::choice("cleanup", "cleanup", "what becomes of old messages", &["delete", "compact", "both"]),
+        Field::text("retention", "retention", "how long they are kept: `7d`"),
+        Field::number("segment", "segment bytes", "one file's size", 14, 2_147_483_647),
     ],
 );
 pub(super) static EMPTY: OperationSpec = operation("topic.empty", "Delete records", Risk::Bulk, TOPIC, &[]);

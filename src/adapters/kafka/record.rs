@@ -1,7 +1,7 @@
 //! A message in the shape that librdkafka takes or gives, byte for byte, or the reason why it cannot be.
 
 use crate::domain::message::{Header as MessageHeader, Message, Outgoing, Stamp};
-use crate::domain::operation::{Field, Input, PublishSpec};
+use crate::domain::operation::{Field, PublishSpec};
 use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
 use bytes::Bytes;
@@ -12,26 +12,22 @@ use std::sync::Arc;
 pub(super) const PROFILE: &str = "profile";
 
 /// What can be asked of a message beside its bytes.
-pub(super) static SPEC: PublishSpec = PublishSpec {
-    key: true,
-    headers: true,
-    tombstone: true,
-    timestamp: true,
-    fields: &[
-        Field {
-            id: "partition",
-            title: "Partition",
-            help: "counted from 0; without it the key decides, as Kafka's own producer does it, and chance if there is none",
-            input: Input::Number { min: 0, max: i32::MAX as i64 },
-        },
-        Field {
-            id: "compression",
-            title: "Compression",
-            help: "how the batch is compressed; `profile` goes by compression.codec in the profile, which is none by default",
-            input: Input::Choice(&[PROFILE, "none", "gzip", "snappy", "lz4", "zstd"]),
-        },
-    ],
-};
+pub(super) static SPEC: PublishSpec = PublishSpec { key: true, tombstone: true, timestamp: true, fields: FIELDS };
+const FIELDS: &[Field] = &[
+    Field::number(
+        "partition",
+        "Partition",
+        "counted from 0; without it the key decides, as Kafka's own producer does it, and chance if there is none",
+        0,
+        i32::MAX as i64,
+    ),
+    Field::choice(
+        "compression",
+        "Compression",
+        "how the batch is compressed; `profile` goes by compression.codec in the profile, which is none by default",
+        &[PROFILE, "none", "gzip", "snappy", "lz4", "zstd"],
+    ),
+];
 
 /// What a message asks beside its bytes.
 pub(super) struct Order {

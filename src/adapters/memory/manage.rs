@@ -7,7 +7,7 @@ use crate::domain::channel::Table;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;
 use crate::domain::offset_change::{OffsetChange, PartitionOffsets};
-use crate::domain::operation::{Change, Done, Field, Input, OperationSpec, Request, Risk, Target};
+use crate::domain::operation::{Change, Done, Field, OperationSpec, Request, Risk, Target};
 use crate::domain::position::Bound;
 use crate::domain::reset::Reset;
 use crate::domain::text::SafeText;
@@ -16,50 +16,26 @@ use jiff::Zoned;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-static CREATE: OperationSpec = OperationSpec {
-    id: "topic.create",
-    title: "Create topic",
-    help: "makes an empty topic",
-    risk: Risk::Reversible,
-    permission: "topics:create",
-    on: Target::Integration,
-    fields: &[Field { id: "partitions", title: "Partitions", help: "1 if missing", input: Input::Number { min: 1, max: 1_000 } }],
-};
-static DELETE: OperationSpec = OperationSpec {
-    id: "topic.delete",
-    title: "Delete topic",
-    help: "deletes a topic with everything in it",
-    risk: Risk::Destroy,
-    permission: "topics:delete",
-    on: Target::Channel(&["topic"]),
-    fields: &[],
-};
-static PURGE: OperationSpec = OperationSpec {
-    id: "topic.purge",
-    title: "Purge topic",
-    help: "deletes messages and leaves the topic",
-    risk: Risk::Destroy,
-    permission: "topics:purge",
-    on: Target::Channel(&["topic"]),
-    fields: &[Field { id: "before", title: "Before", help: "latest (all), @12345, end-500, 3@1042,4@17 or a time", input: Input::Text }],
-};
-static RESET: OperationSpec = OperationSpec {
-    id: "group.reset",
-    title: "Reset group",
-    help: "puts a group's positions elsewhere",
-    risk: Risk::Bulk,
-    permission: "groups:reset",
-    on: Target::Group,
-    fields: &[
-        Field { id: "to", title: "To", help: "earliest, latest, end-500, @12345, +100, -100, 3@1042,4@17 or a time", input: Input::Text },
-        Field {
-            id: "topic",
-            title: "Topic",
-            help: "only this one; every topic that the group has a position in if missing",
-            input: Input::Text,
-        },
-    ],
-};
+const TOPIC: Target = Target::Channel(&["topic"]);
+
+static CREATE: OperationSpec = OperationSpec::new(Risk::Reversible, Target::Integration, "topics:create")
+    .named("topic.create", "Create topic")
+    .help("makes an empty topic")
+    .asks(&[Field::number("partitions", "Partitions", "1 if missing", 1, 1_000)]);
+static DELETE: OperationSpec = OperationSpec::new(Risk::Destroy, TOPIC, "topics:delete")
+    .named("topic.delete", "Delete topic")
+    .help("deletes a topic with everything in it");
+static PURGE: OperationSpec = OperationSpec::new(Risk::Destroy, TOPIC, "topics:purge")
+    .named("topic.purge", "Purge topic")
+    .help("deletes messages and leaves the topic")
+    .asks(&[Field::text("before", "Before", "latest (all), @12345, end-500, 3@1042,4@17 or a time")]);
+static RESET: OperationSpec = OperationSpec::new(Risk::Bulk, Target::Group, "groups:reset")
+    .named("group.reset", "Reset group")
+    .help("puts a group's positions elsewhere")
+    .asks(&[
+        Field::text("to", "To", "earliest, latest, end-500, @12345, +100, -100, 3@1042,4@17 or a time"),
+        Field::text("topic", "Topic", "only this one; every topic that the group has a position in if missing"),
+    ]);
 pub(super) static OPERATIONS: &[&OperationSpec] = &[&CREATE, &DELETE, &PURGE, &RESET];
 
 /// What is carried out.

@@ -8,31 +8,19 @@ use crate::domain::channel::Cost;
 use crate::domain::delivery::{Effect, Given, Settlement, Settles, Verb};
 use crate::domain::fault::Fault;
 use crate::domain::figure::several;
-use crate::domain::operation::{Field, Input};
+use crate::domain::operation::Field;
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
 
+const DELAY: Field = Field::number("delay", "Delay", "seconds until it is given out again; at once if missing", 0, 86_400);
+const REASON: Field = Field::text("reason", "Reason", "kept in the header x-reason");
+
 static VERBS: [Verb; 4] = [
-    Verb { effect: Effect::Ack, word: "ack", help: "done: it is gone", fields: &[] },
-    Verb {
-        effect: Effect::Requeue,
-        word: "requeue",
-        help: "back to the head of the queue",
-        fields: &[Field {
-            id: "delay",
-            title: "Delay",
-            help: "seconds until it is given out again; at once if missing",
-            input: Input::Number { min: 0, max: 86_400 },
-        }],
-    },
-    Verb {
-        effect: Effect::Reject,
-        word: "reject",
-        help: "refused for good: to the topic NAME.dead",
-        fields: &[Field { id: "reason", title: "Reason", help: "kept in the header x-reason", input: Input::Text }],
-    },
-    Verb { effect: Effect::Extend, word: "extend", help: "the time to decide begins anew", fields: &[] },
+    Verb::new(Effect::Ack, "ack", "done: it is gone"),
+    Verb::new(Effect::Requeue, "requeue", "back to the head of the queue").asks(&[DELAY]),
+    Verb::new(Effect::Reject, "reject", "refused for good: to the topic NAME.dead").asks(&[REASON]),
+    Verb::new(Effect::Extend, "extend", "the time to decide begins anew"),
 ];
 
 #[async_trait]

@@ -4,24 +4,14 @@ use super::{Memory, state::State};
 use crate::adapters::session::Publish;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Outgoing;
-use crate::domain::operation::{Field, Input, PublishSpec};
+use crate::domain::operation::{Field, PublishSpec};
 use crate::domain::receipt::Receipt;
 use async_trait::async_trait;
 
 const OP: &str = "publish to";
 
-static SPEC: PublishSpec = PublishSpec {
-    key: true,
-    headers: true,
-    tombstone: true,
-    timestamp: true,
-    fields: &[Field {
-        id: "partition",
-        title: "Partition",
-        help: "counted from 0; without it the key decides",
-        input: Input::Number { min: 0, max: 999 },
-    }],
-};
+static SPEC: PublishSpec = PublishSpec { key: true, tombstone: true, timestamp: true, fields: FIELDS };
+const FIELDS: &[Field] = &[Field::number("partition", "Partition", "counted from 0; without it the key decides", 0, 999)];
 
 #[async_trait]
 impl Publish for Memory {

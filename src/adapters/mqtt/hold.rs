@@ -38,12 +38,7 @@ const LASTED: Duration = Duration::from_secs(10);
 /// throw each other out for ever. MQTT 5 has a reason for it (0x8E); 3.1.1 has none.
 const THROWN_OUT: u32 = 3;
 
-static VERBS: &[Verb] = &[Verb {
-    effect: Effect::Ack,
-    word: "ack",
-    help: "tells the broker that it has arrived; in the order in which they came",
-    fields: &[],
-}];
+static VERBS: &[Verb] = &[Verb::new(Effect::Ack, "ack", "tells the broker that it has arrived; in the order in which they came")];
 
 #[async_trait]
 impl Hold for Mqtt {

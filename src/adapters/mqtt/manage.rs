@@ -22,15 +22,9 @@ const MOST: usize = 50_000;
 const GAP: &str =
     "a topic that retains another message by then is left alone; only one that is retained in the moment of the deletion goes with it";
 
-static CLEAR: OperationSpec = OperationSpec {
-    id: "retained.clear",
-    title: "Clear retained",
-    help: "deletes what the broker retains of a topic, or of all that a filter has",
-    risk: Risk::Destroy,
-    permission: "messages:clear",
-    on: Target::Channel(&["topic"]),
-    fields: &[],
-};
+static CLEAR: OperationSpec = OperationSpec::new(Risk::Destroy, Target::Channel(&["topic"]), "messages:clear")
+    .named("retained.clear", "Clear retained")
+    .help("deletes what the broker retains of a topic, or of all that a filter has");
 pub(super) static OPERATIONS: &[&OperationSpec] = &[&CLEAR];
 
 #[async_trait]

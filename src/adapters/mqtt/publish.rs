@@ -7,7 +7,7 @@ use super::{Mqtt, message, topic};
 use crate::adapters::session::Publish;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Outgoing;
-use crate::domain::operation::{Field, Input, PublishSpec};
+use crate::domain::operation::{Field, PublishSpec};
 use crate::domain::receipt::Receipt;
 use async_trait::async_trait;
 use futures::FutureExt;
@@ -17,41 +17,16 @@ use std::time::{Duration, Instant};
 
 const OP: &str = "publish to";
 
-static SPEC: PublishSpec = PublishSpec {
-    key: false,
-    headers: true,
-    tombstone: false,
-    timestamp: false,
-    fields: &[
-        Field {
-            id: "qos",
-            title: "QoS",
-            help: "0 is never acknowledged, 1 and 2 are; 1 unless the profile says another",
-            input: Input::Number { min: 0, max: 2 },
-        },
-        Field {
-            id: "retain",
-            title: "Retain",
-            help: "the broker keeps it for those who come later; an empty value deletes what it keeps",
-            input: Input::Choice(&["no", "yes"]),
-        },
-        Field {
-            id: "expiry",
-            title: "Expiry",
-            help: "MQTT 5: seconds after which it is not delivered any more",
-            input: Input::Number { min: 0, max: u32::MAX as i64 },
-        },
-        Field { id: "content_type", title: "Content type", help: "MQTT 5: what the value is: application/json", input: Input::Text },
-        Field { id: "response_topic", title: "Response topic", help: "MQTT 5: where an answer is expected", input: Input::Text },
-        Field { id: "correlation_data", title: "Correlation data", help: "MQTT 5: what an answer repeats", input: Input::Text },
-        Field {
-            id: "payload_format",
-            title: "Payload format",
-            help: "MQTT 5: whether the value is said to be text in UTF-8",
-            input: Input::Choice(&["bytes", "text"]),
-        },
-    ],
-};
+static SPEC: PublishSpec = PublishSpec { key: false, tombstone: false, timestamp: false, fields: FIELDS };
+const FIELDS: &[Field] = &[
+    Field::number("qos", "QoS", "0 is never acknowledged, 1 and 2 are; 1 unless the profile says another", 0, 2),
+    Field::choice("retain", "Retain", "the broker keeps it for those who come later; an empty value deletes what it keeps", &["no", "yes"]),
+    Field::number("expiry", "Expiry", "MQTT 5: seconds after which it is not delivered any more", 0, u32::MAX as i64),
+    Field::text("content_type", "Content type", "MQTT 5: what the value is: application/json"),
+    Field::text("response_topic", "Response topic", "MQTT 5: where an answer is expected"),
+    Field::text("correlation_data", "Correlation data", "MQTT 5: what an answer repeats"),
+    Field::choice("payload_format", "Payload format", "MQTT 5: whether the value is said to be text in UTF-8", &["bytes", "text"]),
+];
 
 #[async_trait]
 impl Publish for Mqtt {

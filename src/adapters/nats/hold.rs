@@ -18,7 +18,7 @@ use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
 use crate::domain::figure::several;
 use crate::domain::message::{Message, Stamp};
-use crate::domain::operation::{Field, Input};
+use crate::domain::operation::Field;
 use crate::domain::position::Position;
 use crate::domain::time::Timestamp;
 use async_trait::async_trait;
@@ -32,26 +32,14 @@ const SETTLE: &str = "settle";
 /// How long one request for messages stands before it is made again.
 const EXPIRES: Duration = Duration::from_secs(5);
 
+const DELAY: Field = Field::number("delay", "Delay", "seconds before it is redelivered; at once without it", 0, 31_536_000);
+const REASON: Field = Field::text("reason", "Reason", "is in the advisory (2.10 and later)");
+
 static VERBS: [Verb; 4] = [
-    Verb { effect: Effect::Ack, word: "ack", help: "done: the consumer never gets it again", fields: &[] },
-    Verb {
-        effect: Effect::Requeue,
-        word: "nak",
-        help: "redelivered, at once or after a delay",
-        fields: &[Field {
-            id: "delay",
-            title: "Delay",
-            help: "seconds before it is redelivered; at once without it",
-            input: Input::Number { min: 0, max: 31_536_000 },
-        }],
-    },
-    Verb {
-        effect: Effect::Reject,
-        word: "term",
-        help: "never redelivered; it stays in the stream, and an advisory tells of it",
-        fields: &[Field { id: "reason", title: "Reason", help: "is in the advisory (2.10 and later)", input: Input::Text }],
-    },
-    Verb { effect: Effect::Extend, word: "in progress", help: "the time to decide begins again", fields: &[] },
+    Verb::new(Effect::Ack, "ack", "done: the consumer never gets it again"),
+    Verb::new(Effect::Requeue, "nak", "redelivered, at once or after a delay").asks(&[DELAY]),
+    Verb::new(Effect::Reject, "term", "never redelivered; it stays in the stream, and an advisory tells of it").asks(&[REASON]),
+    Verb::new(Effect::Extend, "in progress", "the time to decide begins again"),
 ];
 
 pub(super) struct NatsHold {

@@ -10,7 +10,7 @@ use super::names::{Name, covers, is_pattern, is_subject, plain};
 use crate::adapters::session::Publish;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::{Header, Outgoing};
-use crate::domain::operation::{Field, Input, PublishSpec};
+use crate::domain::operation::{Field, PublishSpec};
 use crate::domain::position::Position;
 use crate::domain::receipt::Receipt;
 use async_trait::async_trait;
@@ -19,23 +19,19 @@ use std::time::Instant;
 
 const OP: &str = "publish to";
 
-static SPEC: PublishSpec = PublishSpec {
-    // Of a stream's message the key is its subject.
-    key: true,
-    headers: true,
-    tombstone: false,
-    timestamp: false,
-    fields: &[
-        Field { id: "reply", title: "Reply to", help: "subject that answers are sent to; not for streams", input: Input::Text },
-        Field { id: "id", title: "Message id", help: "streams store an id once within their duplicate window", input: Input::Text },
-        Field {
-            id: "expected",
-            title: "Expected last",
-            help: "stored only if the stream's last sequence is this one; headers Nats-Expected-… are not sent",
-            input: Input::Number { min: 0, max: i64::MAX },
-        },
-    ],
-};
+/// Of a stream's message the key is its subject.
+static SPEC: PublishSpec = PublishSpec { key: true, tombstone: false, timestamp: false, fields: FIELDS };
+const FIELDS: &[Field] = &[
+    Field::text("reply", "Reply to", "subject that answers are sent to; not for streams"),
+    Field::text("id", "Message id", "streams store an id once within their duplicate window"),
+    Field::number(
+        "expected",
+        "Expected last",
+        "stored only if the stream's last sequence is this one; headers Nats-Expected-… are not sent",
+        0,
+        i64::MAX,
+    ),
+];
 
 pub(super) struct NatsPublish {
     shared: Shared,

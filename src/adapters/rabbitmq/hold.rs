@@ -24,14 +24,9 @@ const SETTLE: &str = "settle a message of";
 const PIECE: Duration = Duration::from_secs(1);
 
 static VERBS: &[Verb] = &[
-    Verb { effect: Effect::Ack, word: "ack", help: "done: the queue forgets it", fields: &[] },
-    Verb { effect: Effect::Requeue, word: "requeue", help: "back to the queue for others, marked as redelivered", fields: &[] },
-    Verb {
-        effect: Effect::Reject,
-        word: "reject",
-        help: "a dead letter: to the dead-letter exchange, or deleted where there is none",
-        fields: &[],
-    },
+    Verb::new(Effect::Ack, "ack", "done: the queue forgets it"),
+    Verb::new(Effect::Requeue, "requeue", "back to the queue for others, marked as redelivered"),
+    Verb::new(Effect::Reject, "reject", "a dead letter: to the dead-letter exchange, or deleted where there is none"),
 ];
 
 #[async_trait]

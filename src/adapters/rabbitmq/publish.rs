@@ -8,7 +8,7 @@ use super::publisher::{Failed, Letter, OP};
 use crate::adapters::session::Publish;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Outgoing;
-use crate::domain::operation::{Field, Input, PublishSpec};
+use crate::domain::operation::{Field, PublishSpec};
 use crate::domain::receipt::Receipt;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,50 +16,32 @@ use bytes::Bytes;
 /// AMQP's short strings.
 const LONGEST: usize = 255;
 
-const fn text(id: &'static str, title: &'static str, help: &'static str) -> Field {
-    Field { id, title, help, input: Input::Text }
-}
-
-static SPEC: PublishSpec = PublishSpec {
-    key: true,
-    headers: true,
-    tombstone: false,
-    timestamp: true,
-    fields: &[
-        Field {
-            id: "priority",
-            title: "Priority",
-            help: "0 to 255; queues have x-max-priority",
-            input: Input::Number { min: 0, max: 255 },
-        },
-        Field {
-            id: "expiration",
-            title: "Expires after",
-            help: "milliseconds in the queue, then it is a dead letter; never if it is left out",
-            input: Input::Number { min: 0, max: u32::MAX as i64 },
-        },
-        Field {
-            id: "persistent",
-            title: "Persistent",
-            help: "whether it outlives a restart of the server in a durable queue",
-            input: Input::Choice(&["yes", "no"]),
-        },
-        text("message_id", "Message id", "the property message-id"),
-        text("correlation_id", "Correlation id", "the property correlation-id"),
-        text("reply_to", "Reply to", "the property reply-to: a queue's name"),
-        text("type", "Type", "the property type"),
-        text("content_type", "Content type", "the property content-type: application/json"),
-        text("content_encoding", "Content encoding", "the property content-encoding: gzip"),
-        text("app_id", "Application", "the property app-id"),
-        text("user_id", "User", "the property user-id: the server takes no name but the connection's own"),
-        Field {
-            id: "mandatory",
-            title: "Mandatory",
-            help: "whether a message that no queue is bound for is an error; with no it is dropped in silence",
-            input: Input::Choice(&["yes", "no"]),
-        },
-    ],
-};
+static SPEC: PublishSpec = PublishSpec { key: true, tombstone: false, timestamp: true, fields: FIELDS };
+const FIELDS: &[Field] = &[
+    Field::number("priority", "Priority", "0 to 255; queues have x-max-priority", 0, 255),
+    Field::number(
+        "expiration",
+        "Expires after",
+        "milliseconds in the queue, then it is a dead letter; never if it is left out",
+        0,
+        u32::MAX as i64,
+    ),
+    Field::choice("persistent", "Persistent", "whether it outlives a restart of the server in a durable queue", &["yes", "no"]),
+    Field::text("message_id", "Message id", "the property message-id"),
+    Field::text("correlation_id", "Correlation id", "the property correlation-id"),
+    Field::text("reply_to", "Reply to", "the property reply-to: a queue's name"),
+    Field::text("type", "Type", "the property type"),
+    Field::text("content_type", "Content type", "the property content-type: application/json"),
+    Field::text("content_encoding", "Content encoding", "the property content-encoding: gzip"),
+    Field::text("app_id", "Application", "the property app-id"),
+    Field::text("user_id", "User", "the property user-id: the server takes no name but the connection's own"),
+    Field::choice(
+        "mandatory",
+        "Mandatory",
+        "whether a message that no queue is bound for is an error; with no it is dropped in silence",
+        &["yes", "no"],
+    ),
+];
 
 #[async_trait]
 impl Publish for Rabbit {

@@ -33,8 +33,8 @@ const MISSED: usize = 10_000;
 const COUNTED: usize = 1_000;
 
 static VERBS: [Verb; 2] = [
-    Verb { effect: Effect::Ack, word: "XACK", help: "done: it leaves the group's pending list", fields: &[] },
-    Verb { effect: Effect::Extend, word: "XCLAIM", help: "its idle time begins again, so that nobody claims it meanwhile", fields: &[] },
+    Verb::new(Effect::Ack, "XACK", "done: it leaves the group's pending list"),
+    Verb::new(Effect::Extend, "XCLAIM", "its idle time begins again, so that nobody claims it meanwhile"),
 ];
 
 #[async_trait]

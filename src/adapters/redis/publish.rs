@@ -7,7 +7,7 @@ use super::value;
 use crate::adapters::session::Publish;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::message::Outgoing;
-use crate::domain::operation::{Field, Input, PublishSpec};
+use crate::domain::operation::{Field, PublishSpec};
 use crate::domain::receipt::Receipt;
 use crate::wire::json;
 use async_trait::async_trait;
@@ -15,33 +15,17 @@ use redis::{Cmd, cmd};
 
 const OP: &str = "publish to";
 
-static SPEC: PublishSpec = PublishSpec {
-    key: false,
-    headers: true,
-    tombstone: true,
-    timestamp: false,
-    fields: &[
-        Field {
-            id: "field",
-            title: "Payload field",
-            help: "streams: the entry's field that carries the value; * makes a field of each member of a JSON object",
-            input: Input::Text,
-        },
-        Field { id: "id", title: "Id", help: "streams: the entry's id; the server gives one if it is left out", input: Input::Text },
-        Field {
-            id: "maxlen",
-            title: "Keep about",
-            help: "streams: older entries beyond about so many are deleted; none if it is left out",
-            input: Input::Number { min: 1, max: i64::MAX },
-        },
-        Field {
-            id: "create",
-            title: "Create",
-            help: "streams: whether a stream that is not there is made",
-            input: Input::Choice(&["yes", "no"]),
-        },
-    ],
-};
+static SPEC: PublishSpec = PublishSpec { key: false, tombstone: true, timestamp: false, fields: FIELDS };
+const FIELDS: &[Field] = &[
+    Field::text(
+        "field",
+        "Payload field",
+        "streams: the entry's field that carries the value; * makes a field of each member of a JSON object",
+    ),
+    Field::text("id", "Id", "streams: the entry's id; the server gives one if it is left out"),
+    Field::number("maxlen", "Keep about", "streams: older entries beyond about so many are deleted; none if it is left out", 1, i64::MAX),
+    Field::choice("create", "Create", "streams: whether a stream that is not there is made", &["yes", "no"]),
+];
 
 #[async_trait]
 impl Publish for Redis {

@@ -35,7 +35,7 @@ pub fn draw(canvas: &mut Canvas, model: &Model, area: Rect) -> Option<Position> 
     let form = model.form.as_ref()?;
     let parts = form.parts();
     let lines = form.fields.len() as u16 + u16::from(form.spec.key) + u16::from(form.spec.timestamp);
-    let headers = if form.spec.headers { 1 + (form.headers.lines().len() as u16).clamp(1, (area.height / 4).max(1)) } else { 0 };
+    let headers = 1 + (form.headers.lines().len() as u16).clamp(1, (area.height / 4).max(1));
     let wrong = wrong(model, form);
     let error = if wrong.is_some() { 2 } else { 0 };
     let value = area.height.saturating_sub(lines + headers + error + 3).max(VALUE);

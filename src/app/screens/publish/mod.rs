@@ -34,18 +34,16 @@ pub(crate) fn open(model: &mut Model, form: Form) {
     model.go(Screen::Publish);
 }
 
-/// Fills the value in by a template, and what it says in headers where the system has them.
+/// Fills the value in by a template, and what it says in headers.
 pub(crate) fn fill(model: &mut Model, template: &Template) {
     let (now, seed) = (model.now, &mut model.seed);
     let (said, text) = template.filled(now, || Model::random(seed));
     let Some(form) = model.form.as_mut().filter(|form| form.sending.is_none() && form.takes_template()) else { return };
-    if form.spec.headers {
-        let typed = form.headers.text();
-        let is_said = |line: &&str| said.iter().any(|(name, _)| line.split(':').next().is_some_and(|typed| typed.trim() == *name));
-        let kept = typed.lines().filter(|line| !is_said(line)).map(str::to_owned);
-        let lines: Vec<String> = kept.chain(said.iter().map(|(name, value)| format!("{name}: {value}"))).collect();
-        form.headers = Editor::lines_of(&lines.join("\n"));
-    }
+    let typed = form.headers.text();
+    let is_said = |line: &&str| said.iter().any(|(name, _)| line.split(':').next().is_some_and(|typed| typed.trim() == *name));
+    let kept = typed.lines().filter(|line| !is_said(line)).map(str::to_owned);
+    let lines: Vec<String> = kept.chain(said.iter().map(|(name, value)| format!("{name}: {value}"))).collect();
+    form.headers = Editor::lines_of(&lines.join("\n"));
     form.value = Body::Text(Box::new(Editor::lines_of(&text)));
     form.filled = Some(text);
     form.focus = Part::Value;

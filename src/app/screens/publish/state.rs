@@ -6,7 +6,7 @@ use crate::app::fields::Fields;
 use crate::app::headers;
 use crate::domain::address::Address;
 use crate::domain::message::Outgoing;
-use crate::domain::operation::{Field, Input, PublishSpec};
+use crate::domain::operation::{Field, PublishSpec};
 use crate::domain::text::is_hidden;
 use crate::domain::time::parse_moment;
 use crate::domain::view::MessageView;
@@ -15,18 +15,8 @@ use crossterm::event::KeyEvent;
 use jiff::Zoned;
 
 /// What the form of a call asks.
-const CALL_SPEC: PublishSpec = PublishSpec {
-    key: false,
-    headers: true,
-    tombstone: false,
-    timestamp: false,
-    fields: &[Field {
-        id: "wait",
-        title: "Wait",
-        help: "seconds that replies are waited for; 5 if empty",
-        input: Input::Number { min: 1, max: 3_600 },
-    }],
-};
+const CALL_SPEC: PublishSpec = PublishSpec { key: false, tombstone: false, timestamp: false, fields: CALL_FIELDS };
+const CALL_FIELDS: &[Field] = &[Field::number("wait", "Wait", "seconds that replies are waited for; 5 if empty", 1, 3_600)];
 
 /// The form.
 pub struct Form {
@@ -160,10 +150,7 @@ impl Form {
         if self.spec.key {
             parts.push(Part::Key);
         }
-        if self.spec.headers {
-            parts.push(Part::Headers);
-        }
-        parts.push(Part::Value);
+        parts.extend([Part::Headers, Part::Value]);
         parts.extend((0..self.fields.len()).map(Part::Field));
         if self.spec.timestamp {
             parts.push(Part::Timestamp);
