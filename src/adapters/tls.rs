@@ -1,5 +1,7 @@
 //! Dialling: TCP, TLS from a profile's `tls` block, and what the failures of both mean.
 
+#[cfg(any(feature = "rabbitmq", feature = "redis"))]
+use crate::adapters::wirelog::WireLog;
 use crate::config::profile::{Tls, TlsVersion};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
@@ -17,6 +19,8 @@ use rustls::{
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+#[cfg(any(feature = "rabbitmq", feature = "redis"))]
+use std::time::{Duration, Instant};
 #[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
 use tokio::net::TcpStream;
 #[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
@@ -32,6 +36,32 @@ pub(crate) async fn tcp(host: &str, port: u16, peer: &SafeText) -> Result<TcpStr
     // Small requests must not wait for each other.
     let _ = stream.set_nodelay(true);
     Ok(stream)
+}
+
+/// The host and the port of an address; an IPv6 address without its brackets.
+#[cfg(any(feature = "rabbitmq", feature = "redis"))]
+pub(crate) fn host_and_port<'a>(address: &'a str, peer: &SafeText) -> Result<(&'a str, u16), Fault> {
+    let parts = address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    let (host, port) = parts.ok_or_else(|| Fault::new(Kind::Usage, OP, peer.clone(), "this is not host:port"))?;
+    Ok((host.trim_start_matches('[').trim_end_matches(']'), port))
+}
+
+/// Opens a connection within `limit`, and notes in the log how that ended.
+#[cfg(any(feature = "rabbitmq", feature = "redis"))]
+pub(crate) async fn opened<T>(
+    limit: Duration,
+    peer: &SafeText,
+    log: &WireLog,
+    opening: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    let began = Instant::now();
+    let opened = tokio::time::timeout(limit, opening).await.unwrap_or_else(|_| {
+        let cause = format!("no answer within {} s", limit.as_secs_f32());
+        Err(Fault::new(Kind::Timeout, OP, peer.clone(), cause).next("check the address; a server that wants TLS may be silent to us"))
+    });
+    let outcome = opened.as_ref().err().map_or_else(|| "connected".to_owned(), |fault| fault.cause.to_string());
+    log.record(peer, "connect", outcome, began.elapsed());
+    opened
 }
 
 /// What it means that a name has no address.

@@ -1,6 +1,6 @@
 //! `TokenSource`: where adapters get bearer tokens from.
 
-use crate::config::profile;
+use crate::config::profile::{self, Auth};
 use crate::config::secret::Secret;
 use crate::domain::fault::{Fault, Kind};
 use async_trait::async_trait;
@@ -27,6 +27,11 @@ pub struct Token {
 #[async_trait]
 pub trait TokenSource: Send + Sync {
     async fn token(&self) -> Result<Token, Fault>;
+}
+
+/// The source of the tokens that are logged in with, if they are.
+pub fn of(auth: &Auth) -> Option<Arc<dyn TokenSource>> {
+    if let Auth::Token(source) = auth { Some(from_profile(source)) } else { None }
 }
 
 /// The source that a profile names.

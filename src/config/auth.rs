@@ -2,6 +2,7 @@
 
 use super::endpoint::has_log_in;
 use super::profile::{Auth, ScramMechanism, Seed, TokenSource};
+use super::secret::Secret;
 use super::section::Text;
 use super::system::System;
 use super::tree::{Reading, Section};
@@ -74,11 +75,8 @@ pub(super) fn read(mut section: Section, rd: &mut Reading<'_>, system: &str, kno
         rd.wrong(&section.span.clone(), "this kind of log-in is NATS's own", "for example type = \"password\"");
         return None;
     }
-    if let Some((title, types)) = known.and_then(|known| Some((known.title, known.log_ins?)))
-        && !types.iter().any(|name| TYPES.iter().any(|(known, other)| known == name && other.is_like(kind)))
-    {
-        let span = place.unwrap_or_else(|| section.span.clone());
-        rd.wrong(&span, format!("{title} has no log-in of this type"), format!("it has: {}", types.join(", ")));
+    if let Some((cause, help)) = known.and_then(|known| refused(known, kind)) {
+        rd.wrong(&place.unwrap_or_else(|| section.span.clone()), cause, help);
         return None;
     }
     let said = match kind {
@@ -93,6 +91,18 @@ pub(super) fn read(mut section: Section, rd: &mut Reading<'_>, system: &str, kno
     };
     section.finish(rd);
     said
+}
+
+/// What is wrong with a log-in of a type that a system does not have, and what it has.
+fn refused(system: &System, kind: Type) -> Option<(String, String)> {
+    let types = system.log_ins?;
+    let has = types.iter().any(|name| TYPES.iter().any(|(known, other)| known == name && other.is_like(kind)));
+    (!has).then(|| (format!("{} has no log-in of this type", system.title), format!("it has: {}", types.join(", "))))
+}
+
+/// The same of SCRAM, which a URL may ask for.
+pub(super) fn without_scram(system: &System) -> Option<(String, String)> {
+    refused(system, Type::Scram)
 }
 
 fn log_in(auth: Auth) -> Said {
@@ -119,24 +129,34 @@ fn scram(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
 }
 
 fn token(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
-    let written = section.has("token") || section.has("token_file");
-    let token = section.text(rd, "token");
-    let file = section.text(rd, "token_file");
-    let source = match (token, file) {
-        (Some(token), None) => TokenSource::Fixed(token.into_secret(rd)),
-        (None, Some(file)) => TokenSource::File(rd.file(&file, "`token_file`")),
-        (Some(_), Some(file)) => {
-            rd.wrong(&file.span, "both `token` and `token_file`", "keep one of them");
-            return None;
-        }
+    let example = "for example token = \"${env.API_TOKEN}\"";
+    either(section, rd, ["token", "token_file"], example, TokenSource::Fixed, TokenSource::File).map(|source| log_in(Auth::Token(source)))
+}
+
+fn nkey(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
+    let example = "for example seed_file = \"user.nk\"";
+    either(section, rd, ["seed", "seed_file"], example, Seed::Fixed, Seed::File).map(|seed| log_in(Auth::Nkey(seed)))
+}
+
+/// A secret that is written here, or the file that holds it: one of the two.
+fn either<T>(
+    section: &mut Section,
+    rd: &mut Reading<'_>,
+    [here, there]: [&'static str; 2],
+    example: &str,
+    fixed: fn(Secret) -> T,
+    file: fn(PathBuf) -> T,
+) -> Option<T> {
+    let written = section.has(here) || section.has(there);
+    match (section.text(rd, here), section.text(rd, there)) {
+        (Some(secret), None) => return Some(fixed(secret.into_secret(rd))),
+        (None, Some(path)) => return Some(file(rd.file(&path, &format!("`{there}`")))),
+        (Some(_), Some(path)) => rd.wrong(&path.span, format!("both `{here}` and `{there}`"), "keep one of them"),
         // What was written could not be read, which is noted.
-        (None, None) if written => return None,
-        (None, None) => {
-            rd.wrong(&section.span.clone(), "`token` or `token_file` is missing", "for example token = \"${env.API_TOKEN}\"");
-            return None;
-        }
-    };
-    Some(log_in(Auth::Token(source)))
+        (None, None) if written => {}
+        (None, None) => rd.wrong(&section.span.clone(), format!("`{here}` or `{there}` is missing"), example),
+    }
+    None
 }
 
 fn client_credentials(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
@@ -165,24 +185,6 @@ fn mtls(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
     let cert = section.required(rd, "client_cert", "PEM of our certificate chain");
     let key = section.required(rd, "client_key", "PEM of the certificate's key");
     Some(Said { auth: Auth::None, client: Some((rd.file(&cert?, "`client_cert`"), rd.file(&key?, "`client_key`"))) })
-}
-
-fn nkey(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {
-    let written = section.has("seed") || section.has("seed_file");
-    let seed = match (section.text(rd, "seed"), section.text(rd, "seed_file")) {
-        (Some(seed), None) => Seed::Fixed(seed.into_secret(rd)),
-        (None, Some(file)) => Seed::File(rd.file(&file, "`seed_file`")),
-        (Some(_), Some(file)) => {
-            rd.wrong(&file.span, "both `seed` and `seed_file`", "keep one of them");
-            return None;
-        }
-        (None, None) if written => return None,
-        (None, None) => {
-            rd.wrong(&section.span.clone(), "`seed` or `seed_file` is missing", "for example seed_file = \"user.nk\"");
-            return None;
-        }
-    };
-    Some(log_in(Auth::Nkey(seed)))
 }
 
 fn creds(section: &mut Section, rd: &mut Reading<'_>) -> Option<Said> {

@@ -297,6 +297,14 @@ impl Integration {
         }
     }
 
+    /// The same with settings, as if that line of a profile had them; 0 is none.
+    #[must_use]
+    pub fn with_settings(mut self, line: usize, settings: &[(&str, &str)]) -> Self {
+        let setting = |(name, value): &(&str, &str)| ((*name).to_owned(), Setting { value: Secret::new((*value).to_owned()), line });
+        self.settings.extend(settings.iter().map(setting));
+        self
+    }
+
     /// The settings for one role, `producer` or `consumer`: those said for it, and those said for any.
     pub fn settings_of(&self, role: &str) -> BTreeMap<&str, &Setting> {
         let scoped = |name: &str| ["producer.", "consumer.", "mqdeck."].iter().any(|scope| name.starts_with(scope));

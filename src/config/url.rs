@@ -3,7 +3,7 @@
 //! `kafka://one:9092,two:9092` · `kafkas://` speaks TLS · `kafka://user:password@host?sasl=SCRAM-SHA-512&ca=/path/ca.pem`. User, password and
 //! values are percent-decoded (RFC 3986 section 2.1). A path is the vhost of `amqp://host/tenant-a` and the database of `redis://host/3`. A password in an argument is seen by everybody on the machine: a profile keeps it out.
 
-use super::auth::scram_mechanism;
+use super::auth::{scram_mechanism, without_scram};
 use super::endpoint;
 use super::profile::{Auth, Integration, Profile, Setting, Tls, TlsVersion};
 use super::rules::{self, Rule};
@@ -96,7 +96,7 @@ fn read(url: &str, systems: &[System]) -> Result<Profile, Wrong> {
     let mechanism = options(query, known, system.settings, &mut integration, &mut tls, secure)?;
     integration.endpoint.tls = tls;
     integration.url = Some(without_password(url));
-    integration.auth = auth(log_in, mechanism.as_deref())?;
+    integration.auth = auth(log_in, mechanism.as_deref(), system)?;
     Ok(Profile { name: name.as_str().into(), path: None, safety: Safety::default(), integrations: vec![integration] })
 }
 
@@ -183,7 +183,7 @@ fn version(value: &str) -> Result<TlsVersion, Wrong> {
     }
 }
 
-fn auth(log_in: Option<&str>, mechanism: Option<&str>) -> Result<Auth, Wrong> {
+fn auth(log_in: Option<&str>, mechanism: Option<&str>, system: &System) -> Result<Auth, Wrong> {
     let Some(log_in) = log_in else {
         return match mechanism {
             None => Ok(Auth::None),
@@ -194,9 +194,10 @@ fn auth(log_in: Option<&str>, mechanism: Option<&str>) -> Result<Auth, Wrong> {
     let (username, password) = (decode(username)?.expose().to_owned(), decode(password)?);
     match mechanism {
         None | Some("PLAIN") => Ok(Auth::Basic { username, password }),
-        Some(name) => match scram_mechanism(name) {
-            Some(mechanism) => Ok(Auth::Scram { mechanism, username, password }),
-            None => Err(wrong("`sasl` is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", "tokens need a profile: auth { type = \"bearer\" }")),
+        Some(name) => match (scram_mechanism(name), without_scram(system)) {
+            (Some(_), Some((message, next))) => Err(wrong(message, next)),
+            (Some(mechanism), None) => Ok(Auth::Scram { mechanism, username, password }),
+            (None, _) => Err(wrong("`sasl` is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", "tokens need a profile: auth { type = \"bearer\" }")),
         },
     }
 }
@@ -322,6 +323,13 @@ mod tests {
             assert_eq!((fault.kind, fault.cause.as_str()), (Kind::Usage, cause), "{url}");
             assert!(!fault.to_string().contains("hunter2"), "{fault}");
         }
+    }
+
+    #[test]
+    fn a_mechanism_that_the_system_does_not_have_is_refused() {
+        const REDIS: &[System] = &[System { log_ins: Some(&["none", "password"]), ..System::named("redis", &[("redis", 6379)]) }];
+        let fault = from_url("redis://u:hunter2@one?sasl=SCRAM-SHA-256", REDIS).expect_err("there is no SCRAM");
+        assert_eq!((fault.cause.as_str(), fault.next.as_str()), ("redis has no log-in of this type", "it has: none, password"));
     }
 
     proptest! {

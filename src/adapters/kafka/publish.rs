@@ -8,7 +8,7 @@ use super::{refusal, settings};
 use crate::adapters::session::Publish;
 use crate::adapters::token_source::{self, TokenSource};
 use crate::adapters::wirelog::WireLog;
-use crate::config::profile::{Auth, Integration};
+use crate::config::profile::Integration;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure;
 use crate::domain::message::Outgoing;
@@ -73,10 +73,7 @@ impl Publisher {
             integration: integration.name.clone(),
             peer: integration.endpoint.addresses.join(",").into(),
             config,
-            tokens: match &integration.auth {
-                Auth::Token(source) => Some(token_source::from_profile(source)),
-                _ => None,
-            },
+            tokens: token_source::of(&integration.auth),
             refusal: settings::beyond_librdkafka(integration),
             timeout: integration.timeout,
             patience,

@@ -66,19 +66,11 @@ impl Dialler {
         if addresses.is_empty() {
             return Err(Fault::new(Kind::Usage, CONNECT, &*integration.name, "no address is given"));
         }
-        let tokens = match &integration.auth {
-            Auth::None | Auth::Basic { .. } => None,
-            Auth::Token(source) => Some(token_source::from_profile(source)),
-            Auth::Scram { .. } | Auth::Nkey(_) | Auth::Creds(_) => {
-                return Err(Fault::new(Kind::Usage, CONNECT, &*integration.name, "MQTT has no such log-in")
-                    .next("write an auth block of type password, bearer, oauth2 or mtls"));
-            }
-        };
         Ok(Self {
             timeout: integration.timeout,
             addresses,
             auth: integration.auth.clone(),
-            tokens,
+            tokens: token_source::of(&integration.auth),
             log,
             version: settings.version.map_or_else(OnceLock::new, OnceLock::from),
             good: AtomicUsize::new(0),

@@ -93,10 +93,6 @@ impl Dial {
             (None, Some(domain)) => format!("$JS.{domain}.API"),
             (None, None) => OWN_API.to_owned(),
         };
-        let tokens = match &integration.auth {
-            Auth::Token(source) => Some(token_source::from_profile(source)),
-            _ => None,
-        };
         let tls = match &integration.endpoint.tls {
             Some(tls) => Ok(TlsDial::new(tls)?),
             None => TlsDial::new(&Tls::default()),
@@ -114,7 +110,7 @@ impl Dial {
             tls_required: integration.endpoint.tls.is_some(),
             tls_first: said.flag("tls_first").unwrap_or(false),
             auth: integration.auth.clone(),
-            tokens,
+            tokens: token_source::of(&integration.auth),
             reconnect: integration.reconnect.clone(),
         })
     }
@@ -233,7 +229,8 @@ impl Dial {
             "version": env!("CARGO_PKG_VERSION"), "protocol": 1, "echo": true, "headers": true, "no_responders": true,
         });
         match &self.auth {
-            Auth::None => {}
+            // A profile and a URL are checked by the table of log-ins, which has no SCRAM for NATS.
+            Auth::None | Auth::Scram { .. } => {}
             // A user without a password in a URL is a token, as in every NATS client.
             Auth::Basic { username, password } if password.expose().is_empty() => login["auth_token"] = json!(username),
             Auth::Basic { username, password } => {
@@ -265,10 +262,6 @@ impl Dial {
                 })?;
                 login["jwt"] = json!(jwt);
                 login["sig"] = json!(self.signed(&pair, nonce)?);
-            }
-            Auth::Scram { .. } => {
-                return Err(Fault::new(Kind::Usage, OP, self.peer.clone(), "NATS has no SCRAM")
-                    .next("auth types: password, token, nkey, creds, mtls"));
             }
         }
         Ok(login)
@@ -360,17 +353,11 @@ fn expired(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::profile::Setting;
-    use crate::config::secret::Secret;
 
     #[test]
     fn another_domains_api_begins_otherwise() {
         let prefix = |settings: &[(&str, &str)]| {
-            let mut integration = Integration::new("nats", "nats", vec!["127.0.0.1:4222".to_owned()]);
-            for (name, value) in settings {
-                let setting = Setting { value: Secret::new((*value).to_owned()), line: 1 };
-                integration.settings.insert((*name).to_owned(), setting);
-            }
+            let integration = Integration::new("nats", "nats", vec!["127.0.0.1:4222".to_owned()]).with_settings(1, settings);
             Dial::new(&integration, WireLog::default()).map(|dial| dial.api_prefix)
         };
         assert_eq!(prefix(&[]).as_deref(), Ok("$JS.API"));

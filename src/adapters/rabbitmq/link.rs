@@ -54,7 +54,7 @@ pub(super) struct Link {
 }
 
 /// Who we say we are.
-enum Login {
+pub(super) enum Login {
     Password {
         username: String,
         password: Secret,
@@ -63,6 +63,18 @@ enum Login {
     Token(Arc<dyn TokenSource>),
     /// The client certificate alone (SASL EXTERNAL).
     Certificate,
+}
+
+impl Login {
+    pub(super) fn of(integration: &Integration) -> Self {
+        match &integration.auth {
+            Auth::Basic { username, password } => Self::Password { username: username.clone(), password: password.clone() },
+            Auth::Token(source) => Self::Token(token_source::from_profile(source)),
+            _ if integration.endpoint.tls.as_ref().is_some_and(|tls| tls.client.is_some()) => Self::Certificate,
+            // What every RabbitMQ client says when nobody tells it who it is; the server takes it from its own machine alone.
+            _ => Self::Password { username: "guest".to_owned(), password: Secret::new("guest".to_owned()) },
+        }
+    }
 }
 
 /// An open connection. Dropping it closes it.
@@ -129,22 +141,11 @@ impl AuthProvider for External {}
 impl Link {
     pub(super) fn new(integration: &Integration, settings: &Settings, log: WireLog) -> Result<Self, Fault> {
         let tls = integration.endpoint.tls.as_ref();
-        let login = match &integration.auth {
-            Auth::Basic { username, password } => Login::Password { username: username.clone(), password: password.clone() },
-            Auth::Token(source) => Login::Token(token_source::from_profile(source)),
-            Auth::None if tls.is_some_and(|tls| tls.client.is_some()) => Login::Certificate,
-            // What every RabbitMQ client says when nobody tells it who it is; the server takes it from its own machine alone.
-            Auth::None => Login::Password { username: "guest".to_owned(), password: Secret::new("guest".to_owned()) },
-            Auth::Scram { .. } | Auth::Nkey(_) | Auth::Creds(_) => {
-                return Err(Fault::new(Kind::Usage, "read settings of", &*integration.name, "RabbitMQ has no such log-in")
-                    .next("auth types: basic, token, mtls"));
-            }
-        };
         Ok(Self {
             addresses: integration.endpoint.addresses.clone(),
             timeout: integration.timeout,
             tls: tls.map(tls::client_config).transpose()?.map(Arc::new),
-            login,
+            login: Login::of(integration),
             vhost: settings.vhost.clone(),
             heartbeat: settings.heartbeat,
             channel_max: settings.channel_max,
@@ -237,18 +238,11 @@ impl Link {
 
     async fn dial(&self, address: &str) -> Result<Live, Fault> {
         let peer = SafeText::new(address);
-        let asked = Instant::now();
-        let opened = tokio::time::timeout(self.timeout, self.establish(address, &peer)).await.unwrap_or_else(|_| {
-            let cause = format!("no answer within {} s", self.timeout.as_secs_f32());
-            Err(Fault::new(Kind::Timeout, OP, peer.clone(), cause).next("check the address; a server that wants TLS may be silent to us"))
-        });
-        let said = opened.as_ref().err().map_or_else(|| "connected".to_owned(), |fault| fault.cause.to_string());
-        self.log.record(&peer, "connect", said, asked.elapsed());
-        opened
+        tls::opened(self.timeout, &peer, &self.log, self.establish(address, &peer)).await
     }
 
     async fn establish(&self, address: &str, peer: &SafeText) -> Result<Live, Fault> {
-        let (host, port) = split(address, peer)?;
+        let (host, port) = tls::host_and_port(address, peer)?;
         let (host, tls, dialled, cut) = (host.to_owned(), self.tls.clone(), peer.clone(), Cut::default());
         let mut guard = Guard(Some(cut.clone()));
         let uri = self.uri(&host, port);
@@ -418,10 +412,4 @@ pub(super) fn close(channel: &Channel) {
 pub(super) fn short(text: &str, op: &'static str) -> Result<ShortString, Fault> {
     ShortString::try_new(text)
         .map_err(|_| Fault::new(Kind::Usage, op, text, "AMQP's names and properties have at most 255 bytes").next("shorten it"))
-}
-
-fn split<'a>(address: &'a str, peer: &SafeText) -> Result<(&'a str, u16), Fault> {
-    let parts = address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-    let (host, port) = parts.ok_or_else(|| Fault::new(Kind::Usage, OP, peer.clone(), "this is not host:port"))?;
-    Ok((host.trim_start_matches('[').trim_end_matches(']'), port))
 }

@@ -1,11 +1,10 @@
 //! The management API: one HTTP client, several hosts tried in turn, and what is known while none of them answers.
 
+use super::link::Login;
 use super::settings::{ManagementSaid, Settings};
 use crate::adapters::tls;
-use crate::adapters::token_source::{self, TokenSource};
 use crate::adapters::wirelog::WireLog;
-use crate::config::profile::{Auth, Integration, Tls};
-use crate::config::secret::Secret;
+use crate::config::profile::{Integration, Tls};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::text::SafeText;
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
@@ -34,21 +33,9 @@ pub(super) struct Management {
     failed: Mutex<Option<(Instant, Fault)>>,
 }
 
-enum Login {
-    Password(String, Secret),
-    Token(Arc<dyn TokenSource>),
-    Nobody,
-}
-
 impl Management {
     pub(super) fn new(integration: &Integration, settings: &Settings, log: WireLog) -> Result<Self, Fault> {
         let tls = integration.endpoint.tls.as_ref();
-        let login = match &integration.auth {
-            Auth::Basic { username, password } => Login::Password(username.clone(), password.clone()),
-            Auth::Token(source) => Login::Token(token_source::from_profile(source)),
-            _ if tls.is_some_and(|tls| tls.client.is_some()) => Login::Nobody,
-            _ => Login::Password("guest".to_owned(), Secret::new("guest".to_owned())),
-        };
         let texts = match &settings.management {
             ManagementSaid::None => Vec::new(),
             ManagementSaid::At(urls) => urls.clone(),
@@ -64,7 +51,7 @@ impl Management {
             .tls_backend_preconfigured(config)
             .build()
             .map_err(|error| Fault::new(Kind::Usage, "set up", "HTTP", error.to_string()))?;
-        Ok(Self { client, bases, vhost: settings.vhost.clone(), login, log, failed: Mutex::new(None) })
+        Ok(Self { client, bases, vhost: settings.vhost.clone(), login: Login::of(integration), log, failed: Mutex::new(None) })
     }
 
     /// `/api/queues/VHOST/NAME…`, each part encoded.
@@ -149,9 +136,9 @@ impl Management {
 
     async fn send(&self, kind: &str, request: RequestBuilder, peer: &SafeText) -> Result<(Value, usize), Fault> {
         let request = match &self.login {
-            Login::Password(user, password) => request.basic_auth(user, Some(password.expose())),
+            Login::Password { username, password } => request.basic_auth(username, Some(password.expose())),
             Login::Token(tokens) => request.bearer_auth(tokens.token().await?.secret.expose()),
-            Login::Nobody => request,
+            Login::Certificate => request,
         };
         let answer = request.send().await.map_err(|error| unreachable(&error, peer))?;
         let status = answer.status();

@@ -119,16 +119,8 @@ impl<F: Fn(redis::PushInfo) + Send + Sync + 'static> AsyncPushSender for Push<F>
 
 impl Link {
     pub(super) fn new(integration: &Integration, log: WireLog) -> Result<Self, Fault> {
-        let wrong = |cause: String, next: String| Fault::new(Kind::Usage, "read settings of", &*integration.name, cause).next(next);
         rules::verify(integration, "Redis", RULES)?;
         let db = rules::Settings(&integration.settings).number("db").unwrap_or(0);
-        let tokens = match &integration.auth {
-            Auth::Token(source) => Some(token_source::from_profile(source)),
-            Auth::None | Auth::Basic { .. } => None,
-            Auth::Scram { .. } | Auth::Nkey(_) | Auth::Creds(_) => {
-                return Err(wrong("Redis has no such log-in".to_owned(), "auth types: password, token, mtls".to_owned()));
-            }
-        };
         let text = |name: &str| integration.settings.get(name).map(|setting| setting.value.clone());
         let sentinel = text("sentinel").map(|master| Sentinel { master: master.expose().to_owned(), password: text("sentinel_password") });
         Ok(Self {
@@ -136,7 +128,7 @@ impl Link {
             timeout: integration.timeout,
             tls: integration.endpoint.tls.as_ref().map(TlsDial::new).transpose()?,
             auth: integration.auth.clone(),
-            tokens,
+            tokens: token_source::of(&integration.auth),
             db,
             log,
             sentinel,
@@ -381,14 +373,7 @@ impl Link {
 
     async fn dial(&self, address: &str, config: AsyncConnectionConfig, info: RedisConnectionInfo) -> Result<Own, Fault> {
         let peer = SafeText::new(address);
-        let asked = Instant::now();
-        let opened = tokio::time::timeout(self.timeout, self.establish(address, &peer, config, info)).await.unwrap_or_else(|_| {
-            let cause = format!("no answer within {} s", self.timeout.as_secs_f32());
-            Err(Fault::new(Kind::Timeout, OP, peer.clone(), cause).next("check the address; a server that wants TLS may be silent to us"))
-        });
-        let said = opened.as_ref().err().map_or_else(|| "connected".to_owned(), |fault| fault.cause.to_string());
-        self.log.record(&peer, "connect", said, asked.elapsed());
-        opened
+        tls::opened(self.timeout, &peer, &self.log, self.establish(address, &peer, config, info)).await
     }
 
     async fn establish(
@@ -398,7 +383,7 @@ impl Link {
         config: AsyncConnectionConfig,
         info: RedisConnectionInfo,
     ) -> Result<Own, Fault> {
-        let (host, port) = split(address, peer)?;
+        let (host, port) = tls::host_and_port(address, peer)?;
         let stream = tls::tcp(host, port, peer).await?;
         let stream: Box<dyn Stream> = match &self.tls {
             None => Box::new(stream),
@@ -516,10 +501,4 @@ fn outline(answer: &Value) -> String {
         Value::Nil => "nil".to_owned(),
         _ => "ok".to_owned(),
     }
-}
-
-fn split<'a>(address: &'a str, peer: &SafeText) -> Result<(&'a str, u16), Fault> {
-    let parts = address.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-    let (host, port) = parts.ok_or_else(|| Fault::new(Kind::Usage, OP, peer.clone(), "this is not host:port"))?;
-    Ok((host.trim_start_matches('[').trim_end_matches(']'), port))
 }

@@ -14,7 +14,7 @@ use super::{context::Context, settings};
 use crate::adapters::session::{Transact, Transaction};
 use crate::adapters::token_source::{self, TokenSource};
 use crate::adapters::wirelog::WireLog;
-use crate::config::profile::{Auth, Integration};
+use crate::config::profile::Integration;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::group::Source;
 use crate::domain::text::SafeText;
@@ -61,10 +61,7 @@ impl Transact for Transactions {
             patience: settings::message_timeout(&config) + GRACE,
             timeout: self.integration.timeout,
             config,
-            tokens: match &self.integration.auth {
-                Auth::Token(source) => Some(token_source::from_profile(source)),
-                _ => None,
-            },
+            tokens: token_source::of(&self.integration.auth),
             target: target.clone(),
         };
         let began = Instant::now();
