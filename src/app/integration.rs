@@ -9,7 +9,6 @@ use crate::domain::health::Link;
 use crate::domain::operation::{OperationSpec, PublishSpec, Target};
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,19 +97,8 @@ impl Integration {
         let first = self.listed_at.is_none();
         self.listed_at = Some(now);
         let recovered = self.list_fault.take().is_some();
-        let mut sparks: HashMap<&str, Shown> =
-            self.channels.iter().zip(std::mem::take(&mut self.shown)).map(|(channel, shown)| (&*channel.name, shown)).collect();
-        self.shown = channels
-            .iter()
-            .map(|channel| {
-                let mut shown =
-                    sparks.remove(&*channel.name).unwrap_or_else(|| Shown { label: SafeText::new(&channel.name), spark: Spark::default() });
-                if let Some(rate) = channel.rate_in {
-                    shown.spark.push(rate);
-                }
-                shown
-            })
-            .collect();
+        let before = self.channels.iter().zip(std::mem::take(&mut self.shown)).map(|(channel, shown)| (&*channel.name, shown));
+        self.shown = Shown::anew(before, channels.iter().map(|channel| (&*channel.name, channel.rate_in)));
         let rates: Vec<f64> = channels.iter().filter_map(|channel| channel.rate_in).collect();
         self.rate_in = (!rates.is_empty()).then(|| rates.iter().sum());
         if let Some(rate) = self.rate_in {

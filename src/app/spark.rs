@@ -2,6 +2,7 @@
 
 use crate::domain::text::SafeText;
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 /// Values kept.
 pub const LENGTH: usize = 12;
@@ -20,6 +21,21 @@ pub struct Spark {
 pub struct Shown {
     pub label: SafeText,
     pub spark: Spark,
+}
+
+impl Shown {
+    /// The rows of a list that was read anew, by their names and what they are worth now; `before` are those that were shown until then.
+    pub(super) fn anew<'a>(before: impl Iterator<Item = (&'a str, Self)>, rows: impl Iterator<Item = (&'a str, Option<f64>)>) -> Vec<Self> {
+        let mut before: HashMap<&str, Self> = before.collect();
+        let row = |(name, value)| {
+            let mut shown = before.remove(name).unwrap_or_else(|| Self { label: SafeText::new(name), spark: Spark::default() });
+            if let Some(value) = value {
+                shown.spark.push(value);
+            }
+            shown
+        };
+        rows.map(row).collect()
+    }
 }
 
 impl Spark {

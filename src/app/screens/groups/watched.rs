@@ -4,7 +4,6 @@ use crate::app::spark::{Shown, Spark};
 use crate::domain::fault::Fault;
 use crate::domain::figure::Amount;
 use crate::domain::lag::{Behind, Board, GroupLag, Verdict};
-use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -67,17 +66,9 @@ impl Watched {
     }
 
     fn keep_past(&mut self, groups: &[GroupLag]) {
-        let mut past: HashMap<&str, Shown> =
-            self.groups.iter().zip(std::mem::take(&mut self.shown)).map(|(group, shown)| (&*group.group.name, shown)).collect();
-        let shown = groups.iter().map(|group| {
-            let name = &group.group.name;
-            let mut shown = past.remove(&**name).unwrap_or_else(|| Shown { label: SafeText::new(name), spark: Spark::default() });
-            if let Some(lag) = group.lag.number() {
-                shown.spark.push(lag as f64);
-            }
-            shown
-        });
-        self.shown = shown.collect();
+        let before = self.groups.iter().zip(std::mem::take(&mut self.shown)).map(|(group, shown)| (&*group.group.name, shown));
+        let rows = groups.iter().map(|group| (&*group.group.name, group.lag.number().map(|lag| lag as f64)));
+        self.shown = Shown::anew(before, rows);
     }
 
     fn sum_up(&mut self, groups: &[GroupLag]) {
