@@ -32,15 +32,13 @@ impl CheckedRequest for DescribeAclsRequest {
     const OP: &'static str = "read the access rules of";
     type Response = DescribeAclsResponse;
     const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const ABOUT_ANSWER: fn(&Self::Response) -> String =
+        |answer| counted(answer.resources.iter().map(|resource| resource.acls.len()).sum(), "rule");
     const SHAPE: Shape = {
         const ACL: Of = Of::Structs(&[always(Of::Text), always(Of::Text), always(Of::Fixed(2))]);
         const RESOURCE: Of = Of::Structs(&[always(Of::Fixed(1)), always(Of::Text), always(Of::Fixed(1)), always(ACL)]);
         Shape { flexible: 2, fields: &[always(Of::Fixed(4 + 2)), always(Of::Text), always(RESOURCE)] }
     };
-
-    fn about_answer(answer: &DescribeAclsResponse) -> String {
-        counted(answer.resources.iter().map(|resource| resource.acls.len()).sum(), "rule")
-    }
 }
 
 impl Cluster {

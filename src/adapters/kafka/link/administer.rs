@@ -31,6 +31,10 @@ impl CheckedRequest for CreateTopicsRequest {
     const OP: &'static str = "create topic";
     type Response = CreateTopicsResponse;
     const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const WAITS: fn(&Self) -> Duration = |request| patience(request.timeout_ms);
+    const ABOUT: fn(&Self) -> String =
+        |request| format!("{}{}", counted(request.topics.len(), "topic"), if request.validate_only { ", only checked" } else { "" });
+    const ABOUT_ANSWER: fn(&Self::Response) -> String = |answer| outcome("topic", answer.topics.iter().map(|topic| topic.error_code));
     const SHAPE: Shape = {
         const CONFIG: Of = Of::Structs(&[always(Of::Text), always(Of::Text), always(Of::Fixed(3))]);
         const TOPIC: Of = Of::Structs(&[
@@ -45,18 +49,6 @@ impl CheckedRequest for CreateTopicsRequest {
         ]);
         Shape { flexible: 5, fields: &[always(Of::Fixed(4)), always(TOPIC)] }
     };
-
-    fn waits(&self) -> Duration {
-        patience(self.timeout_ms)
-    }
-
-    fn about(&self) -> String {
-        format!("{}{}", counted(self.topics.len(), "topic"), if self.validate_only { ", only checked" } else { "" })
-    }
-
-    fn about_answer(answer: &CreateTopicsResponse) -> String {
-        outcome("topic", answer.topics.iter().map(|topic| topic.error_code))
-    }
 }
 
 impl CheckedRequest for DeleteTopicsRequest {
@@ -64,6 +56,9 @@ impl CheckedRequest for DeleteTopicsRequest {
     const OP: &'static str = "delete topic";
     type Response = DeleteTopicsResponse;
     const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const WAITS: fn(&Self) -> Duration = |request| patience(request.timeout_ms);
+    const ABOUT: fn(&Self) -> String = |request| counted(request.topics.len(), "topic");
+    const ABOUT_ANSWER: fn(&Self::Response) -> String = |answer| outcome("topic", answer.responses.iter().map(|topic| topic.error_code));
     const SHAPE: Shape = {
         const TOPIC: Of = Of::Structs(&[always(Of::Text), since(6, Of::Fixed(16)), always(Of::Fixed(2)), since(5, Of::Text)]);
         Shape { flexible: 4, fields: &[always(Of::Fixed(4)), always(TOPIC)] }
@@ -79,18 +74,6 @@ impl CheckedRequest for DeleteTopicsRequest {
         }
         request.encode(frame, version)
     }
-
-    fn waits(&self) -> Duration {
-        patience(self.timeout_ms)
-    }
-
-    fn about(&self) -> String {
-        counted(self.topics.len(), "topic")
-    }
-
-    fn about_answer(answer: &DeleteTopicsResponse) -> String {
-        outcome("topic", answer.responses.iter().map(|topic| topic.error_code))
-    }
 }
 
 impl CheckedRequest for CreatePartitionsRequest {
@@ -98,22 +81,14 @@ impl CheckedRequest for CreatePartitionsRequest {
     const OP: &'static str = "add partitions to";
     type Response = CreatePartitionsResponse;
     const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const WAITS: fn(&Self) -> Duration = |request| patience(request.timeout_ms);
+    const ABOUT: fn(&Self) -> String =
+        |request| format!("{}{}", counted(request.topics.len(), "topic"), if request.validate_only { ", only checked" } else { "" });
+    const ABOUT_ANSWER: fn(&Self::Response) -> String = |answer| outcome("topic", answer.results.iter().map(|topic| topic.error_code));
     const SHAPE: Shape = {
         const RESULT: Of = Of::Structs(&[always(Of::Text), always(Of::Fixed(2)), always(Of::Text)]);
         Shape { flexible: 2, fields: &[always(Of::Fixed(4)), always(RESULT)] }
     };
-
-    fn waits(&self) -> Duration {
-        patience(self.timeout_ms)
-    }
-
-    fn about(&self) -> String {
-        format!("{}{}", counted(self.topics.len(), "topic"), if self.validate_only { ", only checked" } else { "" })
-    }
-
-    fn about_answer(answer: &CreatePartitionsResponse) -> String {
-        outcome("topic", answer.results.iter().map(|topic| topic.error_code))
-    }
 }
 
 impl CheckedRequest for IncrementalAlterConfigsRequest {
@@ -121,19 +96,15 @@ impl CheckedRequest for IncrementalAlterConfigsRequest {
     const OP: &'static str = "change the settings of";
     type Response = IncrementalAlterConfigsResponse;
     const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const ABOUT: fn(&Self) -> String = |request| {
+        let settings = request.resources.iter().map(|resource| resource.configs.len()).sum();
+        format!("{}{}", counted(settings, "setting"), if request.validate_only { ", only checked" } else { "" })
+    };
+    const ABOUT_ANSWER: fn(&Self::Response) -> String = |answer| outcome("topic", answer.responses.iter().map(|topic| topic.error_code));
     const SHAPE: Shape = {
         const RESULT: Of = Of::Structs(&[always(Of::Fixed(2)), always(Of::Text), always(Of::Fixed(1)), always(Of::Text)]);
         Shape { flexible: 1, fields: &[always(Of::Fixed(4)), always(RESULT)] }
     };
-
-    fn about(&self) -> String {
-        let settings = self.resources.iter().map(|resource| resource.configs.len()).sum();
-        format!("{}{}", counted(settings, "setting"), if self.validate_only { ", only checked" } else { "" })
-    }
-
-    fn about_answer(answer: &IncrementalAlterConfigsResponse) -> String {
-        outcome("topic", answer.responses.iter().map(|topic| topic.error_code))
-    }
 }
 
 impl CheckedRequest for ElectLeadersRequest {
@@ -141,23 +112,17 @@ impl CheckedRequest for ElectLeadersRequest {
     const OP: &'static str = "elect leaders of";
     type Response = ElectLeadersResponse;
     const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const WAITS: fn(&Self) -> Duration = |request| patience(request.timeout_ms);
+    const ABOUT: fn(&Self) -> String =
+        |request| counted(request.topic_partitions.iter().flatten().map(|topic| topic.partitions.len()).sum(), "partition");
+    const ABOUT_ANSWER: fn(&Self::Response) -> String = |answer| {
+        outcome("partition", answer.replica_election_results.iter().flat_map(|topic| &topic.partition_result).map(|part| part.error_code))
+    };
     const SHAPE: Shape = {
         const PARTITION: Of = Of::Structs(&[always(Of::Fixed(4 + 2)), always(Of::Text)]);
         const TOPIC: Of = Of::Structs(&[always(Of::Text), always(PARTITION)]);
         Shape { flexible: 2, fields: &[always(Of::Fixed(4)), since(1, Of::Fixed(2)), always(TOPIC)] }
     };
-
-    fn waits(&self) -> Duration {
-        patience(self.timeout_ms)
-    }
-
-    fn about(&self) -> String {
-        counted(self.topic_partitions.iter().flatten().map(|topic| topic.partitions.len()).sum(), "partition")
-    }
-
-    fn about_answer(answer: &ElectLeadersResponse) -> String {
-        outcome("partition", answer.replica_election_results.iter().flat_map(|topic| &topic.partition_result).map(|part| part.error_code))
-    }
 }
 
 impl CheckedRequest for DeleteRecordsRequest {
@@ -165,20 +130,12 @@ impl CheckedRequest for DeleteRecordsRequest {
     const OP: &'static str = "delete messages of";
     type Response = DeleteRecordsResponse;
     const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const WAITS: fn(&Self) -> Duration = |request| patience(request.timeout_ms);
+    const ABOUT: fn(&Self) -> String = |request| counted(request.topics.iter().map(|topic| topic.partitions.len()).sum(), "partition");
+    const ABOUT_ANSWER: fn(&Self::Response) -> String =
+        |answer| outcome("partition", answer.topics.iter().flat_map(|topic| &topic.partitions).map(|part| part.error_code));
     const SHAPE: Shape = {
         const TOPIC: Of = Of::Structs(&[always(Of::Text), always(Of::Structs(&[always(Of::Fixed(4 + 8 + 2))]))]);
         Shape { flexible: 2, fields: &[always(Of::Fixed(4)), always(TOPIC)] }
     };
-
-    fn waits(&self) -> Duration {
-        patience(self.timeout_ms)
-    }
-
-    fn about(&self) -> String {
-        counted(self.topics.iter().map(|topic| topic.partitions.len()).sum(), "partition")
-    }
-
-    fn about_answer(answer: &DeleteRecordsResponse) -> String {
-        outcome("partition", answer.topics.iter().flat_map(|topic| &topic.partitions).map(|part| part.error_code))
-    }
 }

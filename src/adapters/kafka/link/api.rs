@@ -49,7 +49,7 @@ pub(crate) trait Request: Encodable + Send + Sync {
     }
 }
 
-/// A request whose answer is read by the crate, once its shape was checked. The methods are those of [`Request`].
+/// A request whose answer is read by the crate, once its shape was checked. Its parts are those of [`Request`], a row each.
 ///
 /// (The crate's own trait for the pair of a request and its answer is there only together with a broker's half of all messages.)
 pub(crate) trait CheckedRequest: Encodable + Message + Send + Sync {
@@ -58,22 +58,13 @@ pub(crate) trait CheckedRequest: Encodable + Message + Send + Sync {
     type Response: Decodable + Message + Send;
     const SPOKEN: VersionRange = shared(Self::VERSIONS, Self::Response::VERSIONS);
     const THROTTLE: fn(&Self::Response) -> i32 = |_| 0;
+    const WAITS: fn(&Self) -> Duration = |_| Duration::ZERO;
+    const ABOUT: fn(&Self) -> String = |_| String::new();
+    const ABOUT_ANSWER: fn(&Self::Response) -> String = |_| String::new();
     const SHAPE: Shape;
 
     fn write(&self, frame: &mut BytesMut, version: i16) -> Result<(), anyhow::Error> {
         self.encode(frame, version)
-    }
-
-    fn waits(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn about(&self) -> String {
-        String::new()
-    }
-
-    fn about_answer(_answer: &Self::Response) -> String {
-        String::new()
     }
 }
 
@@ -96,15 +87,15 @@ impl<R: CheckedRequest> Request for R {
     }
 
     fn waits(&self) -> Duration {
-        CheckedRequest::waits(self)
+        R::WAITS(self)
     }
 
     fn about(&self) -> String {
-        CheckedRequest::about(self)
+        R::ABOUT(self)
     }
 
     fn about_answer(answer: &R::Response) -> String {
-        <R as CheckedRequest>::about_answer(answer)
+        R::ABOUT_ANSWER(answer)
     }
 }
 
@@ -205,16 +196,12 @@ impl CheckedRequest for SaslHandshakeRequest {
     const OP: &'static str = "log in to";
     type Response = SaslHandshakeResponse;
     const SPOKEN: VersionRange = VersionRange { min: 1, max: 1 };
-    const SHAPE: Shape = Shape { flexible: i16::MAX, fields: &[always(Of::Fixed(2)), always(Of::Texts)] };
-
-    fn about(&self) -> String {
-        self.mechanism.to_string()
-    }
-
-    fn about_answer(answer: &SaslHandshakeResponse) -> String {
+    const ABOUT: fn(&Self) -> String = |request| request.mechanism.to_string();
+    const ABOUT_ANSWER: fn(&Self::Response) -> String = |answer| {
         let offered: Vec<_> = answer.mechanisms.iter().map(StrBytes::as_str).collect();
         offered.join(" ")
-    }
+    };
+    const SHAPE: Shape = Shape { flexible: i16::MAX, fields: &[always(Of::Fixed(2)), always(Of::Texts)] };
 }
 
 impl Request for SaslAuthenticateRequest {
@@ -240,6 +227,10 @@ impl CheckedRequest for MetadataRequest {
     // Before version 4 a question creates the topic that it asks for.
     const SPOKEN: VersionRange = shared(VersionRange { min: 4, max: i16::MAX }, MetadataResponse::VERSIONS);
     const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const ABOUT: fn(&Self) -> String =
+        |request| request.topics.as_ref().map_or_else(|| "all topics".to_owned(), |topics| counted(topics.len(), "topic"));
+    const ABOUT_ANSWER: fn(&Self::Response) -> String =
+        |answer| format!("{}, {}", counted(answer.brokers.len(), "broker"), counted(answer.topics.len(), "topic"));
     const SHAPE: Shape = {
         const BROKER: Of = Of::Structs(&[always(Of::Fixed(4)), always(Of::Text), always(Of::Fixed(4)), since(1, Of::Text)]);
         const PARTITION: Of = Of::Structs(&[
@@ -278,14 +269,6 @@ impl CheckedRequest for MetadataRequest {
         }
         self.encode(frame, version)
     }
-
-    fn about(&self) -> String {
-        self.topics.as_ref().map_or_else(|| "all topics".to_owned(), |topics| counted(topics.len(), "topic"))
-    }
-
-    fn about_answer(answer: &MetadataResponse) -> String {
-        format!("{}, {}", counted(answer.brokers.len(), "broker"), counted(answer.topics.len(), "topic"))
-    }
 }
 
 impl CheckedRequest for ListOffsetsRequest {
@@ -293,27 +276,25 @@ impl CheckedRequest for ListOffsetsRequest {
     const OP: &'static str = "look up offsets of";
     type Response = ListOffsetsResponse;
     const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
-    const SHAPE: Shape = {
-        const PARTITION: Of = Of::Structs(&[always(Of::Fixed(4 + 2 + 8 + 8)), since(4, Of::Fixed(4))]);
-        Shape { flexible: 6, fields: &[since(2, Of::Fixed(4)), always(Of::Structs(&[always(Of::Text), always(PARTITION)]))] }
-    };
-
-    fn about(&self) -> String {
-        let at = self.topics.first().and_then(|topic| topic.partitions.first()).map_or(0, |partition| partition.timestamp);
+    const ABOUT: fn(&Self) -> String = |request| {
+        let at = request.topics.first().and_then(|topic| topic.partitions.first()).map_or(0, |partition| partition.timestamp);
         let what = match at {
             -1 => "ends of",
             -2 => "starts of",
             _ => "times of",
         };
-        format!("{what} {}", counted(self.topics.iter().map(|topic| topic.partitions.len()).sum(), "partition"))
-    }
-
-    fn about_answer(answer: &ListOffsetsResponse) -> String {
+        format!("{what} {}", counted(request.topics.iter().map(|topic| topic.partitions.len()).sum(), "partition"))
+    };
+    const ABOUT_ANSWER: fn(&Self::Response) -> String = |answer| {
         let partitions = || answer.topics.iter().flat_map(|topic| &topic.partitions);
         let refused = partitions().filter(|partition| partition.error_code != 0).count();
         let all = counted(partitions().count(), "partition");
         if refused == 0 { all } else { format!("{all}, {refused} refused") }
-    }
+    };
+    const SHAPE: Shape = {
+        const PARTITION: Of = Of::Structs(&[always(Of::Fixed(4 + 2 + 8 + 8)), since(4, Of::Fixed(4))]);
+        Shape { flexible: 6, fields: &[since(2, Of::Fixed(4)), always(Of::Structs(&[always(Of::Text), always(PARTITION)]))] }
+    };
 }
 
 impl CheckedRequest for DescribeConfigsRequest {
@@ -321,6 +302,9 @@ impl CheckedRequest for DescribeConfigsRequest {
     const OP: &'static str = "read the settings of";
     type Response = DescribeConfigsResponse;
     const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const ABOUT: fn(&Self) -> String = |request| counted(request.resources.len(), "topic");
+    const ABOUT_ANSWER: fn(&Self::Response) -> String =
+        |answer| counted(answer.results.iter().map(|result| result.configs.len()).sum(), "setting");
     const SHAPE: Shape = {
         const SYNONYM: Of = Of::Structs(&[always(Of::Text), always(Of::Text), always(Of::Fixed(1))]);
         const CONFIG: Of = Of::Structs(&[
@@ -334,14 +318,6 @@ impl CheckedRequest for DescribeConfigsRequest {
         const RESULT: Of = Of::Structs(&[always(Of::Fixed(2)), always(Of::Text), always(Of::Fixed(1)), always(Of::Text), always(CONFIG)]);
         Shape { flexible: 4, fields: &[always(Of::Fixed(4)), always(RESULT)] }
     };
-
-    fn about(&self) -> String {
-        counted(self.resources.len(), "topic")
-    }
-
-    fn about_answer(answer: &DescribeConfigsResponse) -> String {
-        counted(answer.results.iter().map(|result| result.configs.len()).sum(), "setting")
-    }
 }
 
 impl CheckedRequest for DescribeLogDirsRequest {
@@ -349,20 +325,15 @@ impl CheckedRequest for DescribeLogDirsRequest {
     const OP: &'static str = "read the sizes of";
     type Response = DescribeLogDirsResponse;
     const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const ABOUT: fn(&Self) -> String =
+        |request| request.topics.as_ref().map_or_else(|| "all topics".to_owned(), |topics| counted(topics.len(), "topic"));
+    const ABOUT_ANSWER: fn(&Self::Response) -> String = |answer| counted(answer.results.len(), "log dir");
     const SHAPE: Shape = {
         const TOPIC: Of = Of::Structs(&[always(Of::Text), always(Of::Structs(&[always(Of::Fixed(4 + 8 + 8 + 1))]))]);
         const RESULT: Of =
             Of::Structs(&[always(Of::Fixed(2)), always(Of::Text), always(TOPIC), since(4, Of::Fixed(8)), since(4, Of::Fixed(8))]);
         Shape { flexible: 2, fields: &[always(Of::Fixed(4)), since(3, Of::Fixed(2)), always(RESULT)] }
     };
-
-    fn about(&self) -> String {
-        self.topics.as_ref().map_or_else(|| "all topics".to_owned(), |topics| counted(topics.len(), "topic"))
-    }
-
-    fn about_answer(answer: &DescribeLogDirsResponse) -> String {
-        counted(answer.results.len(), "log dir")
-    }
 }
 
 #[cfg(test)]

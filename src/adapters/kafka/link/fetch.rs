@@ -199,6 +199,26 @@ impl CheckedRequest for FetchRequest {
     type Response = FetchResponse;
     const SPOKEN: VersionRange = shared(VersionRange { min: 4, max: 12 }, FetchResponse::VERSIONS);
     const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const WAITS: fn(&Self) -> Duration = |request| millis(request.max_wait_ms);
+    const ABOUT: fn(&Self) -> String = |request| {
+        let partitions = || request.topics.iter().flat_map(|topic| &topic.partitions);
+        match (request.topics.first(), partitions().next()) {
+            (Some(topic), Some(first)) if partitions().count() == 1 => {
+                format!("{} {}@{}", topic.topic.as_str(), first.partition, first.fetch_offset)
+            }
+            _ => counted(partitions().count(), "partition"),
+        }
+    };
+    const ABOUT_ANSWER: fn(&Self::Response) -> String = |answer| {
+        let partitions = || answer.responses.iter().flat_map(|topic| &topic.partitions);
+        let bytes: usize = partitions().filter_map(|partition| partition.records.as_ref()).map(Bytes::len).sum();
+        let refused: Vec<_> = partitions().map(|partition| partition.error_code).filter(|code| *code != 0).collect();
+        let records = format!("records of {}", figure::bytes(bytes as u64));
+        match refused.first() {
+            Some(code) => format!("{records}, {} refused: {}", counted(refused.len(), "partition"), faults::code_name(*code)),
+            None => records,
+        }
+    };
     const SHAPE: Shape = {
         const PAIR: Of = Of::Struct(&[always(Of::Fixed(4 + 8))]);
         const PLACE: Of = Of::Struct(&[always(Of::Fixed(4 + 4))]);
@@ -217,29 +237,4 @@ impl CheckedRequest for FetchRequest {
             fields: &[always(Of::Fixed(4)), since(7, Of::Fixed(2 + 4)), always(Of::Structs(&[always(Of::Text), always(PARTITION)]))],
         }
     };
-
-    fn waits(&self) -> Duration {
-        millis(self.max_wait_ms)
-    }
-
-    fn about(&self) -> String {
-        let partitions = || self.topics.iter().flat_map(|topic| &topic.partitions);
-        match (self.topics.first(), partitions().next()) {
-            (Some(topic), Some(first)) if partitions().count() == 1 => {
-                format!("{} {}@{}", topic.topic.as_str(), first.partition, first.fetch_offset)
-            }
-            _ => counted(partitions().count(), "partition"),
-        }
-    }
-
-    fn about_answer(answer: &FetchResponse) -> String {
-        let partitions = || answer.responses.iter().flat_map(|topic| &topic.partitions);
-        let bytes: usize = partitions().filter_map(|partition| partition.records.as_ref()).map(Bytes::len).sum();
-        let refused: Vec<_> = partitions().map(|partition| partition.error_code).filter(|code| *code != 0).collect();
-        let records = format!("records of {}", figure::bytes(bytes as u64));
-        match refused.first() {
-            Some(code) => format!("{records}, {} refused: {}", counted(refused.len(), "partition"), faults::code_name(*code)),
-            None => records,
-        }
-    }
 }

@@ -23,18 +23,13 @@ impl CheckedRequest for OffsetCommitRequest {
     const OP: &'static str = "set the positions of";
     type Response = OffsetCommitResponse;
     const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const ABOUT: fn(&Self) -> String = |request| counted(request.topics.iter().map(|topic| topic.partitions.len()).sum(), "partition");
+    const ABOUT_ANSWER: fn(&Self::Response) -> String =
+        |answer| counted(answer.topics.iter().map(|topic| topic.partitions.len()).sum(), "partition");
     const SHAPE: Shape = {
         const TOPIC: Of = Of::Structs(&[always(Of::Text), always(Of::Structs(&[always(Of::Fixed(4 + 2))]))]);
         Shape { flexible: 8, fields: &[since(3, Of::Fixed(4)), always(TOPIC)] }
     };
-
-    fn about(&self) -> String {
-        counted(self.topics.iter().map(|topic| topic.partitions.len()).sum(), "partition")
-    }
-
-    fn about_answer(answer: &OffsetCommitResponse) -> String {
-        counted(answer.topics.iter().map(|topic| topic.partitions.len()).sum(), "partition")
-    }
 }
 
 impl CheckedRequest for OffsetDeleteRequest {
@@ -42,18 +37,12 @@ impl CheckedRequest for OffsetDeleteRequest {
     const OP: &'static str = "take away the positions of";
     type Response = OffsetDeleteResponse;
     const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const ABOUT: fn(&Self) -> String = |request| counted(request.topics.iter().map(|topic| topic.partitions.len()).sum(), "partition");
+    const ABOUT_ANSWER: fn(&Self::Response) -> String = |answer| faults::code_name(answer.error_code);
     const SHAPE: Shape = {
         const TOPIC: Of = Of::Structs(&[always(Of::Text), always(Of::Structs(&[always(Of::Fixed(4 + 2))]))]);
         Shape { flexible: i16::MAX, fields: &[always(Of::Fixed(2 + 4)), always(TOPIC)] }
     };
-
-    fn about(&self) -> String {
-        counted(self.topics.iter().map(|topic| topic.partitions.len()).sum(), "partition")
-    }
-
-    fn about_answer(answer: &OffsetDeleteResponse) -> String {
-        faults::code_name(answer.error_code)
-    }
 }
 
 impl CheckedRequest for DeleteGroupsRequest {
@@ -61,16 +50,11 @@ impl CheckedRequest for DeleteGroupsRequest {
     const OP: &'static str = "delete group";
     type Response = DeleteGroupsResponse;
     const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const ABOUT: fn(&Self) -> String = |request| counted(request.groups_names.len(), "group");
+    const ABOUT_ANSWER: fn(&Self::Response) -> String =
+        |answer| answer.results.first().map_or_else(String::new, |result| faults::code_name(result.error_code));
     const SHAPE: Shape =
         Shape { flexible: 2, fields: &[always(Of::Fixed(4)), always(Of::Structs(&[always(Of::Text), always(Of::Fixed(2))]))] };
-
-    fn about(&self) -> String {
-        counted(self.groups_names.len(), "group")
-    }
-
-    fn about_answer(answer: &DeleteGroupsResponse) -> String {
-        answer.results.first().map_or_else(String::new, |result| faults::code_name(result.error_code))
-    }
 }
 
 impl Cluster {

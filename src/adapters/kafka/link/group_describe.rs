@@ -208,14 +208,11 @@ impl CheckedRequest for ListGroupsRequest {
     const OP: &'static str = "list the groups of";
     type Response = ListGroupsResponse;
     const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const ABOUT_ANSWER: fn(&Self::Response) -> String = |answer| counted(answer.groups.len(), "group");
     const SHAPE: Shape = {
         const GROUP: Of = Of::Structs(&[always(Of::Text), always(Of::Text), since(4, Of::Text), since(5, Of::Text)]);
         Shape { flexible: 3, fields: &[since(1, Of::Fixed(4)), always(Of::Fixed(2)), always(GROUP)] }
     };
-
-    fn about_answer(answer: &ListGroupsResponse) -> String {
-        counted(answer.groups.len(), "group")
-    }
 }
 
 impl CheckedRequest for DescribeGroupsRequest {
@@ -223,6 +220,9 @@ impl CheckedRequest for DescribeGroupsRequest {
     const OP: &'static str = "describe group";
     type Response = DescribeGroupsResponse;
     const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const ABOUT: fn(&Self) -> String = |request| counted(request.groups.len(), "group");
+    const ABOUT_ANSWER: fn(&Self::Response) -> String =
+        |answer| counted(answer.groups.iter().map(|group| group.members.len()).sum(), "member");
     const SHAPE: Shape = {
         const MEMBER: Of =
             Of::Structs(&[always(Of::Text), since(4, Of::Text), always(Of::Text), always(Of::Text), always(Of::Bytes), always(Of::Bytes)]);
@@ -238,14 +238,6 @@ impl CheckedRequest for DescribeGroupsRequest {
         ]);
         Shape { flexible: 5, fields: &[since(1, Of::Fixed(4)), always(GROUP)] }
     };
-
-    fn about(&self) -> String {
-        counted(self.groups.len(), "group")
-    }
-
-    fn about_answer(answer: &DescribeGroupsResponse) -> String {
-        counted(answer.groups.iter().map(|group| group.members.len()).sum(), "member")
-    }
 }
 
 /// Partitions of a member of a newer group: by topic id and name.
@@ -256,6 +248,9 @@ impl CheckedRequest for ConsumerGroupDescribeRequest {
     const OP: &'static str = "describe group";
     type Response = ConsumerGroupDescribeResponse;
     const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const ABOUT: fn(&Self) -> String = |request| counted(request.group_ids.len(), "group");
+    const ABOUT_ANSWER: fn(&Self::Response) -> String =
+        |answer| counted(answer.groups.iter().map(|group| group.members.len()).sum(), "member");
     const SHAPE: Shape = {
         const MEMBER: Of = Of::Structs(&[
             always(Of::Text),
@@ -282,14 +277,6 @@ impl CheckedRequest for ConsumerGroupDescribeRequest {
         ]);
         Shape { flexible: 0, fields: &[always(Of::Fixed(4)), always(GROUP)] }
     };
-
-    fn about(&self) -> String {
-        counted(self.group_ids.len(), "group")
-    }
-
-    fn about_answer(answer: &ConsumerGroupDescribeResponse) -> String {
-        counted(answer.groups.iter().map(|group| group.members.len()).sum(), "member")
-    }
 }
 
 impl CheckedRequest for ShareGroupDescribeRequest {
@@ -297,6 +284,9 @@ impl CheckedRequest for ShareGroupDescribeRequest {
     const OP: &'static str = "describe group";
     type Response = ShareGroupDescribeResponse;
     const THROTTLE: fn(&Self::Response) -> i32 = |answer| answer.throttle_time_ms;
+    const ABOUT: fn(&Self) -> String = |request| counted(request.group_ids.len(), "group");
+    const ABOUT_ANSWER: fn(&Self::Response) -> String =
+        |answer| counted(answer.groups.iter().map(|group| group.members.len()).sum(), "member");
     const SHAPE: Shape = {
         const GROUP: Of = Of::Structs(&[
             always(Of::Fixed(2)),
@@ -318,14 +308,6 @@ impl CheckedRequest for ShareGroupDescribeRequest {
         ]);
         Shape { flexible: 0, fields: &[always(Of::Fixed(4)), always(GROUP)] }
     };
-
-    fn about(&self) -> String {
-        counted(self.group_ids.len(), "group")
-    }
-
-    fn about_answer(answer: &ShareGroupDescribeResponse) -> String {
-        counted(answer.groups.iter().map(|group| group.members.len()).sum(), "member")
-    }
 }
 
 #[cfg(test)]
