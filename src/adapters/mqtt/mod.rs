@@ -20,6 +20,7 @@ mod seen;
 mod settings;
 mod tail;
 mod topic;
+mod twins;
 mod v3;
 mod v5;
 mod wire;

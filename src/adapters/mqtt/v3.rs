@@ -1,6 +1,7 @@
 //! MQTT 3.1.1 by rumqttc.
 
 use super::faults::{self, Ending};
+use super::twins::twins;
 use super::wire::{Answer, Client, Dial, Events, Happened, Packet, Properties, Qos, Route, Server, Subscription, Version};
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
@@ -19,11 +20,7 @@ const UNREAD: u32 = 256 * 1024;
 
 pub(super) struct Speaker(AsyncClient);
 
-pub(super) struct Running {
-    events: EventLoop,
-    connected: bool,
-    peer: SafeText,
-}
+twins!(mqtt_options);
 
 /// A connection that is not opened yet: its first event opens it.
 pub(super) fn open(dial: &Dial, room: usize) -> (Speaker, Running) {
@@ -62,22 +59,6 @@ pub(super) fn network(dial: &Dial) -> NetworkOptions {
     network
 }
 
-fn raw(qos: Qos) -> QoS {
-    match qos {
-        Qos::Zero => QoS::AtMostOnce,
-        Qos::One => QoS::AtLeastOnce,
-        Qos::Two => QoS::ExactlyOnce,
-    }
-}
-
-fn ours(qos: QoS) -> Qos {
-    match qos {
-        QoS::AtMostOnce => Qos::Zero,
-        QoS::AtLeastOnce => Qos::One,
-        QoS::ExactlyOnce => Qos::Two,
-    }
-}
-
 impl Client for Speaker {
     fn publish(&self, packet: Packet) -> bool {
         self.0.try_publish(packet.topic, raw(packet.qos), packet.retain, packet.payload).is_ok()
@@ -100,28 +81,6 @@ impl Client for Speaker {
 
     fn disconnect(&self) -> bool {
         self.0.try_disconnect().is_ok()
-    }
-}
-
-#[async_trait]
-impl Events for Running {
-    async fn next(&mut self) -> Result<Happened, Ending> {
-        match self.events.poll().await {
-            Ok(event) => {
-                self.connected = true;
-                Ok(happened(event))
-            }
-            Err(error) => Err(ending(&error, self.connected, &self.peer)),
-        }
-    }
-
-    fn more(&mut self) -> Option<Happened> {
-        self.events.state.events.pop_front().map(happened)
-    }
-
-    fn pause(&mut self) -> Duration {
-        self.events.state.await_pingresp = false;
-        self.events.mqtt_options.keep_alive()
     }
 }
 

@@ -1,6 +1,7 @@
 //! MQTT 5 by rumqttc.
 
 use super::faults::{self, Ending};
+use super::twins::twins;
 use super::v3;
 use super::wire::{Answer, Client, Dial, Events, Happened, Packet, Properties, Qos, Server, Subscription, Version};
 use crate::domain::text::SafeText;
@@ -20,11 +21,7 @@ const LARGEST: u32 = 268_435_455;
 
 pub(super) struct Speaker(AsyncClient);
 
-pub(super) struct Running {
-    events: EventLoop,
-    connected: bool,
-    peer: SafeText,
-}
+twins!(options);
 
 /// A connection that is not opened yet: its first event opens it.
 pub(super) fn open(dial: &Dial, room: usize) -> (Speaker, Running) {
@@ -46,22 +43,6 @@ pub(super) fn open(dial: &Dial, room: usize) -> (Speaker, Running) {
     }
     let (client, events) = AsyncClient::new(options, room);
     (Speaker(client), Running { events, connected: false, peer: dial.peer.clone() })
-}
-
-fn raw(qos: Qos) -> QoS {
-    match qos {
-        Qos::Zero => QoS::AtMostOnce,
-        Qos::One => QoS::AtLeastOnce,
-        Qos::Two => QoS::ExactlyOnce,
-    }
-}
-
-fn ours(qos: QoS) -> Qos {
-    match qos {
-        QoS::AtMostOnce => Qos::Zero,
-        QoS::AtLeastOnce => Qos::One,
-        QoS::ExactlyOnce => Qos::Two,
-    }
 }
 
 impl Client for Speaker {
@@ -106,28 +87,6 @@ impl Client for Speaker {
 
     fn disconnect(&self) -> bool {
         self.0.try_disconnect().is_ok()
-    }
-}
-
-#[async_trait]
-impl Events for Running {
-    async fn next(&mut self) -> Result<Happened, Ending> {
-        match self.events.poll().await {
-            Ok(event) => {
-                self.connected = true;
-                Ok(happened(event))
-            }
-            Err(error) => Err(ending(&error, self.connected, &self.peer)),
-        }
-    }
-
-    fn more(&mut self) -> Option<Happened> {
-        self.events.state.events.pop_front().map(happened)
-    }
-
-    fn pause(&mut self) -> Duration {
-        self.events.state.await_pingresp = false;
-        self.events.options.keep_alive()
     }
 }
 
