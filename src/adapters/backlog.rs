@@ -220,15 +220,7 @@ mod tests {
     use futures::FutureExt;
 
     fn message(number: u64, size: usize) -> Message {
-        Message {
-            channel: "t".into(),
-            position: Position::Sequence(number),
-            timestamp: None,
-            stamp: Stamp::Seen,
-            key: None,
-            headers: Vec::new(),
-            payload: Some(vec![0; size].into()),
-        }
+        Message { stamp: Stamp::Seen, payload: Some(vec![0; size].into()), ..Message::at("t", Position::Sequence(number)) }
     }
 
     fn gone() -> Fault {

@@ -14,7 +14,8 @@ use crate::domain::receipt::Receipt;
 use crate::domain::safety::Safety;
 use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
-use crate::domain::view::{Counts, Decoded, DeliveryView, MessageView, Side};
+use crate::domain::view::{Decoded, DeliveryView, MessageView};
+pub use crate::domain::view::{TailNote, TailUpdate};
 use bytes::Bytes;
 use crossterm::event::{KeyEvent, MouseEvent};
 use std::sync::Arc;
@@ -231,20 +232,6 @@ pub struct OpenedIntegration {
     pub endpoint: SafeText,
 }
 
-/// What came in a tail since the last update.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TailUpdate {
-    /// The newest of the messages that passed the filter, oldest first.
-    pub views: Vec<MessageView>,
-    /// Totals since the tail started, exact, before the filter.
-    pub counts: Counts,
-    /// Messages since the tail started that passed the filter; the same as `counts.seen` without one.
-    pub matched: u64,
-    /// Messages since the tail started on which the filter failed (not: was false).
-    pub filter_errors: u64,
-    pub notes: Vec<TailNote>,
-}
-
 /// A receiving that has begun.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HoldStart {
@@ -271,19 +258,6 @@ pub struct Arrived {
     pub lost: Vec<Ticket>,
     /// No more will come.
     pub end: Option<Result<(), Fault>>,
-}
-
-/// Something about the reading itself.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TailNote {
-    /// Reading stopped; the tail keeps trying.
-    Interrupted { integration: Arc<str>, fault: Fault },
-    /// Reading goes on; this many messages were gone before they could be read (`None`: unknown).
-    Resumed { integration: Arc<str>, lost: Option<u64> },
-    /// So many messages are missing (`None`: at least one).
-    Skipped { integration: Arc<str>, count: Option<u64>, side: Side },
-    /// What is written already is held back: why; `None` when that is over.
-    Waits { integration: Arc<str>, why: Option<SafeText> },
 }
 
 /// What came in a reading of history since the last update.

@@ -152,7 +152,6 @@ impl<'a> Settings<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::secret::Secret;
     use super::*;
 
     fn port(text: &str) -> Result<(), &'static str> {
@@ -171,8 +170,7 @@ mod tests {
     ];
 
     fn verified(name: &str, value: &str, line: usize) -> Result<(), String> {
-        let mut integration = Integration::new("iot", "mqtt", Vec::new());
-        integration.settings.insert(name.to_owned(), Setting { value: Secret::new(value.to_owned()), line });
+        let integration = Integration::new("iot", "mqtt", Vec::new()).with_settings(line, &[(name, value)]);
         verify(&integration, "MQTT", RULES).map_err(|fault| fault.to_string())
     }
 

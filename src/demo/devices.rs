@@ -2,8 +2,7 @@
 
 use super::now;
 use super::users::User;
-use crate::config::profile::{Integration, Setting};
-use crate::config::secret::Secret;
+use crate::config::profile::Integration;
 use crate::domain::fault::Fault;
 use crate::domain::message::{Header, Message, Outgoing};
 use crate::domain::tail::TailEvent;
@@ -28,10 +27,7 @@ const ALARMS: [&str; 4] = ["spindle temperature above 90 °C", "hydraulic pressu
 
 /// How to reach the broker.
 pub(super) fn integration(address: String) -> Integration {
-    let mut integration = Integration::new(INTEGRATION, "mqtt", vec![address]);
-    for (name, value) in SETTINGS {
-        integration.settings.insert(name.to_owned(), Setting { value: Secret::new(value.to_owned()), line: 0 });
-    }
+    let mut integration = Integration::new(INTEGRATION, "mqtt", vec![address]).with_settings(0, &SETTINGS);
     integration.health.interval = Duration::from_secs(2);
     integration
 }

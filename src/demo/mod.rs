@@ -24,8 +24,7 @@ mod worker;
 use crate::adapters::kafka::embedded::Embedded;
 #[cfg(feature = "mqtt")]
 use crate::adapters::mqtt;
-use crate::config::profile::{ChannelPattern, Integration, Profile, Setting, TenantExtraction};
-use crate::config::secret::Secret;
+use crate::config::profile::{ChannelPattern, Integration, Profile, TenantExtraction};
 use crate::domain::address::Address;
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::safety::Safety;
@@ -119,9 +118,8 @@ impl Demo {
 
     /// The profile that reaches the systems.
     pub fn profile(&self) -> Profile {
-        let mut integration = Integration::new(INTEGRATION, "kafka", self.kafka.addresses());
-        let lookup = Setting { value: Secret::new("search".to_owned()), line: 0 };
-        integration.settings.insert("mqdeck.time_lookup".to_owned(), lookup);
+        let mut integration =
+            Integration::new(INTEGRATION, "kafka", self.kafka.addresses()).with_settings(0, &[("mqdeck.time_lookup", "search")]);
         integration.channels = tenant_channels(&topics::TENANT_PATTERNS);
         integration.groups = groups().map(Into::into).collect();
         integration.health.interval = Duration::from_secs(2);

@@ -41,7 +41,7 @@ impl Caps {
 }
 
 /// One row of the channel list. What the system does not tell is unknown, never 0.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Channel {
     /// The channel's own name, exactly as the system spells it; show it through [`SafeText`].
     pub name: Arc<str>,
@@ -86,27 +86,7 @@ pub struct Channel {
 impl Channel {
     /// A channel of which nothing but name and kind is known, and that can do nothing.
     pub fn named(name: impl Into<Arc<str>>, kind: &'static str) -> Self {
-        Self {
-            name: name.into(),
-            kind,
-            tenant: None,
-            internal: false,
-            can: Caps::default(),
-            depth: Amount::Unknown,
-            bytes: Amount::Unknown,
-            ends: None,
-            counted: None,
-            rate_in: None,
-            given: None,
-            rate_out: None,
-            consumers: None,
-            parts: None,
-            dead_letters_to: None,
-            kept_by: None,
-            attributes: Vec::new(),
-            fault: None,
-            blocks: false,
-        }
+        Self { name: name.into(), kind, ..Self::default() }
     }
 }
 

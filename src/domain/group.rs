@@ -28,6 +28,14 @@ pub struct Group {
     pub fault: Option<Fault>,
 }
 
+impl Group {
+    /// A group of which no more is known.
+    pub fn new(name: impl Into<Arc<str>>, kind: impl Into<SafeText>, state: State) -> Self {
+        let (members, named, attributes, halt, fault) = (None, false, Vec::new(), None, None);
+        Self { name: name.into(), kind: kind.into(), state, members, named, attributes, halt, fault }
+    }
+}
+
 /// The groups of a system, in the order of their names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Listing {
@@ -61,7 +69,7 @@ pub enum Halt {
 }
 
 /// How far a group is in one partition.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct GroupOffset {
     pub channel: Arc<str>,
     /// `None` where the channel has no partitions.

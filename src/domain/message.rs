@@ -93,6 +93,12 @@ impl<'a> From<&'a Message> for RawMessage<'a> {
 }
 
 impl Message {
+    /// A message of which nothing but its place is known: no time, no key, no headers, no payload.
+    pub fn at(channel: impl Into<Arc<str>>, position: Position) -> Self {
+        let (timestamp, stamp, key, headers, payload) = (None, Stamp::Created, None, Vec::new(), None);
+        Self { channel: channel.into(), position, timestamp, stamp, key, headers, payload }
+    }
+
     /// The same message in memory of its own: what was read from a large buffer does not keep that.
     #[must_use]
     pub fn detached(&self) -> Self {

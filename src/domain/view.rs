@@ -2,10 +2,12 @@
 
 use super::address::Address;
 use super::delivery::Ticket;
+use super::fault::Fault;
 use super::figure;
 use super::message::Message;
 use super::text::SafeText;
 use super::value::Value;
+use std::sync::Arc;
 
 /// One message in a window of messages.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,4 +100,31 @@ pub struct Decoded {
 pub struct Counts {
     pub seen: u64,
     pub bytes: u64,
+}
+
+/// What came in a tail since the last update.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TailUpdate {
+    /// The newest of the messages that passed the filter, oldest first. Fewer than `matched` grew by, if more came than a window holds.
+    pub views: Vec<MessageView>,
+    /// Totals since the tail started, exact, before the filter.
+    pub counts: Counts,
+    /// Messages since the tail started that passed the filter; the same as `counts.seen` without one.
+    pub matched: u64,
+    /// Messages since the tail started on which the filter failed (not: was false).
+    pub filter_errors: u64,
+    pub notes: Vec<TailNote>,
+}
+
+/// Something about the reading itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TailNote {
+    /// Reading stopped; the tail keeps trying.
+    Interrupted { integration: Arc<str>, fault: Fault },
+    /// Reading goes on; this many messages were gone before they could be read (`None`: unknown).
+    Resumed { integration: Arc<str>, lost: Option<u64> },
+    /// So many messages are missing (`None`: at least one).
+    Skipped { integration: Arc<str>, count: Option<u64>, side: Side },
+    /// What is written already is held back: why; `None` when that is over.
+    Waits { integration: Arc<str>, why: Option<SafeText> },
 }

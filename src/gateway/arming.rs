@@ -134,8 +134,7 @@ fn wall() -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::profile::{Integration, Profile, Setting};
-    use crate::config::secret::Secret;
+    use crate::config::profile::{Integration, Profile};
     use crate::domain::address::Address;
     use crate::domain::message::Outgoing;
     use crate::domain::operation::{Plan, Request};
@@ -144,9 +143,7 @@ mod tests {
     const PRODUCTION: Safety = Safety { mode: Mode::Confirm, production: true, arm_for: Duration::from_secs(300) };
 
     fn gateway(safety: Safety, read_only: bool) -> Gateway {
-        let mut memory = Integration::new("events", "memory", Vec::new());
-        let topics = Setting { value: Secret::new("orders:2".to_owned()), line: 0 };
-        memory.settings.insert("topics".to_owned(), topics);
+        let memory = Integration::new("events", "memory", Vec::new()).with_settings(0, &[("topics", "orders:2")]);
         Gateway::open(Profile { name: "prod\u{202e}".into(), path: None, safety, integrations: vec![memory] }, read_only)
     }
 

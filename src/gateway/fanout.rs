@@ -152,19 +152,14 @@ fn weakness(receipt: &Receipt) -> u8 {
 mod tests {
     use super::super::Gateway;
     use super::*;
-    use crate::config::profile::{Profile, Setting};
-    use crate::config::secret::Secret;
+    use crate::config::profile::Profile;
     use crate::domain::address::Address;
     use crate::domain::message::Outgoing;
     use crate::domain::operation::Plan;
     use crate::domain::safety::{Mode, Safety};
 
     fn gateway(second: &str, safety: Safety) -> Gateway {
-        let memory = |name: &str, topics: &str| {
-            let mut memory = Integration::new(name, "memory", Vec::new());
-            memory.settings.insert("topics".to_owned(), Setting { value: Secret::new(topics.to_owned()), line: 0 });
-            memory
-        };
+        let memory = |name: &str, topics: &str| Integration::new(name, "memory", Vec::new()).with_settings(0, &[("topics", topics)]);
         let both = Integration { targets: vec!["a".into(), "b".into()], ..Integration::new("both", TYPE, Vec::new()) };
         let prefixed = Integration { topic_prefix: Some("prod".to_owned()), ..memory("b", second) };
         // The fanout stands first: the order of the profile does not matter to it.

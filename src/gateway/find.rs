@@ -346,7 +346,6 @@ mod tests {
     use super::*;
     use crate::adapters::session::ScanLane;
     use crate::domain::fault::Kind;
-    use crate::domain::message::Stamp;
     use crate::domain::search::Verdict;
     use futures::stream;
 
@@ -355,15 +354,7 @@ mod tests {
         let mut kept = move |time| {
             offset += 1;
             reached = reached.max(Some(Timestamp(time)));
-            let message = Message {
-                channel: "orders".into(),
-                position: Position::Offset { partition, offset },
-                timestamp: Some(Timestamp(time)),
-                stamp: Stamp::Created,
-                key: None,
-                headers: Vec::new(),
-                payload: None,
-            };
+            let message = Message { timestamp: Some(Timestamp(time)), ..Message::at("orders", Position::Offset { partition, offset }) };
             Kept { message, verdict: Verdict::Passes, reached }
         };
         let batches: Vec<_> = batches

@@ -235,8 +235,7 @@ impl Gateway {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::profile::{Integration, Profile, Setting};
-    use crate::config::secret::Secret;
+    use crate::config::profile::{Integration, Profile};
     use crate::domain::envelope::IdKind;
     use crate::domain::message::{Header, Outgoing};
     use crate::domain::operation::Plan;
@@ -244,13 +243,7 @@ mod tests {
 
     /// Two systems in memory: one with topics, one with a queue as well.
     fn gateway() -> Gateway {
-        let memory = |name: &str, settings: &[(&str, &str)]| {
-            let mut memory = Integration::new(name, "memory", Vec::new());
-            for (key, value) in settings {
-                memory.settings.insert((*key).to_owned(), Setting { value: Secret::new((*value).to_owned()), line: 0 });
-            }
-            memory
-        };
+        let memory = |name: &str, settings: &[(&str, &str)]| Integration::new(name, "memory", Vec::new()).with_settings(0, settings);
         let missing = Integration::new("away", "none", Vec::new());
         let integrations =
             vec![memory("a", &[("topics", "orders:2, paid")]), memory("b", &[("topics", "mail"), ("queues", "tasks")]), missing];

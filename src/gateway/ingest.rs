@@ -113,7 +113,6 @@ fn one_line(bytes: &[u8]) -> SafeText {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::message::Stamp;
     use crate::domain::position::Position;
 
     fn view(payload: Option<&[u8]>) -> MessageView {
@@ -122,13 +121,9 @@ mod tests {
 
     fn view_at(position: Position, payload: Option<&[u8]>) -> MessageView {
         let message = Message {
-            channel: "orders".into(),
-            position,
-            timestamp: None,
-            stamp: Stamp::Created,
             key: Some(Bytes::from_static(b"k\x1b[2J")),
-            headers: Vec::new(),
             payload: payload.map(Bytes::copy_from_slice),
+            ..Message::at("orders", position)
         };
         Ingest::new(Arc::new(Integration::new("events", "kafka", Vec::new())), Arc::default(), Arc::default()).view(&message)
     }

@@ -252,28 +252,14 @@ mod tests {
             start: Some(1),
             end: Some(10),
             next: committed.and_then(|at| u64::try_from(at).ok()).map(Position::Sequence),
-            held_at: None,
             lag,
-            done: None,
-            quiet: None,
-            pending: None,
-            owner: None,
-            fault: None,
+            ..GroupOffset::default()
         }
     }
 
     /// What is next for a group after one look.
     fn next(group_offsets: Result<Vec<GroupOffset>, Fault>) -> Next {
-        let group = Group {
-            name: "g".into(),
-            kind: "pull".into(),
-            state: State::Stable,
-            members: None,
-            named: false,
-            attributes: Vec::new(),
-            halt: None,
-            fault: None,
-        };
+        let group = Group::new("g", "pull", State::Stable);
         let mut lag_history = LagHistory::default();
         lag_history.take("nats", &group, Ok(vec![group_offset(None, Some(10), Amount::Exactly(0))]));
         lag_history.take("nats", &group, group_offsets);

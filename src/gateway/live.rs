@@ -9,9 +9,9 @@ use crate::domain::address::Address;
 use crate::domain::fault::Fault;
 use crate::domain::message::Message;
 use crate::domain::tail::TailEvent;
-use crate::domain::text::SafeText;
 use crate::domain::time::Timestamp;
-use crate::domain::view::{Counts, MessageView, Side};
+use crate::domain::view::Counts;
+pub use crate::domain::view::{TailNote as Note, TailUpdate as Update};
 use futures::StreamExt;
 use futures::stream::{BoxStream, select_all};
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -32,33 +32,6 @@ const PACE: Duration = Duration::from_millis(33);
 const REST: Duration = Duration::from_millis(1);
 /// Events that are taken one after the other before updates are thought of.
 const TOGETHER: usize = 64;
-
-/// What happened since the last update.
-#[derive(Debug, Default)]
-pub struct Update {
-    /// The newest of the messages that passed the filter, oldest first. Fewer than `matched` grew by, if more came than a window holds.
-    pub views: Vec<MessageView>,
-    /// Totals since the tail started, exact, before the filter.
-    pub counts: Counts,
-    /// Messages that passed the filter since the tail started.
-    pub matched: u64,
-    /// Messages since the tail started on which the filter could not be evaluated.
-    pub filter_errors: u64,
-    pub notes: Vec<Note>,
-}
-
-/// Something about the reading itself.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Note {
-    /// Reading stopped; the tail keeps trying.
-    Interrupted { integration: Arc<str>, fault: Fault },
-    /// Reading goes on; this many messages were gone before they could be read (`None`: unknown).
-    Resumed { integration: Arc<str>, lost: Option<u64> },
-    /// So many messages are missing (`None`: at least one).
-    Skipped { integration: Arc<str>, count: Option<u64>, side: Side },
-    /// What is written already is held back: why; `None` when that is over.
-    Waits { integration: Arc<str>, why: Option<SafeText> },
-}
 
 /// Tails channels, of one or several integrations, into `updates` until its receiver is dropped. Use a channel of capacity 1:
 /// while an update waits there, the next one is being gathered.
@@ -243,23 +216,14 @@ fn in_time(messages: Vec<(usize, Message)>) -> Vec<(usize, Message)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::profile::{Integration, Profile, Setting};
-    use crate::config::secret::Secret;
-    use crate::domain::message::{Outgoing, Stamp};
+    use crate::config::profile::{Integration, Profile};
+    use crate::domain::message::Outgoing;
     use crate::domain::operation::Plan;
     use crate::domain::position::Position;
     use crate::domain::safety::Safety;
 
     fn batch(from: u64, to: u64) -> TailEvent {
-        let message = |n| Message {
-            channel: "orders".into(),
-            position: Position::Sequence(n),
-            timestamp: None,
-            stamp: Stamp::Created,
-            key: None,
-            headers: Vec::new(),
-            payload: Some(n.to_string().into()),
-        };
+        let message = |n: u64| Message { payload: Some(n.to_string().into()), ..Message::at("orders", Position::Sequence(n)) };
         TailEvent::Messages((from..to).map(message).collect())
     }
 
@@ -285,13 +249,8 @@ mod tests {
     #[test]
     fn what_came_together_is_told_in_the_order_of_time_and_each_partition_in_its_own() {
         let message = |partition, offset, time: i64| Message {
-            channel: "orders".into(),
-            position: Position::Offset { partition, offset },
             timestamp: Some(Timestamp(time)),
-            stamp: Stamp::Created,
-            key: None,
-            headers: Vec::new(),
-            payload: None,
+            ..Message::at("orders", Position::Offset { partition, offset })
         };
         // The clock of partition 0 goes back once.
         let came = [message(0, 1, 10), message(0, 2, 30), message(0, 3, 20), message(1, 7, 15), message(1, 8, 40)];
@@ -303,12 +262,7 @@ mod tests {
     /// Publishes to two integrations whose channels have one name; their clocks are far apart.
     #[tokio::test]
     async fn channels_of_one_name_in_two_integrations_are_told_apart() {
-        let memory = |name: &str| {
-            let mut memory = Integration::new(name, "memory", Vec::new());
-            let value = Secret::new("orders".to_owned());
-            memory.settings.insert("topics".to_owned(), Setting { value, line: 0 });
-            memory
-        };
+        let memory = |name: &str| Integration::new(name, "memory", Vec::new()).with_settings(0, &[("topics", "orders")]);
         let integrations = vec![memory("a"), memory("b")];
         let gateway = Gateway::open(Profile { name: "p".into(), path: None, safety: Safety::default(), integrations }, false);
         let addresses = ["a/orders", "b/orders"].map(|address| address.parse::<Address>().expect("an address"));
@@ -345,13 +299,8 @@ mod tests {
     #[test]
     fn the_clock_of_one_integration_does_not_move_the_messages_of_another() {
         let message = |time: i64| Message {
-            channel: "orders".into(),
-            position: Position::Offset { partition: 0, offset: time },
             timestamp: Some(Timestamp(time)),
-            stamp: Stamp::Created,
-            key: None,
-            headers: Vec::new(),
-            payload: None,
+            ..Message::at("orders", Position::Offset { partition: 0, offset: time })
         };
         let told = in_time(vec![(0, message(10)), (0, message(50)), (1, message(20)), (1, message(40))]);
         let told: Vec<_> = told.iter().map(|(source, message)| (*source, message.position.number())).collect();

@@ -1,7 +1,6 @@
 //! Performs the following of ids: what is found in history as it is found, and what comes where there is no history.
 
 use super::lanes::Lanes;
-use super::reading::tail_update;
 use crate::app::event::HistoryUpdate;
 use crate::app::{Event, TaskId};
 use crate::domain::address::Address;
@@ -15,7 +14,7 @@ use crate::domain::view::MessageView;
 use crate::gateway::Gateway;
 use crate::gateway::filter::{Filter, Verdict};
 use crate::gateway::follow::{REACH, Step, Trail, WATCHED, stored_in};
-use crate::gateway::live::{self, Update};
+use crate::gateway::live;
 use futures::future::join_all;
 use futures::{FutureExt, StreamExt};
 use std::collections::BTreeMap;
@@ -160,7 +159,7 @@ async fn watch(
     }
     let begin = |addresses: Vec<Address>| {
         let (lane, event) = lanes.live_events();
-        let wrap = move |update: Update| event(Event::Tail { task, update: tail_update(update) });
+        let wrap = move |update| event(Event::Tail { task, update });
         let filter = filter.clone();
         async move { live::tail(gateway, &addresses, filter, lane, wrap).await.map(FutureExt::boxed) }
     };

@@ -1,7 +1,7 @@
 //! Reads messages for the console: live, a part of history, and one of them with all its bytes.
 
 use super::lanes::Lanes;
-use crate::app::event::{HistoryUpdate, TailNote, TailUpdate};
+use crate::app::event::HistoryUpdate;
 use crate::app::{Event, TaskId};
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
@@ -10,13 +10,13 @@ use crate::domain::view::MessageView;
 use crate::gateway::Gateway;
 use crate::gateway::filter::Filter;
 use crate::gateway::find::Search;
-use crate::gateway::live::{self, Note};
+use crate::gateway::live;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 pub(super) async fn tail(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, addresses: Vec<Address>, filter: String) {
     let (lane, event) = lanes.live_events();
-    let wrap = move |update: live::Update| event(Event::Tail { task, update: tail_update(update) });
+    let wrap = move |update| event(Event::Tail { task, update });
     let started = match Filter::parse(&filter) {
         Ok(filter) => live::tail(&gateway, &addresses, filter, lane, wrap).await,
         Err(fault) => Err(fault),
@@ -29,20 +29,6 @@ pub(super) async fn tail(gateway: Arc<Gateway>, lanes: Lanes, task: TaskId, addr
             reading.await;
         }
         Err(fault) => lanes.result(Event::TailStarted { task, result: Err(fault) }).await,
-    }
-}
-
-pub(super) fn tail_update(update: live::Update) -> TailUpdate {
-    let live::Update { views, counts, matched, filter_errors, notes } = update;
-    TailUpdate { views, counts, matched, filter_errors, notes: notes.into_iter().map(note).collect() }
-}
-
-fn note(note: Note) -> TailNote {
-    match note {
-        Note::Interrupted { integration, fault } => TailNote::Interrupted { integration, fault },
-        Note::Resumed { integration, lost } => TailNote::Resumed { integration, lost },
-        Note::Skipped { integration, count, side } => TailNote::Skipped { integration, count, side },
-        Note::Waits { integration, why } => TailNote::Waits { integration, why },
     }
 }
 

@@ -317,10 +317,7 @@ fn channel(name: &str, i: usize, round: u32) -> Channel {
         bytes: if forbidden { Amount::Unknown } else { Amount::Exactly(1_900_000_000 / (i as u64 * i as u64 + 1)) },
         rate_in: (!forbidden).then(|| if name.ends_with("dlt") { 0.0 } else { 1200.0 / (i as f64 + 1.0) * f64::from(3 + round % 5) / 7.0 }),
         parts: Some(12),
-        attributes: vec![
-            Attribute { name: "retention".into(), value: "7 d".into() },
-            Attribute { name: "replicas".into(), value: "3".into() },
-        ],
+        attributes: vec![Attribute::new("retention", "7 d"), Attribute::new("replicas", "3")],
         fault: forbidden.then(|| Fault::new(Kind::Forbidden, "describe", SafeText::new(name), "the user may not describe this topic")),
         ..Channel::named(name, "topic")
     }

@@ -39,13 +39,9 @@ fn group_offset(channel: &str, made: &Made, partition: usize, seconds: i64) -> G
         start: Some(0),
         end: Some(end),
         next: Some(Position::Offset { partition: partition as i32, offset: committed }),
-        held_at: None,
         lag: Amount::AtMost((end - committed) as u64),
-        done: None,
-        quiet: None,
-        pending: None,
         owner: (made.members > 0).then(|| format!("{}-1-5f1c2b6e-8d3a-4a55-9d6e-1f2e3d4c5b6a", made.name).as_str().into()),
-        fault: None,
+        ..GroupOffset::default()
     }
 }
 
@@ -59,16 +55,7 @@ pub(super) fn judged(channel: &str, made: &Made, until: i64) -> (GroupLag, Vec<P
             track.push(at(seconds), &group_offset(channel, made, partition, seconds), &rules);
         }
     }
-    let group = Group {
-        name: made.name.into(),
-        kind: "consumer".into(),
-        state: made.state,
-        members: Some(made.members),
-        named: false,
-        attributes: Vec::new(),
-        halt: None,
-        fault: None,
-    };
+    let group = Group { members: Some(made.members), ..Group::new(made.name, "consumer", made.state) };
     let group_offsets: Vec<GroupOffset> =
         (0..made.partitions.len()).map(|partition| group_offset(channel, made, partition, until)).collect();
     judge_group(&group, &group_offsets, |partition| &tracks[partition], at(until), &rules)

@@ -164,20 +164,15 @@ impl Record for MessageRecord<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::message::Stamp;
     use crate::domain::query::{Place, Query, Undecided};
     use bytes::Bytes;
     use proptest::prelude::*;
 
     fn message(key: &'static str, payload: &[u8]) -> Message {
         Message {
-            channel: "orders".into(),
-            position: crate::domain::position::Position::Offset { partition: 3, offset: 1042 },
-            timestamp: None,
-            stamp: Stamp::Created,
             key: Some(key.into()),
-            headers: Vec::new(),
             payload: Some(Bytes::copy_from_slice(payload)),
+            ..Message::at("orders", crate::domain::position::Position::Offset { partition: 3, offset: 1042 })
         }
     }
 

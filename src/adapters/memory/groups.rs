@@ -115,16 +115,7 @@ fn row(state: &System, name: &Arc<str>) -> Group {
         Ok(_) if members == Some(0) => State::Empty,
         Ok(_) => State::Stable,
     };
-    Group {
-        name: Arc::clone(name),
-        kind: "classic".into(),
-        state: said,
-        members,
-        named: group.is_err(),
-        attributes: Vec::new(),
-        halt: None,
-        fault: group.err(),
-    }
+    Group { members, named: group.is_err(), fault: group.err(), ..Group::new(Arc::clone(name), "classic", said) }
 }
 
 fn group_offset(state: &System, group: &StoredGroup, place: (Arc<str>, i32), owner: Option<SafeText>) -> GroupOffset {
@@ -144,11 +135,9 @@ fn group_offset(state: &System, group: &StoredGroup, place: (Arc<str>, i32), own
         next: next_in(partition, committed, start, end),
         held_at: None,
         lag: lag(committed, start, end),
-        done: None,
-        quiet: None,
-        pending: None,
         owner,
         fault: part.err(),
         channel,
+        ..GroupOffset::default()
     }
 }

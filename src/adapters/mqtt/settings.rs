@@ -137,15 +137,11 @@ fn filter_of(pattern: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::profile::{ChannelPattern, Setting};
-    use crate::config::secret::Secret;
+    use crate::config::profile::ChannelPattern;
     use crate::domain::fault::Kind;
 
     fn integration(settings: &[(&str, &str)], patterns: &[&str]) -> Integration {
-        let mut integration = Integration::new("iot", "mqtt", vec!["localhost:1883".into()]);
-        for (name, value) in settings {
-            integration.settings.insert((*name).to_owned(), Setting { value: Secret::new((*value).to_owned()), line: 7 });
-        }
+        let mut integration = Integration::new("iot", "mqtt", vec!["localhost:1883".into()]).with_settings(7, settings);
         integration.channels =
             patterns.iter().map(|pattern| ChannelPattern { pattern: (*pattern).to_owned(), ..ChannelPattern::default() }).collect();
         integration

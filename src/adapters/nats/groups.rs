@@ -109,14 +109,9 @@ pub(super) fn kind(info: &ConsumerInfo) -> &'static str {
 
 fn group(info: &ConsumerInfo) -> Group {
     Group {
-        name: format!("{}/{}", info.stream_name, info.name).into(),
-        kind: kind(info).into(),
-        state: state(info),
-        members: None,
-        named: false,
         attributes: attributes(info),
         halt: halt(info),
-        fault: None,
+        ..Group::new(format!("{}/{}", info.stream_name, info.name), kind(info), state(info))
     }
 }
 
@@ -175,21 +170,19 @@ fn group_offset(info: &ConsumerInfo, stream: Option<&Result<StreamInfo, Fault>>)
     let known = stream.and_then(|stream| stream.as_ref().ok());
     GroupOffset {
         channel: stream_channel(&info.stream_name),
-        partition: None,
         // A consumer that was never given anything has no position yet.
         committed: (info.delivered.stream_seq > 0).then(|| at(floor + 1)).flatten(),
         start: known.and_then(|stream| at(stream.first())),
         next: known.map(|stream| Position::Sequence(floor.saturating_add(1).max(stream.first()))),
         end: known.and_then(|stream| at(stream.end())),
-        held_at: None,
         // What the server counts: it knows the filter and the holes.
         lag: Amount::Exactly(info.num_pending),
         // Acknowledged in any order: what was handed out says how far it is, beside a lag that counts what was not.
         done: (info.delivered.stream_seq > 0).then(|| at(info.delivered.stream_seq + 1)).flatten(),
         quiet: if none { info.since(&info.delivered) } else { info.since(&info.ack_floor) },
         pending: Some(info.num_ack_pending),
-        owner: None,
         fault: stream.and_then(|stream| stream.as_ref().err().cloned()),
+        ..GroupOffset::default()
     }
 }
 

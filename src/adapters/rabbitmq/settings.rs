@@ -104,16 +104,10 @@ fn base(url: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::profile::Setting;
-    use crate::config::secret::Secret;
     use crate::domain::fault::Kind;
 
     fn settings(said: &[(&str, &str)]) -> Result<Settings, Fault> {
-        let mut integration = Integration::new("rabbit", "rabbitmq", vec!["localhost:5672".into()]);
-        for (name, value) in said {
-            integration.settings.insert((*name).to_owned(), Setting { value: Secret::new((*value).to_owned()), line: 7 });
-        }
-        Settings::of(&integration)
+        Settings::of(&Integration::new("rabbit", "rabbitmq", vec!["localhost:5672".into()]).with_settings(7, said))
     }
 
     #[test]

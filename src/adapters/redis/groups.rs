@@ -224,18 +224,13 @@ impl Redis {
         };
         Ok(GroupOffset {
             channel: Name::Stream(row.stream.clone()).text().into(),
-            partition: None,
             committed: row.read,
-            start: None,
             end,
             next: row.last.map(Id::next).map(|id| Position::Entry { millis: id.millis, number: id.number }),
-            held_at: None,
             lag,
             done,
-            quiet: None,
             pending: row.pending,
-            owner: None,
-            fault: None,
+            ..GroupOffset::default()
         })
     }
 
@@ -272,17 +267,9 @@ impl Row {
         let mut attributes = Vec::new();
         attributes.extend(self.pending.map(|n| Attribute::new("pending", n.to_string())));
         attributes.extend(self.last.map(|id| Attribute::new("last delivered", id.to_string())));
-        Group {
-            name: format!("{}/{}", self.stream, self.name).into(),
-            kind: "stream".into(),
-            // Redis does not know whether a consumer is there: only that it once was.
-            state: if self.consumers == Some(0) { State::Empty } else { State::Unknown },
-            members: self.consumers,
-            named: false,
-            attributes,
-            halt: None,
-            fault: None,
-        }
+        // Redis does not know whether a consumer is there: only that it once was.
+        let state = if self.consumers == Some(0) { State::Empty } else { State::Unknown };
+        Group { members: self.consumers, attributes, ..Group::new(format!("{}/{}", self.stream, self.name), "stream", state) }
     }
 }
 

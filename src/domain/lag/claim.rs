@@ -321,16 +321,7 @@ mod tests {
     use crate::domain::group::{Group, State};
 
     fn group(lag: Amount, eta: Eta, verdict: Verdict) -> GroupLag {
-        let group = Group {
-            name: "payments".into(),
-            kind: "classic".into(),
-            state: State::Stable,
-            members: Some(3),
-            named: false,
-            attributes: Vec::new(),
-            halt: None,
-            fault: None,
-        };
+        let group = Group { members: Some(3), ..Group::new("payments", "classic", State::Stable) };
         let (summary, _) =
             super::super::judge_group(&group, &[], |_| unreachable!(), crate::domain::time::Timestamp(0), &super::super::Rules::default());
         GroupLag { lag, verdict, eta, ..summary }

@@ -24,19 +24,15 @@ fn group_offset(partition: i32, committed: i64, end: i64) -> GroupOffset {
         start: Some(0),
         end: Some(end),
         next: Some(Position::Offset { partition, offset: committed }),
-        held_at: None,
         lag: Amount::Exactly(u64::try_from(end - committed).unwrap_or(0)),
-        done: None,
-        quiet: None,
-        pending: None,
         owner: Some("member-1".into()),
-        fault: None,
+        ..GroupOffset::default()
     }
 }
 
 fn group(state: State) -> Group {
     let members = Some(if state == State::Stable { 3 } else { 0 });
-    Group { name: "payments".into(), kind: "classic".into(), state, members, named: false, attributes: Vec::new(), halt: None, fault: None }
+    Group { members, ..Group::new("payments", "classic", state) }
 }
 
 fn at(seconds: u64) -> Timestamp {

@@ -1,7 +1,7 @@
 //! Whatever is told by raw bytes or by a path alone must be what the whole decoded message says.
 
 use super::*;
-use crate::domain::message::{Header, HeaderTest, Stamp};
+use crate::domain::message::{Header, HeaderTest};
 use crate::domain::position::Position;
 use crate::domain::query::Undecodable;
 use crate::domain::time::Timestamp;
@@ -148,13 +148,11 @@ fn message() -> impl Strategy<Value = Message> {
         headers.extend(own.map(|own| Header { name: "h".into(), value: own.map(Bytes::from) }));
         headers.extend(kind.map(|kind| Header { name: "content-type".into(), value: Some(kind.into()) }));
         Message {
-            channel: "orders".into(),
-            position: Position::Offset { partition: 0, offset },
             timestamp: Some(Timestamp(offset)),
-            stamp: Stamp::Created,
             key: key.map(Bytes::from),
             headers,
             payload: payload.map(Bytes::from),
+            ..Message::at("orders", Position::Offset { partition: 0, offset })
         }
     })
 }
@@ -256,15 +254,7 @@ proptest! {
 }
 
 fn judged(query: &str, payload: &[u8]) -> (Verdict, Path) {
-    let message = Message {
-        channel: "orders".into(),
-        position: Position::Sequence(1),
-        timestamp: None,
-        stamp: Stamp::Created,
-        key: None,
-        headers: Vec::new(),
-        payload: Some(Bytes::copy_from_slice(payload)),
-    };
+    let message = Message { payload: Some(Bytes::copy_from_slice(payload)), ..Message::at("orders", Position::Sequence(1)) };
     let message_filter = Prefilter::new(Filter::parse(query).expect("a query"), Wanted::Matches);
     let evaluation = message_filter.evaluate(&(&message).into(), message_filter.prefilter_chunk(payload));
     (evaluation.verdict, evaluation.path)

@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::adapters;
-use crate::config::profile::{Integration, Profile, Setting};
-use crate::config::secret::Secret;
+use crate::config::profile::{Integration, Profile};
 use crate::domain::delivery::{Effect, Given, Settlement};
 use crate::domain::message::Outgoing;
 use crate::domain::operation::{Plan, Request};
@@ -27,10 +26,8 @@ impl Policy for Deny {
 }
 
 fn gateway(policy: Arc<dyn Policy>, stop: CancellationToken) -> Gateway {
-    let mut memory = Integration::new("jobs", "memory", Vec::new());
-    for (name, value) in [("queues", "tasks:5"), ("services", "echo"), ("topics", "log:1")] {
-        memory.settings.insert(name.to_owned(), Setting { value: Secret::new(value.to_owned()), line: 0 });
-    }
+    let settings = [("queues", "tasks:5"), ("services", "echo"), ("topics", "log:1")];
+    let memory = Integration::new("jobs", "memory", Vec::new()).with_settings(0, &settings);
     let safety = Safety { mode: Mode::Open, ..Safety::default() };
     let profile = Profile { name: "test".into(), path: None, safety, integrations: vec![memory] };
     let caller = Caller::new(Principal::local(Some("alice")), policy, stop);

@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::adapters::memory::{Memory, Trouble};
-use crate::config::profile::{Integration, Profile, Setting};
-use crate::config::secret::Secret;
+use crate::config::profile::{Integration, Profile};
 use crate::domain::delivery::{Delivery, Effect};
 use crate::domain::message::Outgoing;
 use crate::domain::operation::Plan;
@@ -11,10 +10,8 @@ use crate::domain::safety::{Mode, Safety};
 use futures::StreamExt;
 
 fn gateway(safety: Safety) -> (Gateway, Address) {
-    let mut memory = Integration::new("jobs", "memory", Vec::new());
-    for (name, value) in [("queues", "tasks:5"), ("patience", "30"), ("services", "echo"), ("topics", "log")] {
-        memory.settings.insert(name.to_owned(), Setting { value: Secret::new(value.to_owned()), line: 0 });
-    }
+    let settings = [("queues", "tasks:5"), ("patience", "30"), ("services", "echo"), ("topics", "log")];
+    let memory = Integration::new("jobs", "memory", Vec::new()).with_settings(0, &settings);
     let profile = Profile { name: "test".into(), path: None, safety, integrations: vec![memory] };
     (Gateway::open(profile, false), Address::new("jobs", "tasks"))
 }

@@ -1,8 +1,7 @@
 //! What is carried out of a stored plan, and when it is refused; and that a change is written down around it.
 
 use super::*;
-use crate::config::profile::{Integration, Profile, Setting};
-use crate::config::secret::Secret;
+use crate::config::profile::{Integration, Profile};
 use crate::domain::message::Outgoing;
 use crate::domain::operation::Plan;
 use crate::domain::safety::{Mode, Safety};
@@ -11,8 +10,7 @@ use crate::gateway::audit::{Audit, FILE};
 use std::sync::Arc;
 
 fn gateway(profile: &str, audit: Audit) -> Gateway {
-    let mut memory = Integration::new("events", "memory", Vec::new());
-    memory.settings.insert("topics".to_owned(), Setting { value: Secret::new("orders:1".to_owned()), line: 0 });
+    let memory = Integration::new("events", "memory", Vec::new()).with_settings(0, &[("topics", "orders:1")]);
     let safety = Safety { mode: Mode::Open, ..Safety::default() };
     let profile = Profile { name: profile.into(), path: None, safety, integrations: vec![memory] };
     let gateway = Gateway::open_as(Access { audit, ..Access::default() }, profile);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::address::Address;
 use crate::domain::delivery::Delivery;
-use crate::domain::message::{Header, Message, Outgoing, Stamp};
+use crate::domain::message::{Header, Message, Outgoing};
 use crate::domain::position::Position;
 use crate::domain::text::is_hidden;
 use crate::domain::time::Timestamp;
@@ -13,13 +13,9 @@ use proptest::prelude::*;
 
 fn message(payload: Option<&[u8]>) -> Message {
     Message {
-        channel: "orders".into(),
-        position: Position::Offset { partition: 3, offset: 1042 },
         timestamp: Some(Timestamp(1_770_285_600_123)),
-        stamp: Stamp::Created,
-        key: None,
-        headers: Vec::new(),
         payload: payload.map(Bytes::copy_from_slice),
+        ..Message::at("orders", Position::Offset { partition: 3, offset: 1042 })
     }
 }
 

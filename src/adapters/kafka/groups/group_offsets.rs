@@ -208,10 +208,9 @@ fn group_offset((topic, partition): Place, row: Row, names: &Names, table: &Tabl
         held_at: stable.filter(|stable| end.is_some_and(|end| *stable < end)),
         lag: left(&row, start, end),
         done: row.counted.zip(end).and_then(|(left, end)| end.checked_sub_unsigned(left)),
-        quiet: None,
-        pending: None,
         owner: row.owner,
         fault: refused.or(fault),
+        ..GroupOffset::default()
     }
 }
 

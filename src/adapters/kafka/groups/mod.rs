@@ -180,16 +180,9 @@ fn row(name: Arc<str>, kind: &str, named: bool, described: Option<&Described>) -
         add("assignor", &described.assignor);
         add("epoch", &described.epoch.map(|epoch| epoch.to_string()).unwrap_or_default());
     }
-    Group {
-        name,
-        kind: kind.into(),
-        state: described.map_or(State::Unknown, |described| state(&described.state)),
-        members: described.map(|described| u32::try_from(described.members.len()).unwrap_or(u32::MAX)),
-        named,
-        attributes,
-        halt: None,
-        fault: None,
-    }
+    let members = described.map(|described| u32::try_from(described.members.len()).unwrap_or(u32::MAX));
+    let state = described.map_or(State::Unknown, |described| state(&described.state));
+    Group { members, named, attributes, ..Group::new(name, kind, state) }
 }
 
 fn members(described: Described) -> Vec<Member> {

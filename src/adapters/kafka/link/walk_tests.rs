@@ -34,13 +34,11 @@ fn offsets(messages: &[Message]) -> Vec<i64> {
 
 fn message(sample: &Sample) -> Message {
     Message {
-        channel: "orders".into(),
-        position: Position::Offset { partition: 3, offset: sample.offset },
         timestamp: (sample.timestamp != -1).then_some(Timestamp(sample.timestamp)),
-        stamp: Stamp::Created,
         key: sample.key.clone(),
         headers: sample.headers.clone(),
         payload: sample.value.clone(),
+        ..Message::at("orders", Position::Offset { partition: 3, offset: sample.offset })
     }
 }
 
