@@ -24,14 +24,14 @@ use std::time::Duration;
 /// One thing that happened. Events of a task that the model has replaced are ignored.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// A key was pressed.
     Key(KeyEvent),
     /// Pasted text; never read as keys.
     Paste(String),
+    /// The mouse was moved, turned or pressed.
     Mouse(MouseEvent),
-    Resize {
-        width: u16,
-        height: u16,
-    },
+    /// How many cells the terminal has now.
+    Resize { width: u16, height: u16 },
     /// What time it is. Sent before every other event that did not come within the same few milliseconds, and when
     /// [`super::Model::next_deadline`] is reached.
     Tick(Timestamp),
@@ -39,157 +39,70 @@ pub enum Event {
     Profiles(Vec<ProfileEntry>),
     /// A profile was opened, at start or by `OpenProfile`, `OpenUrl` or `StartDemo`. Replaces the one before.
     ProfileOpened(Opened),
-    ProfileFailed {
-        name: SafeText,
-        fault: Fault,
-    },
+    /// A profile could not be opened.
+    ProfileFailed { name: SafeText, fault: Fault },
     /// Where an integration's connection stands.
-    Link {
-        integration: Arc<str>,
-        link: Link,
-    },
+    Link { integration: Arc<str>, link: Link },
     /// What can be published through an integration: sent once its session is known. `None`: it cannot publish.
-    Publishes {
-        integration: Arc<str>,
-        spec: Option<&'static PublishSpec>,
-    },
+    Publishes { integration: Arc<str>, spec: Option<&'static PublishSpec> },
     /// What can be done to an integration, its channels and groups: sent once its session is known.
-    Operations {
-        integration: Arc<str>,
-        operations: &'static [&'static OperationSpec],
-    },
+    Operations { integration: Arc<str>, operations: &'static [&'static OperationSpec] },
     /// The channels of a watched integration, internal ones included.
-    Channels {
-        integration: Arc<str>,
-        result: Result<Vec<Channel>, Fault>,
-    },
+    Channels { integration: Arc<str>, result: Result<Vec<Channel>, Fault> },
     /// The groups of an integration, judged anew; `None`: its system has none. Comes by itself while a profile is open.
-    Groups {
-        integration: Arc<str>,
-        result: Result<Option<Box<Board>>, Fault>,
-    },
+    Groups { integration: Arc<str>, result: Result<Option<Box<Board>>, Fault> },
     /// How long groups of `FocusGroups` are behind.
-    GroupTimes {
-        integration: Arc<str>,
-        times: Vec<(Arc<str>, Behind)>,
-    },
+    GroupTimes { integration: Arc<str>, times: Vec<(Arc<str>, Behind)> },
     /// The group of `WatchGroup`, anew.
-    Group {
-        task: TaskId,
-        result: Result<Box<GroupView>, Fault>,
-    },
-    Described {
-        task: TaskId,
-        result: Result<Box<Description>, Fault>,
-    },
+    Group { task: TaskId, result: Result<Box<GroupView>, Fault> },
+    /// The answer to `Describe`.
+    Described { task: TaskId, result: Result<Box<Description>, Fault> },
     /// A live tail runs, or could not start.
-    TailStarted {
-        task: TaskId,
-        result: Result<(), Fault>,
-    },
-    Tail {
-        task: TaskId,
-        update: TailUpdate,
-    },
-    History {
-        task: TaskId,
-        update: HistoryUpdate,
-    },
+    TailStarted { task: TaskId, result: Result<(), Fault> },
+    /// What came in a live tail since the last update.
+    Tail { task: TaskId, update: TailUpdate },
+    /// What came in a reading of history since the last update.
+    History { task: TaskId, update: HistoryUpdate },
     /// The ids that `Follow` has found.
-    Follows {
-        task: TaskId,
-        ids: Vec<Id>,
-    },
+    Follows { task: TaskId, ids: Vec<Id> },
     /// What the decoders made of the message with this id.
-    Decoded {
-        id: u64,
-        result: Result<Decoded, Fault>,
-    },
+    Decoded { id: u64, result: Result<Decoded, Fault> },
     /// The answer to `Fetch`: the message with all its bytes.
-    Fetched {
-        task: TaskId,
-        result: Result<Box<MessageView>, Fault>,
-    },
-    Published {
-        task: TaskId,
-        result: Result<Receipt, Fault>,
-    },
+    Fetched { task: TaskId, result: Result<Box<MessageView>, Fault> },
+    /// What became of the message of `Publish`.
+    Published { task: TaskId, result: Result<Receipt, Fault> },
     /// The ways in which messages of a channel are received; none where it names all that is needed. And what receiving takes from others.
-    ReceiveOptions {
-        task: TaskId,
-        result: Result<Vec<ReceiveOption>, Fault>,
-        warning: Option<SafeText>,
-    },
+    ReceiveOptions { task: TaskId, result: Result<Vec<ReceiveOption>, Fault>, warning: Option<SafeText> },
     /// The receiving of `Hold` has begun, or why it could not.
-    HoldStarted {
-        task: TaskId,
-        result: Result<HoldStart, Fault>,
-    },
+    HoldStarted { task: TaskId, result: Result<HoldStart, Fault> },
     /// What is not decided on may end by being given back, and why: it is taken by another `Hold` once that was agreed to.
-    HoldSpends {
-        task: TaskId,
-        spends: Settles,
-    },
+    HoldSpends { task: TaskId, spends: Settles },
     /// Looking would leave these marks: it is done by another `Peek` once that was agreed to.
-    PeekMarks {
-        task: TaskId,
-        address: Address,
-        marks: SafeText,
-    },
+    PeekMarks { task: TaskId, address: Address, marks: SafeText },
     /// Messages of `Hold`, `Peek` or `Call`.
-    Arrived {
-        task: TaskId,
-        arrived: Arrived,
-    },
+    Arrived { task: TaskId, arrived: Arrived },
     /// What a decision of `PlanSettle` would do.
-    SettlePlanned {
-        task: TaskId,
-        result: Result<Settles, Fault>,
-    },
+    SettlePlanned { task: TaskId, result: Result<Settles, Fault> },
     /// What became of messages of `Settle`, in their order.
-    Settled {
-        task: TaskId,
-        result: Result<Done, Fault>,
-    },
+    Settled { task: TaskId, result: Result<Done, Fault> },
     /// What was held was given back: how, in a sentence.
-    Released {
-        task: TaskId,
-        result: Result<SafeText, Fault>,
-    },
+    Released { task: TaskId, result: Result<SafeText, Fault> },
     /// What a request would do.
-    Planned {
-        task: TaskId,
-        result: Result<Arc<Change>, Fault>,
-    },
+    Planned { task: TaskId, result: Result<Arc<Change>, Fault> },
     /// A change has ended: what became of its parts, or what kept it from starting.
-    Executed {
-        task: TaskId,
-        result: Result<Done, Fault>,
-    },
+    Executed { task: TaskId, result: Result<Done, Fault> },
     /// Until when the profile is armed; `None`: it is not. Or why it cannot be armed.
     Armed(Result<Option<Timestamp>, Fault>),
     /// Progress of long work that runs outside of a screen.
-    Job {
-        task: TaskId,
-        update: JobUpdate,
-    },
+    Job { task: TaskId, update: JobUpdate },
     /// New lines of the wire log that is watched.
-    Wire {
-        integration: Arc<str>,
-        lines: Vec<Exchange>,
-    },
+    Wire { integration: Arc<str>, lines: Vec<Exchange> },
     /// Something was copied: what it was, in a few words (`value, 214 B`).
     Copied(Result<SafeText, Fault>),
     /// An editor was closed.
-    Edited {
-        purpose: EditPurpose,
-        result: Result<Bytes, Fault>,
-    },
+    Edited { purpose: EditPurpose, result: Result<Bytes, Fault> },
     /// A file was written.
-    Exported {
-        task: TaskId,
-        result: Result<Export, Fault>,
-    },
+    Exported { task: TaskId, result: Result<Export, Fault> },
     /// Something to be said that no task asked for.
     Notice(Level, SafeText),
 }

@@ -92,17 +92,12 @@ pub enum TlsVersion {
 /// Who we say we are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
+    /// Nobody in particular, or whom a client certificate names.
     None,
     /// User and password as they are (Kafka: SASL PLAIN).
-    Basic {
-        username: String,
-        password: Secret,
-    },
-    Scram {
-        mechanism: ScramMechanism,
-        username: String,
-        password: Secret,
-    },
+    Basic { username: String, password: Secret },
+    /// User and password, which the server never sees (SASL SCRAM).
+    Scram { mechanism: ScramMechanism, username: String, password: Secret },
     /// A token, from one of these sources (Kafka: SASL OAUTHBEARER).
     Token(TokenSource),
     /// An Ed25519 key pair, given by its seed, that signs the server's challenge (NATS: an nkey).

@@ -17,27 +17,14 @@ use std::time::Duration;
 /// What is about to be done, frozen: shown, confirmed, permitted and then carried out exactly so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
-    Publish {
-        address: Address,
-        messages: Vec<Outgoing>,
-    },
+    /// Messages for a channel.
+    Publish { address: Address, messages: Vec<Outgoing> },
     /// A change to the system itself, as its adapter planned it.
     Change(Arc<Change>),
-    /// What becomes of messages that are held.
-    Settle {
-        address: Address,
-        hold: HoldId,
-        tickets: Vec<Ticket>,
-        settlement: Settlement,
-        /// What that does on this channel.
-        settles: Settles,
-    },
+    /// What becomes of messages that are held, and what that does on their channel.
+    Settle { address: Address, hold: HoldId, tickets: Vec<Ticket>, settlement: Settlement, settles: Settles },
     /// A request, and how long replies are waited for.
-    Call {
-        address: Address,
-        request: Box<Outgoing>,
-        wait: Duration,
-    },
+    Call { address: Address, request: Box<Outgoing>, wait: Duration },
 }
 
 /// What is asked for: an operation, on what, with which arguments. From it an adapter makes a [`Change`].

@@ -112,12 +112,10 @@ pub struct Field {
 /// How a field is filled in.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Input {
+    /// Any text.
     Text,
     /// A whole number within these bounds.
-    Number {
-        min: i64,
-        max: i64,
-    },
+    Number { min: i64, max: i64 },
     /// One of these words; the first is the default.
     Choice(&'static [&'static str]),
 }

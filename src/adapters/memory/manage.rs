@@ -41,22 +41,14 @@ pub(super) static OPERATIONS: &[&OperationSpec] = &[&CREATE, &DELETE, &PURGE, &R
 /// What is carried out.
 #[derive(Debug, Serialize, Deserialize)]
 enum Steps {
-    Create {
-        channel: String,
-        partitions: usize,
-    },
-    Delete {
-        channel: String,
-    },
-    Purge {
-        channel: String,
-        before: Vec<(i32, i64)>,
-    },
+    /// A topic with so many partitions.
+    Create { channel: String, partitions: usize },
+    /// A topic with everything in it.
+    Delete { channel: String },
+    /// Before which offset of each partition.
+    Purge { channel: String, before: Vec<(i32, i64)> },
     /// Channel, partition, from, to.
-    Reset {
-        group: String,
-        positions: Vec<(String, i32, Option<i64>, Option<i64>)>,
-    },
+    Reset { group: String, positions: Vec<(String, i32, Option<i64>, Option<i64>)> },
 }
 
 #[async_trait]

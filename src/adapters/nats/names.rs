@@ -13,18 +13,14 @@ pub(super) const KINDS: &[&str] = &["subject", "stream", "consumer", "service", 
 pub(super) enum Name<'a> {
     /// May hold the wildcards `*` and `>`.
     Subject(&'a str),
+    /// What a stream keeps.
     Stream(&'a str),
     /// A consumer of a stream: what it is given is held and settled.
-    Consumer {
-        stream: &'a str,
-        consumer: &'a str,
-    },
+    Consumer { stream: &'a str, consumer: &'a str },
+    /// What is called by its name.
     Service(&'a str),
     /// A queue group of a subject: each message goes to one of its members.
-    Queue {
-        subject: &'a str,
-        group: &'a str,
-    },
+    Queue { subject: &'a str, group: &'a str },
 }
 
 impl<'a> Name<'a> {

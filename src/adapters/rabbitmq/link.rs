@@ -55,10 +55,8 @@ pub(super) struct Link {
 
 /// Who we say we are.
 pub(super) enum Login {
-    Password {
-        username: String,
-        password: Secret,
-    },
+    /// A user, `guest` where nobody says which.
+    Password { username: String, password: Secret },
     /// RabbitMQ takes a token in place of the password, and no user.
     Token(Arc<dyn TokenSource>),
     /// The client certificate alone (SASL EXTERNAL).

@@ -40,17 +40,11 @@ pub struct Step {
 #[derive(Clone, Debug)]
 pub enum Action {
     /// Presses keys, one after the other, waiting this long after each.
-    Press {
-        keys: Vec<KeyEvent>,
-        pace: Duration,
-    },
+    Press { keys: Vec<KeyEvent>, pace: Duration },
+    /// Waits so long.
     Sleep(Duration),
     /// Waits until the screen shows it; an error when the time is over.
-    Wait {
-        pattern: Regex,
-        scope: Scope,
-        timeout: Duration,
-    },
+    Wait { pattern: Regex, scope: Scope, timeout: Duration },
     /// Keeps the frame under this name.
     Screenshot(String),
 }

@@ -21,24 +21,18 @@ use std::time::Duration;
 /// The steps of one change.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Steps {
-    Declare {
-        exchanges: Vec<Exchange>,
-        queues: Vec<Queue>,
-    },
+    /// Exchanges first, then queues with their bindings.
+    Declare { exchanges: Vec<Exchange>, queues: Vec<Queue> },
+    /// One binding is made.
     Bind(Binding),
+    /// One binding is taken away.
     Unbind(Binding),
     /// Messages at the head of the queue, so many at most.
-    Purge {
-        queue: String,
-        most: u64,
-    },
+    Purge { queue: String, most: u64 },
+    /// As the plan saw it.
     DeleteQueue(DeleteQueue),
     /// With the bindings that the plan saw, if it saw them.
-    DeleteExchange {
-        exchange: String,
-        if_unused: bool,
-        bindings: Option<Vec<String>>,
-    },
+    DeleteExchange { exchange: String, if_unused: bool, bindings: Option<Vec<String>> },
 }
 
 /// A queue that is deleted as the plan saw it.

@@ -24,15 +24,12 @@ pub enum Source {
     /// No channel was chosen yet.
     #[default]
     Nothing,
+    /// What comes from now on.
     Live,
-    History {
-        range: Range,
-        text: String,
-    },
+    /// What is kept within a range, and how that was typed.
+    History { range: Range, text: String },
     /// Every message that has one of these ids, from all integrations; none until they are known.
-    Followed {
-        ids: Vec<Id>,
-    },
+    Followed { ids: Vec<Id> },
 }
 
 /// How the reading stands.
