@@ -291,7 +291,7 @@ impl Receive {
             return Ok(true);
         }
         if !output::can_ask() {
-            let fault = usage("settle messages of", &self.address.to_string(), "this deletes messages, and there is no terminal to ask on");
+            let fault = usage("settle messages of", &self.address.to_string(), "this deletes messages; cannot ask: not a terminal");
             return Err(fault.next("nothing was decided on: add --execute to carry it out").into());
         }
         super::change::asked(plan).await

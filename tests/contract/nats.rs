@@ -358,7 +358,7 @@ async fn what_is_given_back_is_for_others_at_once_and_does_not_come_straight_bac
         }
     }
     let settles = gateway.settles(&address, Effect::Requeue, &[Given::default()]).await.expect("it is known what that does");
-    assert_eq!(settles, Settles::usual("1 message given again by this consumer"));
+    assert_eq!(settles, Settles::usual("1 message redelivered by this consumer"));
     let plan = Plan::Settle { address, hold: held.id, tickets: vec![tickets[1]], settlement: settle(Effect::Requeue, &[]), settles };
     let done = gateway.execute(plan).await.expect("the receiving is there").done.expect("parts");
     assert!(done.parts.iter().all(|(_, part)| part.is_ok()), "{done:?}");

@@ -40,6 +40,22 @@ const THROWN_OUT: u32 = 3;
 
 static VERBS: &[Verb] = &[Verb::new(Effect::Ack, "ack", "tells the broker that it has arrived; in the order in which they came")];
 
+/// What becomes of a message that was not acknowledged, once we leave.
+fn left_over(shared: bool, clean: bool) -> &'static str {
+    match (shared, clean) {
+        (false, true) => "is forgotten by the broker: our session is a clean one",
+        (true, true) => "is given to the group only if the broker gives it to another member, which Mosquitto does not",
+        (false, false) => "is kept by the broker for the next time by this client id",
+        (true, false) => "is kept by the broker for the next time by this client id, and for no other member of the group",
+    }
+}
+
+/// What acknowledging so many messages does.
+fn settles(shared: bool, messages: usize) -> Settles {
+    let whose = if shared { "for the whole group of the shared subscription" } else { "for our client id" };
+    Settles::usual(format!("the broker is told that {} arrived, and never sends that again {whose}", several(messages as u64, "message")))
+}
+
 #[async_trait]
 impl Hold for Mqtt {
     fn verbs(&self, _channel: &str) -> &'static [Verb] {
@@ -63,20 +79,11 @@ impl Hold for Mqtt {
     }
 
     fn unsettled_fate(&self, channel: &str) -> &'static str {
-        match (topic::is_shared(channel), self.dialler.settings.clean) {
-            (false, true) => "is forgotten by the broker: our session is a clean one",
-            (true, true) => "is given to the group only if the broker gives it to another member, which Mosquitto does not",
-            (false, false) => "is kept by the broker for the next time by this client id",
-            (true, false) => "is kept by the broker for the next time by this client id, and for no other member of the group",
-        }
+        left_over(topic::is_shared(channel), self.dialler.settings.clean)
     }
 
     async fn settles(&self, channel: &str, _effect: Effect, given: &[Given]) -> Result<Settles, Fault> {
-        let whose = if topic::is_shared(channel) { "for the whole group of the shared subscription" } else { "for our client id" };
-        Ok(Settles::usual(format!(
-            "the broker is told that {} arrived, and never sends that again {whose}",
-            several(given.len() as u64, "message")
-        )))
+        Ok(settles(topic::is_shared(channel), given.len()))
     }
 
     async fn receive(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
@@ -304,4 +311,36 @@ async fn refused(subscribing: &mut Option<BoxFuture<'static, Result<(), Fault>>>
         }
     }
     std::future::pending().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_over_is_kept_or_forgotten_as_the_session_and_the_subscription_have_it() {
+        for (shared, clean, promised, denied) in [
+            (false, true, "is forgotten", "kept"),
+            (true, true, "only if the broker gives it to another member", "kept"),
+            (false, false, "is kept by the broker for the next time by this client id", "forgotten"),
+            (true, false, "for no other member of the group", "forgotten"),
+        ] {
+            let words = left_over(shared, clean);
+            assert!(words.contains(promised) && !words.contains(denied), "{shared} {clean}: {words}");
+        }
+    }
+
+    #[test]
+    fn an_acknowledgement_is_for_the_whole_group_of_a_shared_subscription() {
+        for (shared, messages, words) in [
+            (false, 1, "the broker is told that 1 message arrived, and never sends that again for our client id"),
+            (
+                true,
+                2,
+                "the broker is told that 2 messages arrived, and never sends that again for the whole group of the shared subscription",
+            ),
+        ] {
+            assert_eq!(settles(shared, messages), Settles::usual(words));
+        }
+    }
 }

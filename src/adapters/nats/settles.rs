@@ -17,7 +17,7 @@ pub(super) fn of(stream: &StreamInfo, consumer: &ConsumerInfo, effect: Effect, g
         Effect::Extend => Settles::usual("the time to decide begins again"),
         Effect::Requeue => requeued(consumer, given),
         Effect::Reject => match retention {
-            "limits" => Settles::usual(format!("{many} never given to this consumer again: the stream keeps what it has")),
+            "limits" => Settles::usual(format!("{many} never redelivered to this consumer: the stream keeps what it has")),
             "interest" => Settles::destroys(format!("DELETES {many} from the stream unless another consumer still needs it")),
             _ => Settles::destroys(format!("DELETES {many} from the stream: it is a work queue, and term removes what it ends")),
         },
@@ -32,7 +32,7 @@ fn most(consumer: &ConsumerInfo) -> Option<u64> {
 /// Why a message that is given back undecided may never be given again.
 pub(super) fn spends(consumer: &ConsumerInfo) -> Option<Settles> {
     let most = most(consumer)?;
-    Some(Settles::destroys(format!("each delivery counts: after {most} (max_deliver) this consumer never gives a message again")))
+    Some(Settles::destroys(format!("each delivery counts: after {most} (max_deliver) this consumer never redelivers a message")))
 }
 
 /// What was delivered `max_deliver` times is not given again, whatever is answered.
@@ -42,9 +42,9 @@ fn requeued(consumer: &ConsumerInfo, given: &[Given]) -> Settles {
     let (over, many) = (given.iter().filter(spent).count(), several(given.len() as u64, "message"));
     let most = most.unwrap_or_default();
     Settles::usual(match over {
-        0 => format!("{many} given again by this consumer"),
-        over if over == given.len() => format!("{many} NOT given again: max_deliver ({most}) is reached; the stream keeps what it has"),
-        over => format!("{many} given back, {over} of them NOT given again: max_deliver ({most}) is reached; the stream keeps what it has"),
+        0 => format!("{many} redelivered by this consumer"),
+        over if over == given.len() => format!("{many} NOT redelivered: max_deliver ({most}) is reached; the stream keeps what it has"),
+        over => format!("{many} given back, {over} of them NOT redelivered: max_deliver ({most}) is reached; the stream keeps what it has"),
     })
 }
 
@@ -60,14 +60,14 @@ mod tests {
             deliveries.iter().map(|deliveries| Given { deliveries: Some(*deliveries), ..Given::default() }).collect()
         };
         for (retention, max_deliver, effect, deliveries, risk, word) in [
-            ("limits", -1, Effect::Reject, &[1][..], Risk::Reversible, "1 message never given to this consumer again"),
+            ("limits", -1, Effect::Reject, &[1][..], Risk::Reversible, "1 message never redelivered to this consumer"),
             ("workqueue", -1, Effect::Reject, &[1, 1], Risk::Destroy, "DELETES 2 messages from the stream"),
             ("interest", -1, Effect::Reject, &[1], Risk::Destroy, "unless another consumer"),
             ("workqueue", -1, Effect::Ack, &[1], Risk::Reversible, "removed from the stream"),
-            ("limits", -1, Effect::Requeue, &[900], Risk::Reversible, "1 message given again"),
-            ("limits", 3, Effect::Requeue, &[2], Risk::Reversible, "1 message given again"),
-            ("limits", 3, Effect::Requeue, &[3], Risk::Reversible, "1 message NOT given again: max_deliver (3)"),
-            ("limits", 3, Effect::Requeue, &[1, 3], Risk::Reversible, "1 of them NOT given again"),
+            ("limits", -1, Effect::Requeue, &[900], Risk::Reversible, "1 message redelivered"),
+            ("limits", 3, Effect::Requeue, &[2], Risk::Reversible, "1 message redelivered"),
+            ("limits", 3, Effect::Requeue, &[3], Risk::Reversible, "1 message NOT redelivered: max_deliver (3)"),
+            ("limits", 3, Effect::Requeue, &[1, 3], Risk::Reversible, "1 of them NOT redelivered"),
         ] {
             let stream = StreamInfo { config: json!({ "retention": retention }), ..StreamInfo::default() };
             let consumer = ConsumerInfo { config: json!({ "max_deliver": max_deliver }), ..ConsumerInfo::default() };

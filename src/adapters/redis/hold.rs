@@ -37,6 +37,26 @@ static VERBS: [Verb; 2] = [
     Verb::new(Effect::Extend, "XCLAIM", "its idle time begins again, so that nobody claims it meanwhile"),
 ];
 
+const LEFT_PENDING: &str = "stays pending with our consumer of the group until somebody claims it";
+
+/// What a decision on so many entries does: the stream keeps them whatever is decided.
+fn settles(effect: Effect, entries: usize) -> Settles {
+    let many = if entries == 1 { "1 entry".to_owned() } else { format!("{} entries", figure::grouped(entries as u64)) };
+    Settles::usual(match effect {
+        Effect::Extend => format!("the idle time of {many} begins again"),
+        _ => format!("{many} done for this group: off its pending list; the stream keeps its entries, and other groups theirs"),
+    })
+}
+
+/// Where the entries that are pending with our consumer are found, or that there is none.
+fn left_with(consumer: &str, group: &str, pending: usize) -> String {
+    match pending {
+        0 => "our consumer is gone again".to_owned(),
+        COUNTED => format!("that is {consumer} of the group {group}, which may have more"),
+        _ => format!("that is {consumer} of the group {group}"),
+    }
+}
+
 #[async_trait]
 impl Hold for Redis {
     fn verbs(&self, _channel: &str) -> &'static [Verb] {
@@ -48,7 +68,7 @@ impl Hold for Redis {
     }
 
     fn unsettled_fate(&self, _channel: &str) -> &'static str {
-        "stays pending with our consumer of the group until somebody claims it"
+        LEFT_PENDING
     }
 
     fn outlives_connections(&self, _channel: &str) -> bool {
@@ -69,11 +89,7 @@ impl Hold for Redis {
     }
 
     async fn settles(&self, _channel: &str, effect: Effect, given: &[Given]) -> Result<Settles, Fault> {
-        let many = if given.len() == 1 { "1 entry".to_owned() } else { format!("{} entries", figure::grouped(given.len() as u64)) };
-        Ok(Settles::usual(match effect {
-            Effect::Extend => format!("the idle time of {many} begins again"),
-            _ => format!("{many} done for this group: off its pending list; the stream keeps its entries, and other groups theirs"),
-        }))
+        Ok(settles(effect, given.len()))
     }
 
     async fn receive(&self, channel: &str, most: u32) -> Result<Box<dyn Holding>, Fault> {
@@ -168,15 +184,10 @@ impl Holding for Held {
         let At { redis, stream, group, consumer, channel } = &self.at;
         // With what was given to us by answers that never came, or that nobody looked at.
         let left = redis.pending(stream, group, Duration::ZERO, Some(&Key::parse(consumer)), COUNTED).await?.len();
-        let note = match left {
-            0 => {
-                redis.link.call(cmd("XGROUP").arg("DELCONSUMER").arg(stream).arg(group).arg(consumer), OP, channel).await?;
-                "our consumer is gone again".to_owned()
-            }
-            COUNTED => format!("that is {consumer} of the group {group}, which may have more"),
-            _ => format!("that is {consumer} of the group {group}"),
-        };
-        Ok(Closed { unsettled: Some(left as u64), notes: vec![note] })
+        if left == 0 {
+            redis.link.call(cmd("XGROUP").arg("DELCONSUMER").arg(stream).arg(group).arg(consumer), OP, channel).await?;
+        }
+        Ok(Closed { unsettled: Some(left as u64), notes: vec![left_with(consumer, &group.to_string(), left)] })
     }
 }
 
@@ -348,5 +359,33 @@ impl Redis {
                 Err(fault.next(format!("name one: {}", receive_options.join(", "))))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::operation::Risk;
+
+    #[test]
+    fn a_plan_says_that_the_stream_keeps_its_entries_and_the_end_with_whom_the_rest_is_pending() {
+        for (effect, entries, words) in [
+            (Effect::Ack, 1, "1 entry done for this group: off its pending list; the stream keeps its entries, and other groups theirs"),
+            (Effect::Ack, 1_200, "1,200 entries done for this group"),
+            (Effect::Extend, 2, "the idle time of 2 entries begins again"),
+        ] {
+            let settles = settles(effect, entries);
+            assert!(settles.risk == Risk::Reversible && settles.summary.as_str().starts_with(words), "{settles:?}");
+        }
+        // Redis takes nothing back: the words must not promise it.
+        assert!(LEFT_PENDING.starts_with("stays pending") && !LEFT_PENDING.contains("back"));
+        for (pending, words) in [
+            (0, "our consumer is gone again"),
+            (2, "that is mqdeck-1 of the group workers"),
+            (COUNTED, "that is mqdeck-1 of the group workers, which may have more"),
+        ] {
+            assert_eq!(left_with("mqdeck-1", "workers", pending), words);
+        }
+        assert!(VERBS.iter().all(|verb| !matches!(verb.effect, Effect::Requeue | Effect::Reject)), "a stream takes nothing back");
     }
 }

@@ -224,3 +224,25 @@ fn left(row: &Row, start: Option<i64>, end: Option<i64>) -> Amount {
         _ => behind,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_share_group_has_left_is_a_bound_unless_the_broker_counts_it() {
+        // Start 0, end 100.
+        for (share, committed, counted, expected) in [
+            (true, Some(0), None, Amount::AtMost(100)),
+            (true, Some(0), Some(25), Amount::Exactly(25)),
+            (true, Some(100), None, Amount::Exactly(0)),
+            (true, None, None, Amount::Unknown),
+            (true, Some(101), Some(0), Amount::Unknown),
+            (false, Some(40), None, Amount::Exactly(60)),
+        ] {
+            let row = Row { committed, share, counted, ..Row::default() };
+            assert_eq!(left(&row, Some(0), Some(100)), expected, "share {share}, {committed:?}, {counted:?}");
+        }
+        assert_eq!(Amount::AtMost(100).to_string(), "≤ 100", "as it is shown");
+    }
+}
