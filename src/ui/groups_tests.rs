@@ -1,13 +1,15 @@
 //! What keys on the Groups screen lead to, and what thousands of groups cost.
 
 use super::stage::Stage;
-use super::stage_groups::{MADE, judged};
+use super::stage_groups::{MADE, behind, judged};
 use crate::app::effect::Copy;
 use crate::app::model::Screen;
 use crate::app::screens::groups;
 use crate::app::screens::traffic::Source;
 use crate::app::{Effect, Event};
 use crate::domain::address::Address;
+use crate::domain::fault::{Fault, Kind};
+use crate::domain::figure::Amount;
 use crate::domain::group::Mark;
 use crate::domain::position::{Bound, Position, Range};
 
@@ -157,4 +159,51 @@ fn of_two_thousand_groups_only_those_in_sight_are_asked_about() {
     assert!(stage.screen().contains("shown 2,000 of 2,000"));
     let rows = stage.effects.iter().rev().find_map(|e| if let Effect::FocusGroups { rows, .. } = e { Some(rows.len()) } else { None });
     assert!(rows.is_some_and(|rows| rows <= 45), "{rows:?}");
+}
+
+/// The rows of the screen in which a word stands.
+fn rows_with(stage: &Stage, word: &str) -> Vec<String> {
+    stage.screen().lines().filter(|line| line.contains(word)).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_partition_without_a_commit_is_no_lag_of_zero_and_makes_the_sum_a_lower_bound() {
+    let mut stage = Stage::new(120, 40, false);
+    stage.loaded();
+    let known = behind("known", &[Some(12_000), Some(4)]);
+    stage.board(vec![known.clone()], Vec::new()).keys("1");
+    assert_eq!((rows_with(&stage, "≥").len(), rows_with(&stage, "12,004").len()), (0, 1), "all of it is known: {}", stage.screen());
+    stage.board(vec![known, behind("fresh", &[None]), behind("half", &[Some(7), None])], Vec::new());
+    let overview = rows_with(&stage, "≥ 12,011");
+    assert!(matches!(overview.as_slice(), [row] if row.contains("events")), "{}", stage.screen());
+    stage.keys("4");
+    let (fresh, half) = (rows_with(&stage, "fresh"), rows_with(&stage, "half"));
+    assert!(matches!(fresh.as_slice(), [row] if row.contains('–') && row.contains("no commits") && !row.contains('●')), "{fresh:?}");
+    assert!(matches!(half.as_slice(), [row] if row.contains("≥ 7") && !row.contains("keeps up") && !row.contains('●')), "{half:?}");
+}
+
+#[test]
+fn a_sum_beside_groups_that_could_not_be_listed_is_a_lower_bound_and_the_list_says_that_it_may_be_incomplete() {
+    let mut stage = Stage::new(120, 40, false);
+    stage.loaded();
+    let known = behind("known", &[Some(12_004)]);
+    let gap = || Fault::new(Kind::Unreachable, "list the groups of", "broker 2", "connection refused");
+    stage.board(vec![known.clone()], vec![gap()]).keys("1");
+    let overview = rows_with(&stage, "≥ 12,004");
+    assert!(matches!(overview.as_slice(), [row] if row.contains("events")), "{}", stage.screen());
+    stage.keys("4");
+    assert_eq!(rows_with(&stage, "list may be incomplete").len(), 1, "{}", stage.screen());
+    stage.board(Vec::new(), vec![gap()]).keys("1");
+    assert_eq!((rows_with(&stage, "12,004").len(), stage.model.integrations()[0].groups.lag), (0, Amount::Unknown), "none of it is known");
+    stage.board(vec![known], Vec::new()).keys("4");
+    assert_eq!((rows_with(&stage, "≥").len(), rows_with(&stage, "incomplete").len()), (0, 0), "{}", stage.screen());
+}
+
+#[test]
+fn a_group_is_copied_as_json_without_a_bound_that_passes_for_its_lag() {
+    let mut stage = Stage::new(120, 40, false);
+    stage.loaded();
+    stage.board(vec![behind("half", &[Some(7), None])], Vec::new()).keys("4 y j");
+    let Some(Effect::Copy(Copy::Text(text, _))) = stage.effects.last() else { panic!("nothing is copied") };
+    assert!(text.contains("\"lag\":null,\"lag_at_least\":7,\"lag_at_most\":null"), "{text}");
 }

@@ -61,6 +61,34 @@ pub(super) fn judged(channel: &str, made: &Made, until: i64) -> (GroupLag, Vec<P
     judge_group(&group, &group_offsets, |partition| &tracks[partition], at(until), &rules)
 }
 
+/// A group that is behind by exactly so much in each partition, or has committed nothing there.
+pub(super) fn behind(name: &str, partitions: &[Option<u64>]) -> GroupLag {
+    let offset = |partition: usize, behind: Option<u64>| GroupOffset {
+        partition: Some(partition as i32),
+        committed: behind.map(|behind| 1_000 - behind as i64),
+        end: Some(1_000),
+        next: None,
+        lag: behind.map_or(Amount::Unknown, Amount::Exactly),
+        ..group_offset("orders.created", &MADE[2], 0, 0)
+    };
+    let offsets: Vec<_> = partitions.iter().enumerate().map(|(partition, behind)| offset(partition, *behind)).collect();
+    let group = Group {
+        name: name.into(),
+        kind: "consumer".into(),
+        state: State::Stable,
+        members: Some(1),
+        named: false,
+        attributes: Vec::new(),
+        halt: None,
+        fault: None,
+    };
+    let (rules, mut tracks) = (Rules::default(), vec![Track::default(); offsets.len()]);
+    for (track, offset) in tracks.iter_mut().zip(&offsets) {
+        track.push(NOW, offset, &rules);
+    }
+    judge_group(&group, &offsets, |partition| &tracks[partition], NOW, &rules).0
+}
+
 impl Stage {
     /// Looks at the made-up groups of `events` for a minute; `billing` has none.
     pub(super) fn grouped(&mut self) -> &mut Self {

@@ -21,6 +21,7 @@ use crate::app::rows::Rows;
 use crate::app::screen_state::{RowFilter, ScreenState, Subject};
 use crate::domain::address::Address;
 use crate::domain::fault::Fault;
+use crate::domain::figure::Amount;
 use crate::domain::group::Mark;
 use crate::domain::health::Link;
 use crate::domain::lag::{Behind, Board, GroupLag, GroupView, PartitionLag};
@@ -134,9 +135,12 @@ pub(crate) fn copied(model: &Model, action: Action) -> Option<(String, &'static 
             let integration = model.integration(&address.integration)?;
             let at = integration.groups.groups.binary_search_by(|g| g.group.name.cmp(&address.channel)).ok()?;
             let group = &integration.groups.groups[at];
+            let (least, most) =
+                if group.lag == Amount::Unknown { (None, None) } else { (Some(group.lag.bounds().0), group.lag.bounds().1) };
             let json = serde_json::json!({
                 "integration": &*address.integration, "group": &*address.channel, "state": group.group.state.word(),
-                "members": group.group.members, "lag": group.lag.number(), "verdict": group.verdict.id(), "reason": group.reason.as_str(),
+                "members": group.group.members, "lag": least.filter(|_| least == most), "lag_at_least": least, "lag_at_most": most,
+                "verdict": group.verdict.id(), "reason": group.reason.as_str(),
                 "eta_seconds": group.eta.seconds(),
             });
             Some((escape_json(&json.to_string()), "group"))

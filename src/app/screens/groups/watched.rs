@@ -54,7 +54,7 @@ impl Watched {
         let before = self.is_moving();
         self.keep_past(&groups);
         let changed = stale || recovered || before || self.is_moving() || groups != self.groups || gaps != self.gaps;
-        self.sum_up(&groups);
+        self.sum_up(&groups, gaps.len());
         self.behind.retain(|name, _| groups.binary_search_by(|g| g.group.name.cmp(name)).is_ok());
         (self.groups, self.gaps) = (groups, gaps);
         changed
@@ -71,10 +71,11 @@ impl Watched {
         self.shown = Shown::anew(before, rows);
     }
 
-    fn sum_up(&mut self, groups: &[GroupLag]) {
+    fn sum_up(&mut self, groups: &[GroupLag], gaps: usize) {
         // A group that reads nothing (a worker group of Connect) has no lag that could be missing.
         let reading = groups.iter().filter(|group| group.partitions > 0 || group.group.fault.is_some());
-        self.lag = Amount::total(reading.map(|group| group.lag));
+        // Where groups could not be listed there may be any number of them.
+        self.lag = Amount::total(reading.map(|group| group.lag).chain(std::iter::repeat_n(Amount::Unknown, gaps)));
         if let Some(sum) = self.lag.number() {
             self.spark.push(sum as f64);
         }
