@@ -116,11 +116,13 @@ impl Audit {
     pub(super) async fn begin(&self, entry: Entry) -> Result<Begun, Fault> {
         let Some(log) = self.0.clone() else { return Ok(Begun { audit: self.clone(), number: None }) };
         let operation = entry.operation;
-        // Waiting for a lock and a disk: not on a thread that drives connections.
-        let written = tokio::task::spawn_blocking(move || log.write(Entry { phase: Phase::Intent, ..entry }, None)).await;
+        // Waiting for a lock and a disk: not on a thread that drives connections. Whoever waits may be dropped meanwhile: what was
+        // written by then is ended as unknown.
+        let audit = self.clone();
+        let write = move || Ok(Begun { number: Some(log.write(Entry { phase: Phase::Intent, ..entry }, None)?), audit });
+        let written = tokio::task::spawn_blocking(write).await;
         let written = written.unwrap_or_else(|panicked| Err(io::Error::other(panicked.to_string())));
-        let number = written.map_err(|error| self.unwritable(operation, &error))?;
-        Ok(Begun { audit: self.clone(), number: Some(number) })
+        written.map_err(|error| self.unwritable(operation, &error))
     }
 
     /// Waits until every change that was begun has an outcome.

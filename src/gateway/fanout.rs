@@ -150,13 +150,20 @@ fn weakness(receipt: &Receipt) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Gateway;
+    use super::super::guard::{Caller, Policy};
+    use super::super::{Access, Gateway};
     use super::*;
     use crate::config::profile::Profile;
     use crate::domain::address::Address;
     use crate::domain::message::Outgoing;
-    use crate::domain::operation::Plan;
+    use crate::domain::operation::{OperationSpec, PUBLISH, Plan};
+    use crate::domain::principal::Principal;
     use crate::domain::safety::{Mode, Safety};
+    use crate::domain::text::SafeText;
+    use crate::domain::time::Timestamp;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+    use tokio_util::sync::CancellationToken;
 
     fn gateway(second: &str, safety: Safety) -> Gateway {
         let memory = |name: &str, topics: &str| Integration::new(name, "memory", Vec::new()).with_settings(0, &[("topics", topics)]);
@@ -205,5 +212,72 @@ mod tests {
         let gateway = gateway("prod.alerts", Safety { mode: Mode::ReadOnly, ..Safety::default() });
         assert_eq!(publish(&gateway).await.expect_err("refused").kind, Kind::Forbidden);
         assert!(gateway.publish_offer("both").await.expect("an answer").is_none());
+    }
+    /// Denies publishing through one integration.
+    struct DenyPublishBy(&'static str);
+
+    impl Policy for DenyPublishBy {
+        fn permits(&self, _: &Principal, operation: &OperationSpec, address: &Address) -> Result<(), SafeText> {
+            if operation.id == PUBLISH.id && *address.integration == *self.0 { Err("the test denies it".into()) } else { Ok(()) }
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_has_a_message_where_one_of_the_targets_is_denied() {
+        for denied in ["a", "b"] {
+            let open = gateway("prod.alerts", Safety::default());
+            let caller = Caller::new(Principal::local(Some("alice")), Arc::new(DenyPublishBy(denied)), CancellationToken::new());
+            let gateway = Gateway::open_as(Access { caller, ..Access::default() }, open.profile.clone());
+            let fault = publish(&gateway).await.expect_err("denied");
+            assert!(fault.kind == Kind::Forbidden && fault.to_string().contains(&format!("{denied}/alerts")), "{fault}");
+            for name in ["a", "b"] {
+                assert_eq!(gateway.channels(name).await.expect("channels")[0].depth.number(), Some(0), "{name}, without {denied}");
+            }
+        }
+    }
+
+    type Says = (watch::Sender<Link>, watch::Sender<Option<Session>>);
+
+    /// A target of which the test says how its connection stands.
+    fn target(name: &str) -> (Arc<Supervised>, Says) {
+        let mut senders = None;
+        let supervised = Supervised::over(Integration::new(name, "memory", Vec::new()), Arc::default(), |link, session| {
+            senders = Some((link, session));
+            std::future::ready(())
+        });
+        (Arc::new(supervised), senders.expect("it was begun"))
+    }
+
+    #[tokio::test]
+    async fn targets_that_were_given_up_are_not_asked_again_and_again() {
+        let ((alive, says), (given_up, last)) = (target("a"), target("b"));
+        let fault = Fault::new(Kind::Unreachable, "connect", "b", "connection refused");
+        last.0.send_replace(Link::Down { fault, since: Timestamp(0), attempts: 1, retry_at: Timestamp(i64::MAX) });
+        drop(last);
+        let fanout = Arc::new(Fanout { name: "both".into(), targets: vec![alive, given_up] });
+        let ((link_in, link), (session_in, _session)) = (watch::channel(Link::Connecting), watch::channel(None));
+        let polls = Arc::new(AtomicU32::new(0));
+        let (counted, mut following) = (polls.clone(), Box::pin(fanout.follow(link_in, session_in)));
+        let task = tokio::spawn(std::future::poll_fn(move |cx| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            following.as_mut().poll(cx)
+        }));
+        // However long it is let run, it is woken as often as something is said.
+        let idle = async || {
+            for _ in 0..500 {
+                tokio::task::yield_now().await;
+            }
+            polls.load(Ordering::Relaxed)
+        };
+        let first = idle().await;
+        assert!(first < 10, "woken {first} times with nothing to do");
+        assert!(matches!(&*link.borrow(), Link::Down { fault, .. } if fault.cause.as_str() == "b: connection refused"), "{link:?}");
+        says.0.send_replace(Link::Up { latency: Duration::ZERO });
+        let second = idle().await;
+        assert!((first + 1..first + 5).contains(&second), "{first}, then {second} for one change");
+        assert!(!task.is_finished() && matches!(&*link.borrow(), Link::Down { .. }), "one is still there");
+        drop(says);
+        idle().await;
+        assert!(task.is_finished(), "none of them can change any more");
     }
 }

@@ -22,6 +22,8 @@ mod names;
 pub mod plans;
 pub mod process;
 pub mod rates;
+#[cfg(test)]
+pub(crate) mod stage;
 pub mod supervisor;
 
 use crate::adapters::session::Session;
@@ -333,3 +335,6 @@ impl Drop for Gateway {
         self.caller.stop().cancel();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -218,3 +218,91 @@ where
     session.commit().await.map_err(Failed::System)?;
     Ok(Some((consumed as u64, published)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Access;
+    use super::super::guard::{Caller, Policy};
+    use super::*;
+    use crate::adapters::memory::Memory;
+    use crate::domain::fault::Kind;
+    use crate::domain::operation::{OperationSpec, PUBLISH};
+    use crate::domain::principal::Principal;
+    use crate::domain::text::SafeText;
+
+    /// Denies publishing to one channel.
+    struct DenyPublishTo(&'static str);
+
+    impl Policy for DenyPublishTo {
+        fn permits(&self, _: &Principal, operation: &OperationSpec, address: &Address) -> Result<(), SafeText> {
+            if operation.id == PUBLISH.id && *address.channel == *self.0 { Err("the test denies it".into()) } else { Ok(()) }
+        }
+    }
+
+    fn memory() -> Memory {
+        let memory = Memory::with(crate::config::profile::Integration::new("jobs", "memory", Vec::new()));
+        memory.create("in", 1);
+        memory.create("out", 1);
+        memory.publish_now("in", Outgoing { payload: Some("x".into()), ..Outgoing::default() });
+        memory
+    }
+
+    fn job() -> Job {
+        let source = Source { group: "workers".into(), channels: vec!["in".into()] };
+        Job { integration: "jobs".to_owned(), name: "one".to_owned(), source, most: 1, within: Duration::from_millis(10) }
+    }
+
+    /// Processes with a work that gives up the whole after so many messages: who asks for more would ask for ever.
+    async fn processed(
+        gateway: &Gateway,
+        mut work: impl FnMut(Message) -> Result<Vec<(Arc<str>, Outgoing)>, Fault>,
+    ) -> (Result<(), Fault>, Processed, u32) {
+        const PATIENT: u32 = 20;
+        let (stop, (progress, _seen)) = (CancellationToken::new(), watch::channel(Processed::default()));
+        let (giving_up, mut asked) = (stop.clone(), 0);
+        let counted = |message: Message| {
+            asked += 1;
+            if asked == PATIENT {
+                giving_up.cancel();
+            }
+            std::future::ready(work(message))
+        };
+        let outcome = gateway.process(&job(), counted, stop, &progress).await;
+        let done = progress.borrow().clone();
+        (outcome, done, asked)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_work_that_fails_ends_the_processing_whatever_kind_of_fault_it_says_it_is() {
+        for kind in [Kind::Timeout, Kind::Unreachable, Kind::Rejected] {
+            let memory = memory();
+            let gateway = Gateway::over(Access::default(), &memory);
+            let (outcome, done, asked) = processed(&gateway, |_| Err(Fault::new(kind, "work", "x", "it does not work"))).await;
+            let fault = outcome.expect_err("the work failed");
+            assert_eq!((fault.kind, fault.cause.as_str(), asked), (kind, "it does not work", 1), "it is not tried again");
+            assert_eq!((done.commits, done.aborts), (0, 1), "{done:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_processed_into_a_channel_that_may_not_be_published_to() {
+        let memory = memory();
+        let caller = Caller::new(Principal::local(Some("alice")), Arc::new(DenyPublishTo("out")), CancellationToken::new());
+        let gateway = Gateway::over(Access { caller, ..Access::default() }, &memory);
+        let copy = |message: Message| Ok(vec![("out".into(), Outgoing { payload: message.payload, ..Outgoing::default() })]);
+        let (outcome, done, asked) = processed(&gateway, copy).await;
+        let fault = outcome.expect_err("it is denied");
+        assert!(fault.kind == Kind::Forbidden && fault.to_string().contains("jobs/out"), "{fault}");
+        assert_eq!((asked, done.commits, done.published, memory.stored("out").len()), (1, 0, 0, 0), "{done:?}");
+        // Who may publish there processes the same message: it was not consumed.
+        let gateway = Gateway::over(Access::default(), &memory);
+        let (stop, (progress, _seen)) = (CancellationToken::new(), watch::channel(Processed::default()));
+        let once = stop.clone();
+        let work = |message| {
+            once.cancel();
+            std::future::ready(copy(message))
+        };
+        gateway.process(&job(), work, stop, &progress).await.expect("it is permitted");
+        assert_eq!(memory.stored("out").len(), 1);
+    }
+}

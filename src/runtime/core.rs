@@ -108,3 +108,61 @@ impl Core {
 fn now() -> Timestamp {
     Timestamp(jiff::Timestamp::now().as_millisecond())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::TaskId;
+    use crate::app::event::{JobUpdate, Level};
+    use crate::domain::channel::Channel;
+    use crate::domain::fault::{Fault, Kind};
+    use crate::domain::health::Link;
+    use crate::gateway::stage::profile;
+    use crate::runtime::lanes::lanes;
+
+    fn refused(cause: &str) -> Fault {
+        Fault::new(Kind::Rejected, "publish to", "jobs/log", cause)
+    }
+
+    /// What the tasks of a profile say of themselves.
+    fn events() -> Vec<Event> {
+        let down = Link::Down { fault: refused("gone"), since: Timestamp(0), attempts: 1, retry_at: Timestamp(i64::MAX) };
+        let update = JobUpdate { title: "export".into(), done: 1, total: None, end: None };
+        vec![
+            Event::Channels { integration: "jobs".into(), result: Ok(vec![Channel::named("staging-only", "topic")]) },
+            Event::Link { integration: "jobs".into(), link: down },
+            Event::Job { task: TaskId(900), update },
+            Event::Notice(Level::Error, "the token of staging expires".into()),
+        ]
+    }
+
+    /// What of that is on the screens.
+    fn shown(core: &Core) -> (usize, bool, usize, bool) {
+        let jobs = &core.model.integrations()[0];
+        let told = core.model.notices.all.iter().any(|notice| notice.text.as_str().contains("staging expires"));
+        (jobs.channels.len(), matches!(jobs.link, Link::Down { .. }), core.model.jobs.len(), told)
+    }
+
+    #[tokio::test]
+    async fn what_a_closed_profile_still_says_changes_nothing_of_the_one_that_is_open() {
+        let (lanes, mut inbox) = lanes();
+        let mut core = Core::new(lanes, Opener::default(), 120, 40, true, false);
+        for name in ["staging", "prod"] {
+            core.performer.open(Ok(profile(name, &["jobs"])));
+            core.perform(Vec::new());
+        }
+        assert_eq!(core.model.profile.as_ref().map(|profile| profile.opened.name.to_string()), Some("prod".to_owned()));
+        for event in events() {
+            core.arrive(Arrival::Event(1, event), &mut inbox);
+        }
+        assert_eq!(shown(&core), (0, false, 0, false), "integrations of both have one name");
+        // What became of a change is told whichever profile it was made on.
+        let result = Err(refused("the disk of staging is full"));
+        core.arrive(Arrival::Event(1, Event::Published { task: TaskId(901), result }), &mut inbox);
+        assert!(core.model.notices.all.iter().any(|notice| notice.text.as_str().contains("the disk of staging is full")));
+        for event in events() {
+            core.arrive(Arrival::Event(2, event), &mut inbox);
+        }
+        assert_eq!(shown(&core), (1, true, 1, true), "the same of the open one");
+    }
+}

@@ -395,3 +395,6 @@ async fn follow_wire(gateway: Arc<Gateway>, lanes: Lanes, integration: Arc<str>,
         tokio::time::sleep(WIRE_EVERY).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -201,3 +201,63 @@ fn as_text(bytes: Option<&Bytes>, what: &'static str) -> Result<String, Fault> {
 fn escape_hidden(text: &str) -> String {
     text.split('\t').map(escape_json).collect::<Vec<_>>().join("\t")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::memory::{Memory, Trouble};
+    use crate::config::profile::Integration;
+    use crate::domain::message::Outgoing;
+    use crate::gateway::Access;
+
+    fn system() -> (Memory, Gateway, Address) {
+        let memory = Memory::with(Integration::new("jobs", "memory", Vec::new()));
+        memory.create("log", 1);
+        for payload in ["one", "two"] {
+            memory.publish_now("log", Outgoing { payload: Some(payload.into()), ..Outgoing::default() });
+        }
+        let gateway = Gateway::over(Access::default(), &memory);
+        (memory, gateway, Address::new("jobs", "log"))
+    }
+
+    fn files(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).expect("a folder");
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    #[tokio::test]
+    async fn an_export_that_cannot_be_whole_leaves_no_file_and_a_whole_one_has_its_name() {
+        let ((memory, gateway, _), folder) = (system(), tempfile::tempdir().expect("a folder"));
+        let path = folder.path().join("log.jsonl").to_string_lossy().into_owned();
+        let ingest = gateway.ingest("jobs").expect("the integration");
+        let mut views: Vec<MessageView> = memory.stored("log").iter().map(|message| ingest.view(message)).collect();
+        // Of the second only the beginning was kept: it is fetched again.
+        views[1].whole = false;
+        views[1].message.payload = Some("t".into());
+        let views: Vec<Arc<MessageView>> = views.into_iter().map(Arc::new).collect();
+        memory.fault(Trouble::Refuse(Fault::new(Kind::Forbidden, "read", "jobs/log", "the user may not read it")));
+        let fault = write(&gateway, &path, &views).await.expect_err("the second cannot be fetched");
+        assert!(fault.kind == Kind::Forbidden && files(folder.path()).is_empty(), "{fault}: {:?}", files(folder.path()));
+        memory.heal();
+        let export = write(&gateway, &path, &views).await.expect("whole");
+        assert_eq!((export.messages, files(folder.path())), (2, vec!["log.jsonl".to_owned()]));
+        let text = std::fs::read_to_string(&path).expect("text");
+        assert!(text.contains("\"one\"") && text.contains("\"two\""), "{text}");
+        // Somebody's file stays as it is, and nothing is left beside it.
+        let fault = write(&gateway, &path, &views).await.expect_err("the file exists");
+        assert!(fault.cause.as_str().contains("exists") && files(folder.path()).len() == 1, "{fault}");
+        assert_eq!(std::fs::read_to_string(&path).expect("text"), text);
+    }
+
+    #[tokio::test]
+    async fn of_a_channel_that_cannot_be_read_to_its_end_no_file_is_left() {
+        let ((memory, gateway, address), folder) = (system(), tempfile::tempdir().expect("a folder"));
+        let path = folder.path().join("log.jsonl").to_string_lossy().into_owned();
+        let export = async || write_channel(&gateway, &path, &address, |_, _, _| std::future::ready(())).await;
+        assert_eq!(export().await.expect("whole").messages, 2);
+        std::fs::remove_file(&path).expect("it has its name");
+        memory.damage("log", 0, 1);
+        let fault = export().await.expect_err("the second message is damaged");
+        assert!(files(folder.path()).is_empty(), "{fault}: {:?}", files(folder.path()));
+    }
+}

@@ -192,3 +192,50 @@ async fn that_a_receiving_was_interrupted_and_goes_on_is_said_before_another_mes
     assert!(matches!(said.recv().await, Some(Event::Taken(HoldEvent::Resumed))));
     assert!(matches!(said.recv().await, Some(Event::Taken(HoldEvent::Message(_)))), "what was lost comes again");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_lost_with_the_connection_is_told_though_nobody_had_taken_what_came_before() {
+    let memory = Memory::new();
+    memory.queue("tasks");
+    let tickets = memory.session().hold.expect("hold").hold("tasks", 5).await.expect("received");
+    // Room for one event.
+    let ((_asks, asked), (out, mut events), (_looked_at, gone)) = (mpsc::channel(1), mpsc::channel(1), oneshot::channel());
+    let (gateway, address) = gateway(Safety::default());
+    let task = Task {
+        counts: None,
+        audited: gateway.begin(RECEIVE.id, &address, serde_json::Value::Null).await.expect("begun"),
+        address,
+        tickets,
+        asked,
+        out: Some(out),
+        room: Arc::default(),
+        waiting: VecDeque::new(),
+        received: 0,
+        limit: 5,
+        interrupted: false,
+    };
+    tokio::spawn(task.run(gone));
+    let idle = async || {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    };
+    for _ in 0..2 {
+        memory.publish_now("tasks", Outgoing { payload: Some("a".into()), ..Outgoing::default() });
+        idle().await;
+    }
+    assert_eq!(events.len(), 1, "there is no room for more");
+    memory.fault(Trouble::Cut);
+    idle().await;
+    let Some(Event::Taken(HoldEvent::Message(first))) = events.recv().await else { panic!("the message is there") };
+    // Again there is no room, because this waits to be taken.
+    idle().await;
+    memory.heal();
+    idle().await;
+    let Some(Event::Taken(HoldEvent::Interrupted { lost, .. })) = events.recv().await else { panic!("it is not told") };
+    assert_eq!(lost, first.ticket.into_iter().collect::<Vec<_>>(), "the ticket that went with the connection");
+    assert!(matches!(events.recv().await, Some(Event::Taken(HoldEvent::Resumed))));
+    for _ in 0..2 {
+        assert!(matches!(events.recv().await, Some(Event::Taken(HoldEvent::Message(_)))), "both come, the lost one again");
+    }
+}
