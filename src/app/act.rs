@@ -354,12 +354,10 @@ fn copy(model: &mut Model, action: Action) {
         (Action::CopyJson, Some(view), _) => Copy::Json(view),
         (Action::CopyAddress, Some(view), _) => Copy::Text(format!("{}#{}", view.address, view.message.position), "address"),
         (Action::CopyAddress, None, Some(address)) => Copy::Text(address.to_string(), "address"),
-        (Action::CopyCommand, view, Some(address)) => {
-            let several = model.screen == Screen::Traffic && model.traffic.addresses.len() > 1;
-            let addresses = if several { model.traffic.addresses.clone() } else { vec![address] };
-            let Some(command) = command_line::of(model, &addresses, view.as_deref()) else { return };
-            Copy::Text(command, "command")
-        }
+        (Action::CopyCommand, ..) => match command_line::selected(model) {
+            Ok(command) => Copy::Text(command, "command"),
+            Err(reason) => return model.say(Level::Info, reason),
+        },
         _ => return,
     };
     model.effect(Effect::Copy(what));

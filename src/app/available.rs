@@ -1,6 +1,7 @@
 //! Whether a command can be done now, and if not, why. Named by the rows of the command table.
 
 use super::action::{Reason, only_if};
+use super::command_line;
 use super::list::Focus;
 use super::model::{Model, Screen};
 use super::overlays::Overlay;
@@ -8,6 +9,7 @@ use super::reader::NONE_SELECTED;
 use super::screens::publish::state::Part;
 use super::screens::{channels, groups, received};
 use crate::domain::address::Address;
+use crate::domain::figure;
 use crate::domain::health::Link;
 use crate::domain::operation::{CALL, OperationSpec, PUBLISH, RECEIVE, Risk, SETTLE};
 use crate::domain::safety::Gate;
@@ -148,11 +150,15 @@ pub(super) fn settle(model: &Model) -> Available {
     received::verbs(model).1.or_else(refused)
 }
 
-/// Whether a command in a shell could reach what is selected.
+/// Whether there is a command that shows the same in a shell.
 pub(super) fn command_there(model: &Model) -> Available {
     something_selected(model)?;
     let demo = model.profile.as_ref().is_some_and(|profile| profile.opened.demo);
-    only_if(!demo, "the demo lives in this console alone: `mqdeck demo --headless` prints a profile that commands can open")
+    only_if(!demo, "the demo lives in this console alone: `mqdeck demo --headless` prints a profile that commands can open")?;
+    if model.screen == Screen::Groups {
+        return Ok(());
+    }
+    command_line::selected(model).map(drop).or_else(refused)
 }
 
 pub(super) fn something_selected(model: &Model) -> Available {
@@ -191,7 +197,9 @@ pub(super) fn export(model: &Model) -> Available {
     only_if(!model.traffic.window.is_empty(), "there are no messages to export")?;
     let cut = model.traffic.chosen().iter().filter(|view| !view.is_within_reach()).count();
     if cut > 0 {
-        let cause = format!("of {cut} messages only the beginning was kept, and their system stores none: mark others");
+        let whose = if cut == 1 { "its" } else { "their" };
+        let many = figure::several(cut as u64, "message");
+        let cause = format!("only the beginning of {many} was kept, and {whose} system stores none: mark others");
         return Err(Reason::Refused(cause.into()));
     }
     Ok(())
@@ -278,7 +286,7 @@ pub(super) fn redo(model: &Model) -> Available {
 }
 
 pub(super) fn outcome(model: &Model) -> Available {
-    only_if(model.changes.last.is_some(), "nothing was changed yet")
+    only_if(model.changes.last.is_some(), "nothing has been changed yet")
 }
 
 /// What a plan destroys can be saved first, where it is a channel that keeps history.

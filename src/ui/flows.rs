@@ -437,3 +437,35 @@ fn a_copied_command_opens_the_same_profile_range_and_channel() {
         ]
     );
 }
+
+#[test]
+fn what_is_not_whole_and_stored_nowhere_is_neither_copied_sent_again_nor_exported_and_each_says_why() {
+    let mut cut = view(1, "orders.created", Some(b"k"), Some(b"only the beginn"));
+    (cut.whole, cut.message.position) = (false, Position::Arrival(1));
+    let whole = view(2, "orders.created", Some(b"k"), Some(b"all of it"));
+    let mut stage = stage();
+    stage.live(vec![whole, cut.clone()]).keys("j j");
+    assert_eq!(stage.model.message().map(|view| view.id), Some(2));
+    stage.keys("k");
+    assert_eq!(stage.model.message().map(|view| (view.id, view.whole)), Some((1, false)));
+    let before = stage.effects.len();
+    for (keys, reason) in [
+        ("y v", "Value: only the beginning of this message was kept, and its system stores none"),
+        ("y j", "As JSON: only the beginning of this message was kept"),
+        ("x s", "Send this message again…: only the beginning of this message was kept"),
+        ("x e", "only the beginning of 1 message was kept, and its system stores none"),
+    ] {
+        stage.keys(keys);
+        assert!(stage.screen().contains(reason), "{keys}: {}", stage.screen());
+        stage.keys("Esc Esc");
+    }
+    let begun = stage.effects[before..].iter().find(|e| {
+        matches!(e, Effect::Copy(_) | Effect::Fetch { .. } | Effect::Export { .. } | Effect::Publish { .. } | Effect::Edit { .. })
+    });
+    assert_eq!((begun, stage.model.screen), (None, Screen::Traffic));
+    // The same message where it is stored is fetched.
+    cut.message.position = Position::Offset { partition: 0, offset: 1 };
+    let mut stage = self::stage();
+    stage.live(vec![cut]).keys("j x s");
+    assert!(matches!(stage.effects.last(), Some(Effect::Fetch { .. })), "{:?}", stage.effects.last());
+}

@@ -1,6 +1,7 @@
 //! Messages that are held, looked at, or replied: how it looks, and what keys lead to.
 
 use super::stage::{HOSTILE, NOW, Stage, decoded, view};
+use crate::app::effect::Copy;
 use crate::app::event::{Arrived, HoldStart};
 use crate::app::model::Screen;
 use crate::app::{Effect, Event};
@@ -540,4 +541,18 @@ fn what_giving_back_deletes_is_taken_only_after_the_address_was_typed() {
     assert!(stage.screen().contains("this is not events/tasks"), "{}", stage.screen());
     stage.event(Event::Key(KeyCode::Backspace.into())).text("events/tasks").keys("Enter");
     assert_eq!(agreed(&stage), 1, "{}", stage.screen());
+}
+
+#[test]
+fn what_no_command_shows_is_said_where_it_would_be_copied() {
+    let mut stage = stage(120, 40);
+    stage.keys("k y");
+    assert!(stage.screen().contains("a call needs its request"), "{}", stage.screen());
+    stage.keys("c");
+    assert!(!stage.effects.iter().any(|e| matches!(e, Effect::Copy(_))), "a command was copied");
+    assert!(stage.screen().contains("Command: mqdeck …: a call needs its request"), "{}", stage.screen());
+    stage.keys("Esc j y c");
+    let copied =
+        stage.effects.iter().rev().find_map(|e| if let Effect::Copy(Copy::Text(text, _)) = e { Some(text.as_str()) } else { None });
+    assert_eq!(copied, Some("mqdeck --profile prod-eu peek events/tasks"));
 }

@@ -44,7 +44,7 @@ pub fn path(model: &Model) -> Vec<String> {
 
 /// What is followed: the first id in full, and how many more.
 fn followed(model: &Model) -> String {
-    let Source::Followed { ids } = &model.traffic.source else { return String::new() };
+    let Source::Followed { ids, .. } = &model.traffic.source else { return String::new() };
     let Some(first) = ids.first() else { return "following".to_owned() };
     let more = if ids.len() > 1 { format!(" and {} more", ids.len() - 1) } else { String::new() };
     format!("{} {}{more}", first.kind.word(), SafeText::new(&first.text))

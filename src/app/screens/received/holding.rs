@@ -13,6 +13,7 @@ use crate::app::rows::Rows;
 use crate::domain::address::Address;
 use crate::domain::delivery::Settles;
 use crate::domain::fault::{Fault, Kind as FaultKind};
+use crate::domain::message::Outgoing;
 use crate::domain::operation::{Plan, Risk};
 use crate::domain::text::SafeText;
 use crate::domain::view::DeliveryView;
@@ -55,6 +56,9 @@ pub(in crate::app) fn look(model: &mut Model, address: Address, most: u32, agree
 pub(in crate::app) fn call(model: &mut Model, plan: Plan) {
     model.form = None;
     let task = begin(model, Kind::Replies, plan.address().clone(), 0);
+    if let Plan::Call { request, wait, .. } = &plan {
+        model.received.call = Some((Outgoing::clone(request), *wait));
+    }
     model.back.retain(|screen| *screen != Screen::Publish);
     model.effect(Effect::Call { task, plan });
 }
@@ -213,14 +217,15 @@ pub(in crate::app) fn release(model: &mut Model) {
 
 /// It went back, and how.
 pub(in crate::app) fn released(model: &mut Model, task: TaskId, result: Result<SafeText, Fault>) {
-    if model.received.releasing.take_if(|releasing| *releasing == task).is_none() {
-        return;
-    }
+    let ours = model.received.releasing.take_if(|releasing| *releasing == task).is_some();
+    // Also of a profile that is closed: it is what became of messages.
     match result {
         Ok(said) => model.say(Level::Info, said.as_str()),
         Err(fault) => model.report(&fault),
     }
-    end(model);
+    if ours {
+        end(model);
+    }
 }
 
 /// The screen is empty again, and left.

@@ -7,6 +7,7 @@ use crate::app::screens::traffic::detail::Detail;
 use crate::domain::address::Address;
 use crate::domain::delivery::{Effect as Decision, HoldId, Settlement, Ticket};
 use crate::domain::fault::Fault;
+use crate::domain::message::Outgoing;
 use crate::domain::time::Timestamp;
 use crate::domain::view::MessageView;
 use std::sync::Arc;
@@ -45,6 +46,8 @@ pub struct Received {
     pub address: Option<Address>,
     /// The channel that this was begun with: `address` may be one of its groups.
     pub of: Option<Address>,
+    /// Of a call, what was sent, and how long replies are waited for.
+    pub call: Option<(Outgoing, Duration)>,
     pub phase: Phase,
     pub task: Option<TaskId>,
     pub started: Timestamp,

@@ -27,7 +27,7 @@ pub(in crate::app) fn start(model: &mut Model, view: &Arc<MessageView>) {
     let before = before.unwrap_or_else(|| Box::new(Before { addresses, source, filter, screen }));
     let task = model.task();
     model.traffic = Traffic {
-        source: Source::Followed { ids: Vec::new() },
+        source: Source::Followed { ids: Vec::new(), of: view.clone() },
         task: Some(task),
         started: model.now,
         before: Some(before),
@@ -43,7 +43,7 @@ pub(in crate::app) fn start(model: &mut Model, view: &Arc<MessageView>) {
 /// The ids are known.
 pub(in crate::app) fn ids(model: &mut Model, task: TaskId, found: Vec<Id>) {
     if model.traffic.task == Some(task)
-        && let Source::Followed { ids } = &mut model.traffic.source
+        && let Source::Followed { ids, .. } = &mut model.traffic.source
     {
         *ids = found;
         model.touch();

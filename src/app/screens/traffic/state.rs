@@ -28,8 +28,8 @@ pub enum Source {
     Live,
     /// What is kept within a range, and how that was typed.
     History { range: Range, text: String },
-    /// Every message that has one of these ids, from all integrations; none until they are known.
-    Followed { ids: Vec<Id> },
+    /// Every message that has one of the ids of that message, from all integrations; none until they are known.
+    Followed { ids: Vec<Id>, of: Arc<MessageView> },
 }
 
 /// How the reading stands.
