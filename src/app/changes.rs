@@ -34,11 +34,21 @@ pub struct Changes {
     pub(super) running: Vec<(TaskId, Arc<Change>, Origin)>,
     /// What is still being carried out on profiles that were closed meanwhile, by their names.
     pub(super) closed: Vec<(TaskId, Arc<Change>, SafeText)>,
+    /// Where messages are being sent to, with the name of the profile if that was closed meanwhile.
+    pub(super) sending: Vec<(TaskId, SafeText, Option<SafeText>)>,
     /// The last one that ended.
     pub last: Option<Outcome>,
     /// What takes changes back, the last one last.
-    undo: Vec<Request>,
-    redo: Vec<Request>,
+    undo: Vec<Undoing>,
+    redo: Vec<Undoing>,
+}
+
+/// A request that takes a change back.
+pub(super) struct Undoing {
+    pub(super) request: Request,
+    /// What was changed, and when that had ended.
+    pub(super) title: &'static str,
+    pub(super) at: Timestamp,
 }
 
 /// What became of a change.
@@ -76,7 +86,15 @@ impl Changes {
     pub(super) fn of_another_profile(&mut self, closing: &SafeText) -> Self {
         let before = std::mem::take(self);
         let running = before.running.into_iter().map(|(task, change, _)| (task, change, closing.clone()));
-        Self { closed: before.closed.into_iter().chain(running).collect(), ..Self::default() }
+        let sending = before.sending.into_iter().map(|(task, to, profile)| (task, to, profile.or_else(|| Some(closing.clone()))));
+        Self { closed: before.closed.into_iter().chain(running).collect(), sending: sending.collect(), ..Self::default() }
+    }
+
+    /// A message was sent, or not: where to, as the end of a sentence.
+    pub(super) fn sent(&mut self, task: TaskId) -> String {
+        let Some(at) = self.sending.iter().position(|(sending, ..)| *sending == task) else { return String::new() };
+        let (_, to, profile) = self.sending.swap_remove(at);
+        profile.map_or_else(|| format!(" to {to}"), |profile| format!(" to {to} in {profile}"))
     }
 
     /// The time left to be armed, as it is shown: never more than there is.
@@ -93,25 +111,25 @@ impl Changes {
     }
 
     /// The request that takes the last change back, or does it again.
-    pub(super) fn latest(&self, origin: Origin) -> Option<&Request> {
+    pub(super) fn latest(&self, origin: Origin) -> Option<&Undoing> {
         if origin == Origin::Undo { self.undo.last() } else { self.redo.last() }
     }
 
     /// Keeps what takes a change back: of a new one and of one done again for `z`, of one taken back for `Z`.
-    pub(super) fn remember(&mut self, outcome: &Outcome, origin: Origin) {
+    pub(super) fn remember(&mut self, outcome: &Outcome, origin: Origin, ended: Timestamp) {
         // What failed may be tried again.
         if outcome.result.is_err() || origin != Origin::New && outcome.counts().failed > 0 {
             return;
         }
-        let done = |request: &Request| *request == outcome.change.request;
+        let done = |undoing: &Undoing| undoing.request == outcome.change.request;
         match origin {
             Origin::New => self.redo.clear(),
             Origin::Undo => _ = self.undo.iter().rposition(done).map(|at| self.undo.remove(at)),
             Origin::Redo => _ = self.redo.iter().rposition(done).map(|at| self.redo.remove(at)),
         }
         let stack = if origin == Origin::Undo { &mut self.redo } else { &mut self.undo };
-        if let Some(undo) = outcome.change.undo.clone().filter(|_| outcome.has_undo()) {
-            stack.push(undo);
+        if let Some(request) = outcome.change.undo.clone().filter(|_| outcome.has_undo()) {
+            stack.push(Undoing { request, title: outcome.change.request.spec.title, at: ended });
             let over = stack.len().saturating_sub(KEPT);
             stack.drain(..over);
         }

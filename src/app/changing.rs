@@ -65,7 +65,7 @@ pub(super) fn open(model: &mut Model, spec: &'static OperationSpec, address: Add
 
 /// Plans what takes the last change back, or does it again.
 pub(super) fn take_back(model: &mut Model, origin: Origin) {
-    if let Some(request) = model.changes.latest(origin).cloned() {
+    if let Some(request) = model.changes.latest(origin).map(|undoing| undoing.request.clone()) {
         show_form(model, Form::of(request, origin));
     }
 }
@@ -132,11 +132,21 @@ pub(super) fn planned(model: &mut Model, task: TaskId, result: Result<Arc<Change
                 Some(Overlay::Form(form)) if !form.is_empty() => Some(form),
                 _ => None,
             };
-            let heading = change.summary.to_string();
+            let heading = heading(model, &change, origin);
             propose(model, Some(PlanView::new(Plan::Change(change), heading, origin, form)));
         }
     }
     model.touch();
+}
+
+/// What a plan does, and which change it undoes or does again.
+fn heading(model: &Model, change: &Change, origin: Origin) -> String {
+    let summary = &change.summary;
+    match (origin, model.changes.latest(origin)) {
+        (Origin::Undo, Some(undoing)) => format!("undoes \"{}\" of {}: {summary}", undoing.title, undoing.at.minute(&model.zone)),
+        (Origin::Redo, _) => format!("does \"{}\" again: {summary}", change.request.spec.title),
+        _ => summary.to_string(),
+    }
 }
 
 /// Shows a plan to be confirmed, if there is one; carries it out where the profile does not ask for such.
@@ -221,7 +231,7 @@ pub(super) fn executed(model: &mut Model, task: TaskId, result: Result<Done, Fau
     let (_, change, origin) = model.changes.running.remove(at);
     model.job_ended(task);
     let outcome = Outcome { change, result };
-    model.changes.remember(&outcome, origin);
+    model.changes.remember(&outcome, origin, model.now);
     let title = format!("{} {}", outcome.change.request.spec.title, outcome.change.request.address);
     let undo = if outcome.has_undo() { "   z undoes this" } else { "" };
     let PartCounts { done: well, failed } = outcome.counts();

@@ -1,12 +1,15 @@
 //! How the console changes things, rung by rung, seen from outside: which keys lead to an effect, and which never do.
 
 use super::stage::{CONFIGURE, DELETE, EMPTY, NAMES, Stage, change, down};
-use crate::app::{Effect, Event};
+use crate::app::model::Screen;
+use crate::app::{Effect, Event, TaskId};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;
 use crate::domain::operation::{Change, Done, Request};
+use crate::domain::receipt::Receipt;
 use crate::domain::safety::{Mode, Safety};
 use crate::domain::text::SafeText;
+use crate::domain::time::Timestamp;
 use crossterm::event::{KeyCode, KeyEvent};
 use std::sync::Arc;
 
@@ -374,4 +377,85 @@ fn no_key_alone_carries_a_plan_out_on_the_higher_rungs() {
             assert_eq!(executed(&stage).len(), 0, "{key:?}");
         }
     }
+}
+
+#[test]
+fn what_undoes_a_change_says_which_one_and_when_it_was_made() {
+    let mut stage = stage();
+    stage.keys("X");
+    assert!(stage.screen().contains("nothing has been changed yet"), "{}", stage.screen());
+    changed(&mut stage);
+    stage.after(3_600_000).keys("z").planned(|change| change.undo = Some(undo_of(&change.request)));
+    let minute = Timestamp(stage.model.now.0 - 3_600_000).minute(&stage.model.zone);
+    let heading = format!("undoes \"Change settings\" of {minute}: Change settings events/orders.created: 3 partitions.");
+    assert!(stage.screen().contains(&heading), "{heading}: {}", stage.screen());
+    stage.keys("y");
+    finish(&mut stage, Ok(done(&["0"])));
+    stage.keys("Z").planned(|_| {});
+    assert!(stage.screen().contains("does \"Change settings\" again: Change settings events/orders.created"), "{}", stage.screen());
+}
+
+#[test]
+fn what_became_of_a_change_is_told_though_another_profile_was_opened_meanwhile() {
+    for (result, told) in [
+        (Ok(done(&["0", "1"])), "Change settings events/orders.created in prod-eu: 2 parts done"),
+        (Ok(done(&["0", "!1"])), "Change settings events/orders.created in prod-eu: change 1: timed out"),
+        (Err(fault()), "Change settings events/orders.created in prod-eu: change events/orders.created: not authorized"),
+    ] {
+        let mut stage = stage();
+        stage.keys("x 1 ^s").planned(|change| change.undo = Some(undo_of(&change.request))).keys("y");
+        let task = stage.task();
+        stage.open_another("prod-us");
+        assert!(stage.model.changes.is_running(task) && !stage.effects.contains(&Effect::StopTask(task)), "nothing cuts it off");
+        assert_eq!(stage.model.jobs.iter().map(|job| job.task).collect::<Vec<_>>(), [task], "it is still shown");
+        // Who leaves now is asked first.
+        stage.keys("q");
+        assert!(!stage.effects.contains(&Effect::Quit) && stage.model.overlay.is_some(), "{}", stage.screen());
+        stage.keys("n");
+        stage.event(Event::Executed { task, result });
+        let notices: Vec<String> = stage.model.notices.all.iter().map(|notice| notice.text.to_string()).collect();
+        assert!(notices.iter().any(|notice| notice.contains(told)), "{told}: {notices:?}");
+        assert!(stage.model.jobs.is_empty() && !stage.model.changes.is_running(task));
+        assert!(!stage.model.changes.can_undo() && stage.model.changes.last.is_none(), "nothing of it is undone in the other profile");
+        stage.keys("q");
+        assert!(stage.effects.contains(&Effect::Quit), "nothing is waited for any more: {}", stage.screen());
+    }
+}
+
+#[test]
+fn what_only_read_ends_with_its_profile_and_that_is_told() {
+    let mut stage = stage();
+    stage.armed().keys("x 3").planned(|_| {}).keys("^e Enter");
+    assert_eq!(stage.model.jobs.len(), 1, "the channel is being exported");
+    stage.open_another("prod-us");
+    assert!(stage.model.jobs.is_empty(), "the export has ended");
+    let notices: Vec<String> = stage.model.notices.all.iter().map(|notice| notice.text.to_string()).collect();
+    let told = "Ended with prod-eu: export events/orders.created to orders.created.jsonl";
+    assert!(notices.iter().any(|notice| notice.contains(told)), "{notices:?}");
+    stage.keys("q");
+    assert!(stage.effects.contains(&Effect::Quit), "{}", stage.screen());
+}
+
+#[test]
+fn what_became_of_a_message_and_of_a_decision_is_told_though_another_profile_was_opened_meanwhile() {
+    let mut stage = stage();
+    stage.keys("x p").text("one").keys("^s y");
+    let task = stage.task();
+    stage.open_another("prod-us");
+    assert!(!stage.effects.contains(&Effect::StopTask(task)), "nothing cuts it off");
+    let lost = |id| SafeText::from(format!("ticket {id}"));
+    let parts = vec![(lost(1), Ok("acked".into())), (lost(2), Err(Fault::new(Kind::Lost, "settle", "ticket 2", "it went back")))];
+    stage.event(Event::Published { task, result: Ok(Receipt::Accepted) });
+    stage.event(Event::Settled { task: TaskId(900), result: Ok(Done { parts }) });
+    stage.event(Event::Released { task: TaskId(901), result: Ok("2 unsettled messages: each goes back".into()) });
+    let notices: Vec<String> = stage.model.notices.all.iter().map(|notice| notice.text.to_string()).collect();
+    for told in [
+        "Published to events/orders.created in prod-eu: ",
+        "1 message settled in a profile that is closed.",
+        "settle ticket 2: lost: it went back",
+        "2 unsettled messages: each goes back",
+    ] {
+        assert!(notices.iter().any(|notice| notice.contains(told)), "{told}: {notices:?}");
+    }
+    assert_eq!(stage.model.screen, Screen::Overview, "nothing else of the new profile's screen changes");
 }

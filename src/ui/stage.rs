@@ -173,6 +173,19 @@ impl Stage {
         self.event(Event::Link { integration: "billing".into(), link })
     }
 
+    /// Another profile with an integration of the same name.
+    pub(super) fn open_another(&mut self, name: &str) -> &mut Self {
+        self.event(Event::ProfileOpened(Opened {
+            name: name.into(),
+            options: vec!["--profile".into(), name.to_owned()],
+            demo: false,
+            safety: Safety::default(),
+            unverified_tls: false,
+            integrations: vec![OpenedIntegration { name: "events".into(), system: "Kafka", endpoint: "kafka-1.us.example:9092".into() }],
+            show: None,
+        }))
+    }
+
     /// Channel lists of `events`, several times, so that rates have a past.
     pub(super) fn listed(&mut self, names: &[&str]) -> &mut Self {
         for round in 0..9_u32 {

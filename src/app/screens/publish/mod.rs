@@ -85,6 +85,7 @@ pub(crate) fn send(model: &mut Model, plan: Plan) {
     if let Some(form) = &mut model.form {
         form.sending = Some(task);
     }
+    model.changes.sending.push((task, plan.address().to_string().into(), None));
     model.effect(Effect::Publish { task, plan });
     model.touch();
 }
@@ -113,9 +114,9 @@ pub(crate) fn edited(model: &mut Model, bytes: &Bytes) {
 /// A message was sent, or not.
 pub(crate) fn published(model: &mut Model, task: TaskId, result: Result<Receipt, Fault>) {
     let ours = model.form.as_ref().is_some_and(|form| form.sending == Some(task));
+    let to = model.changes.sent(task);
     match result {
         Ok(receipt) => {
-            let to = model.form.as_ref().filter(|_| ours).map_or_else(String::new, |form| format!(" to {}", form.address));
             model.say(Level::Info, &format!("Published{to}: {receipt}"));
             if ours {
                 model.form = None;

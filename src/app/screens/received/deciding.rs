@@ -14,7 +14,7 @@ use crate::domain::address::Address;
 use crate::domain::delivery::{Given, HoldId, Settlement, Settles, Ticket, Verb};
 use crate::domain::fault::{Fault, Kind as FaultKind};
 use crate::domain::figure;
-use crate::domain::operation::{Done, Plan};
+use crate::domain::operation::{Done, PartCounts, Plan};
 
 /// Begins a decision: its form where it has arguments, else its plan.
 pub(in crate::app) fn decide(model: &mut Model, verb: &'static Verb) {
@@ -120,7 +120,7 @@ pub(in crate::app) fn settle(model: &mut Model, plan: Plan) {
 pub(in crate::app) fn settled(model: &mut Model, task: TaskId, result: Result<Done, Fault>) {
     let now = model.now;
     let received = &mut model.received;
-    let Some(at) = received.settling.iter().position(|(settling, ..)| *settling == task) else { return };
+    let Some(at) = received.settling.iter().position(|(settling, ..)| *settling == task) else { return settled_elsewhere(model, &result) };
     let (_, tickets, effect) = received.settling.remove(at);
     let (mut done, mut faults) = (0, Vec::new());
     let parts = match result {
@@ -153,6 +153,17 @@ pub(in crate::app) fn settled(model: &mut Model, task: TaskId, result: Result<Do
     go_on(model, &tickets);
     retitle(model);
     model.touch();
+}
+
+/// A decision has ended whose messages are shown no more: their profile was closed.
+fn settled_elsewhere(model: &mut Model, result: &Result<Done, Fault>) {
+    let parts = result.iter().flat_map(|done| &done.parts).map(|(_, part)| part);
+    if let settled @ 1.. = PartCounts::of(parts.clone()).done {
+        model.say(Level::Info, &format!("{} settled in a profile that is closed.", figure::several(settled as u64, "message")));
+    }
+    if let Some(fault) = result.as_ref().err().or_else(|| parts.clone().find_map(|part| part.as_ref().err())) {
+        model.report(fault);
+    }
 }
 
 /// From a message that was just decided on to the next that is not: below it, else above it.
