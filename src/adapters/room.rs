@@ -44,6 +44,13 @@ impl Room {
         self.reader.wake();
     }
 
+    /// There is always room from now on, and nothing is counted.
+    #[cfg(any(test, feature = "rabbitmq"))]
+    pub(crate) fn unlimit(&self) {
+        *self.waiting() = Waiting::default();
+        self.reader.wake();
+    }
+
     /// A message has come.
     pub(crate) fn push(&self, bytes: usize) {
         let mut waiting = self.waiting();
@@ -143,6 +150,9 @@ mod tests {
         room.pop();
         assert!(room.is_free());
         room.pop();
+        room.push(500);
+        room.unlimit();
+        assert!(room.is_free(), "what waits is in nobody's way any more");
         assert!(Room::default().is_free(), "nobody takes anything: there is no limit");
     }
 

@@ -1,9 +1,10 @@
 //! `History` for RabbitMQ: streams, by offset and by time. Other queues keep nothing that could be read again.
 
-use super::link::Live;
+use super::link::{Bounded, Live};
 use super::name::Name;
 use super::stream::{self, Ends, Start};
 use super::{Rabbit, faults, properties};
+use crate::adapters::bounds::UNTAKEN;
 use crate::adapters::session::{Lane, Log, Reading};
 use crate::domain::channel::Cost;
 use crate::domain::fault::{Fault, Kind};
@@ -40,12 +41,13 @@ impl Log for Rabbit {
             }
         };
         let live = self.link.dedicated().await?;
+        let bounded = live.bound(UNTAKEN);
         let ends = stream::ends(&live, OP, &name).await?;
         let start = place(&live, &name, ends, range.start).await?.max(ends.first);
         let end = place(&live, &name, ends, range.end).await?.min(ends.next);
         let timed = matches!(range.start, Bound::Time(_)) || matches!(range.end, Bound::Time(_));
         let notes = timed.then(|| "times are found by the server's chunks: a few messages around them may be of another time".to_owned());
-        let lanes = if start < end { vec![lane(live, &name, start, end).await?] } else { Vec::new() };
+        let lanes = if start < end { vec![lane((live, bounded), &name, start, end).await?] } else { Vec::new() };
         Ok(Reading { lanes, notes: notes.into_iter().collect() })
     }
 }
@@ -67,11 +69,12 @@ async fn place(live: &Live, name: &str, ends: Ends, bound: Bound) -> Result<u64,
     })
 }
 
-async fn lane(live: Live, name: &str, start: u64, end: u64) -> Result<Lane, Fault> {
+async fn lane((live, bounded): (Live, Bounded), name: &str, start: u64, end: u64) -> Result<Lane, Fault> {
     let (channel, consumer) = stream::consume(&live, OP, name, Start::Offset(start), stream::PREFETCH).await?;
     let channel_name: Arc<str> = Name::Stream(name.to_owned()).text().into();
     let reader = Reader {
         live,
+        _bounded: bounded,
         channel,
         deliveries: consumer.ready_chunks(BATCH),
         name: channel_name,
@@ -89,6 +92,7 @@ async fn lane(live: Live, name: &str, start: u64, end: u64) -> Result<Lane, Faul
 struct Reader {
     /// The connection lives as long as the reading.
     live: Live,
+    _bounded: Bounded,
     channel: Channel,
     deliveries: futures::stream::ReadyChunks<Consumer>,
     name: Arc<str>,
@@ -127,6 +131,7 @@ impl Reader {
             let mut messages = Vec::with_capacity(came.len());
             let mut last = None;
             for delivery in came {
+                self.live.room.pop();
                 let delivery = match delivery {
                     Ok(delivery) => delivery,
                     Err(error) => return Some(self.fail(faults::of(&error, OP, &*self.name))),

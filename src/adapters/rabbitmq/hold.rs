@@ -1,6 +1,6 @@
 //! `Hold` for RabbitMQ: messages received with manual acknowledgement, and settled one by one.
 
-use super::link::{Link, Live};
+use super::link::{Bounded, Link, Live};
 use super::name::Name;
 use super::{Rabbit, faults, management, peek, properties, take};
 use crate::adapters::bounds::UNTAKEN;
@@ -16,12 +16,9 @@ use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicNackOptions, Basi
 use lapin::{Channel, Consumer};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_util::task::AbortOnDropHandle;
 
 const OP: &str = "receive from";
 const SETTLE: &str = "settle a message of";
-/// How often a piece is read of what waits for room: neither the server nor the client crate bears a connection on which nothing moves.
-const PIECE: Duration = Duration::from_secs(1);
 
 static VERBS: &[Verb] = &[
     Verb::new(Effect::Ack, "ack", "done: the queue forgets it"),
@@ -97,23 +94,16 @@ struct Subscription {
     channel: Channel,
     consumer: Consumer,
     cancelled: bool,
-    _pieces: AbortOnDropHandle<()>,
+    _bounded: Bounded,
 }
 
 impl Subscription {
     async fn begin(link: &Link, queue: &str, prefetch: u16) -> Result<Self, Fault> {
         let live = link.dedicated().await?;
-        let room = live.room.clone();
-        room.limit(UNTAKEN);
+        let bounded = live.bound(UNTAKEN);
         let channel = live.channel(OP, queue).await?;
         let consumer = take::consume(&live, &channel, OP, queue, prefetch).await?;
-        let pieces = async move {
-            loop {
-                tokio::time::sleep(PIECE).await;
-                room.let_one_pass();
-            }
-        };
-        Ok(Self { live, channel, consumer, cancelled: false, _pieces: AbortOnDropHandle::new(tokio::spawn(pieces)) })
+        Ok(Self { live, channel, consumer, cancelled: false, _bounded: bounded })
     }
 
     fn is_open(&self) -> bool {

@@ -29,10 +29,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 
 const OP: &str = "connect to";
 /// How long one address has for itself before the next is tried beside it.
 const STAGGER: Duration = Duration::from_secs(1);
+/// How often a piece is read of what waits for room: neither the server nor the client crate bears a connection on which nothing moves.
+const PIECE: Duration = Duration::from_secs(1);
 
 /// A connection that is being made, or was: whoever needs it waits for the same one.
 type Dialling = Shared<BoxFuture<'static, Result<Arc<Live>, Fault>>>;
@@ -87,6 +90,19 @@ pub(super) struct Live {
     socket: Cut,
     /// It is of no more use, whether or not the client has noticed.
     cut: AtomicBool,
+}
+
+/// A connection that is read only while there is room.
+pub(super) struct Bounded {
+    room: Arc<Room>,
+    _pieces: AbortOnDropHandle<()>,
+}
+
+impl Drop for Bounded {
+    fn drop(&mut self) {
+        // Nobody takes what is still on its way, and the server's answer to our goodbye stands behind it.
+        self.room.unlimit();
+    }
 }
 
 /// The socket below a connection.
@@ -343,6 +359,23 @@ impl Live {
     pub(super) fn cut(&self) {
         self.cut.store(true, Ordering::Relaxed);
         self.socket.cut();
+    }
+
+    /// From now on the connection is read only while so few bytes of messages wait to be taken, for as long as the answer to this is kept.
+    /// Whoever takes a message has to say so to the room.
+    pub(super) fn bound(&self, bytes: usize) -> Bounded {
+        let room = self.room.clone();
+        room.limit(bytes);
+        let pieces = {
+            let room = room.clone();
+            async move {
+                loop {
+                    tokio::time::sleep(PIECE).await;
+                    room.let_one_pass();
+                }
+            }
+        };
+        Bounded { room, _pieces: AbortOnDropHandle::new(tokio::spawn(pieces)) }
     }
 
     /// How long one answer may take.

@@ -5,8 +5,9 @@ use super::properties::{self, OFFSET};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::time::Timestamp;
 use futures::StreamExt;
+use futures::future::try_join;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Consumer};
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ const UNCOUNTED: Duration = Duration::from_millis(400);
 const PAUSE: Duration = Duration::from_millis(250);
 /// The end of a stream that never pauses is taken as it is by then.
 const END: Duration = Duration::from_secs(1);
-/// Messages under way; a stream demands a bound.
+/// Messages under way; a stream demands a bound. Their bytes are bounded where the connection is read.
 pub(super) const PREFETCH: u16 = 1_000;
 /// Acknowledged together: small chunks acknowledged one by one keep the server busy with answers.
 pub(super) const TOGETHER: u64 = PREFETCH as u64 / 2;
@@ -63,9 +64,25 @@ pub(super) async fn consume(live: &Live, op: &'static str, name: &str, start: St
 /// The offset of the first message from a place on; `None` if there is none.
 pub(super) async fn offset_from(live: &Live, op: &'static str, name: &str, start: Start) -> Result<Option<u64>, Fault> {
     let (channel, mut consumer) = consume(live, op, name, start, 1).await?;
-    let found = next_offset(&mut consumer, op, name, PATIENCE.min(live.timeout())).await;
-    link::close(&channel);
-    found
+    let found = next_offset(live, &mut consumer, op, name, PATIENCE.min(live.timeout())).await;
+    let ended = end(live, op, name, &channel, consumer).await;
+    found.and_then(|found| ended.map(|()| found))
+}
+
+/// Ends a consumer, and takes what was on its way: nobody else would, and it would be in the way of what is read next.
+async fn end(live: &Live, op: &'static str, name: &str, channel: &Channel, mut consumer: Consumer) -> Result<(), Fault> {
+    let tag = consumer.tag();
+    let cancelled = live.within(op, name, channel.basic_cancel(tag, BasicCancelOptions::default()));
+    let rest = async {
+        while let Some(Ok(_)) = consumer.next().await {
+            live.room.pop();
+        }
+        Ok(())
+    };
+    // A channel that the server has closed has nothing more to give.
+    let ended = if channel.status().connected() { try_join(cancelled, rest).await.map(drop) } else { Ok(()) };
+    link::close(channel);
+    ended
 }
 
 /// Where the stream begins and ends now. The server's count of its messages lags behind, so the last chunk is looked at.
@@ -89,11 +106,11 @@ pub(super) async fn ends(live: &Live, op: &'static str, name: &str) -> Result<En
 async fn edge(live: &Live, op: &'static str, name: &str, start: Start, patience: Duration) -> Result<Option<u64>, Fault> {
     let prefetch = if start == Start::Last { PREFETCH } else { 1 };
     let (channel, mut consumer) = consume(live, op, name, start, prefetch).await?;
-    let mut found = next_offset(&mut consumer, op, name, patience).await;
+    let mut found = next_offset(live, &mut consumer, op, name, patience).await;
     let begun = Instant::now();
     let mut unacknowledged = 1;
     while let (Start::Last, Ok(Some(_))) = (start, &found) {
-        match next_offset(&mut consumer, op, name, PAUSE).await {
+        match next_offset(live, &mut consumer, op, name, PAUSE).await {
             Ok(Some(offset)) => found = Ok(Some(offset)),
             Ok(None) => break,
             Err(fault) => found = Err(fault),
@@ -108,13 +125,16 @@ async fn edge(live: &Live, op: &'static str, name: &str, start: Start, patience:
             break;
         }
     }
-    link::close(&channel);
-    found
+    let ended = end(live, op, name, &channel, consumer).await;
+    found.and_then(|found| ended.map(|()| found))
 }
 
-async fn next_offset(consumer: &mut Consumer, op: &'static str, name: &str, patience: Duration) -> Result<Option<u64>, Fault> {
+async fn next_offset(live: &Live, consumer: &mut Consumer, op: &'static str, name: &str, patience: Duration) -> Result<Option<u64>, Fault> {
     match tokio::time::timeout(patience, consumer.next()).await {
-        Ok(Some(Ok(delivery))) => offset(&delivery).map(Some).ok_or_else(|| not_a_stream(op, name)),
+        Ok(Some(Ok(delivery))) => {
+            live.room.pop();
+            offset(&delivery).map(Some).ok_or_else(|| not_a_stream(op, name))
+        }
         Ok(Some(Err(error))) => Err(super::faults::of(&error, op, name)),
         Ok(None) => Err(Fault::new(Kind::Lost, op, name, "the server ended the reading: the stream may have been deleted")),
         Err(_) => Ok(None),
