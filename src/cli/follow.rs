@@ -22,7 +22,7 @@ use jiff::Zoned;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 #[derive(Debug, Args)]
@@ -52,6 +52,12 @@ pub struct Follow {
 const SETTLED: Duration = Duration::from_millis(300);
 /// Messages that wait to be printed while history is searched.
 const WAITING: usize = 1_000;
+/// The same in KiB, and of what comes within the time above.
+const WAITING_KIB: u32 = 16 * 1024;
+/// Bytes of what is found in history, all of which is kept until everything was searched.
+const KEPT: usize = 32 * 1024 * 1024;
+/// What a message takes beside its own bytes.
+const EACH: usize = 320;
 
 impl Follow {
     pub(super) async fn run(&self, connection: &Connection) -> anyhow::Result<ExitCode> {
@@ -103,6 +109,11 @@ impl Follow {
     }
 }
 
+/// What a message takes in memory.
+fn held(message: &Message) -> usize {
+    message.size() + EACH
+}
+
 /// The message at a position.
 async fn fetch(gateway: &Gateway, address: Address, position: Position) -> Result<Option<Message>, Fault> {
     let range = Range { start: Bound::At(position), end: Bound::Latest };
@@ -117,18 +128,38 @@ async fn fetch(gateway: &Gateway, address: Address, position: Position) -> Resul
 
 /// What a search has found.
 struct Searched {
-    /// In the order of time.
+    /// In the order of time, once everything was searched.
     found: Vec<Seen>,
-    /// Everything could be read.
+    /// What they take.
+    bytes: usize,
+    /// Messages that were found beyond that.
+    unkept: u64,
+    /// Everything could be read, and everything that was found is kept.
     whole: bool,
     /// How far each channel was read.
     report: Report,
-    watching: Option<mpsc::Receiver<(Arc<str>, TailEvent)>>,
+    watching: Option<mpsc::Receiver<Came>>,
+}
+
+/// What came live, with the room that it takes.
+type Came = (Arc<str>, TailEvent, OwnedSemaphorePermit);
+
+impl Searched {
+    /// Keeps a message, as long as there is room for it.
+    fn keep(&mut self, (integration, message): Seen) {
+        if self.bytes >= KEPT {
+            self.unkept += 1;
+            self.whole = false;
+            return;
+        }
+        self.bytes += held(&message);
+        self.found.push((integration, message.detached()));
+    }
 }
 
 async fn search(gateway: &Gateway, trail: Trail, live: bool) -> Result<Searched, Fault> {
     let mut steps = gateway.follow(&trail)?;
-    let mut searched = Searched { found: Vec::new(), whole: true, report: Report::default(), watching: None };
+    let mut searched = Searched { found: Vec::new(), bytes: 0, unkept: 0, whole: true, report: Report::default(), watching: None };
     let (mut channels, mut scanned) = (0, 0);
     let (mut unseen, mut noted) = (GroupedNotes::default(), GroupedNotes::default());
     while let Some(step) = steps.next().await {
@@ -151,17 +182,21 @@ async fn search(gateway: &Gateway, trail: Trail, live: bool) -> Result<Searched,
                 unseen.add(address.to_string(), fault.to_string());
             }
             Step::Unseen { place, why } => unseen.add(place, why.as_str()),
-            Step::Searched { messages, report, notes, faults, address } => {
-                channels += 1;
-                scanned += report.counts.scanned;
+            Step::Found { messages, faults, .. } => {
                 searched.whole &= faults.is_empty();
-                for note in notes {
-                    noted.add(address.to_string(), note);
-                }
                 for fault in faults {
                     output::note(fault.to_string());
                 }
-                searched.found.extend(messages);
+                for seen in messages {
+                    searched.keep(seen);
+                }
+            }
+            Step::Searched { report, notes, address } => {
+                channels += 1;
+                scanned += report.counts.scanned;
+                for note in notes {
+                    noted.add(address.to_string(), note);
+                }
                 searched.report.read.extend(report.read);
             }
         }
@@ -172,20 +207,22 @@ async fn search(gateway: &Gateway, trail: Trail, live: bool) -> Result<Searched,
     searched.found.sort_by_key(|(_, message)| message.timestamp);
     output::note(format!(
         "{} found in {}, {} looked at",
-        searched.found.len(),
+        searched.found.len() as u64 + searched.unkept,
         figure::several(channels, "channel"),
         figure::several(scanned, "message")
     ));
+    if searched.unkept > 0 {
+        output::note(format!(
+            "{} were found and not kept: {} are kept until everything was searched; narrow it with --around, --reach or --limit",
+            figure::several(searched.unkept, "more hit"),
+            figure::bytes(searched.bytes as u64)
+        ));
+    }
     Ok(searched)
 }
 
 /// Watches live from now on; what comes waits until history was searched.
-async fn watch(
-    gateway: &Gateway,
-    trail: &Trail,
-    only: Vec<Address>,
-    kept: Vec<Address>,
-) -> Result<mpsc::Receiver<(Arc<str>, TailEvent)>, Fault> {
+async fn watch(gateway: &Gateway, trail: &Trail, only: Vec<Address>, kept: Vec<Address>) -> Result<mpsc::Receiver<Came>, Fault> {
     if !only.is_empty() {
         let names: Vec<SafeText> = only.iter().map(|address| address.to_string().into()).collect();
         output::note(remark(&names, "no history is kept there: only what comes from now on"));
@@ -198,8 +235,12 @@ async fn watch(
     output::note(format!("watching {}", figure::several((asked - watch.unseen.len()) as u64, "channel")));
     let (seen, watching) = mpsc::channel(WAITING);
     tokio::spawn(async move {
-        while let Some(event) = watch.events.next().await {
-            if seen.send(event).await.is_err() {
+        let room = Arc::new(Semaphore::new(WAITING_KIB as usize));
+        while let Some((integration, event)) = watch.events.next().await {
+            let bytes = if let TailEvent::Messages(messages) = &event { messages.iter().map(held).sum() } else { EACH };
+            let needed = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).min(WAITING_KIB);
+            let Ok(taken) = room.clone().acquire_many_owned(needed).await else { return };
+            if seen.send((integration, event, taken)).await.is_err() {
                 return;
             }
         }
@@ -208,24 +249,26 @@ async fn watch(
 }
 
 /// Prints what comes, less what was read of history.
-async fn goes_on(mut watching: mpsc::Receiver<(Arc<str>, TailEvent)>, report: &Report, messages: &mut Messages) -> anyhow::Result<()> {
-    let mut together: Vec<Seen> = Vec::new();
+async fn goes_on(mut watching: mpsc::Receiver<Came>, report: &Report, messages: &mut Messages) -> anyhow::Result<()> {
+    let (mut together, mut rooms): (Vec<Seen>, Vec<OwnedSemaphorePermit>) = Default::default();
     loop {
         let event = if together.is_empty() { Ok(watching.recv().await) } else { timeout(SETTLED, watching.recv()).await };
         match event {
-            Ok(Some((integration, TailEvent::Messages(came)))) => {
+            Ok(Some((integration, TailEvent::Messages(came), room))) => {
+                rooms.push(room);
                 together.extend(came.into_iter().filter(|m| !report.has_read(&integration, m)).map(|m| (integration.clone(), m)));
                 if together.len() < WAITING {
                     continue;
                 }
             }
-            Ok(Some((integration, said))) => output::tail_note(&integration, &said),
+            Ok(Some((integration, said, _))) => output::tail_note(&integration, &said),
             Ok(None) | Err(_) => {}
         }
         together.sort_by_key(|(_, message)| message.timestamp);
         for (integration, message) in together.drain(..) {
             messages.print(&integration, &message)?;
         }
+        rooms.clear();
         messages.out.flush()?;
         if watching.is_closed() && watching.is_empty() {
             return Ok(());

@@ -3,7 +3,7 @@
 
 use super::Gateway;
 use super::filter::{Filter, Verdict, Wanted};
-use super::find::{Report, Search};
+use super::find::{Finding, Found, Report, Search};
 use crate::domain::address::Address;
 use crate::domain::envelope::{self, Id};
 use crate::domain::fault::{Fault, Kind};
@@ -57,8 +57,10 @@ pub enum Step {
     /// So many channels are searched. What comes from now on can be watched by whoever follows: in `live` there is nothing else, in `kept`
     /// it stands behind what is searched. What comes by a channel of `stored` is seen in the channel beside it, once.
     Begins { channels: usize, live: Vec<Address>, kept: Vec<Address>, stored: Vec<(Address, Address)> },
+    /// Some of what was found in a channel, and what could not be read of it.
+    Found { address: Address, messages: Vec<Seen>, faults: Vec<Fault> },
     /// One channel was searched, as far as it could be read.
-    Searched { address: Address, messages: Vec<Seen>, report: Box<Report>, notes: Vec<String>, faults: Vec<Fault> },
+    Searched { address: Address, report: Box<Report>, notes: Vec<String> },
     /// One channel could not be searched.
     Failed { address: Address, fault: Fault },
     /// It is not looked at, and why: a channel, or a whole integration.
@@ -118,7 +120,7 @@ impl Gateway {
                 let search = Search { addresses, filter: filter.clone(), range, limit: Some(limit), wanted: Wanted::Matches, exact: false };
                 self.search(address, search)
             };
-            stream::iter(std::iter::once(begins).chain(unseen)).chain(stream::iter(history).map(search).buffer_unordered(AT_ONCE))
+            stream::iter(std::iter::once(begins).chain(unseen)).chain(stream::iter(history).map(search).flatten_unordered(AT_ONCE))
         });
         Ok(steps.boxed())
     }
@@ -218,18 +220,27 @@ impl Gateway {
         places
     }
 
-    async fn search(&self, address: Address, search: Search) -> Step {
-        let mut finding = match self.find(search).await {
-            Ok(finding) => finding,
-            Err(fault) => return Step::Failed { address, fault },
+    /// What is found is handed on as it is found: how much of it is kept is for the one who follows to say.
+    fn search(&self, address: Address, search: Search) -> BoxStream<'_, Step> {
+        let found = async move {
+            match self.find(search).await {
+                Ok(finding) => stream::unfold(Some((address, finding)), next_step).boxed(),
+                Err(fault) => stream::once(async { Step::Failed { address, fault } }).boxed(),
+            }
         };
-        let (mut messages, mut faults) = (Vec::new(), Vec::new());
-        while let Some(found) = finding.next().await {
-            messages.extend(found.messages);
-            faults.extend(found.faults);
-        }
-        Step::Searched { address, messages, report: Box::new(finding.report()), notes: finding.notes.clone(), faults }
+        stream::once(found).flatten().boxed()
     }
+}
+
+/// What comes next of one channel, and what the search goes on with.
+async fn next_step(searching: Option<(Address, Finding)>) -> Option<(Step, Option<(Address, Finding)>)> {
+    let (address, mut finding) = searching?;
+    while let Some(Found { messages, faults, .. }) = finding.next().await {
+        if !messages.is_empty() || !faults.is_empty() {
+            return Some((Step::Found { address: address.clone(), messages, faults }, Some((address, finding))));
+        }
+    }
+    Some((Step::Searched { address, report: Box::new(finding.report()), notes: finding.notes.clone() }, None))
 }
 
 #[cfg(test)]
@@ -269,7 +280,8 @@ mod tests {
                 }
                 Step::Unseen { place, why } => unseen.push(format!("{place}: {why}")),
                 Step::Failed { address, fault } => panic!("{address}: {fault}"),
-                Step::Searched { address, messages, .. } => found.extend(
+                Step::Searched { .. } => {}
+                Step::Found { address, messages, .. } => found.extend(
                     messages
                         .iter()
                         .map(|(_, m)| format!("{address} {}", String::from_utf8_lossy(m.payload.as_deref().unwrap_or_default()))),

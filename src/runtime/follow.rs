@@ -118,15 +118,18 @@ async fn search(
                 progress.done += 1;
                 progress.unseen.add(address.to_string(), fault.to_string());
             }
-            Step::Searched { address, messages, report, notes, faults } => {
-                progress.done += 1;
+            Step::Found { address, messages, faults } => {
                 let ingest = gateway.ingest(&address.integration)?;
                 let update = &mut progress.update;
                 update.views.extend(messages.iter().map(|(_, message)| ingest.view(message)));
-                update.scanned += report.counts.scanned;
-                update.matched += report.given;
-                update.bytes += report.counts.bytes;
+                update.matched += messages.len() as u64;
                 update.faults.extend(faults);
+                lanes.live(Event::History { task, update: progress.take() }).await;
+            }
+            Step::Searched { address, report, notes } => {
+                progress.done += 1;
+                progress.update.scanned += report.counts.scanned;
+                progress.update.bytes += report.counts.bytes;
                 for note in notes {
                     progress.noted.add(address.to_string(), note);
                 }

@@ -4,8 +4,9 @@
 use crate::support::program::{Home, measured};
 use crate::support::subjects::{connect, manage};
 use crate::support::{kafka, mosquitto, nats, rabbitmq, topics, unique};
+use futures::future::join_all;
 use mqdeck::adapters::session::{Publish, Session};
-use mqdeck::domain::message::Outgoing;
+use mqdeck::domain::message::{Header, Outgoing};
 
 /// What the program has at most for messages on their way, beside itself.
 const BOUND: u64 = 96 * 1024 * 1024;
@@ -108,6 +109,58 @@ async fn a_rabbitmq_queue_is_looked_at_and_received_from_in_small_answers() {
     }
     stays_small(&url, &[&peek, &hold, &take]);
     manage(&session, &format!("rabbit/queue:{queue}"), "queue.delete", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rabbitmq_stream_is_read_in_small_answers() {
+    let Some(rabbit) = rabbitmq::shared() else { return };
+    let session = rabbit.session().await;
+    let stream = rabbitmq::queue(&session, "large", "stream").await;
+    let publish = session.publish.as_ref().expect("it takes messages");
+    // All at once, so that they stand in few chunks.
+    for _ in 0..10 {
+        let channel = format!("stream:{stream}");
+        let stored = join_all((0..MESSAGES / 10).map(|_| publish.publish(&channel, large(&[])))).await;
+        assert!(stored.iter().all(Result::is_ok), "{stored:?}");
+    }
+    let management = rabbit.fact("MANAGEMENT");
+    let url = format!("amqp://guest:guest@{}/?management_url={management}", rabbit.fact("AMQP").split(',').next().expect("an address"));
+    let address = format!("{}/stream:{stream}", Home::new().integration(&url));
+    stays_small(&url, &reads(&address).each_ref().map(|words| &words[..]));
+    manage(&session, &format!("rabbit/stream:{stream}"), "queue.delete", &[]).await;
+}
+
+/// Everything that is found has to be put in the order of time, which cannot be done before everything was searched.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follow_keeps_so_much_of_what_it_finds_and_counts_the_rest() {
+    let Some(nats) = nats::own(&[]) else { return };
+    let session = connect(nats.integration()).await.expect("NATS is there");
+    let id = Header { name: "correlation-id".into(), value: Some("c-1".into()) };
+    for stream in ["A", "B"] {
+        manage(&session, &format!("nats/stream:{stream}"), "stream.create", &[]).await;
+        let channel = format!("stream:{stream}");
+        for _ in 0..MESSAGES / 2 {
+            let message = Outgoing { headers: vec![id.clone()], ..large(&[]) };
+            session.publish.as_ref().expect("it takes messages").publish(&channel, message).await.expect("stored");
+        }
+    }
+    let home = Home::new();
+    let url = format!("nats://{}", nats.address().split(',').next().expect("an address"));
+    let (_, itself) = measured(home.mqdeck(&["--url", &url, "status"]));
+    let (output, most) = measured(home.mqdeck(&["--url", &url, "follow", "c-1", "--json"]));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(most < itself + BOUND, "{} MB, {} MB of them for itself", most >> 20, itself >> 20);
+    let printed = String::from_utf8_lossy(&output.stdout).lines().count();
+    assert!((20..MESSAGES / 2).contains(&printed), "{printed} lines: {said}");
+    assert!(said.contains(&format!("{MESSAGES} found in 2 channels")), "{said}");
+    assert!(said.contains(&format!("{} more hits were found and not kept", MESSAGES - printed)), "{said}");
+    assert_eq!(output.status.code(), Some(1), "a part must not pass for all of it: {said}");
+    // What fits is all of it.
+    let one = Outgoing { headers: vec![Header { name: "correlation-id".into(), value: Some("c-2".into()) }], ..large(&[]) };
+    session.publish.as_ref().expect("it takes messages").publish("stream:A", one).await.expect("stored");
+    let (output, _) = measured(home.mqdeck(&["--url", &url, "follow", "c-2", "--json"]));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("1 found in 2 channels") && !said.contains("not kept"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
