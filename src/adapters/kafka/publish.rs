@@ -17,14 +17,18 @@ use crate::domain::position::Position;
 use crate::domain::receipt::Receipt;
 use crate::domain::text::SafeText;
 use async_trait::async_trait;
+use futures::FutureExt;
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::future_producer::DeliveryFuture;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep};
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, watch};
+use tokio::time::{Instant, sleep, timeout};
 
 /// A producer that nobody used for so long is given up: it holds threads, connections and a handle for every topic it ever wrote to.
 const IDLE: Duration = Duration::from_secs(60);
@@ -50,7 +54,7 @@ pub(super) struct Publisher {
     /// Held from the first look at a topic until the message is queued, in the order of the calls (the lock is fair), so that the
     /// messages of a topic are queued in that order too. Each topic has one of these, so that one whose brokers do not answer holds up
     /// few others.
-    turns: [Mutex<()>; TURNS],
+    turns: [Turn; TURNS],
 }
 
 /// Which producers there are; locked for no longer than it takes to find or make one.
@@ -58,10 +62,54 @@ pub(super) struct Publisher {
 struct Desk {
     /// One for each compression in use.
     producers: Vec<(String, Arc<Producer>)>,
-    /// The compression of the last message.
-    last: Option<String>,
     /// The last failure of a topic, for the calls that waited meanwhile: they need not each wait as long again.
     failed: Option<(Instant, Arc<str>, Fault)>,
+}
+
+/// What the messages of a topic wait for.
+#[derive(Default)]
+struct Turn {
+    /// The compression of the last message.
+    last: Mutex<Option<String>>,
+    /// Messages that were handed over and are neither stored nor refused.
+    under_way: watch::Sender<usize>,
+}
+
+impl Turn {
+    fn handed_over(&self, delivery: DeliveryFuture) -> UnderWay {
+        self.under_way.send_modify(|count| *count += 1);
+        UnderWay { delivery: Some(delivery), count: self.under_way.clone() }
+    }
+}
+
+/// A message on its way. It is counted until it is stored or refused, whether or not somebody waits for that.
+struct UnderWay {
+    delivery: Option<DeliveryFuture>,
+    count: watch::Sender<usize>,
+}
+
+impl Future for UnderWay {
+    type Output = <DeliveryFuture as Future>::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(delivery) = &mut self.delivery else { return Poll::Pending };
+        let delivered = ready!(delivery.poll_unpin(context));
+        self.delivery = None;
+        self.count.send_modify(|count| *count -= 1);
+        Poll::Ready(delivered)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if let (Some(delivery), Ok(runtime)) = (self.delivery.take(), Handle::try_current()) {
+            let count = self.count.clone();
+            runtime.spawn(async move {
+                let _ = delivery.await;
+                count.send_modify(|count| *count -= 1);
+            });
+        }
+    }
 }
 
 impl Publisher {
@@ -80,19 +128,20 @@ impl Publisher {
             log,
             cluster,
             desk: Arc::default(),
-            turns: std::array::from_fn(|_| Mutex::default()),
+            turns: std::array::from_fn(|_| Turn::default()),
         })
     }
 
     /// Queues the message. What fails here was not sent.
-    async fn queue(&self, channel: &str, target: &SafeText, message: &Outgoing) -> Result<(Arc<Producer>, DeliveryFuture), Fault> {
+    async fn queue(&self, channel: &str, target: &SafeText, message: &Outgoing) -> Result<(Arc<Producer>, UnderWay), Fault> {
         let rejected = |cause: String| not_sent(target, Kind::Rejected, &cause, "");
         if let Some(why) = self.refusal {
             return Err(not_sent(target, Kind::Rejected, why, "relax the tls block, or publish with another tool"));
         }
         let mut order = Order::read(message).map_err(rejected)?;
         let asked = Instant::now();
-        let _turn = self.turn(channel).lock().await;
+        let turn = self.turn(channel);
+        let mut last = turn.last.lock().await;
         let producer = {
             let mut desk = self.desk.lock().await;
             if let Some((_, _, fault)) = desk.failed.as_ref().filter(|(when, of, _)| *when >= asked && **of == *channel) {
@@ -111,28 +160,27 @@ impl Publisher {
             }
             return Err(fault);
         }
+        // Two producers know nothing of each other's order.
+        if last.as_ref().is_some_and(|last| *last != order.compression) {
+            // What is not delivered in time fails for its own caller.
+            let mut under_way = turn.under_way.subscribe();
+            let _ = timeout(self.patience, under_way.wait_for(|count| *count == 0)).await;
+        }
+        *last = Some(order.compression.clone());
         let delivery = producer.hand_over(channel, target, message, order, self.timeout).await?;
-        Ok((producer, delivery))
+        Ok((producer, turn.handed_over(delivery)))
     }
 
     /// The turn that messages of this topic wait for.
-    fn turn(&self, channel: &str) -> &Mutex<()> {
+    fn turn(&self, channel: &str) -> &Turn {
         let mut hasher = DefaultHasher::new();
         channel.hash(&mut hasher);
         &self.turns[hasher.finish() as usize % TURNS]
     }
 
-    /// The producer for this compression. When the compression changes, what is under way by another one is waited for: two
-    /// producers know nothing of each other's order.
+    /// The producer for this compression.
     async fn producer(&self, desk: &mut Desk, compression: &str, target: &SafeText) -> Result<Arc<Producer>, Fault> {
         desk.producers.retain(|(_, producer)| !producer.is_dead());
-        if desk.last.as_deref() != Some(compression) {
-            for (_, other) in &desk.producers {
-                // What is not drained in time fails for its own caller.
-                let _ = other.drained().await;
-            }
-            desk.last = Some(compression.to_owned());
-        }
         if let Some((_, producer)) = desk.producers.iter().find(|(name, _)| name == compression) {
             return Ok(producer.clone());
         }

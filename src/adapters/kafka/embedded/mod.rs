@@ -43,7 +43,8 @@ pub struct Embedded {
 /// What the cluster's thread is told; the cluster itself cannot leave its thread.
 enum Command {
     Reachable(bool),
-    Delay(Duration),
+    /// Of one broker, or of all.
+    Delay(Option<i32>, Duration),
     Stop,
 }
 
@@ -81,7 +82,13 @@ impl Embedded {
 
     /// Lets every answer wait so long; in force when this returns.
     pub fn delay(&self, time: Duration) {
-        self.tell(Command::Delay(time));
+        self.tell(Command::Delay(None, time));
+    }
+
+    /// The same for one broker, counted from 1. Partition 0 of every topic is led by the first, the next by the second.
+    #[cfg(test)]
+    pub(super) fn delay_of(&self, broker: i32, time: Duration) {
+        self.tell(Command::Delay(Some(broker), time));
     }
 
     /// Someone who writes to this cluster.
@@ -124,7 +131,10 @@ fn found(topics: &[Topic]) -> Result<Cluster, String> {
     let cluster = MockCluster::new(BROKERS).map_err(|error| error.to_string())?;
     nudged(&cluster.bootstrap_servers(), || {
         topics.iter().try_for_each(|topic| {
-            cluster.create_topic(&topic.name, topic.partitions, BROKERS).map_err(|error| format!("{}: {error}", topic.name))
+            let lead = |partition| cluster.partition_leader(&topic.name, partition, Some(partition % BROKERS + 1));
+            let made = cluster.create_topic(&topic.name, topic.partitions, BROKERS);
+            let made = made.and_then(|()| (0..topic.partitions).try_for_each(lead));
+            made.map_err(|error| format!("{}: {error}", topic.name))
         })
     })?;
     Ok(cluster)
@@ -159,7 +169,7 @@ fn serve(cluster: &Cluster, told: &Receiver<(Command, SyncSender<()>)>) {
         let change = || match command {
             Command::Reachable(true) => Some(cluster.broker_up(ALL)),
             Command::Reachable(false) => Some(cluster.broker_down(ALL)),
-            Command::Delay(time) => Some(cluster.broker_round_trip_time(ALL, time)),
+            Command::Delay(broker, time) => Some(cluster.broker_round_trip_time(broker.unwrap_or(ALL), time)),
             Command::Stop => None,
         };
         let Some(taken) = nudged(&bootstrap, change) else { return };

@@ -8,6 +8,9 @@ use bytes::Bytes;
 use futures::future::join_all;
 use std::net::TcpListener;
 
+/// What is sure to come.
+const SOON: Duration = Duration::from_secs(60);
+
 fn cluster() -> Embedded {
     Embedded::start(vec![Topic { name: "orders".into(), partitions: 2 }]).expect("an embedded Kafka")
 }
@@ -193,4 +196,37 @@ async fn a_message_whose_answer_never_came_is_of_unknown_outcome() {
     assert_eq!(fault.kind, Kind::Timeout);
     assert!(fault.cause.as_str().ends_with("whether the message was stored is unknown"), "{fault}");
     assert!(fault.next.as_str().contains("before you send it again"), "{fault}");
+}
+
+#[tokio::test]
+async fn a_topic_whose_broker_is_slow_holds_up_no_other_whose_compression_changes() {
+    let topics = ["slow", "quick"].map(|name| Topic { name: name.to_owned(), partitions: 2 });
+    let cluster = Embedded::start(topics.to_vec()).expect("an embedded Kafka");
+    let mut integration = Integration::new("events", "kafka", cluster.addresses());
+    integration.timeout = SOON * 10;
+    let publisher = Arc::new(Publisher::new(&integration, None, WireLog::default()).expect("a publisher"));
+    assert!(!std::ptr::eq(publisher.turn("slow"), publisher.turn("quick")), "two names that share a turn wait for each other");
+    let compressed = |partition, compression: &str| {
+        let mut message = to_partition(text("x"), partition);
+        message.options.push(("compression", compression.to_owned()));
+        message
+    };
+    // What each topic needs to be looked up for is known before.
+    for message in [compressed(1, "none"), compressed(1, "gzip")] {
+        publisher.publish("quick", message).await.expect("stored");
+    }
+    publisher.publish("slow", compressed(0, "none")).await.expect("stored");
+    cluster.delay_of(1, SOON * 10);
+    let slow = tokio::spawn({
+        let (publisher, message) = (publisher.clone(), compressed(0, "none"));
+        async move { publisher.publish("slow", message).await }
+    });
+    let mut under_way = publisher.turn("slow").under_way.subscribe();
+    tokio::time::timeout(SOON, under_way.wait_for(|count| *count == 1)).await.expect("in time").expect("a publisher");
+    for compression in ["none", "gzip", "none"] {
+        let stored = tokio::time::timeout(SOON, publisher.publish("quick", compressed(1, compression))).await;
+        stored.expect("it waits for nothing of another topic").expect("stored");
+    }
+    assert!(!slow.is_finished() && *under_way.borrow() == 1, "the other one is on its way all the time");
+    slow.abort();
 }
