@@ -31,11 +31,16 @@ async fn each_cause_is_told_apart_with_its_next_step() {
     wrong_password.auth = Auth::Basic { username: "ops".into(), password: Secret::new("hunter2".into()) };
     let nowhere = Integration::new("iot", "mqtt", vec!["127.0.0.1:1".into()]);
     let no_such_host = Integration::new("iot", "mqtt", vec!["no-such-host.invalid:1883".into()]);
+    let no_such_site = Integration::new("iot", "mqtt", vec!["ws://no-such-host.invalid:9001/mqtt".into()]);
+    let mut no_such_tls = broker.secure("TLS", "CA");
+    no_such_tls.endpoint.addresses = vec!["no-such-host.invalid:8883".into()];
     let mut web_elsewhere = broker.integration("PLAIN", &[]);
     web_elsewhere.endpoint.addresses = vec![format!("ws://{}/mqtt", broker.at("PLAIN"))];
     for (name, integration, kind, cause) in [
         ("unreachable", nowhere, Kind::Unreachable, "nothing listens there"),
         ("no such host", no_such_host, Kind::Unreachable, "cannot be resolved"),
+        ("no such host of a websocket", no_such_site, Kind::Unreachable, "the name no-such-host.invalid cannot be resolved"),
+        ("no such host with TLS", no_such_tls, Kind::Unreachable, "the name no-such-host.invalid cannot be resolved"),
         ("wrong password", wrong_password, Kind::Unauthorized, "user or password"),
         ("no password", broker.integration("AUTH", &[]), Kind::Unauthorized, "user or password"),
         ("no password, 3.1.1", broker.integration("AUTH", &[("version", "3.1.1")]), Kind::Unauthorized, "user or password"),

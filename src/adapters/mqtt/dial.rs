@@ -163,6 +163,7 @@ impl Dialler {
     async fn attempt(&self, version: Version, dial: &Dial, inbox: &mut Option<Inbox>) -> Result<Connection, Ending> {
         let (asked, epoch) = (Instant::now(), self.epochs.fetch_add(1, Ordering::Relaxed) + 1);
         let opened = tokio::time::timeout(self.timeout, async {
+            resolve(dial).await?;
             match version {
                 Version::V5 => connection::open(v5::open(dial, connection::ROOM), inbox, dial, epoch, &self.log).await,
                 Version::V3 => connection::open(v3::open(dial, connection::ROOM), inbox, dial, epoch, &self.log).await,
@@ -182,6 +183,13 @@ impl Dialler {
             _ => None,
         })
     }
+}
+
+/// Looks up the host's name. The client crate does that by itself, but of what fails there it cannot be told which step it was.
+async fn resolve(dial: &Dial) -> Result<(), Fault> {
+    let host = dial.host.trim_start_matches('[').trim_end_matches(']');
+    let found = tokio::net::lookup_host((host, dial.port)).await;
+    found.map(drop).map_err(|error| tls::unresolved(host, &error, &dial.peer))
 }
 
 fn outline(server: &Server) -> String {

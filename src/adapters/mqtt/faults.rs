@@ -141,11 +141,6 @@ pub(super) fn io(error: &io::Error, connected: bool, peer: &SafeText) -> Ending 
         _ if connected => {
             Fault::new(Kind::Unreachable, READ, peer.clone(), format!("the connection broke: {error}")).next("it is opened again").into()
         }
-        // What the system's resolver says has no kind of its own.
-        _ if error.to_string().contains("lookup") => {
-            let host = peer.as_str().rsplit_once(':').map_or(peer.as_str(), |(host, _)| host);
-            tls::unresolved(host, error, peer).into()
-        }
         _ => tls::no_connection(error, peer).into(),
     }
 }
