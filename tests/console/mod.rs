@@ -2,6 +2,8 @@
 
 #[cfg(all(feature = "kafka", feature = "nats", feature = "rabbitmq", feature = "redis"))]
 mod demo;
+#[cfg(all(feature = "kafka", feature = "nats", feature = "rabbitmq", feature = "redis"))]
+mod export;
 #[cfg(feature = "kafka")]
 mod ladder;
 mod live;

@@ -5,6 +5,7 @@ use crate::support::subjects::{connect, header, manage};
 use crate::support::{SOON, clients, nats, unique};
 use futures::StreamExt;
 use mqdeck::adapters::session::Session;
+use mqdeck::config::profile::Integration;
 use mqdeck::domain::delivery::{Effect, Settlement, Ticket};
 use mqdeck::domain::fault::{Fault, Kind};
 use mqdeck::domain::group::Halt;
@@ -13,6 +14,7 @@ use mqdeck::domain::receipt::Receipt;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Stdio};
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// Longer than any test: what ends with the first reply, or because nobody is there, does not wait for it.
 const WAIT: Duration = SOON.saturating_mul(60);
@@ -199,4 +201,27 @@ async fn a_list_that_is_empty_because_jetstream_is_off_says_so() {
     assert!(row.fault.as_ref().is_some_and(|fault| fault.cause.as_str().contains("JetStream is not enabled")), "{row:?}");
     // With something to list it is no fault of the list.
     assert_eq!(session.publish.as_ref().expect("publishing").publish("a.b", text("x")).await, Ok(Receipt::Accepted));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subject_whose_stream_is_not_answered_for_holds_up_no_other() {
+    let Some(nats) = nats::shared() else { return };
+    let (address, mut unanswered) = nats.without("STREAM.NAMES", "slow.").await;
+    let mut integration = Integration::new("nats", "nats", vec![address]);
+    // Longer than the test waits.
+    integration.timeout = SOON * 10;
+    let session = connect(integration).await.expect("NATS is there");
+    let publish = session.publish.clone().expect("it takes messages");
+    let text = || Outgoing { payload: Some("x".into()), ..Outgoing::default() };
+    let [slow, quick] = ["slow", "quick"].map(unique);
+    let waiting = tokio::spawn({
+        let (publish, message) = (publish.clone(), text());
+        async move { publish.publish(&slow, message).await }
+    });
+    timeout(SOON, unanswered.wait_for(|count| *count > 0)).await.expect("it is asked for").expect("the way is open");
+    for _ in 0..3 {
+        timeout(SOON, publish.publish(&quick, text())).await.expect("it waits for nothing of another subject").expect("sent");
+    }
+    assert!(!waiting.is_finished(), "the other one is not answered all the time");
+    waiting.abort();
 }

@@ -109,3 +109,46 @@ async fn the_command_looks_without_being_asked_and_read_only() {
     let (_, said, code) = peek(&format!("nats/{name}"));
     assert!(code == Some(2) && said.contains("nothing waits here"), "{code:?} {said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_consumer_gives_for_the_last_time_is_not_taken_without_a_decision() {
+    let Some(nats) = nats::shared() else { return };
+    let session = connect(nats.integration()).await.expect("connected");
+    let name = unique("spent").replace('.', "-");
+    let stream = format!("nats/stream:{name}");
+    manage(&session, &stream, "stream.create", &[]).await;
+    for (consumer, most) in [("limited", &[("max_deliver", "1")][..]), ("unlimited", &[])] {
+        manage(&session, &stream, "consumer.create", &[&[("name", consumer)], most].concat()).await;
+    }
+    for body in ["a", "b"] {
+        session.publish.as_ref().expect("it takes messages").publish(&format!("stream:{name}"), text(body)).await.expect("stored");
+    }
+    let (home, address) = (Home::new(), nats.address().split(',').next().expect("an address"));
+    let profile = format!("integration \"nats\" {{\n  type = \"nats\"\n  endpoint {{ address = \"{address}\" }}\n}}\n");
+    let profile = home.write("test.hcl", &profile);
+    let said = |global: &[&str], consumer: &str, more: &[&str]| {
+        let channel = format!("nats/consumer:{name}/{consumer}");
+        let receive = ["receive", &channel, "--limit", "1", "--wait", "1s"];
+        let arguments = [&["--profile", profile.to_str().expect("a path")], global, &receive, more].concat();
+        let done = home.mqdeck(&arguments).stdin(std::process::Stdio::null()).output().expect("it runs");
+        (done.status.code(), String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned())
+    };
+    let limited = format!("consumer:{name}/limited");
+    let left = async || look(&session, &limited, 10).await.ready;
+    let (code, text) = said(&[], "limited", &[]);
+    assert!(code == Some(1) && text.contains("max_deliver") && text.contains("--ack"), "{code:?} {text}");
+    let (code, text) = said(&[], "limited", &["--spend"]);
+    assert!(code == Some(3) && text.contains("needs an armed profile"), "{code:?} {text}");
+    assert_eq!(left().await, Some((2, 2)), "nothing was given");
+    let (code, text) = said(&["--arm", "test"], "limited", &["--spend"]);
+    assert!(code == Some(0) && text.contains("may DELETE messages") && text.contains("1 received"), "{code:?} {text}");
+    // The one delivery of the first is spent: it is not given again, and the second is next.
+    let looked = look(&session, &limited, 10).await;
+    assert_eq!((sequences(&looked.deliveries), looked.ready), (vec![Position::Sequence(2)], Some((1, 1))));
+    let (code, text) = said(&[], "limited", &["--ack"]);
+    assert!(code == Some(0) && text.contains("1 received, 1 settled"), "{code:?} {text}");
+    // Where there is no limit nothing is spent.
+    let (code, text) = said(&[], "unlimited", &[]);
+    assert!(code == Some(0) && text.contains("1 received"), "{code:?} {text}");
+    manage(&session, &stream, "stream.delete", &[]).await;
+}

@@ -313,3 +313,28 @@ async fn patience_is_the_queues_own_timeout_if_it_says_one() {
     );
     assert!(hold.verbs("exchange:amq.topic").is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_at_a_part_of_a_quorum_queue_loses_nothing_and_its_order_is_what_was_said() {
+    let Some(rabbit) = rabbitmq::shared() else { return };
+    let session = rabbit.session().await;
+    let name = queue(&session, "part", "quorum").await;
+    let cost = session.peek.as_ref().expect("RabbitMQ has queues").cost(&name).await.expect("it is known");
+    assert!(matches!(cost, Cost::Marks(words) if words.contains("a quorum queue may put them at its end")), "{cost:?}");
+    fill(&session, &name, &["a", "b", "c", "d"]).await;
+    let looked = session.peek.as_ref().expect("RabbitMQ has queues").peek(&name, 2).await.expect("peeked");
+    assert_eq!(looked.deliveries.iter().map(body).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(looked.ready, Some((4, 4)));
+    if rabbit.other(&[]).is_none() {
+        return;
+    }
+    let mut order = Vec::new();
+    for _ in 0..4 {
+        order.push(comes(rabbit, &name).await["body"].as_str().expect("a text").to_owned());
+    }
+    // What was looked at may come last, and in another order: the server gives it back by its consumers, of which a look has several.
+    let untouched: Vec<&String> = order.iter().filter(|body| !["a", "b"].contains(&body.as_str())).collect();
+    assert_eq!(untouched, ["c", "d"], "{order:?}");
+    order.sort();
+    assert_eq!(order, ["a", "b", "c", "d"], "each is there once");
+}

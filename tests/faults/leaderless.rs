@@ -45,9 +45,23 @@ async fn a_partition_without_a_leader_is_told_and_takes_nothing_and_the_others_g
         assert!(done, "{why}");
         stored += 1;
     }
+    // What is there is found, and the report does not say that it is everything.
+    let find = || {
+        let done =
+            home.mqdeck(&["--profile", profile.to_str().expect("a path"), "find", &address, "", "--json"]).output().expect("it runs");
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        let report = said.lines().rev().find_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        (done.status.code(), report.unwrap_or_else(|| panic!("no report: {said}")), said)
+    };
+    let (code, report, said) = find();
+    assert_eq!(report["complete"], false, "{said}");
+    assert!(report["faults"].as_u64() == Some(1) && code == Some(1), "{code:?} {said}");
+    assert!(said.contains("partition"), "which one is named: {said}");
     kafka.restart();
     let addresses = kafka.plain().split(',').map(str::to_owned).collect();
     let session = connect(Integration::new("events", "kafka", addresses)).await.expect("Kafka is there");
     let all = read(&session, &topic, Range { start: Bound::Earliest, end: Bound::Latest }).await.expect("read");
     assert_eq!(all.len(), stored, "nothing of what was refused");
+    let (code, report, said) = find();
+    assert_eq!((&report["complete"], report["matched"].as_u64(), code), (&true.into(), Some(stored as u64), Some(0)), "{said}");
 }

@@ -9,6 +9,10 @@ use mqdeck::domain::fault::{Fault, Kind};
 use mqdeck::domain::tail::TailEvent;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::join;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 async fn refused(integration: Integration) -> Fault {
     connect(integration).await.err().expect("it is refused")
@@ -179,4 +183,40 @@ async fn a_server_that_is_silent_is_given_up_by_its_missing_heartbeat() {
     rabbit.thaw();
     tap.until("the resumption", SOON, |listener| listener.said.len() >= 2).await;
     assert!(session.inspect.ping().await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_never_answers_keeps_no_command_waiting_for_it() {
+    let Some(rabbit) = rabbitmq::shared() else { return };
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let mut integration = rabbit.integration("guest");
+    integration.endpoint.addresses.insert(0, silent.local_addr().expect("its address").to_string());
+    // Longer than the test waits: whoever waited for the silent one would be noticed.
+    integration.timeout = SOON * 10;
+    let (accepted, mut count) = watch::channel(0);
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((stream, _)) = silent.accept().await {
+            open.push(stream);
+            accepted.send_replace(open.len());
+        }
+    });
+    let session = timeout(SOON, connect(integration)).await.expect("the next address is tried beside it").expect("RabbitMQ is there");
+    assert!(*count.borrow() > 0, "it is the first that is tried");
+    // Each of these needs a connection: the one of short requests, the one of publishing, and one of its own.
+    let queue = timeout(SOON, queue(&session, "beside", "classic")).await.expect("declared");
+    let address = format!("queue:{queue}");
+    let publish = session.publish.as_ref().expect("RabbitMQ takes messages");
+    let hold = session.hold.as_ref().expect("RabbitMQ holds");
+    let all = async { join!(session.inspect.ping(), publish.publish(&address, letter(None, "x")), hold.hold(&address, 1)) };
+    let (ping, published, held) = timeout(SOON, all).await.expect("none waits for the silent address");
+    ping.expect("it answers");
+    published.expect("stored");
+    let mut held = held.expect("received");
+    let came = timeout(SOON, held.next()).await.expect("in time").expect("it goes on").expect("a delivery");
+    assert_eq!(came.message.payload.as_deref(), Some(&b"x"[..]));
+    held.settle(came.ticket.expect("a ticket"), &Settlement { effect: Effect::Ack, arguments: Vec::new() }).await.expect("acknowledged");
+    held.release().await.expect("ended");
+    timeout(SOON, count.wait_for(|count| *count >= 3)).await.expect("each began with it").expect("it listens");
+    timeout(SOON, done(&session, "queue.delete", &address, &[])).await.expect("deleted");
 }

@@ -5,8 +5,9 @@ use mqdeck::config::profile::{Auth, Integration};
 use mqdeck::config::secret::Secret;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// One server, or a cluster.
@@ -74,6 +75,32 @@ impl Nats {
         }
     }
 
+    /// An address that leads to the server, and never hands on a request of this subject that has this word; how many of them came.
+    pub(crate) async fn without(&self, request: &'static str, word: &'static str) -> (String, watch::Receiver<usize>) {
+        let (server, listener) = (self.address().to_owned(), TcpListener::bind("127.0.0.1:0").await.expect("a port"));
+        let (address, (came, count)) = (listener.local_addr().expect("its address").to_string(), watch::channel(0));
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(server.split(',').next().expect("an address")).await.expect("connected");
+                let ((mut answers, mut asks), (client, mut back)) = (server.into_split(), client.into_split());
+                tokio::spawn(async move { tokio::io::copy(&mut answers, &mut back).await });
+                let came = came.clone();
+                tokio::spawn(async move {
+                    let mut client = BufReader::new(client);
+                    while let Some((line, body)) = command(&mut client).await {
+                        let is = |text: &[u8], word: &str| String::from_utf8_lossy(text).contains(word);
+                        if is(&line, request) && is(&body, word) {
+                            came.send_modify(|count| *count += 1);
+                        } else if asks.write_all(&[line, body].concat()).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        (address, count)
+    }
+
     /// A connection in bare bytes.
     async fn bare(&self) -> TcpStream {
         let address = self.address().split(',').next().expect("an address");
@@ -113,6 +140,19 @@ impl Nats {
         is_ready.await.expect("it subscribed");
         answering
     }
+}
+
+/// What a client sends next: a line, and what belongs to it. `None` at its end.
+async fn command(client: &mut (impl AsyncBufRead + Unpin)) -> Option<(Vec<u8>, Vec<u8>)> {
+    let mut line = Vec::new();
+    client.read_until(b'\n', &mut line).await.ok().filter(|read| *read > 0)?;
+    let text = String::from_utf8_lossy(&line).into_owned();
+    let mut words = text.split_whitespace();
+    let has_body = matches!(words.next(), Some("PUB" | "HPUB"));
+    let size = words.last().and_then(|size| size.parse::<usize>().ok()).filter(|_| has_body);
+    let mut body = vec![0; size.map_or(0, |size| size + 2)];
+    client.read_exact(&mut body).await.ok()?;
+    Some((line, body))
 }
 
 /// The bytes that publish a message with this header block.

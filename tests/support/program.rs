@@ -67,21 +67,29 @@ impl Drop for Home {
     }
 }
 
+/// The most memory that a running program had at once, in bytes.
+pub(crate) fn peak(pid: u32) -> u64 {
+    peak_if_any(pid).expect("the program runs")
+}
+
+/// The same; `None` once it has ended: the file is empty of it then.
+fn peak_if_any(pid: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
+}
+
 /// Runs a program to its end; its output, and the most memory that it had at once, in bytes.
 pub(crate) fn measured(mut command: Command) -> (Output, u64) {
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
-    let status = format!("/proc/{}/status", child.id());
+    let pid = child.id();
     let watched = std::thread::spawn(move || {
         let mut most = 0;
-        // The file is empty of it once the program has ended.
-        while let Some(now) = std::fs::read_to_string(&status).ok().and_then(|text| {
-            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-            line.trim().trim_end_matches(" kB").parse::<u64>().ok()
-        }) {
+        while let Some(now) = peak_if_any(pid) {
             most = now;
             std::thread::sleep(std::time::Duration::from_millis(2));
         }
-        most * 1024
+        most
     });
     let output = child.wait_with_output().expect("it ends");
     (output, watched.join().expect("no panic"))
