@@ -30,7 +30,7 @@ impl Peek for Rabbit {
         Ok(match self.facts(&queue).await.price() {
             Some(price) => Cost::Spends(price.summary),
             None => Cost::Marks(
-                "for a moment no consumer gets the messages, then they are marked as redelivered; a quorum queue may put them at its end",
+                "for a moment no consumer gets the messages, then they are marked as redelivered; a quorum queue may put them at its end, in another order",
             ),
         })
     }
