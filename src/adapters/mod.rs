@@ -28,7 +28,7 @@ pub mod wirelog;
 use crate::config::profile::Integration;
 use crate::config::rules::Rule;
 use crate::config::system::Check;
-use crate::domain::fault::Fault;
+use crate::domain::fault::{Fault, Kind};
 use crate::domain::operation::OperationSpec;
 use futures::future::BoxFuture;
 use session::Session;
@@ -58,6 +58,19 @@ pub struct Adapter {
     pub connect: fn(Integration, WireLog) -> BoxFuture<'static, Result<Session, Fault>>,
 }
 
+impl Adapter {
+    /// Connects with a log-in that the system has. Profiles and URLs are checked when they are read; an integration that was made in
+    /// another way must not be connected as nobody.
+    pub async fn open(&self, integration: Integration, log: WireLog) -> Result<Session, Fault> {
+        if !integration.auth.types().iter().any(|name| self.log_ins.contains(name)) {
+            let cause = format!("{} has no log-in of this type", self.title);
+            let fault = Fault::new(Kind::Usage, "connect to", &*integration.name, cause);
+            return Err(fault.next(format!("it has: {}", self.log_ins.join(", "))));
+        }
+        (self.connect)(integration, log).await
+    }
+}
+
 /// Every adapter of this build.
 pub const ADAPTERS: &[Adapter] = &[
     #[cfg(feature = "kafka")]
@@ -81,6 +94,8 @@ pub fn find(name: &str) -> Option<&'static Adapter> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::profile::{Auth, ScramMechanism};
+    use crate::config::secret::Secret;
     use crate::domain::operation::Target;
     use std::collections::BTreeMap;
     use std::mem::discriminant;
@@ -89,6 +104,18 @@ mod tests {
     fn is_id(id: &str) -> bool {
         let word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
         id.split_once('.').is_some_and(|(noun, verb)| word(noun) && word(verb))
+    }
+
+    #[tokio::test]
+    async fn nobody_is_connected_by_a_log_in_that_the_system_does_not_have() {
+        let scram = || Auth::Scram { mechanism: ScramMechanism::Sha256, username: "a".into(), password: Secret::new("b".into()) };
+        for adapter in ADAPTERS.iter().filter(|adapter| !adapter.log_ins.contains(&"scram")) {
+            let mut integration = Integration::new("it", adapter.name, vec!["127.0.0.1:1".to_owned()]);
+            integration.auth = scram();
+            let fault = adapter.open(integration, WireLog::default()).await.err().expect("refused");
+            assert_eq!(fault.kind, Kind::Usage, "{fault}");
+            assert!(fault.cause.as_str().ends_with("has no log-in of this type"), "{fault}");
+        }
     }
 
     #[test]

@@ -106,6 +106,20 @@ pub enum Auth {
     Creds(PathBuf),
 }
 
+impl Auth {
+    /// The types of log-in that it may be, as adapters list them.
+    pub fn types(&self) -> &'static [&'static str] {
+        match self {
+            Self::None => &["none"],
+            Self::Basic { .. } => &["basic", "password"],
+            Self::Scram { .. } => &["scram"],
+            Self::Token(_) => &["token", "bearer", "oauth2"],
+            Self::Nkey(_) => &["nkey"],
+            Self::Creds(_) => &["creds"],
+        }
+    }
+}
+
 /// Where the seed of a key pair comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seed {

@@ -181,7 +181,7 @@ impl Supervisor {
         };
         let (mut backoff, began) = (Backoff::new(&self.integration.reconnect), Instant::now());
         let session = loop {
-            match (adapter.connect)((*self.integration).clone(), self.log.clone()).await {
+            match adapter.open((*self.integration).clone(), self.log.clone()).await {
                 Ok(session) => break session,
                 Err(_) if self.has_ended() => return,
                 Err(fault) if fault.kind.is_transient() && began.elapsed() < self.integration.warm_up => {

@@ -64,7 +64,7 @@ pub(crate) fn set(integration: &mut Integration, name: &str, value: &str) {
 /// Connects as the gateway does.
 pub(crate) async fn connect(integration: Integration) -> Result<Session, Fault> {
     let adapter = find(&integration.system).expect("this build has the adapter");
-    (adapter.connect)(integration, WireLog::default()).await
+    adapter.open(integration, WireLog::default()).await
 }
 
 /// A connection beside a gateway's own, to one of its integrations (`events`) or to another part of the same broker (`rabbit@tenant-a`).
