@@ -23,6 +23,10 @@ free_range() {
 }
 free() { free_range 1; }
 
+# Whether a process is a child of ours that is not the program yet that it is to be: until then it has our command line, by which nobody
+# would know it for a server.
+forked() { cmp -s "/proc/$1/cmdline" "/proc/$$/cmdline"; }
+
 # The guard outlives us: it ends what runs in DIR when the process $1 that wanted it is gone, however that ended.
 guard() {
   [ -n "$1" ] && [ ! -e "$dir/guard.pid" ] || return 0

@@ -6,7 +6,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/mqdeck-tests/kafka-$version
 libs=$cache/libs
 archive=$cache/classes.jsa # class data of a running broker: halves the CPU time of each later start
 
-alive() { [ -s "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null && grep -qsE 'kafka\.Kafka|QuorumPeerMain' "/proc/$(cat "$1")/cmdline"; }
+alive() { [ -s "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null && { grep -qsE 'kafka\.Kafka|QuorumPeerMain' "/proc/$(cat "$1")/cmdline" || forked "$(cat "$1")"; }; }
 
 # Copies Kafka's jars into the cache once; a second caller waits for the first.
 resolve() {

