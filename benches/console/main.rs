@@ -37,7 +37,7 @@ fn main() {
     {
         return flood::run(bootstrap, topic, rate.parse().expect("a rate"), seconds.parse().expect("seconds"));
     }
-    let Some(kafka) = kafka::own(&[]) else { return };
+    let Some(kafka) = kafka::own(&["--measured"]) else { return };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let topic = runtime.block_on(async {
         for n in 0..TOPICS {

@@ -48,7 +48,7 @@ fn number(name: &str, usual: u64) -> u64 {
 }
 
 fn main() {
-    let Some(kafka) = kafka::own(&[]) else { return };
+    let Some(kafka) = kafka::own(&["--measured"]) else { return };
     let (messages, rounds) = (number("MQDECK_BENCH_MESSAGES", 5_000_000), number("MQDECK_BENCH_ROUNDS", 3));
     let has = |program: &str| Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     // Without ripgrep the next best is said to be it.

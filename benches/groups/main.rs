@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use support::{clients, kafka};
 
 const REFRESHES: usize = 5;
+const SETTLING: Duration = Duration::from_secs(20);
 /// As many rows as a large screen shows.
 const SHOWN: usize = 60;
 
@@ -29,11 +30,13 @@ fn main() {
         return runtime.block_on(figures(bootstrap));
     }
     let number = |at: usize, usual: &str| arguments.get(at).map_or(usual, String::as_str).to_owned();
-    let Some(kafka) = kafka::own(&["--brokers", "3"]) else { return };
+    let Some(kafka) = kafka::own(&["--brokers", "3", "--measured"]) else { return };
     let Some(filling) = clients::script("kafka/groups.py", &[kafka.plain(), "fill", &number(0, "10000"), &number(1, "2000")]) else {
         return;
     };
     clients::run(filling);
+    // The brokers still write and compile for a while what the filling has left behind.
+    std::thread::sleep(SETTLING);
     runtime.block_on(figures(kafka.plain()));
 }
 
