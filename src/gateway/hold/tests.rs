@@ -160,12 +160,13 @@ async fn a_call_gives_its_replies_or_says_that_nobody_answered() {
     assert_eq!(missing.kind, Kind::Usage);
 }
 
-#[tokio::test(start_paused = true)]
-async fn that_a_receiving_was_interrupted_and_goes_on_is_said_before_another_message_comes() {
-    let memory = Memory::new();
-    memory.queue("tasks");
+/// What keeps a receiving going.
+type Receiving = (mpsc::Sender<HoldCommand>, oneshot::Sender<()>);
+
+/// Receives five messages of the queue `tasks` at most; its events, with room for one.
+async fn receiving(memory: &Memory) -> (mpsc::Receiver<Event>, Receiving) {
     let tickets = memory.session().hold.expect("hold").hold("tasks", 5).await.expect("received");
-    let ((_asks, asked), (out, mut said), (_looked_at, gone)) = (mpsc::channel(1), mpsc::channel(1), oneshot::channel());
+    let ((asks, asked), (out, events), (looked_at, gone)) = (mpsc::channel(1), mpsc::channel(1), oneshot::channel());
     let (gateway, address) = gateway(Safety::default());
     let task = Task {
         counts: None,
@@ -181,6 +182,14 @@ async fn that_a_receiving_was_interrupted_and_goes_on_is_said_before_another_mes
         interrupted: false,
     };
     tokio::spawn(task.run(gone));
+    (events, (asks, looked_at))
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_receiving_was_interrupted_and_goes_on_is_said_before_another_message_comes() {
+    let memory = Memory::new();
+    memory.queue("tasks");
+    let (mut said, _receiving) = receiving(&memory).await;
     let message = || Outgoing { payload: Some("a".into()), ..Outgoing::default() };
     memory.publish_now("tasks", message());
     assert!(matches!(said.recv().await, Some(Event::Taken(HoldEvent::Message(_)))));
@@ -197,24 +206,7 @@ async fn that_a_receiving_was_interrupted_and_goes_on_is_said_before_another_mes
 async fn what_was_lost_with_the_connection_is_told_though_nobody_had_taken_what_came_before() {
     let memory = Memory::new();
     memory.queue("tasks");
-    let tickets = memory.session().hold.expect("hold").hold("tasks", 5).await.expect("received");
-    // Room for one event.
-    let ((_asks, asked), (out, mut events), (_looked_at, gone)) = (mpsc::channel(1), mpsc::channel(1), oneshot::channel());
-    let (gateway, address) = gateway(Safety::default());
-    let task = Task {
-        counts: None,
-        audited: gateway.begin(RECEIVE.id, &address, serde_json::Value::Null).await.expect("begun"),
-        address,
-        tickets,
-        asked,
-        out: Some(out),
-        room: Arc::default(),
-        waiting: VecDeque::new(),
-        received: 0,
-        limit: 5,
-        interrupted: false,
-    };
-    tokio::spawn(task.run(gone));
+    let (mut events, _receiving) = receiving(&memory).await;
     let idle = async || {
         for _ in 0..100 {
             tokio::task::yield_now().await;

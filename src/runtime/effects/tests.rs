@@ -57,6 +57,16 @@ fn publication() -> Effect {
     Effect::Publish { task: TaskId(7), plan: Plan::Publish { address: at("log"), messages } }
 }
 
+/// In the middle of a change that the system does not answer.
+async fn changing(memory: &Memory, deletes: bool) -> (Performer, Inbox) {
+    let (mut performer, inbox) = performer(memory, Audit::off());
+    let effect = if deletes { deletion(&performer).await } else { publication() };
+    memory.fault(Trouble::Hang);
+    performer.perform(effect);
+    idle().await;
+    (performer, inbox)
+}
+
 /// The next outcome, with the generation of its profile.
 async fn outcome(inbox: &mut Inbox) -> (Generation, Event) {
     let wanted = |event: &Event| matches!(event, Event::Published { .. } | Event::Executed { .. });
@@ -80,11 +90,7 @@ fn is_well(event: &Event) -> bool {
 async fn leaving_waits_for_what_is_being_changed_and_it_is_done_to_its_end() {
     for deletes in [true, false] {
         let memory = system();
-        let (mut performer, mut inbox) = performer(&memory, Audit::off());
-        let effect = if deletes { deletion(&performer).await } else { publication() };
-        memory.fault(Trouble::Hang);
-        performer.perform(effect);
-        idle().await;
+        let (mut performer, mut inbox) = changing(&memory, deletes).await;
         let mut end = Box::pin(performer.shutdown());
         for _ in 0..200 {
             assert!(futures::poll!(&mut end).is_pending(), "the change is not finished, deletes: {deletes}");
@@ -156,11 +162,7 @@ async fn a_change_that_is_not_waited_for_is_written_down_as_unknown() {
 async fn what_is_being_changed_goes_on_when_another_profile_is_opened_and_its_outcome_is_told() {
     for deletes in [true, false] {
         let memory = system();
-        let (mut performer, mut inbox) = performer(&memory, Audit::off());
-        let effect = if deletes { deletion(&performer).await } else { publication() };
-        memory.fault(Trouble::Hang);
-        performer.perform(effect);
-        idle().await;
+        let (mut performer, mut inbox) = changing(&memory, deletes).await;
         performer.open(Ok(stage::profile("other", &["jobs"])));
         idle().await;
         assert_eq!((performer.generation, memory.stored("log").len()), (2, 1));

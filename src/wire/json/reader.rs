@@ -104,30 +104,29 @@ impl<'a> Reader<'a> {
 
     /// In an object: the name of the next member, or nothing and behind its end.
     pub(super) fn next_key(&mut self) -> Result<Option<Quoted<'a>>, JsonError> {
-        match (self.expect, self.next_byte()) {
-            (_, Some(b'}')) => {
-                self.close();
-                return Ok(None);
-            }
-            (Expect::CommaOrEnd, Some(b',')) => self.at += 1,
-            (Expect::CommaOrEnd, _) => return Err(self.wrong(NO_MEMBER)),
-            _ => {}
-        }
-        self.key().map(Some)
+        if self.next_entry(b'}', NO_MEMBER)? { self.key().map(Some) } else { Ok(None) }
     }
 
     /// In an array: whether there is a next item, else behind its end.
     pub(super) fn next_item(&mut self) -> Result<bool, JsonError> {
+        let more = self.next_entry(b']', NO_ITEM)?;
+        if more {
+            self.expect = Expect::Value;
+        }
+        Ok(more)
+    }
+
+    /// Goes behind the comma before another entry, or behind the end.
+    fn next_entry(&mut self, end: u8, cause: &'static str) -> Result<bool, JsonError> {
         match (self.expect, self.next_byte()) {
-            (_, Some(b']')) => {
+            (_, Some(byte)) if byte == end => {
                 self.close();
                 return Ok(false);
             }
             (Expect::CommaOrEnd, Some(b',')) => self.at += 1,
-            (Expect::CommaOrEnd, _) => return Err(self.wrong(NO_ITEM)),
+            (Expect::CommaOrEnd, _) => return Err(self.wrong(cause)),
             _ => {}
         }
-        self.expect = Expect::Value;
         Ok(true)
     }
 
