@@ -26,7 +26,9 @@ async fn fill(session: &Session, channel: &str) {
 
 /// Opens the plan of an operation on a channel in the console.
 fn plan(home: &Home, url: &str, channel: &str, operation: &str) -> Terminal {
-    let mut terminal = console(home, &["--url", url], (140, 40));
+    // What is tested here is not how fast a server answers that many tests keep busy.
+    let url = format!("{url}{}timeout={}s", if url.contains('?') { '&' } else { '?' }, SOON.as_secs());
+    let mut terminal = console(home, &["--url", &url], (140, 40));
     terminal.wait_for("● ", SOON);
     terminal.press("2");
     terminal.wait_for("Channels", SOON);
