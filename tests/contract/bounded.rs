@@ -3,10 +3,13 @@
 
 use crate::support::program::{Home, measured};
 use crate::support::subjects::{connect, manage};
-use crate::support::{kafka, mosquitto, nats, rabbitmq, topics, unique};
+use crate::support::{SOON, kafka, mosquitto, nats, rabbitmq, topics, unique};
+use futures::StreamExt;
 use futures::future::join_all;
 use mqdeck::adapters::session::{Publish, Session};
 use mqdeck::domain::message::{Header, Outgoing};
+use mqdeck::domain::tail::TailEvent;
+use std::sync::Arc;
 
 /// What the program has at most for messages on their way, beside itself.
 const BOUND: u64 = 96 * 1024 * 1024;
@@ -128,6 +131,30 @@ async fn a_rabbitmq_stream_is_read_in_small_answers() {
     let address = format!("{}/stream:{stream}", Home::new().integration(&url));
     stays_small(&url, &reads(&address).each_ref().map(|words| &words[..]));
     manage(&session, &format!("rabbit/stream:{stream}"), "queue.delete", &[]).await;
+}
+
+/// What is stored waits at the server for a listener that takes nothing, and comes whole when it does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rabbitmq_stream_is_tailed_in_small_pieces() {
+    let Some(rabbit) = rabbitmq::shared() else { return };
+    let session = rabbit.session().await;
+    let stream = rabbitmq::queue(&session, "large", "stream").await;
+    let channel: Arc<str> = format!("stream:{stream}").into();
+    let mut tail = session.tail.as_ref().expect("it can be tailed").tail(std::slice::from_ref(&channel)).await.expect("a tail");
+    fill(&session, &channel).await;
+    // In the program what is not read is bounded by bytes; here it is seen in how much one event may have.
+    let (mut seen, mut largest) = (0, 0);
+    while seen < MESSAGES {
+        match tokio::time::timeout(SOON, tail.next()).await.expect("messages").expect("it goes on") {
+            TailEvent::Messages(messages) => {
+                seen += messages.len();
+                largest = largest.max(messages.len());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(largest * SIZE < 16 << 20, "{largest} messages came at once");
+    manage(&session, &format!("rabbit/{channel}"), "queue.delete", &[]).await;
 }
 
 /// Everything that is found has to be put in the order of time, which cannot be done before everything was searched.

@@ -1,10 +1,11 @@
 //! `Tail` for RabbitMQ: taps of exchanges and of what feeds queues; streams from their end on.
 
-use super::link::{self, Live};
+use super::link::{self, Bounded, Live};
 use super::name::Name;
 use super::tap::{self, OP, Sources};
 use super::{Rabbit, faults, properties, stream};
 use crate::adapters::backlog::{self, backlog};
+use crate::adapters::bounds::UNTAKEN;
 use crate::adapters::reopen::{Outlet, Reopens, keep_open};
 use crate::adapters::session::Tail;
 use crate::domain::channel::Cost;
@@ -90,6 +91,8 @@ type Deliveries = BoxStream<'static, (usize, Vec<lapin::Result<Delivery>>)>;
 /// A connection with a consumer for each target.
 struct Open {
     live: Live,
+    /// Of streams no more is read than is handed on.
+    _bounded: Option<Bounded>,
     channels: Vec<Channel>,
     /// The delivery tags up to which everything was acknowledged, by target.
     acknowledged: Vec<u64>,
@@ -101,6 +104,9 @@ struct Open {
 impl Tailing {
     async fn open(&mut self, first: bool) -> Result<Open, Fault> {
         let live = self.rabbit.link.dedicated().await?;
+        let bounded = matches!(self.out, Outlet::Stored(_)).then(|| live.bound(UNTAKEN));
+        // The answers for one channel stand behind the messages of another.
+        let answers = live.room.open();
         let (mut channels, mut queues, mut deliveries) = (Vec::new(), Vec::new(), Vec::new());
         for (at, target) in self.targets.iter_mut().enumerate() {
             let (channel, consumer, queue) = if let Name::Stream(name) = &target.name {
@@ -119,7 +125,9 @@ impl Tailing {
             queues.push(queue);
             deliveries.push(batches(at, consumer));
         }
-        Ok(Open { live, acknowledged: vec![0; channels.len()], channels, queues, deliveries: select_all(deliveries) })
+        drop(answers);
+        let acknowledged = vec![0; channels.len()];
+        Ok(Open { live, _bounded: bounded, acknowledged, channels, queues, deliveries: select_all(deliveries) })
     }
 
     fn messages(&mut self, at: usize, batch: Vec<lapin::Result<Delivery>>) -> (Vec<Message>, Option<u64>, Option<lapin::Error>) {
@@ -169,7 +177,7 @@ impl Tailing {
 
     /// Messages that went by while nobody read. Our own queues were gone, so nobody knows; of streams, what was deleted meanwhile.
     async fn lost(&self, live: &Live) -> Result<Option<u64>, Fault> {
-        let mut lost = 0;
+        let (_answers, mut lost) = (live.room.open(), 0);
         for target in &self.targets {
             let (Name::Stream(name), Some(next)) = (&target.name, target.next) else { return Ok(None) };
             let first = stream::offset_from(live, OP, name, stream::Start::First).await?;
@@ -201,6 +209,9 @@ impl Reopens for Tailing {
                 }
             };
             let Some((at, batch)) = came.filter(|(_, batch)| !batch.is_empty()) else { return Some(gone(&self.targets)) };
+            for _ in &batch {
+                open.live.room.pop();
+            }
             let (messages, last, error) = self.messages(at, batch);
             if !messages.is_empty() && !self.out.say(TailEvent::Messages(messages)).await {
                 return None;
