@@ -21,6 +21,7 @@ pub mod principal;
 pub mod query;
 pub mod receipt;
 pub mod redact;
+pub mod replay;
 pub mod reset;
 pub mod safety;
 pub mod search;
