@@ -16,6 +16,7 @@ pub mod guard;
 pub mod history;
 pub mod hold;
 pub mod ingest;
+pub mod journal;
 pub mod lag;
 pub mod live;
 mod names;
