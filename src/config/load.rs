@@ -1,5 +1,6 @@
 //! A profile's text → a checked [`Profile`], or everything that is wrong with it.
 
+use super::dialect;
 use super::integration;
 use super::profile::Profile;
 use super::secret::Secret;
@@ -10,11 +11,12 @@ use crate::domain::fault::{self, Fault};
 use crate::domain::safety::{Mode, Safety};
 use crate::domain::suggest;
 use hcl_edit::Span;
-use hcl_edit::structure::{Block, Body, Structure};
-use std::collections::{BTreeMap, BTreeSet};
+use hcl_edit::structure::{Block, BlockLabel, Body, Structure};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A profile as it was read.
@@ -42,7 +44,6 @@ const UNUSED: &[(&str, &str)] = &[
     ("identity", "identity is not used yet: nobody is logged in by it"),
     ("rbac", "rbac is not used yet: it restricts nothing"),
     ("tenant", "tenant is not used yet: it restricts nothing"),
-    ("dead_letters", "dead_letters is not used yet"),
     ("alert", "alert is not used yet: nothing watches it"),
     ("ui", "ui is not used yet"),
     ("data", "data belongs to an application: it is not used yet"),
@@ -50,7 +51,7 @@ const UNUSED: &[(&str, &str)] = &[
     ("server", "server belongs to an application: nothing is served yet"),
 ];
 
-const USED: &[&str] = &["integration", "variable", "safety"];
+const USED: &[&str] = &["integration", "variable", "safety", "dialect", "dead_letters"];
 
 /// Reads a file.
 ///
@@ -103,28 +104,17 @@ pub fn read(text: &str, file: &str, name: &str, base: &Path, context: Context<'_
         }
     };
     let vars = context.vars.iter().map(|(name, value)| (name.clone(), Secret::new(value.clone()))).collect();
-    let mut rd = Reading {
-        source,
-        base,
-        env: context.env,
-        vars,
-        given: context.vars.iter().map(|(name, _)| name.clone()).collect(),
-        declared: BTreeSet::new(),
-        filled: BTreeMap::new(),
-        problems: Vec::new(),
-        notes: Vec::new(),
-        origins: BTreeMap::new(),
-        holds_secret: false,
-        unquotable: BTreeSet::new(),
-    };
+    let mut rd =
+        Reading { vars, given: context.vars.iter().map(|(name, _)| name.clone()).collect(), ..Reading::new(source, base, context.env) };
     variables(&body, &mut rd);
     let mut profile = Profile { name: name.into(), path: None, safety: Safety::default(), integrations: Vec::new() };
+    let mut letters = dialect::Blocks::default();
     for again in body.get_blocks("safety").skip(1) {
         rd.wrong(&again.ident.span().unwrap_or_default(), "a second `safety` block", "keep one of them");
     }
     for structure in &body {
         match structure {
-            Structure::Block(block) => top_block(block, &mut rd, &mut profile, &context),
+            Structure::Block(block) => top_block(block, &mut rd, &mut profile, &mut letters, &context),
             Structure::Attribute(attribute) => {
                 let span = attribute.key.span().unwrap_or_default();
                 let help = "settings stand inside blocks: integration \"name\" { … }";
@@ -138,6 +128,11 @@ pub fn read(text: &str, file: &str, name: &str, base: &Path, context: Context<'_
         block.and_then(|block| block.ident.span()).unwrap_or_default()
     };
     integration::check_targets(&profile.integrations, &mut rd, &place);
+    // One that could not be read is not called missing: what names it is right.
+    let integrations: Vec<&str> = body.get_blocks("integration").filter_map(|block| block.labels.first()).map(BlockLabel::as_str).collect();
+    letters.check(&integrations, &mut rd);
+    let letters = Arc::new(letters.letters);
+    profile.integrations.iter_mut().for_each(|integration| integration.dead_letters = letters.clone());
     let Reading { mut problems, mut notes, origins, holds_secret, .. } = rd;
     notes.sort_by_key(|note| note.line);
     if problems.is_empty() {
@@ -160,7 +155,7 @@ fn stranger(rd: &Reading<'_>, profile: &str) -> Option<Fault> {
     Some(Fault::new(fault::Kind::Usage, "read --var", name.as_str(), format!("the profile {profile} has no such variable")).next(next))
 }
 
-fn top_block(block: &Block, rd: &mut Reading<'_>, profile: &mut Profile, context: &Context<'_>) {
+fn top_block(block: &Block, rd: &mut Reading<'_>, profile: &mut Profile, letters: &mut dialect::Blocks, context: &Context<'_>) {
     let span = block.ident.span().unwrap_or_default();
     match block.ident.as_str() {
         "integration" => {
@@ -171,6 +166,10 @@ fn top_block(block: &Block, rd: &mut Reading<'_>, profile: &mut Profile, context
             } else {
                 profile.integrations.push(integration);
             }
+        }
+        "dialect" | "dead_letters" => {
+            let section = rd.section(block, "");
+            letters.read(section, rd);
         }
         "variable" => {}
         "safety" => {

@@ -5,6 +5,7 @@
 //! `kafka`). Problems are collected, never returned one at a time.
 
 mod auth;
+pub mod dialect;
 mod endpoint;
 mod integration;
 mod kafka;

@@ -1,5 +1,6 @@
 //! What a profile says, after it was read and checked.
 
+use super::dialect::DeadLetters;
 use super::secret::Secret;
 use crate::domain::address::split_kind;
 use crate::domain::fault::Fault;
@@ -50,6 +51,8 @@ pub struct Integration {
     pub breaker: Breaker,
     /// How long one request may take.
     pub timeout: Duration,
+    /// What the profile says of dead letters, for all its integrations: a letter of one may have come from another.
+    pub dead_letters: Arc<DeadLetters>,
     /// The URL that it was made of, without the password.
     pub url: Option<String>,
     /// Why it is not there, where that is known before: it is listed, and not connected.
@@ -213,6 +216,13 @@ pub struct Breaker {
     pub timeout: Duration,
 }
 
+impl Profile {
+    /// What it says of dead letters.
+    pub fn dead_letters(&self) -> Arc<DeadLetters> {
+        self.integrations.first().map(|integration| integration.dead_letters.clone()).unwrap_or_default()
+    }
+}
+
 impl Reconnect {
     /// How many times a connection that is lost, or cannot be made, is tried again; `None`: for ever.
     pub fn attempts(&self) -> Option<u32> {
@@ -299,6 +309,7 @@ impl Integration {
             retry: Retry::default(),
             breaker: Breaker::default(),
             timeout: Duration::from_secs(10),
+            dead_letters: Arc::default(),
             url: None,
             absent: None,
             ended: Arc::default(),

@@ -68,6 +68,11 @@ impl Section {
         self.entries.iter().any(|entry| entry.name == name)
     }
 
+    /// Where the value of that name stands.
+    pub(super) fn entry_span(&self, name: &str) -> Option<Range<usize>> {
+        self.entries.iter().find(|entry| entry.name == name).map(|entry| entry.value.span.clone())
+    }
+
     /// Whether something written here must have been meant for that name: then it is unknown, not missing.
     pub(super) fn misspelled(&self, name: &str) -> bool {
         self.entries.iter().any(|entry| !self.asked.contains(entry.name.as_str()) && suggest::nearest(&entry.name, [name]).is_some())

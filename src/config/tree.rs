@@ -82,6 +82,26 @@ pub(super) struct Reading<'a> {
     pub(super) unquotable: BTreeSet<String>,
 }
 
+impl<'a> Reading<'a> {
+    /// A reading of which nothing is known yet but the text.
+    pub(super) fn new(source: Source<'a>, base: &'a Path, env: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self {
+            source,
+            base,
+            env,
+            vars: BTreeMap::new(),
+            given: BTreeSet::new(),
+            declared: BTreeSet::new(),
+            filled: BTreeMap::new(),
+            problems: Vec::new(),
+            notes: Vec::new(),
+            origins: BTreeMap::new(),
+            holds_secret: false,
+            unquotable: BTreeSet::new(),
+        }
+    }
+}
+
 impl Reading<'_> {
     pub(super) fn wrong(&mut self, span: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
         let problem = self.source.problem(span, message.into(), help.into());
@@ -171,6 +191,7 @@ impl Reading<'_> {
                 Kind::Number(number) => Kind::Number(format!("-{number}")),
                 _ => self.refuse(&span, "only a number can be negative"),
             },
+            Expression::Traversal(traversal) if is_path(traversal) => Kind::Word(self.source.text[span.clone()].to_owned()),
             Expression::Traversal(traversal) => match self.variable(traversal, &span) {
                 Some(value) => Kind::Text(value, Written::Elsewhere),
                 None => Kind::Failed,
@@ -276,6 +297,14 @@ impl Reading<'_> {
         }
     }
 }
+
+/// Whether it is a place of a message, as queries write it, without quotes: `headers.x-original-topic`, `value.error.code`.
+fn is_path(traversal: &Traversal) -> bool {
+    matches!(&traversal.expr, Expression::Variable(root) if PATHS.contains(&root.as_str()))
+}
+
+/// What places of messages begin with; `each` is one of several deaths.
+const PATHS: &[&str] = &["headers", "value", "key", "each"];
 
 fn span_of(expression: &Expression) -> Range<usize> {
     expression.span().unwrap_or_default()

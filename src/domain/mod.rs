@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod channel;
+pub mod dead_letter;
 pub mod delivery;
 pub mod envelope;
 pub mod exchange;
