@@ -3,6 +3,7 @@
 
 mod death;
 mod dialect;
+mod differs;
 mod failure;
 mod form;
 mod frame;
@@ -13,6 +14,7 @@ mod rate;
 mod slots;
 
 pub use dialect::{Deaths, Dialect, Dialects, Fact, Order, Pick, Place, Precedence, Rule, path, path_of_each};
+pub use differs::{Contrast, Difference, Trait};
 pub use failure::{Death, Failure, Origin, Replayed};
 pub use form::Form;
 pub use groups::{FailureGroup, FailureGroups, KeyBy, MOST_GROUPS, Route, Seen};
