@@ -69,10 +69,10 @@ impl Record for Sample {
     }
 }
 
-pub(super) static BUILT_IN: LazyLock<Dialects> = LazyLock::new(|| DeadLetters::default().dialects());
+static BUILT_IN: LazyLock<Dialects> = LazyLock::new(|| DeadLetters::default().dialects());
 
 /// Everything that a failure says, a line each, as far as it says something.
-pub(super) fn printed(failure: &Failure) -> String {
+fn printed(failure: &Failure) -> String {
     let mut lines: Vec<String> = Vec::new();
     let mut add = |name: &str, text: Option<String>| lines.extend(text.map(|text| format!("{name}={text}")));
     let origin = &failure.origin;
@@ -141,6 +141,15 @@ fn a_replays_mark_is_read_and_makes_no_letter() {
     assert_eq!(BUILT_IN.read(&sample(&[mark], "{}")), None);
     let facts = ["replayed=Some(\"r-7\") Some(\"events/orders.dlt#3@17\") Some(2)"];
     check("replayed", &sample(&[mark, ("topic_poisoned", b"a")], "{}"), &[&["from=-/watermill", "origin=a"][..], &facts].concat());
+}
+
+#[test]
+fn a_cause_and_a_route_come_from_the_dialects_that_tell_them() {
+    let mut headers = spring(b"orders");
+    headers.push(("reason_poisoned", b"boom"));
+    let failure = BUILT_IN.read(&sample(&headers, "{}")).expect("a letter");
+    let from = [failure.cause_from.as_deref(), failure.route_from.as_deref(), failure.origin.channel.as_deref()];
+    assert_eq!(from, [Some("watermill"), Some("spring-kafka"), Some("orders")]);
 }
 
 #[test]

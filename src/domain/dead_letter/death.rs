@@ -8,7 +8,7 @@ use super::dialect::{Deaths, Fact, Order, Place, Rule};
 use super::failure::{Death, Failure, Origin, Replayed};
 use super::form::Raw;
 use super::frame::dissect;
-use super::letter::{Letter, at, name, names};
+use super::letter::{Letter, at, exchange, name, names};
 use std::borrow::Cow;
 
 /// A timeline is no longer.
@@ -45,7 +45,7 @@ impl<R: Record> Letter<'_, R> {
                 position: self.number(route, Fact::Position).and_then(|n| i64::try_from(n).ok()),
                 timestamp: self.time(route, Fact::Timestamp),
                 consumer: self.name(route, Fact::Consumer),
-                exchange: self.name(route, Fact::Exchange).or_else(|| oldest?.exchange.clone()),
+                exchange: self.exchange(route).or_else(|| oldest?.exchange.clone()),
                 routing_keys: match self.names(route, Fact::RoutingKeys) {
                     none if none.is_empty() => oldest.map(|death| death.routing_keys.clone()).unwrap_or_default(),
                     keys => keys,
@@ -155,21 +155,13 @@ fn set(death: &mut Death, fact: Fact, rule: &Rule, raw: &Raw<'_>) {
     let text = || raw.text().map(|bytes| SafeText::from_bytes(&bytes));
     match fact {
         Fact::Channel => death.channel = death.channel.take().or_else(|| name(raw, rule)),
-        // The default exchange has an empty name.
-        Fact::Exchange => death.exchange = death.exchange.take().or_else(|| name(raw, rule).or_else(|| is_empty(raw).then(|| "".into()))),
+        Fact::Exchange => death.exchange = death.exchange.take().or_else(|| exchange(raw, rule)),
         Fact::RoutingKeys if death.routing_keys.is_empty() => death.routing_keys = names(raw, rule),
         Fact::Reason => death.reason = death.reason.take().or_else(text),
         Fact::Attempts => death.count = death.count.or_else(|| u64::try_from(raw.number(rule.form)?).ok()),
         Fact::First => death.first = death.first.or_else(|| raw.time(rule.form)),
         Fact::Last => death.last = death.last.or_else(|| raw.time(rule.form)),
         _ => {}
-    }
-}
-
-fn is_empty(raw: &Raw<'_>) -> bool {
-    match raw {
-        Raw::Bytes(bytes) => bytes.is_empty(),
-        Raw::Tree(tree) => matches!(&**tree, Value::Text(text) if text.is_empty()),
     }
 }
 

@@ -72,7 +72,7 @@ impl Fact {
     }
 
     pub fn is_of_route(self) -> bool {
-        matches!(self, Self::Channel | Self::Consumer)
+        matches!(self, Self::Channel | Self::Consumer | Self::Exchange | Self::RoutingKeys)
     }
 
     /// Whether it is a time.

@@ -100,6 +100,14 @@ impl<'s> Raw<'s> {
         }
     }
 
+    /// Whether it is a text without a character.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Bytes(bytes) => bytes.is_empty(),
+            Self::Tree(tree) => matches!(&**tree, Value::Text(text) if text.is_empty()),
+        }
+    }
+
     fn len(&self) -> usize {
         if let Self::Bytes(bytes) = self { bytes.len() } else { 0 }
     }

@@ -6,6 +6,7 @@ use super::super::text::SafeText;
 use super::super::time::Timestamp;
 use super::super::value::{Step, Value};
 use super::dialect::{Dialect, Dialects, Fact, Pick, Place, Rule};
+use super::failure::Death;
 use super::form::{Form, Raw};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -108,7 +109,9 @@ impl Dialects {
             }
             let letter = Letter { dialects: self, record, scratch, cause: None, route: None };
             let has_text = |(fact, rule): &(Fact, Rule)| kind(*fact) && letter.raw(rule).is_some_and(|raw| raw.text().is_some());
-            dialect.rules.iter().any(has_text) || (dialect.deaths.is_some() && !letter.deaths_of(at).is_empty())
+            // Deaths tell a cause only where they have reasons.
+            let counts = |death: &Death| !kind(Fact::Reason) || death.reason.is_some();
+            dialect.rules.iter().any(has_text) || (dialect.deaths.is_some() && letter.deaths_of(at).iter().any(counts))
         })
     }
 }
@@ -189,6 +192,11 @@ impl<'s, R: Record> Letter<'s, R> {
         self.found(dialect?, fact).find_map(|(rule, raw)| name(&raw, rule))
     }
 
+    /// An exchange: the default one has an empty name.
+    pub(super) fn exchange(&self, dialect: Option<usize>) -> Option<Arc<str>> {
+        self.found(dialect?, Fact::Exchange).find_map(|(rule, raw)| exchange(&raw, rule))
+    }
+
     pub(super) fn names(&self, dialect: Option<usize>, fact: Fact) -> Vec<Arc<str>> {
         let first = dialect.and_then(|dialect| self.found(dialect, fact).next());
         first.map(|(rule, raw)| names(&raw, rule)).unwrap_or_default()
@@ -249,6 +257,10 @@ fn cut<'s>(text: Cow<'s, [u8]>, rule: &Rule) -> Option<Cow<'s, [u8]>> {
 /// The name of a channel, a consumer or an exchange.
 pub(super) fn name(raw: &Raw<'_>, rule: &Rule) -> Option<Arc<str>> {
     cut(raw.text()?, rule).map(|bytes| spell(&bytes, rule))
+}
+
+pub(super) fn exchange(raw: &Raw<'_>, rule: &Rule) -> Option<Arc<str>> {
+    name(raw, rule).or_else(|| raw.is_empty().then(|| "".into()))
 }
 
 pub(super) fn names(raw: &Raw<'_>, rule: &Rule) -> Vec<Arc<str>> {
