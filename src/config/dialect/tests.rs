@@ -321,6 +321,13 @@ fn letters_are_grouped_by_their_innermost_exception_with_times_tenants_and_route
     assert_eq!((first.first, first.last), (Some(Timestamp(1_770_285_600_000)), Some(Timestamp(1_770_285_619_000))));
     assert_eq!(Rate::counts(&first.rate).iter().sum::<u32>(), 20);
     assert_eq!(&*first.id, "221e8aaebf", "the same wherever and whenever it is met");
+    let mut others = FailureGroups::default();
+    for (group, headers) in [(0, vec![("kafka_dlt-original-topic", &b"x"[..]), ("kafka_dlt-exception-stacktrace", JAVA)]), (2, vec![])] {
+        for groups in [&mut groups, &mut others] {
+            assert_eq!(groups.id_of(&BUILT_IN, &sample(&headers, "{}")), found[group].id);
+        }
+    }
+    assert_eq!(groups.top(1), found[..1]);
 }
 
 #[test]

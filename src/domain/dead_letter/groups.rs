@@ -80,7 +80,7 @@ pub struct FailureGroup {
     /// In the order of their names, and whether there are more.
     pub tenants: Vec<Arc<str>>,
     pub more_tenants: bool,
-    /// From where to where, most letters first once they are taken out, and how many letters went another way.
+    /// From where to where, most letters first, and how many letters went another way.
     pub routes: Vec<Route>,
     pub other_routes: u64,
     /// Where some lie: the first that were met and the newest.
@@ -110,14 +110,26 @@ impl FailureGroups {
         self.scratch = scratch;
     }
 
-    fn count<R: Record>(&mut self, record: &R, letter: Option<&Letter<'_, R>>, seen: Seen<'_>) {
-        self.letters += 1;
+    /// The id of the group that a letter belongs to, counted or not.
+    pub fn id_of<R: Record>(&mut self, dialects: &Dialects, record: &R) -> Arc<str> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        self.write_key(record, dialects.look(record, &mut scratch).as_ref());
+        self.scratch = scratch;
+        self.places.get(self.key.as_slice()).map_or_else(|| id(&self.key), |at| self.groups[*at].id.clone())
+    }
+
+    fn write_key<R: Record>(&mut self, record: &R, letter: Option<&Letter<'_, R>>) {
         self.key.clear();
         match (&self.by, letter) {
             (KeyBy::Failure, Some(letter)) => key::write(letter, &mut self.key),
             (KeyBy::Failure, None) => self.key.push(b'u'),
             (KeyBy::Field(field), letter) => key::write_field(field, record, letter, &mut self.key),
         }
+    }
+
+    fn count<R: Record>(&mut self, record: &R, letter: Option<&Letter<'_, R>>, seen: Seen<'_>) {
+        self.letters += 1;
+        self.write_key(record, letter);
         let at = match self.places.get(self.key.as_slice()) {
             Some(at) => *at,
             None if self.groups.len() >= MOST_GROUPS => {
@@ -145,14 +157,21 @@ impl FailureGroups {
 
     /// The groups with the most letters first; of equally many the one that was met last.
     pub fn groups(&self) -> Vec<FailureGroup> {
-        let mut groups = self.groups.clone();
-        for group in &mut groups {
-            group.tenants.sort();
-            group.routes.sort_by_key(|route| std::cmp::Reverse(route.letters));
-        }
-        groups.sort_by_key(|group| std::cmp::Reverse((group.letters, group.last)));
-        groups
+        self.top(usize::MAX)
     }
+
+    /// So many of these.
+    pub fn top(&self, most: usize) -> Vec<FailureGroup> {
+        let mut order: Vec<&FailureGroup> = self.groups.iter().collect();
+        order.sort_by_key(|group| std::cmp::Reverse((group.letters, group.last)));
+        order.into_iter().take(most).cloned().collect()
+    }
+}
+
+/// Ten hexadecimal digits of a key.
+fn id(key: &[u8]) -> Arc<str> {
+    let digits: String = Sha256::digest(key).iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+    digits.into()
 }
 
 /// The moments of a letter's death, first and last.
@@ -171,7 +190,6 @@ fn moments<R: Record>(letter: Option<&Letter<'_, R>>, stored: Option<Timestamp>)
 
 impl FailureGroup {
     fn new<R: Record>(key: &[u8], letter: Option<&Letter<'_, R>>) -> Self {
-        let id: String = Sha256::digest(key).iter().take(5).map(|byte| format!("{byte:02x}")).collect();
         let failure = letter.map(Letter::failure);
         let (kind, rest) = key.split_first().unwrap_or((&b'u', b""));
         let parts = rest.iter().position(|byte| *byte == 0).map(|at| (&rest[..at], &rest[at + 1..]));
@@ -183,7 +201,7 @@ impl FailureGroup {
             None => text.clone(),
         };
         Self {
-            id: id.into(),
+            id: id(key),
             key: parts.filter(|_| by_place).map(|(_, text)| SafeText::from_bytes(text)),
             exception: of_failure(|failure| failure.named().cloned()).filter(|_| !by_place),
             frame: parts.filter(|_| *kind == b'e').and_then(|(_, frame)| shown(frame)),
@@ -211,12 +229,12 @@ impl FailureGroup {
             self.rate.add(last);
         }
         if let Some(tenant) = seen.tenant
-            && !self.tenants.iter().any(|known| **known == *tenant)
+            && let Err(at) = self.tenants.binary_search_by(|known| (**known).cmp(tenant))
         {
             let full = self.tenants.len() >= MOST_TENANTS;
             self.more_tenants |= full;
             if !full {
-                self.tenants.push(tenant.into());
+                self.tenants.insert(at, tenant.into());
             }
         }
         let died_in = self.count_route(record.topic(), letter);
@@ -232,10 +250,14 @@ impl FailureGroup {
     fn count_route<R: Record>(&mut self, died_in: &str, letter: Option<&Letter<'_, R>>) -> Arc<str> {
         let of_deaths = |letter: &Letter<'_, R>| letter.origin().map(|origin| Cow::Owned(origin.as_bytes().to_vec()));
         let bytes = letter.and_then(|letter| letter.bytes(letter.route, Fact::Channel).or_else(|| of_deaths(letter)));
-        let is_route = |route: &&mut Route| *route.died_in == *died_in && (route.bytes.as_deref() == bytes.as_deref());
-        if let Some(route) = self.routes.iter_mut().find(is_route) {
-            route.letters += 1;
-            return route.died_in.clone();
+        let is_route = |route: &Route| *route.died_in == *died_in && (route.bytes.as_deref() == bytes.as_deref());
+        if let Some(mut at) = self.routes.iter().position(is_route) {
+            self.routes[at].letters += 1;
+            while at > 0 && self.routes[at - 1].letters < self.routes[at].letters {
+                self.routes.swap(at - 1, at);
+                at -= 1;
+            }
+            return self.routes[at].died_in.clone();
         }
         let shared = self.routes.iter().find(|route| *route.died_in == *died_in).map(|route| route.died_in.clone());
         let died_in: Arc<str> = shared.unwrap_or_else(|| died_in.into());
