@@ -16,6 +16,9 @@ const MOST_ELEMENTS: usize = 16;
 const MOST_PLACES: usize = 2_000;
 const MOST_VALUES: usize = 64;
 const LONGEST: usize = 64;
+/// A path is no longer, and so many numbers are kept of all places together.
+const LONGEST_PATH: usize = 400;
+const MOST_NUMBERS: usize = 2_000_000;
 /// So many rows there are.
 const MOST_ROWS: usize = 20;
 /// A share that differs by less is of no help to anybody, however many messages prove it.
@@ -36,6 +39,7 @@ pub struct Contrast {
     places: Vec<Seen>,
     by_path: HashMap<Box<str>, usize>,
     path: String,
+    numbers: usize,
 }
 
 /// One place, counted for letters and for delivered messages.
@@ -107,7 +111,7 @@ impl Contrast {
                     4
                 };
                 if let Some(at) = self.meet(side, None, kind) {
-                    self.places[at].value(side, text, text.is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit())));
+                    self.value(at, side, text, text.is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit())));
                 }
             }
             false
@@ -130,7 +134,7 @@ impl Contrast {
             Value::Object(_) => (6, None),
         };
         let Some(at) = self.meet(side, parent, kind) else { return };
-        self.places[at].value(side, text, kind == 2);
+        self.value(at, side, text, kind == 2);
         if depth >= DEEPEST {
             return;
         }
@@ -155,13 +159,19 @@ impl Contrast {
         }
     }
 
+    fn value(&mut self, at: usize, side: usize, text: Option<&str>, is_number: bool) {
+        let counts = is_number && self.numbers < MOST_NUMBERS;
+        self.numbers += usize::from(counts);
+        self.places[at].value(side, text, counts);
+    }
+
     /// Counts the place of the current path; `None` where there is no room for another. What is met twice in one message counts once, but for
     /// its types.
     fn meet(&mut self, side: usize, parent: Option<usize>, kind: usize) -> Option<usize> {
         let number = self.messages[0] + self.messages[1];
         let at = match self.by_path.get(self.path.as_str()) {
             Some(at) => *at,
-            None if self.places.len() >= MOST_PLACES => return None,
+            None if self.places.len() >= MOST_PLACES || self.path.len() > LONGEST_PATH => return None,
             None => {
                 self.by_path.insert(self.path.as_str().into(), self.places.len());
                 self.places.push(Seen::new(&self.path, parent));

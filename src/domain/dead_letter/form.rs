@@ -140,7 +140,7 @@ fn moment(millis: i128) -> Option<Timestamp> {
 fn ticks(ticks: i128) -> Option<Timestamp> {
     // Of 1970-01-01.
     const EPOCH: i128 = 621_355_968_000_000_000;
-    moment((ticks - EPOCH).div_euclid(10_000))
+    moment(ticks.saturating_sub(EPOCH).div_euclid(10_000))
 }
 
 /// Seconds with a fraction, as digits or with a point: exact to the millisecond.
@@ -222,6 +222,8 @@ mod tests {
         for (text, form) in [
             ("", Form::Text),
             ("-1", Form::Milliseconds),
+            ("-170141183460469231731687303715884105728", Form::Ticks),
+            ("170141183460469231731687303715884105727", Form::Seconds),
             ("soon", Form::Text),
             ("2026-02-05T10:00:00", Form::Text),
             ("9e9", Form::Seconds),

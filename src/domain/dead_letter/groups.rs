@@ -17,11 +17,13 @@ use std::sync::Arc;
 /// So many groups there are at most; letters of further failures are counted together.
 pub const MOST_GROUPS: usize = 10_000;
 /// Of each group so many tenants, routes and samples are kept.
-const MOST_TENANTS: usize = 64;
-const MOST_ROUTES: usize = 16;
+const MOST_TENANTS: usize = 32;
+const MOST_ROUTES: usize = 8;
 const MOST_SAMPLES: usize = 8;
-/// Of a sample's message so much is kept.
-const LONGEST_MESSAGE: usize = 500;
+/// Of a text so much is kept.
+const LONGEST_TEXT: usize = 500;
+/// Longer names are not kept: no system has such names of channels.
+const LONGEST_NAME: usize = 512;
 
 /// What letters are grouped by.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -196,14 +198,14 @@ impl FailureGroup {
         let shown = |text: &[u8]| (!text.is_empty()).then(|| SafeText::from_bytes(text));
         let of_failure = |fact: fn(&Failure) -> Option<SafeText>| failure.as_ref().and_then(fact);
         let by_place = *kind == b'q';
-        let short = |text: &SafeText| match text.as_str().char_indices().nth(LONGEST_MESSAGE) {
+        let short = |text: &SafeText| match text.as_str().char_indices().nth(LONGEST_TEXT) {
             Some((end, _)) => format!("{}…", &text.as_str()[..end]).into(),
             None => text.clone(),
         };
         Self {
             id: id(key),
             key: parts.filter(|_| by_place).map(|(_, text)| SafeText::from_bytes(text)),
-            exception: of_failure(|failure| failure.named().cloned()).filter(|_| !by_place),
+            exception: of_failure(|failure| failure.named().cloned()).filter(|_| !by_place).as_ref().map(short),
             frame: parts.filter(|_| *kind == b'e').and_then(|(_, frame)| shown(frame)),
             reason: of_failure(|failure| failure.reason.clone()).filter(|_| !by_place).as_ref().map(short),
             message: of_failure(|failure| failure.message.clone()).as_ref().map(short),
@@ -231,7 +233,7 @@ impl FailureGroup {
         if let Some(tenant) = seen.tenant
             && let Err(at) = self.tenants.binary_search_by(|known| (**known).cmp(tenant))
         {
-            let full = self.tenants.len() >= MOST_TENANTS;
+            let full = self.tenants.len() >= MOST_TENANTS || tenant.len() > LONGEST_NAME;
             self.more_tenants |= full;
             if !full {
                 self.tenants.insert(at, tenant.into());
@@ -261,7 +263,7 @@ impl FailureGroup {
         }
         let shared = self.routes.iter().find(|route| *route.died_in == *died_in).map(|route| route.died_in.clone());
         let died_in: Arc<str> = shared.unwrap_or_else(|| died_in.into());
-        if self.routes.len() >= MOST_ROUTES {
+        if self.routes.len() >= MOST_ROUTES || bytes.as_ref().is_some_and(|bytes| bytes.len() > LONGEST_NAME) {
             self.other_routes += 1;
             return died_in;
         }

@@ -10,6 +10,9 @@ use std::borrow::Cow;
 /// Of a reason or a message so many bytes are part of a key.
 const LONGEST: usize = 200;
 
+/// Of a type and of a frame so many.
+const LONGEST_PART: usize = 300;
+
 /// What stands between the parts of a key.
 const BETWEEN: u8 = 0;
 
@@ -24,10 +27,13 @@ pub(super) fn write<R: Record>(letter: &Letter<'_, R>, out: &mut Vec<u8>) {
         seen.root.map(Cow::Borrowed).or_else(|| fact(Fact::Cause)).or_else(|| fact(Fact::Exception)).or(seen.outer.map(Cow::Borrowed));
     if name.is_some() || seen.frame.is_some() {
         out.push(b'e');
-        out.extend_from_slice(&name.unwrap_or_default());
+        let name = name.unwrap_or_default();
+        out.extend_from_slice(&name[..name.len().min(LONGEST_PART)]);
         out.push(BETWEEN);
         if let Some(frame) = seen.frame {
+            let end = out.len() + LONGEST_PART;
             frame.push(out);
+            out.truncate(end);
         }
     } else if let Some(reason) = fact(Fact::Reason) {
         out.push(b'r');
