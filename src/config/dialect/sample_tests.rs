@@ -336,3 +336,50 @@ fn jobs_say_it_in_their_payload() {
         check(name, &sample(&[], &job), &all);
     }
 }
+
+/// As RabbitMQ 3.10 wrote them and the adapter shows them.
+#[test]
+fn letters_of_a_real_rabbitmq_leave_unknown_when_they_died_last_of_several_times() {
+    let twice = br#"[{"count":2,"exchange":"retry","queue":"orders.wait","reason":"expired","routing-keys":["orders.created"],"time":1796089342},{"count":2,"exchange":"shop","queue":"orders","reason":"rejected","routing-keys":["orders.created"],"time":1796089341}]"#;
+    let headers: &[(&str, &[u8])] = &[
+        ("amqp_message_id", b"m1"),
+        ("app", b"x"),
+        ("x-death", twice),
+        ("x-first-death-exchange", b"shop"),
+        ("x-first-death-queue", b"orders"),
+        ("x-first-death-reason", b"rejected"),
+    ];
+    check(
+        "rejected and sent again twice",
+        &sample(headers, r#"{"id":1}"#),
+        &[
+            "from=rabbitmq/rabbitmq",
+            "origin=queue:orders",
+            "exchange=\"shop\"",
+            "keys=orders.created",
+            "reason=expired",
+            "attempts=2",
+            "first=2026-12-01T01:42:21.000Z",
+            "death=queue:orders rejected Some(2)",
+            "death=queue:orders.wait expired Some(2)",
+        ],
+    );
+    let once = br#"[{"count":1,"exchange":"","queue":"jobs","reason":"rejected","routing-keys":["jobs"],"time":1796089342}]"#;
+    let headers: &[(&str, &[u8])] =
+        &[("x-death", once), ("x-first-death-exchange", b""), ("x-first-death-queue", b"jobs"), ("x-first-death-reason", b"rejected")];
+    check(
+        "rejected once",
+        &sample(headers, "x"),
+        &[
+            "from=rabbitmq/rabbitmq",
+            "origin=queue:jobs",
+            "exchange=\"\"",
+            "keys=jobs",
+            "reason=rejected",
+            "attempts=1",
+            "first=2026-12-01T01:42:22.000Z",
+            "last=2026-12-01T01:42:22.000Z",
+            "death=queue:jobs rejected Some(1)",
+        ],
+    );
+}
