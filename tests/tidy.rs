@@ -576,7 +576,7 @@ fn handles_are_named_by_adapters_and_the_gateway_and_none_leaves_it() {
         for (at, _) in code.match_indices("pub fn ").chain(code.match_indices("pub async fn ")) {
             let signature = &code[at..at + code[at..].find('{').unwrap_or(0)];
             let returned = signature.rsplit("->").next().filter(|_| signature.contains("->")).unwrap_or_default();
-            if ["Session", "dyn Tail", "dyn History", "dyn Publish", "dyn Manage", "dyn Holding", "dyn Transaction"]
+            if ["Session", "dyn Tail", "dyn History", "dyn DeadLetters", "dyn Publish", "dyn Manage", "dyn Holding", "dyn Transaction"]
                 .iter()
                 .any(|handle| names(returned, handle))
             {

@@ -1,8 +1,9 @@
 //! `Session`: a connected integration as a record of optional handles. What a system cannot do is not there.
 
 use crate::domain::channel::{Channel, Cost, Description};
+use crate::domain::dead_letter::place::{Assumptions, DeadLetterMap, Letter};
 use crate::domain::delivery::{Delivery, Effect, Given, ReceiveOption, Settlement, Settles, Verb};
-use crate::domain::fault::Fault;
+use crate::domain::fault::{Fault, Kind};
 use crate::domain::group::{GroupDescription, GroupOffset, Listing, Mark, Source, Stamped};
 use crate::domain::message::{Message, Outgoing};
 use crate::domain::operation::{Change, Done, OperationSpec, PublishSpec, Request};
@@ -25,6 +26,7 @@ pub struct Session {
     pub history: Option<Arc<dyn History>>,
     pub peek: Option<Arc<dyn Peek>>,
     pub groups: Option<Arc<dyn Groups>>,
+    pub dead_letters: Option<Arc<dyn DeadLetters>>,
     pub publish: Option<Arc<dyn Publish>>,
     pub transact: Option<Arc<dyn Transact>>,
     pub hold: Option<Arc<dyn Hold>>,
@@ -41,6 +43,7 @@ impl Session {
             history: None,
             peek: None,
             groups: None,
+            dead_letters: None,
             publish: None,
             transact: None,
             hold: None,
@@ -243,6 +246,21 @@ pub trait Groups: Send + Sync {
     async fn timestamps(&self, marks: &[Mark]) -> Vec<Stamped>;
 }
 
+/// Where messages go that fail, by what the system itself is configured to do, and what will lose them. Changes nothing.
+#[async_trait]
+pub trait DeadLetters: Send + Sync {
+    /// Every path that is configured, and what is wrong with it. Fails if nothing can be known of any; what could not be read of some is in
+    /// the map's gaps.
+    async fn map(&self, assumed: &Assumptions) -> Result<DeadLetterMap, Fault>;
+
+    /// The letters of a place of the map, as far as there are any now, in the order in which they are recorded. An error is either a
+    /// letter that was passed over, or the last item.
+    async fn letters(&self, place: &str, _assumed: &Assumptions) -> Result<BoxStream<'static, Result<Vec<Letter>, Fault>>, Fault> {
+        Err(Fault::new(Kind::Usage, "read dead letters of", place, "this system keeps dead letters in channels of their own")
+            .next("read the channel itself"))
+    }
+}
+
 /// Publishing and consuming, all or nothing.
 #[async_trait]
 pub trait Transact: Send + Sync {
@@ -260,7 +278,7 @@ pub trait Transaction: Send {
     /// Up to `most` next messages of the source, in order within each partition; waits up to `wait` for the first, and not at all for
     /// more. They are consumed when the transaction is committed, and come again when it is not.
     ///
-    /// Fails with [`Kind::Timeout`](crate::domain::fault::Kind::Timeout) if another member was given partitions that the transaction
+    /// Fails with [`Kind::Timeout`] if another member was given partitions that the transaction
     /// had taken from: it was aborted, and the next one may begin.
     async fn take(&mut self, most: usize, wait: Duration) -> Result<Vec<Message>, Fault>;
 
@@ -360,7 +378,7 @@ pub trait Holding: Send {
     /// connection, [`Holding::next`] waits for that from then on.
     async fn stop_receiving(&mut self) -> Result<(), Fault>;
 
-    /// Settles one message. A fault of the kind [`Kind::Lost`](crate::domain::fault::Kind::Lost) says that it is not held any more.
+    /// Settles one message. A fault of the kind [`Kind::Lost`] says that it is not held any more.
     async fn settle(&mut self, handle: Handle, settlement: &Settlement) -> Result<(), Fault>;
 
     /// Gives back what is not settled and ends.

@@ -13,6 +13,8 @@ pub const OPERATIONS: &[&OperationSpec] = &[
     &PEEK,
     &LIST_GROUPS,
     &DESCRIBE_GROUP,
+    &MAP_DEAD_LETTERS,
+    &READ_DEAD_LETTERS,
     &PUBLISH,
     &PROCESS,
     &RECEIVE,
@@ -49,6 +51,19 @@ pub const LIST_GROUPS: OperationSpec =
 /// Everything known of one group.
 pub const DESCRIBE_GROUP: OperationSpec =
     reading("group.describe", "Describe group", "tells everything known of a group", "groups:read", Target::Group);
+
+/// Where messages go that fail; each path is shown only to whoever may see its channels.
+pub const MAP_DEAD_LETTERS: OperationSpec = reading(
+    "dead_letters.map",
+    "Map dead letters",
+    "finds where messages go that fail, and what loses them",
+    "channels:read",
+    Target::Integration,
+);
+
+/// Dead letters of a place that is no channel of its own.
+pub const READ_DEAD_LETTERS: OperationSpec =
+    reading("dead_letters.read", "Read dead letters", "reads messages that failed, where they are", "messages:read", Target::Channel(&[]));
 
 /// Publishing one or more messages.
 pub const PUBLISH: OperationSpec = changing("publish", "Publish", "sends messages to a channel", "messages:publish");

@@ -5,17 +5,20 @@
 use super::guard::{Caller, Counts, Pass, guard};
 use super::names::Names;
 use crate::adapters::session::{
-    Call, Came, Closed, Groups, Handle, History, Hold, Holding, Inspect, Looked, Manage, Peek, Publish, Scan, ScanLane, Session, Tail,
-    Transact, Transaction,
+    Call, Came, Closed, DeadLetters, Groups, Handle, History, Hold, Holding, Inspect, Looked, Manage, Peek, Publish, Scan, ScanLane,
+    Session, Tail, Transact, Transaction,
 };
 use crate::domain::address::Address;
 use crate::domain::channel::{Channel, Cost, Description};
+use crate::domain::dead_letter::place::{Assumptions, DeadLetterMap, Letter};
 use crate::domain::delivery::{Effect, Given, ReceiveOption, Settlement, Settles, Verb};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::group::{GroupDescription, GroupOffset, Listing, Mark, Source, Stamped};
 use crate::domain::message::{Message, Outgoing, RawMessage};
 use crate::domain::operation::{CALL, Change, Done, OperationSpec, PUBLISH, PublishSpec, RECEIVE, Request, Risk, SETTLE};
-use crate::domain::operations::{CHECK, DESCRIBE_CHANNEL, DESCRIBE_GROUP, LIST_CHANNELS, LIST_GROUPS, PEEK, PROCESS, READ, TAIL};
+use crate::domain::operations::{
+    CHECK, DESCRIBE_CHANNEL, DESCRIBE_GROUP, LIST_CHANNELS, LIST_GROUPS, MAP_DEAD_LETTERS, PEEK, PROCESS, READ, READ_DEAD_LETTERS, TAIL,
+};
 use crate::domain::receipt::Receipt;
 use crate::domain::search::{ChunkHint, Evaluation, MessageFilter, ScanBatch, Scope};
 use crate::domain::tail::TailEvent;
@@ -46,6 +49,7 @@ impl Edge {
             history: session.history.map(|inner| Arc::new(edge.on(inner)) as Arc<dyn History>),
             peek: session.peek.map(|inner| Arc::new(edge.on(inner)) as Arc<dyn Peek>),
             groups: session.groups.map(|inner| Arc::new(edge.on(inner)) as Arc<dyn Groups>),
+            dead_letters: session.dead_letters.map(|inner| Arc::new(edge.on(inner)) as Arc<dyn DeadLetters>),
             publish: session.publish.map(|inner| Arc::new(edge.on(inner)) as Arc<dyn Publish>),
             transact: session.transact.map(|inner| Arc::new(edge.on(inner)) as Arc<dyn Transact>),
             hold: session.hold.map(|inner| Arc::new(edge.on(inner)) as Arc<dyn Hold>),
@@ -273,6 +277,29 @@ impl Groups for Guarded<dyn Groups> {
         let full = self.edge.names.marks(marks);
         let timestamps = self.edge.guard(&READ, &self.edge.address(""), || async { Ok(self.inner.timestamps(&full).await) }).await;
         timestamps.unwrap_or_else(|fault| marks.iter().map(|_| Err(fault.clone())).collect())
+    }
+}
+
+#[async_trait]
+impl DeadLetters for Guarded<dyn DeadLetters> {
+    /// Only paths and findings of channels that the caller may see.
+    async fn map(&self, assumed: &Assumptions) -> Result<DeadLetterMap, Fault> {
+        let (edge, full) = (&self.edge, self.edge.names.full_assumptions(assumed));
+        let map = edge.guard(&MAP_DEAD_LETTERS, &edge.address(""), || self.inner.map(&full)).await?;
+        let mut map = edge.names.dead_letter_map(map);
+        let may_see = |name: &Arc<str>| edge.caller.permits(&MAP_DEAD_LETTERS, &edge.address(name)).is_ok();
+        map.paths.retain(|path| may_see(&path.from) && path.to.name().is_none_or(may_see));
+        map.findings.retain(|finding| may_see(&finding.channel) && finding.others.iter().all(may_see));
+        Ok(map)
+    }
+
+    async fn letters(&self, place: &str, assumed: &Assumptions) -> Result<BoxStream<'static, Result<Vec<Letter>, Fault>>, Fault> {
+        let (edge, address) = (&self.edge, self.edge.address(place));
+        let (full, assumed) = (edge.names.full(place), edge.names.full_assumptions(assumed));
+        let letters = edge.guard(&READ_DEAD_LETTERS, &address, || self.inner.letters(&full, &assumed)).await?;
+        let names = edge.names.clone();
+        let shown = letters.map(move |batch| batch.map(|batch| batch.into_iter().map(|letter| names.letter(letter)).collect()));
+        Ok(edge.let_pass(&READ_DEAD_LETTERS, address, shown.boxed(), Vec::len))
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::domain::address::{Address, split_kind};
 use crate::domain::channel::Channel;
+use crate::domain::dead_letter::place::{Assumptions, DeadLetterMap, Found, Letter, Place, Target};
 use crate::domain::delivery::Delivery;
 use crate::domain::group::Mark;
 use crate::domain::message::Message;
@@ -79,6 +80,36 @@ impl Names {
     pub(super) fn delivery(&self, mut delivery: Delivery) -> Delivery {
         delivery.message.channel = self.shown(&delivery.message.channel);
         delivery
+    }
+
+    pub(super) fn full_assumptions(&self, assumed: &Assumptions) -> Assumptions {
+        Assumptions { channels: assumed.channels.iter().map(|name| self.full(name)).collect(), ..assumed.clone() }
+    }
+
+    pub(super) fn dead_letter_map(&self, map: DeadLetterMap) -> DeadLetterMap {
+        if self.are_plain() {
+            return map;
+        }
+        let mut map = map;
+        for path in &mut map.paths {
+            path.from = self.shown(&path.from);
+            if let Target::Channel(name) | Target::Place(Place { name, .. }) = &mut path.to {
+                *name = self.shown(name);
+            }
+        }
+        for finding in &mut map.findings {
+            finding.channel = self.shown(&finding.channel);
+            finding.others.iter_mut().for_each(|name| *name = self.shown(name));
+        }
+        map.sorted()
+    }
+
+    pub(super) fn letter(&self, mut letter: Letter) -> Letter {
+        letter.channel = self.shown(&letter.channel);
+        if let Found::Message(message) = &mut letter.message {
+            message.channel = self.shown(&message.channel);
+        }
+        letter
     }
 
     pub(super) fn marks(&self, marks: &[Mark]) -> Vec<Mark> {

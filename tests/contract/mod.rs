@@ -5,6 +5,7 @@ mod addresses;
 mod beside_writer;
 #[cfg(all(feature = "kafka", feature = "mqtt", feature = "nats", feature = "rabbitmq"))]
 mod bounded;
+mod dead_letters;
 mod find;
 #[cfg(all(feature = "kafka", feature = "mqtt", feature = "nats", feature = "redis"))]
 mod follow;

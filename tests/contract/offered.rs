@@ -21,12 +21,13 @@ const HANDLES: [&str; 6] = ["tail", "history", "peek", "publish", "hold", "call"
 
 /// The handles that a session has.
 fn had(session: &Session) -> BTreeSet<&'static str> {
-    let Session { inspect: _, tail, history, peek, groups, publish, transact, hold, call, manage } = session;
+    let Session { inspect: _, tail, history, peek, groups, dead_letters, publish, transact, hold, call, manage } = session;
     let all = [
         ("tail", tail.is_some()),
         ("history", history.is_some()),
         ("peek", peek.is_some()),
         ("groups", groups.is_some()),
+        ("dead_letters", dead_letters.is_some()),
         ("publish", publish.is_some()),
         ("transact", transact.is_some()),
         ("hold", hold.is_some()),

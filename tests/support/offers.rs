@@ -104,12 +104,12 @@ impl Row {
 
 /// Handles of a system that concern no channel.
 pub(crate) const WHOLE: &[(&str, &[&str])] = &[
-    ("memory", &["groups", "transact", "manage"]),
-    ("kafka", &["groups", "transact", "manage"]),
-    ("rabbitmq", &["manage"]),
-    ("nats", &["groups", "manage"]),
+    ("memory", &["groups", "dead_letters", "transact", "manage"]),
+    ("kafka", &["groups", "dead_letters", "transact", "manage"]),
+    ("rabbitmq", &["dead_letters", "manage"]),
+    ("nats", &["groups", "dead_letters", "manage"]),
     ("mqtt", &["manage"]),
-    ("redis", &["groups", "manage"]),
+    ("redis", &["groups", "dead_letters", "manage"]),
 ];
 
 /// A row with two fresh channels of it that nobody else uses.

@@ -7,6 +7,7 @@ mod groups;
 mod history;
 mod inspect;
 mod lane;
+mod letters;
 mod link;
 mod manage;
 mod producer;
@@ -31,6 +32,7 @@ use crate::domain::fault::Fault;
 use groups::KafkaGroups;
 use history::KafkaHistory;
 use inspect::KafkaInspect;
+use letters::KafkaLetters;
 use link::cluster::Cluster;
 use manage::KafkaManage;
 use publish::Publisher;
@@ -60,11 +62,13 @@ async fn connect(integration: Integration, log: WireLog) -> Result<Session, Faul
     let tail = KafkaTail::new(cluster.clone(), integration.reconnect.clone());
     let groups = Arc::new(KafkaGroups::new(cluster.clone(), integration.clone()));
     let manage = KafkaManage::connect(cluster.clone(), groups.clone()).await?;
+    let dead_letters = Arc::new(KafkaLetters::new(cluster.clone()));
     let history = KafkaHistory::new(cluster, integration);
     Ok(Session {
         tail: Some(Arc::new(tail)),
         history: Some(Arc::new(history)),
         groups: Some(groups),
+        dead_letters: Some(dead_letters),
         publish: Some(Arc::new(publish)),
         manage: Some(Arc::new(manage)),
         transact: Some(Arc::new(transact)),

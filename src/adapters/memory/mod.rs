@@ -3,6 +3,7 @@
 //! refuse, hang, dawdle, break off, forget and rot on command. Its clock is tokio's, so that a paused clock makes it deterministic.
 
 mod groups;
+mod letters;
 mod manage;
 mod queue;
 mod read;
@@ -136,6 +137,7 @@ impl Memory {
             history: Some(handle.clone()),
             peek: Some(handle.clone()),
             groups: Some(handle.clone()),
+            dead_letters: Some(handle.clone()),
             hold: Some(handle.clone()),
             call: Some(handle.clone()),
             publish: Some(handle.clone()),

@@ -3,6 +3,7 @@
 use super::Trouble;
 use crate::config::profile::Integration;
 use crate::domain::channel::{Attribute, Caps, Channel, Description};
+use crate::domain::dead_letter::place::{DeadLetterMap, Letter};
 use crate::domain::delivery::{Delivery, Effect, Settlement};
 use crate::domain::fault::{Fault, Kind};
 use crate::domain::figure::Amount;
@@ -28,6 +29,9 @@ pub(super) struct State {
     pub(super) groups: BTreeMap<Arc<str>, StoredGroup>,
     pub(super) queues: BTreeMap<Arc<str>, Queue>,
     pub(super) services: BTreeSet<Arc<str>>,
+    /// What is said of dead letters, and those of each place.
+    pub(super) dead_letters: DeadLetterMap,
+    pub(super) letters: BTreeMap<Arc<str>, Vec<Letter>>,
     /// How long a message of a queue may be held.
     pub(super) patience: Option<Duration>,
     /// Those that queues were received from by, and the messages that were given to them.
@@ -153,6 +157,8 @@ impl State {
             groups: BTreeMap::new(),
             queues: BTreeMap::new(),
             services: BTreeSet::new(),
+            dead_letters: DeadLetterMap::default(),
+            letters: BTreeMap::new(),
             patience: None,
             receivers: 0,
             given: 0,

@@ -13,6 +13,7 @@ mod history;
 mod hold;
 mod inspect;
 mod known;
+mod letters;
 mod link;
 mod manage;
 mod model;
@@ -71,6 +72,7 @@ async fn connect(integration: Integration, log: WireLog) -> Result<Session, Faul
         history: Some(Arc::new(history::NatsHistory::new(shared.api.clone()))),
         peek: Some(Arc::new(peek::NatsPeek::new(shared.api.clone()))),
         groups: Some(Arc::new(groups::NatsGroups::new(shared.api.clone()))),
+        dead_letters: Some(Arc::new(letters::NatsLetters::new(shared.api.clone()))),
         publish: Some(Arc::new(publish::NatsPublish::new(shared.clone()))),
         hold: Some(Arc::new(hold::NatsHold::new(shared.clone()))),
         call: Some(Arc::new(call::NatsCall::new(shared.clone()))),

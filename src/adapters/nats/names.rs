@@ -53,7 +53,8 @@ impl<'a> Name<'a> {
     }
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether a stream or a consumer can have that name.
+pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c.is_control() || ".*>/\\".contains(c))
 }
 

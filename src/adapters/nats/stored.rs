@@ -129,6 +129,11 @@ impl Stored {
         self.get(op, &json!({ "seq": seq, "next_by_subj": self.filter })).await
     }
 
+    /// The message of that sequence; `None` if it was deleted, or is not there yet.
+    pub(super) async fn exactly(&self, op: &'static str, seq: u64) -> Result<Option<Message>, Fault> {
+        self.get(op, &json!({ "seq": seq })).await
+    }
+
     /// How many messages of a subject or pattern stand at or behind `seq`, as the server counts them; `None` where it does not. A server
     /// that copies the stream may answer, and be a little behind.
     pub(super) async fn count(&self, op: &'static str, seq: u64, filter: &str) -> Result<Option<u64>, Fault> {

@@ -38,8 +38,34 @@ pub(super) struct Path {
     pub(super) key: Option<String>,
     /// Queues that dead letters may reach.
     pub(super) queues: Vec<String>,
+    /// Whether they reach all of these, and no other.
+    pub(super) certain: bool,
+    /// What keeps all of them from reaching any queue.
+    pub(super) broken: Option<Broken>,
+    /// The dead letters stay where they died until a queue has them.
+    pub(super) waits: bool,
     /// Why a dead letter may be lost on the way, each in one sentence; nothing if the way is safe.
     pub(super) losses: Vec<&'static str>,
+}
+
+/// What becomes of a dead letter that a queue keeps until it arrives.
+const STAYS: &str = "stays in this queue as a dead letter until a queue has it";
+
+/// What is wrong with a way that leads nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    Missing,
+    Unbound,
+}
+
+/// Where a message may go by an exchange, with those that are bound to it.
+#[derive(Default)]
+struct Spread<'m> {
+    /// Queues that get it, and those that may.
+    sure: BTreeSet<&'m str>,
+    maybe: BTreeSet<&'m str>,
+    /// What decides that is not known here.
+    unsure: Option<String>,
 }
 
 /// What becomes of one dead letter, and why.
@@ -145,13 +171,28 @@ impl Map {
     /// The way of a queue's dead letters; `None` if it has no dead-letter exchange: then they are gone.
     pub(super) fn path(&self, queue: &Value) -> Option<Path> {
         let letters = Letters::of(queue);
-        let (exchange, key) = (letters.exchange?.to_owned(), letters.key.map(str::to_owned));
-        let queues = self.reached(&exchange, key.as_deref());
+        let (exchange, key) = (letters.exchange?, letters.key);
+        let missing = !exchange.is_empty() && self.exchange(exchange).is_none();
+        // By the default exchange the message's own key is the name of any queue.
+        let any = exchange.is_empty() && key.is_none();
+        let spread = if any { Spread::default() } else { self.spread(exchange, key) };
+        let queues: Vec<String> = spread.sure.union(&spread.maybe).map(|queue| (*queue).to_owned()).collect();
+        let lost = queues.is_empty() && spread.unsure.is_none() && !any;
+        let broken = if missing { Some(Broken::Missing) } else { lost.then_some(Broken::Unbound) };
+        let waits = letters.is_safe();
         let mut losses = Vec::new();
-        if !exchange.is_empty() && self.exchange(&exchange).is_none() {
-            losses.push("the dead-letter exchange is not there: dead letters are dropped in silence");
-        } else if queues.is_empty() && !(exchange.is_empty() && key.is_none()) {
-            losses.push("no queue is bound to the dead-letter exchange for them: dead letters are dropped in silence");
+        match (broken, waits) {
+            (Some(Broken::Missing), false) => losses.push("the dead-letter exchange is not there: dead letters are dropped in silence"),
+            (Some(Broken::Unbound), false) => {
+                losses.push("no queue is bound to the dead-letter exchange for them: dead letters are dropped in silence");
+            }
+            (Some(Broken::Missing), true) => {
+                losses.push("the dead-letter exchange is not there: dead letters stay in this queue until it is");
+            }
+            (Some(Broken::Unbound), true) => {
+                losses.push("no queue is bound to the dead-letter exchange for them: dead letters stay in this queue until one is");
+            }
+            (None, _) => {}
         }
         match (letters.kind, letters.at_least_once, letters.refuses) {
             ("quorum", true, true) => {}
@@ -163,7 +204,8 @@ impl Map {
             }
             _ => losses.push("at-most-once: lost if the target fails; only quorum queues do better"),
         }
-        Some(Path { exchange, key, queues, losses })
+        let certain = spread.maybe.is_empty() && spread.unsure.is_none() && !any;
+        Some(Path { exchange: exchange.to_owned(), key: key.map(str::to_owned), queues, certain, broken, waits, losses })
     }
 
     /// What becomes of a dead letter of a queue that was published with this key.
@@ -171,18 +213,13 @@ impl Map {
         let letters = Letters::of(queue);
         let Some(exchange) = letters.exchange else { return Fate::Lost("this queue has no dead-letter exchange".to_owned()) };
         if !exchange.is_empty() && self.exchange(exchange).is_none() {
-            return Fate::Lost(format!("the dead-letter exchange `{exchange}` does not exist"));
+            let missing = format!("the dead-letter exchange `{exchange}` does not exist");
+            return if letters.is_safe() { Fate::Goes(format!("{STAYS}: {missing}")) } else { Fate::Lost(missing) };
         }
         let Some(key) = letters.key.or_else(|| key.and_then(|key| std::str::from_utf8(key).ok())) else {
             return Fate::Unsure("the routing key that decides where it goes is no text".to_owned());
         };
-        let (mut queues, mut unsure) = (BTreeSet::new(), None);
-        let (mut seen, mut open) = (BTreeSet::new(), vec![exchange]);
-        while let Some(at) = open.pop() {
-            if seen.insert(at) {
-                self.route(at, key, &mut queues, &mut open, &mut unsure);
-            }
-        }
+        let Spread { sure: queues, unsure, .. } = self.spread(exchange, Some(key));
         let by = if exchange.is_empty() { "the default exchange".to_owned() } else { format!("the exchange `{exchange}`") };
         match (queues.is_empty(), unsure) {
             (false, _) => {
@@ -191,60 +228,56 @@ impl Map {
                 Fate::Goes(format!("to {} by {by}{once}", to.join(", ")))
             }
             (true, Some(why)) => Fate::Unsure(why),
+            (true, None) if letters.is_safe() => Fate::Goes(format!("{STAYS}: {by} has no queue bound for the key `{key}`")),
             (true, None) => Fate::Lost(format!("{by} has no queue bound for the key `{key}`")),
         }
     }
 
-    /// One exchange's part of a message's way.
-    fn route<'m>(&'m self, at: &'m str, key: &str, queues: &mut BTreeSet<&'m str>, open: &mut Vec<&'m str>, unsure: &mut Option<String>) {
+    /// Where messages of a key go; of an unknown key, where they may.
+    fn spread<'m>(&'m self, exchange: &'m str, key: Option<&str>) -> Spread<'m> {
+        let (mut spread, mut seen, mut open) = (Spread::default(), BTreeSet::new(), vec![(exchange, true)]);
+        while let Some((at, sure)) = open.pop() {
+            if seen.insert((at, sure)) {
+                self.route(at, sure, key, &mut spread, &mut open);
+            }
+        }
+        spread.maybe.retain(|queue| !spread.sure.contains(queue));
+        spread
+    }
+
+    /// One exchange's part of a message's way; `sure` if the message comes here in any case.
+    fn route<'m>(&'m self, at: &'m str, sure: bool, key: Option<&str>, spread: &mut Spread<'m>, open: &mut Vec<(&'m str, bool)>) {
         let exchange = self.exchange(at);
         let kind = exchange.map_or("direct", |exchange| exchange.kind.as_str());
-        let mut routed = false;
-        for row in self.bindings.iter().filter(|row| row.source == at) {
-            if !matches!(kind, "direct" | "topic" | "fanout") {
-                *unsure = Some(format!("whether a queue gets it is decided by the exchange `{at}` of the type {kind}"));
-            } else if takes(kind, &row.key, Some(key)) {
-                routed = true;
-                if row.to_queue {
-                    queues.insert(&row.destination);
-                } else {
-                    open.push(&row.destination);
-                }
+        let mut rows = self.bindings.iter().filter(|row| row.source == at).peekable();
+        let decided = rows.peek().is_none() || kind == "fanout" || (matches!(kind, "direct" | "topic") && key.is_some());
+        if !decided {
+            spread.unsure = Some(match key {
+                Some(_) => format!("whether a queue gets it is decided by the exchange `{at}` of the type {kind}"),
+                None => "the message's own key decides which queue gets it".to_owned(),
+            });
+        }
+        let (sure, mut routed) = (sure && decided, false);
+        for row in rows.filter(|row| !decided || takes(kind, &row.key, key)) {
+            routed = decided;
+            if row.to_queue {
+                let queues = if sure { &mut spread.sure } else { &mut spread.maybe };
+                queues.insert(&row.destination);
+            } else {
+                open.push((&row.destination, sure));
             }
         }
         if !routed && let Some(exchange) = exchange {
-            open.extend(exchange.alternate.as_deref());
+            open.extend(exchange.alternate.as_deref().map(|alternate| (alternate, sure)));
             if exchange.alternate.is_none() && exchange.governed {
-                *unsure = Some(format!("the exchange `{at}` has no queue bound for the key `{key}`, and its policy may name an alternate"));
+                let key = key.map_or_else(|| "it".to_owned(), |key| format!("the key `{key}`"));
+                spread.unsure = Some(format!("the exchange `{at}` has no queue bound for {key}, and its policy may name an alternate"));
             }
         }
     }
 
     fn exchange(&self, name: &str) -> Option<&Exchange> {
         self.exchanges.iter().find(|exchange| exchange.name == name)
-    }
-
-    /// Queues behind an exchange, those behind exchanges that are bound to it included. A key of the messages' own may be any.
-    fn reached(&self, exchange: &str, key: Option<&str>) -> Vec<String> {
-        if exchange.is_empty() {
-            // The default exchange: to the queue of that name. The message's own key is not known here.
-            return key.map(str::to_owned).into_iter().collect();
-        }
-        let (mut queues, mut seen, mut open) = (BTreeSet::new(), BTreeSet::new(), vec![exchange]);
-        while let Some(exchange) = open.pop() {
-            if !seen.insert(exchange) {
-                continue;
-            }
-            let kind = self.exchange(exchange).map_or("", |exchange| exchange.kind.as_str());
-            for row in self.bindings.iter().filter(|row| row.source == exchange && takes(kind, &row.key, key)) {
-                if row.to_queue {
-                    queues.insert(row.destination.clone());
-                } else {
-                    open.push(&row.destination);
-                }
-            }
-        }
-        queues.into_iter().collect()
     }
 }
 
@@ -277,7 +310,7 @@ impl Path {
     /// The queues, or the exchange where none is known.
     pub(super) fn target(&self) -> String {
         match (self.queues.as_slice(), self.exchange.as_str()) {
-            ([], "") => "the queue that the message's key names".to_owned(),
+            ([], "") => self.key.as_ref().map_or_else(|| "the queue that the message's key names".to_owned(), |key| format!("queue:{key}")),
             ([], exchange) => format!("exchange:{exchange}"),
             (queues, _) => queues.iter().map(|queue| format!("queue:{queue}")).collect::<Vec<_>>().join(", "),
         }
@@ -307,6 +340,9 @@ mod tests {
     fn a_path_is_safe_only_when_every_step_of_it_is() {
         let queue = |kind: &str, arguments: Value| json!({"type": kind, "arguments": arguments});
         let safe = json!({"x-dead-letter-exchange": "grey.dlx", "x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish"});
+        let mut unbound_and_safe = safe.clone();
+        unbound_and_safe["x-dead-letter-exchange"] = "e".into();
+        unbound_and_safe["x-dead-letter-routing-key"] = "y".into();
         for (queue, target, losses) in [
             (queue("quorum", safe.clone()), "queue:grey.dlq", &[][..]),
             (queue("classic", safe), "queue:grey.dlq", &["only quorum queues"][..]),
@@ -332,6 +368,12 @@ mod tests {
                 "queue:grey.dlq",
                 &["at-most-once"],
             ),
+            (
+                queue("classic", json!({"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "gone"})),
+                "queue:gone",
+                &["no queue is bound", "at-most-once"],
+            ),
+            (queue("quorum", unbound_and_safe), "exchange:e", &["stay in this queue until one is"]),
         ] {
             let path = map().path(&queue).expect("a path");
             assert_eq!(path.target(), target, "{queue}");
@@ -370,6 +412,19 @@ mod tests {
             }
             json!({ "type": "classic", "arguments": arguments })
         };
+        let path = |queue: &Value| map.path(queue).map(|path| (path.queues.join(" "), path.certain, path.broken));
+        for (queue, queues, certain, broken) in [
+            (queue("other", Some("b")), "rest", true, None),
+            (queue("other", None), "rest", true, None),
+            (queue("dlx", None), "dlq", false, None),
+            (queue("h", Some("a")), "dlq", false, None),
+            (queue("p", Some("a")), "", false, None),
+            (queue("loop", None), "", true, Some(Broken::Unbound)),
+            (queue("nowhere", None), "", true, Some(Broken::Missing)),
+            (queue("", None), "", false, None),
+        ] {
+            assert_eq!(path(&queue), Some((queues.to_owned(), certain, broken)), "{queue}");
+        }
         for (queue, key, fate) in [
             (json!({ "type": "classic", "arguments": {} }), "a", "lost: this queue has no dead-letter exchange"),
             (queue("nowhere", None), "a", "lost: the dead-letter exchange `nowhere` does not exist"),

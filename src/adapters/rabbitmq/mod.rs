@@ -13,6 +13,7 @@ mod frames;
 mod history;
 mod hold;
 mod inspect;
+mod letters;
 mod link;
 mod manage;
 mod management;
@@ -77,6 +78,7 @@ async fn connect(integration: Integration, log: WireLog) -> Result<Session, Faul
         tail: Some(handle.clone()),
         history: Some(handle.clone()),
         peek: Some(handle.clone()),
+        dead_letters: Some(handle.clone()),
         publish: Some(handle.clone()),
         hold: Some(handle.clone()),
         call: Some(handle.clone()),

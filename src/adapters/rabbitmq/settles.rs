@@ -38,22 +38,36 @@ pub(super) enum Returns {
     Unknown(String),
 }
 
+/// The limit of deliveries that is set for a queue; below zero there is none, and that goes before any other.
+fn set_limit(queue: &Value) -> Option<i64> {
+    let said = |path: &[&str]| path.iter().try_fold(queue, |value, name| value.get(name)).and_then(Value::as_i64);
+    let by = [said(&["arguments", "x-delivery-limit"]), said(&["effective_policy_definition", "delivery-limit"])];
+    by.into_iter().flatten().min()
+}
+
+/// The limit of a quorum queue's deliveries that holds; none also where the server's version, which the usual limit depends on, is unknown.
+pub(super) fn delivery_limit(queue: &Value, version: Option<(u32, u32)>) -> Option<u64> {
+    if text(queue, &["type"]) != Some("quorum") {
+        return None;
+    }
+    match set_limit(queue) {
+        Some(limit) => u64::try_from(limit).ok(),
+        None => version.filter(|version| *version >= LIMITED).map(|_| USUAL_LIMIT),
+    }
+}
+
 impl Returns {
     /// From the management API's row of a queue and the server's version.
     fn of(queue: &Value, version: Option<(u32, u32)>) -> Self {
         if text(queue, &["type"]) != Some("quorum") || version.is_some_and(|version| version >= FREE_RETURNS) {
             return Self::Free;
         }
-        let said = |path: &[&str]| path.iter().try_fold(queue, |value, name| value.get(name)).and_then(Value::as_i64);
-        let by = [said(&["arguments", "x-delivery-limit"]), said(&["effective_policy_definition", "delivery-limit"])];
-        let set: Vec<i64> = by.into_iter().flatten().collect();
-        match (set.iter().min(), version) {
-            // A limit below zero is none, and goes before any other.
-            (Some(..0), _) => Self::Free,
-            (Some(limit), _) => Self::Counted(limit.unsigned_abs()),
-            (None, Some(version)) if version >= LIMITED => Self::Counted(USUAL_LIMIT),
-            (None, Some(_)) => Self::Free,
-            (None, None) => Self::Unknown("the server's version, which the usual limit depends on, could not be read".to_owned()),
+        match (delivery_limit(queue, version), version) {
+            (Some(limit), _) => Self::Counted(limit),
+            (None, None) if set_limit(queue).is_none() => {
+                Self::Unknown("the server's version, which the usual limit depends on, could not be read".to_owned())
+            }
+            (None, _) => Self::Free,
         }
     }
 
@@ -75,7 +89,7 @@ impl Rabbit {
     /// What a queue does with its messages, as it is now.
     pub(super) async fn facts(&self, queue: &str) -> Facts {
         let rows = tokio::try_join!(
-            self.governed(queue),
+            self.governed(queue, "name,type,arguments,effective_policy_definition"),
             self.management.list("exchanges", "name,type,arguments,policy"),
             self.management.list("bindings", BINDING_COLUMNS),
             self.version(),
@@ -89,8 +103,8 @@ impl Rabbit {
     }
 
     /// The row of a queue with the policy in effect, which the server tells with its statistics: of a new queue a moment later.
-    async fn governed(&self, queue: &str) -> Result<Value, Fault> {
-        let (parts, columns) = ([queue], [("columns", "name,type,arguments,effective_policy_definition")]);
+    pub(super) async fn governed(&self, queue: &str, columns: &str) -> Result<Value, Fault> {
+        let (parts, columns) = ([queue], [("columns", columns)]);
         for _ in 0..POLICY_LOOKS {
             let row = self.management.get("queues", &parts, &columns).await?;
             if row.get("effective_policy_definition").is_some() {
@@ -103,7 +117,7 @@ impl Rabbit {
     }
 
     /// The oldest version in the cluster: each node counts as its own does.
-    async fn version(&self) -> Result<Option<(u32, u32)>, Fault> {
+    pub(super) async fn version(&self) -> Result<Option<(u32, u32)>, Fault> {
         let said = self.management.get("overview", &[], &[("columns", "rabbitmq_version")]).await?;
         Ok(text(&said, &["rabbitmq_version"]).and_then(parsed))
     }

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 const OP: &str = "list groups of";
 /// Pending entries asked for at once.
-const PAGE: usize = 500;
+pub(super) const PAGE: usize = 500;
 /// How long the answers that a list of groups was made of also say how far these groups are.
 const HANDED_ON: Duration = Duration::from_secs(1);
 
@@ -129,10 +129,12 @@ impl Groups for Redis {
 }
 
 /// An entry that was given to a consumer and not acknowledged.
+#[derive(Clone)]
 pub(super) struct Pending {
     pub(super) id: Id,
     pub(super) consumer: Key,
-    pub(super) idle: Duration,
+    /// Since it was given out; `None` if it is nobody's: it was given back.
+    pub(super) idle: Option<Duration>,
     pub(super) deliveries: u64,
 }
 
@@ -187,7 +189,7 @@ impl Redis {
             let read: Vec<Pending> = page.into_iter().filter_map(pending).collect();
             let Some(last) = read.last() else { return Ok(found) };
             from = last.id.next();
-            found.extend(read.into_iter().filter(|one| one.idle >= idle));
+            found.extend(read.into_iter().filter(|one| one.idle.is_none_or(|since| since >= idle)));
             if length < PAGE || found.len() >= most {
                 found.truncate(most);
                 return Ok(found);
@@ -296,8 +298,10 @@ fn pending(entry: Value) -> Option<Pending> {
     let mut parts = value::items(entry).into_iter();
     let mut next = || parts.next();
     let (id, consumer) = (Id::of(&next()?)?, value::bytes(next()?)?.into());
-    let mut number = || value::int(&next()?).and_then(|n| u64::try_from(n).ok());
-    Some(Pending { id, consumer, idle: Duration::from_millis(number()?), deliveries: number()? })
+    let mut number = || value::int(&next()?);
+    // What was given back (XNACK) has no owner and an idle time of -1.
+    let idle = u64::try_from(number()?).ok().map(Duration::from_millis);
+    Some(Pending { id, consumer, idle, deliveries: u64::try_from(number()?).ok()? })
 }
 
 /// Pending entries as a table; with their groups where those differ.
@@ -305,7 +309,12 @@ pub(super) fn pending_table<'a>(pending: impl Iterator<Item = (Option<&'a str>, 
     let mut several = false;
     let rows = pending.map(|(group, one)| {
         several |= group.is_some();
-        let cells = [one.id.to_string(), one.consumer.text(), figure::duration(one.idle), one.deliveries.to_string()];
+        let cells = [
+            one.id.to_string(),
+            one.consumer.text(),
+            one.idle.map_or_else(|| "–".to_owned(), figure::duration),
+            one.deliveries.to_string(),
+        ];
         group.map(SafeText::new).into_iter().chain(cells.map(SafeText::from)).collect()
     });
     let rows = rows.collect();
@@ -329,4 +338,21 @@ pub(super) fn table(groups: &[(Row, Amount)]) -> Table {
         .to_vec()
     });
     Table { title: "groups", columns: vec!["group", "consumers", "pending", "last delivered", "lag"], rows: cells.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_that_was_given_back_is_pending_all_the_same() {
+        let bulk = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let row = |consumer: &str, idle: i64, deliveries: i64| {
+            pending(Value::Array(vec![bulk("5-1"), bulk(consumer), Value::Int(idle), Value::Int(deliveries)]))
+        };
+        let given = row("worker", 1_500, 2).expect("an entry");
+        assert_eq!((given.idle, given.deliveries), (Some(Duration::from_millis(1_500)), 2));
+        let back = row("", -1, i64::MAX).expect("an entry");
+        assert_eq!((back.idle, back.deliveries), (None, i64::MAX as u64));
+    }
 }

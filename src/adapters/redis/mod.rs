@@ -10,6 +10,7 @@ mod groups;
 mod history;
 mod hold;
 mod inspect;
+mod letters;
 mod link;
 mod manage;
 mod name;
@@ -72,6 +73,7 @@ async fn connect(integration: Integration, log: WireLog) -> Result<Session, Faul
         tail: Some(handle.clone()),
         history: Some(handle.clone()),
         groups: Some(handle.clone()),
+        dead_letters: Some(handle.clone()),
         publish: Some(handle.clone()),
         hold: Some(handle.clone()),
         manage: Some(handle.clone()),

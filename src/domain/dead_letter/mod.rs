@@ -1,15 +1,17 @@
 //! Dead letters: how a message died, read by declared dialects; failures that are the same one; what letters have that messages that
-//! succeeded do not.
+//! succeeded do not; where letters lie, by what systems are configured to do, and what will lose them.
 
 mod death;
 mod dialect;
 mod differs;
 mod failure;
+pub mod finding;
 mod form;
 mod frame;
 mod groups;
 mod key;
 mod letter;
+pub mod place;
 mod rate;
 mod slots;
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::adapters;
 use crate::config::profile::{Integration, Profile};
+use crate::domain::dead_letter::place::Assumptions;
 use crate::domain::delivery::{Effect, Given, Settlement};
 use crate::domain::message::Outgoing;
 use crate::domain::operation::{Plan, Request};
@@ -102,6 +103,13 @@ async fn apply(gateway: &Gateway, spec: &'static OperationSpec) -> Result<(), Fa
         "group.describe" => {
             process(gateway).await?;
             return gateway.lag_of("jobs", "workers").await.map(drop);
+        }
+        "dead_letters.map" => {
+            return gateway.reading("jobs").await?.dead_letters.expect("dead letters").map(&Assumptions::default()).await.map(drop);
+        }
+        "dead_letters.read" => {
+            let dead_letters = gateway.reading("jobs").await?.dead_letters.expect("dead letters");
+            return dead_letters.letters("log", &Assumptions::default()).await.map(drop);
         }
         "publish" => return publish(gateway).await,
         "process" => return process(gateway).await,

@@ -1,4 +1,4 @@
-"""Another language's client on the other side: other.py URL publish EXCHANGE KEY COUNT | flood EXCHANGE COUNT | get QUEUE | serve QUEUE | consume QUEUE SECONDS | declare QUEUE ARGUMENTS-AS-JSON | ready QUEUE"""
+"""Another language's client on the other side: other.py URL publish EXCHANGE KEY COUNT | flood EXCHANGE COUNT | get QUEUE | serve QUEUE | consume QUEUE SECONDS | declare QUEUE ARGUMENTS-AS-JSON | ready QUEUE | topology JSON | settle QUEUE COUNT ack|reject|requeue"""
 import json, sys, time
 import pika
 
@@ -22,6 +22,27 @@ elif what == "get":
     print(json.dumps({"body": body.decode(), "redelivered": method.redelivered, "key": method.routing_key, "properties": said}, default=str))
 elif what == "declare":
     channel.queue_declare(arguments[0], durable=True, arguments=json.loads(arguments[1]))
+elif what == "topology":
+    # {"exchanges": {NAME: TYPE or [TYPE, ARGUMENTS]}, "queues": {NAME: ARGUMENTS}, "bindings": [[QUEUE, EXCHANGE, KEY]]}
+    topology = json.loads(arguments[0])
+    for name, kind in topology["exchanges"].items():
+        kind, more = kind if isinstance(kind, list) else (kind, {})
+        channel.exchange_declare(name, kind, durable=True, arguments=more)
+    for name, more in topology["queues"].items():
+        channel.queue_declare(name, durable=True, arguments=more)
+    for queue, exchange, key in topology["bindings"]:
+        channel.queue_bind(queue, exchange, key)
+elif what == "settle":
+    tags = []
+    for _ in range(int(arguments[1])):
+        method, _, _ = channel.basic_get(arguments[0])
+        tags.append(method.delivery_tag)
+    for tag in tags:
+        if arguments[2] == "ack":
+            channel.basic_ack(tag)
+        else:
+            channel.basic_nack(tag, requeue=arguments[2] == "requeue")
+    channel.queue_declare("", exclusive=True)  # an answer: all of them are settled
 elif what == "ready":
     print(channel.queue_declare(arguments[0], passive=True).method.message_count)
 elif what == "serve":

@@ -242,7 +242,12 @@ impl Redis {
 
     /// Those of these entries that are no longer in the stream. Each is asked for by itself: reading from the first to the last of them could
     /// be reading the whole stream.
-    async fn deleted(&self, op: &'static str, stream: &Key, pending: &[Pending]) -> Result<HashSet<Id>, Fault> {
+    pub(in crate::adapters::redis) async fn deleted(
+        &self,
+        op: &'static str,
+        stream: &Key,
+        pending: &[Pending],
+    ) -> Result<HashSet<Id>, Fault> {
         const TOGETHER: usize = 16;
         let mut deleted = HashSet::new();
         for some in pending.chunks(TOGETHER) {
