@@ -116,13 +116,10 @@ impl Management {
 
     async fn ask(&self, base: &Url, kind: &str, parts: &[&str], query: &[(&str, &str)]) -> Result<Value, Fault> {
         let mut url = base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().push("api").push(kind);
-            if !matches!(kind, "vhosts" | "policies" | "nodes" | "overview" | "health") {
-                path.push(&self.vhost);
-            }
-            path.extend(parts);
-        }
+        let vhost = (!matches!(kind, "vhosts" | "policies" | "nodes" | "overview" | "health")).then_some(self.vhost.as_str());
+        let parts = ["api", kind].into_iter().chain(vhost).chain(parts.iter().copied()).map(encoded);
+        let path = parts.fold(base.path().trim_end_matches('/').to_owned(), |path, part| format!("{path}/{part}"));
+        url.set_path(&path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
@@ -157,6 +154,12 @@ impl Management {
             _ => read(&body).ok_or_else(|| not_json(peer)),
         }
     }
+}
+
+/// A part of a path. What is no letter or digit is encoded: the server refuses a bare `[` or `|`, which a URL lets pass.
+fn encoded(part: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    part.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 /// The answer, with its size.
@@ -224,6 +227,13 @@ mod tests {
         assert_eq!((number(&queue, &["messages"]), number(&queue, &["messages_ready"])), (Some(3), None));
         assert_eq!((rate(&queue, "publish"), rate(&queue, "deliver_get")), (Some(0.5), None));
         assert_eq!(text(&queue, &["policy"]), None);
+    }
+
+    #[test]
+    fn every_character_of_a_name_is_a_part_of_its_path() {
+        let mut url: Url = "http://host:15672/rabbit".parse().expect("a URL");
+        url.set_path(&format!("/rabbit/api/queues/{}/{}", encoded("/"), encoded("a[b]|c d%2f?#\u{1b}ü.~")));
+        assert_eq!(url.path(), "/rabbit/api/queues/%2F/a%5Bb%5D%7Cc%20d%252f%3F%23%1B%C3%BC.~");
     }
 
     #[test]

@@ -76,7 +76,7 @@ fn ways(vhost: &Vhost) -> Option<String> {
     let queues = json!({
         "dead": {},
         "spared": {},
-        "dead.\u{1b}31m": {},
+        "dead.\u{1b}[31m|x": {},
         "classic": to("dlx", None, json!({ "x-max-length": 10 })),
         "safe": to("", Some("dead"), safe()),
         "policed": {},
@@ -91,10 +91,13 @@ fn ways(vhost: &Vhost) -> Option<String> {
         "plain": {},
         "limited": to("", Some("dead"), json!({ "x-queue-type": "quorum", "x-delivery-limit": 3 })),
     });
-    let bindings =
-        json!(
-            [["dead", "dlx", ""], ["dead.\u{1b}31m", "t", "dead.*"], ["dead", "t", "#.all"], ["dead", "h", ""], ["spared", "spare", ""],]
-        );
+    let bindings = json!([
+        ["dead", "dlx", ""],
+        ["dead.\u{1b}[31m|x", "t", "dead.*"],
+        ["dead", "t", "#.all"],
+        ["dead", "h", ""],
+        ["spared", "spare", ""],
+    ]);
     vhost.topology(&exchanges, &queues, &bindings)
 }
 
@@ -117,9 +120,9 @@ async fn the_paths_of_a_vhost_are_those_that_its_queues_are_configured_for() {
         "queue:own → unknown perhaps lossy when rejected by exchange=the default exchange",
         "queue:policed → queue:dead lossy when rejected expired by exchange=dlx policy=by policy",
         "queue:safe → queue:dead when rejected by exchange=the default exchange routing key=dead",
-        "queue:topic → queue:dead.\u{1b}31m lossy when rejected by exchange=t routing key=dead.x",
+        "queue:topic → queue:dead.\u{1b}[31m|x lossy when rejected by exchange=t routing key=dead.x",
         "queue:topic.own → queue:dead perhaps lossy when rejected by exchange=t",
-        "queue:topic.own → queue:dead.\u{1b}31m perhaps lossy when rejected by exchange=t",
+        "queue:topic.own → queue:dead.\u{1b}[31m|x perhaps lossy when rejected by exchange=t",
         "queue:unbound → nowhere lossy when rejected by exchange=gate",
     ];
     assert_eq!(paths(&found), expected);
@@ -138,8 +141,8 @@ async fn the_paths_of_a_vhost_are_those_that_its_queues_are_configured_for() {
         "may lose: at-most-once queue:topic.own",
         "notice: unbounded queue:dead",
         "notice: unread queue:dead",
-        "notice: unbounded queue:dead.\u{1b}31m",
-        "notice: unread queue:dead.\u{1b}31m",
+        "notice: unbounded queue:dead.\u{1b}[31m|x",
+        "notice: unread queue:dead.\u{1b}[31m|x",
         "notice: unbounded queue:spared",
         "notice: unread queue:spared",
     ];
