@@ -1,11 +1,15 @@
 //! RabbitMQ refuses, hangs and dies: each cause is told apart, tails and held messages say what became of them.
 
 use crate::support::rabbitmq::{self, done, letter, password, queue, set};
-use crate::support::subjects::{Listener, connect};
+use crate::support::subjects::{Listener, connect, everything, kept};
 use crate::support::{SOON, until, until_resumed};
+use futures::StreamExt;
+use mqdeck::adapters::session::Session;
 use mqdeck::config::profile::{Auth, Integration};
 use mqdeck::domain::delivery::{Effect, Settlement};
 use mqdeck::domain::fault::{Fault, Kind};
+use mqdeck::domain::position::{Bound, Position, Range};
+use mqdeck::domain::search::Scope;
 use mqdeck::domain::tail::TailEvent;
 use std::sync::Arc;
 use std::time::Duration;
@@ -163,6 +167,30 @@ async fn the_tail_of_a_stream_goes_on_where_it_was_when_the_server_comes_back() 
     publish.publish(&stream, letter(None, "two")).await.expect("published");
     tail.until("the next message", SOON, |listener| listener.messages.len() == 2).await;
     assert_eq!(tail.messages[1].payload.as_deref(), Some(&b"two"[..]), "none twice");
+    is_read_on_where_its_connection_broke(&rabbit, &session, &stream).await;
+}
+
+/// As it does for whoever takes messages so slowly that the server could send nothing for half a minute.
+async fn is_read_on_where_its_connection_broke(rabbit: &rabbitmq::Rabbit, session: &Session, stream: &str) {
+    const LARGE: usize = 60;
+    let (publish, history) =
+        (session.publish.as_ref().expect("it takes messages"), session.history.as_ref().expect("a stream has history"));
+    for _ in 0..LARGE {
+        publish.publish(stream, letter(None, &"x".repeat(600 * 1024))).await.expect("stored");
+    }
+    let all = Range { start: Bound::Earliest, end: Bound::Latest };
+    let mut scan = history.scan(stream, &Scope::of(all), everything()).await.expect("a search");
+    let lane = scan.lanes.first_mut().expect("the one there is");
+    let mut offsets = Vec::new();
+    let mut is_cut = false;
+    while let Some(batch) = timeout(SOON, lane.batches.next()).await.expect("it goes on") {
+        offsets.extend(kept(batch.expect("nothing is said of it")).map(|message| message.position));
+        if !std::mem::replace(&mut is_cut, true) {
+            rabbit.close_connections();
+        }
+    }
+    let expected: Vec<Position> = (0..LARGE as u64 + 3).map(Position::Sequence).collect();
+    assert_eq!(offsets, expected, "each once, in order");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! `History` for RabbitMQ: streams, by offset and by time. Other queues keep nothing that could be read again.
 
-use super::link::{Bounded, Live};
+use super::link::{Bounded, Link, Live};
 use super::name::Name;
 use super::stream::{self, Ends, Start};
 use super::{Rabbit, faults, properties};
@@ -47,7 +47,7 @@ impl Log for Rabbit {
         let end = place(&live, &name, ends, range.end).await?.min(ends.next);
         let timed = matches!(range.start, Bound::Time(_)) || matches!(range.end, Bound::Time(_));
         let notes = timed.then(|| "times are found by the server's chunks: a few messages around them may be of another time".to_owned());
-        let lanes = if start < end { vec![lane((live, bounded), &name, start, end).await?] } else { Vec::new() };
+        let lanes = if start < end { vec![lane(&self.link, (live, bounded), name, start..end).await?] } else { Vec::new() };
         Ok(Reading { lanes, notes: notes.into_iter().collect() })
     }
 }
@@ -69,38 +69,47 @@ async fn place(live: &Live, name: &str, ends: Ends, bound: Bound) -> Result<u64,
     })
 }
 
-async fn lane((live, bounded): (Live, Bounded), name: &str, start: u64, end: u64) -> Result<Lane, Fault> {
-    let (channel, consumer) = stream::consume(&live, OP, name, Start::Offset(start), stream::PREFETCH).await?;
-    let channel_name: Arc<str> = Name::Stream(name.to_owned()).text().into();
-    let reader = Reader {
-        live,
-        _bounded: bounded,
-        channel,
-        deliveries: consumer.ready_chunks(BATCH),
-        name: channel_name,
-        next: start,
-        end,
-        acknowledged: 0,
-        ended: false,
-    };
+async fn lane(link: &Arc<Link>, connection: (Live, Bounded), stream: String, range: std::ops::Range<u64>) -> Result<Lane, Fault> {
+    let open = Open::at(connection, &stream, range.start).await?;
+    let name: Arc<str> = Name::Stream(stream.clone()).text().into();
+    let (next, end, at_most) = (range.start, range.end, range.end - range.start);
+    let reader = Reader { link: link.clone(), open, stream, name, next, end, opened_at: None, fault: None, ended: false };
     let batches: BoxStream<'static, _> =
         futures::stream::unfold(reader, |mut reader| async { reader.batch().await.map(|batch| (batch, reader)) }).boxed();
-    Ok(Lane { partition: None, at_most: end - start, batches })
+    Ok(Lane { partition: None, at_most, batches })
 }
 
 /// Reads a stream up to an offset.
 struct Reader {
-    /// The connection lives as long as the reading.
+    link: Arc<Link>,
+    open: Open,
+    stream: String,
+    name: Arc<str>,
+    next: u64,
+    end: u64,
+    /// The offset from which it was opened again.
+    opened_at: Option<u64>,
+    /// What has ended it, behind the messages that came before.
+    fault: Option<Fault>,
+    ended: bool,
+}
+
+/// A connection by which a stream is read.
+struct Open {
+    /// It lives as long as the reading.
     live: Live,
     _bounded: Bounded,
     channel: Channel,
     deliveries: futures::stream::ReadyChunks<Consumer>,
-    name: Arc<str>,
-    next: u64,
-    end: u64,
     /// The delivery tag up to which everything was acknowledged.
     acknowledged: u64,
-    ended: bool,
+}
+
+impl Open {
+    async fn at((live, bounded): (Live, Bounded), stream: &str, offset: u64) -> Result<Self, Fault> {
+        let (channel, consumer) = stream::consume(&live, OP, stream, Start::Offset(offset), stream::PREFETCH).await?;
+        Ok(Self { live, _bounded: bounded, channel, deliveries: consumer.ready_chunks(BATCH), acknowledged: 0 })
+    }
 }
 
 impl Reader {
@@ -108,19 +117,20 @@ impl Reader {
     async fn batch(&mut self) -> Option<Result<Vec<Message>, Fault>> {
         let mut silent = 0;
         while !self.ended && self.next < self.end {
-            let came = match tokio::time::timeout(QUIET, self.deliveries.next()).await {
+            if let Some(fault) = self.fault.take() {
+                return Some(self.fail(fault));
+            }
+            let came = match tokio::time::timeout(QUIET, self.open.deliveries.next()).await {
                 Ok(Some(came)) => came,
                 Ok(None) => {
-                    return Some(self.fail(Fault::new(
-                        Kind::Lost,
-                        OP,
-                        &*self.name,
-                        "the server ended the reading: the stream may have been deleted",
-                    )));
+                    let cause = "the server ended the reading: the stream may have been deleted";
+                    return Some(self.fail(Fault::new(Kind::Lost, OP, &*self.name, cause)));
                 }
                 Err(_) if silent < TIMES => {
                     silent += 1;
-                    if let Err(fault) = self.answered().await {
+                    if let Err(fault) = self.answered().await
+                        && let Err(fault) = self.open_again(fault).await
+                    {
                         return Some(self.fail(fault));
                     }
                     continue;
@@ -128,26 +138,15 @@ impl Reader {
                 Err(_) => return None,
             };
             silent = 0;
-            let mut messages = Vec::with_capacity(came.len());
-            let mut last = None;
-            for delivery in came {
-                self.live.room.pop();
-                let delivery = match delivery {
-                    Ok(delivery) => delivery,
-                    Err(error) => return Some(self.fail(faults::of(&error, OP, &*self.name))),
-                };
-                last = Some(delivery.delivery_tag);
-                let Some(offset) = stream::offset(&delivery) else { return Some(self.fail(stream::not_a_stream(OP, &self.name))) };
-                if offset >= self.next && offset < self.end {
-                    messages.push(self.message(offset, delivery));
-                }
-                self.next = self.next.max(offset + 1);
-            }
-            if let Some(tag) = last.filter(|tag| tag - self.acknowledged >= stream::TOGETHER) {
-                self.acknowledged = tag;
-                if let Err(error) = self.channel.basic_ack(tag, BasicAckOptions { multiple: true }).await {
-                    return Some(self.fail(faults::of(&error, OP, &*self.name)));
-                }
+            let (messages, read) = self.messages(came);
+            let read = match read {
+                Ok(last) => self.acknowledge(last).await,
+                Err(fault) => Err(fault),
+            };
+            if let Err(fault) = read
+                && let Err(fault) = self.open_again(fault).await
+            {
+                self.fault = Some(fault);
             }
             if !messages.is_empty() {
                 return Some(Ok(messages));
@@ -156,10 +155,49 @@ impl Reader {
         None
     }
 
+    /// The messages of the range among these, and the last tag, or what broke the connection behind them.
+    fn messages(&mut self, came: Vec<lapin::Result<Delivery>>) -> (Vec<Message>, Result<Option<u64>, Fault>) {
+        let (mut messages, mut last) = (Vec::with_capacity(came.len()), None);
+        for delivery in came {
+            self.open.live.room.pop();
+            let delivery = match delivery {
+                Ok(delivery) => delivery,
+                Err(error) => return (messages, Err(faults::of(&error, OP, &*self.name))),
+            };
+            last = Some(delivery.delivery_tag);
+            let Some(offset) = stream::offset(&delivery) else { return (messages, Err(stream::not_a_stream(OP, &self.name))) };
+            if offset >= self.next && offset < self.end {
+                messages.push(self.message(offset, delivery));
+            }
+            self.next = self.next.max(offset + 1);
+        }
+        (messages, Ok(last))
+    }
+
+    /// Lets the server send more.
+    async fn acknowledge(&mut self, last: Option<u64>) -> Result<(), Fault> {
+        let Some(tag) = last.filter(|tag| tag - self.open.acknowledged >= stream::TOGETHER) else { return Ok(()) };
+        self.open.acknowledged = tag;
+        let acknowledged = self.open.channel.basic_ack(tag, BasicAckOptions { multiple: true }).await;
+        acknowledged.map_err(|error| faults::of(&error, OP, &*self.name))
+    }
+
+    /// Opens the reading again where it broke: a server ends a connection by which it could send nothing for half a minute, and whoever
+    /// takes messages slowly makes it do so. What breaks twice at one place is not that.
+    async fn open_again(&mut self, fault: Fault) -> Result<(), Fault> {
+        if !fault.kind.is_transient() || self.opened_at.replace(self.next) == Some(self.next) {
+            return Err(fault);
+        }
+        let live = self.link.dedicated().await?;
+        let bounded = live.bound(UNTAKEN);
+        self.open = Open::at((live, bounded), &self.stream, self.next).await?;
+        Ok(())
+    }
+
     /// Waits for an answer by the channel that the messages come by: those that were ready come before it.
     async fn answered(&self) -> Result<(), Fault> {
-        let asked = self.channel.basic_qos(stream::PREFETCH, BasicQosOptions::default());
-        self.live.within(OP, &self.name, asked).await
+        let asked = self.open.channel.basic_qos(stream::PREFETCH, BasicQosOptions::default());
+        self.open.live.within(OP, &self.name, asked).await
     }
 
     /// What has no time of its own has none here: it was not made when we read it.
