@@ -90,6 +90,12 @@ fn the_second_signal_ends_a_change_under_way_and_its_outcome_is_recorded_as_unkn
         assert!(Instant::now() < until, "no second intent");
         std::thread::sleep(PAUSE);
     }
+    // Before that it would not be begun any more.
+    let until = Instant::now() + SOON;
+    while most_unread(server.fact("ADDRESS")) < 2 * PING {
+        assert!(Instant::now() < until, "it was not sent");
+        std::thread::sleep(PAUSE);
+    }
     // Signals that come close together are one to the kernel: they are sent until the second was heard.
     let until = Instant::now() + SOON;
     while publish.try_wait().expect("it is ours").is_none() && Instant::now() < until {
@@ -104,6 +110,22 @@ fn the_second_signal_ends_a_change_under_way_and_its_outcome_is_recorded_as_unkn
     let intent = entries.iter().filter(|entry| entry["phase"] == "intent").nth(1).expect("the second");
     let last = entries.last().expect("an entry");
     assert_eq!((&last["outcome"], &last["of"]), (&"unknown".into(), &intent["n"]), "{last}");
+}
+
+/// What the program's own question whether the server is there has in bytes.
+const PING: u64 = 32;
+
+/// Bytes that a server at this address has not read of one connection, at most.
+fn most_unread(address: &str) -> u64 {
+    let port: u16 = address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the table of connections");
+    let unread = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let local = fields.get(1)?.rsplit(':').next().and_then(|port| u16::from_str_radix(port, 16).ok())?;
+        let (_, received) = fields.get(4)?.split_once(':')?;
+        u64::from_str_radix(received, 16).ok().filter(|_| local == port && fields.get(3) == Some(&"01"))
+    };
+    table.lines().skip(1).filter_map(unread).max().unwrap_or(0)
 }
 
 /// The audit log, line by line.

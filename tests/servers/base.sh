@@ -24,8 +24,11 @@ free_range() {
 free() { free_range 1; }
 
 # Whether a process is a child of ours that is not the program yet that it is to be: until then it has our command line, by which nobody
-# would know it for a server.
-forked() { cmp -s "/proc/$1/cmdline" "/proc/$$/cmdline"; }
+# would know it for a server; and in the moment of its exec none at all, which one that has ended has not either.
+forked() {
+  cmp -s "/proc/$1/cmdline" "/proc/$$/cmdline" && return
+  grep -qs '^State:[[:space:]]*[^ZX]' "/proc/$1/status" && [ "$(wc -c <"/proc/$1/cmdline")" = 0 ]
+}
 
 # The guard outlives us: it ends what runs in DIR when the process $1 that wanted it is gone, however that ended.
 guard() {
