@@ -4,6 +4,7 @@ mod change;
 mod channels;
 mod console;
 mod demo;
+mod dlq;
 mod find;
 mod follow;
 mod groups;
@@ -112,6 +113,8 @@ pub enum Command {
     Rpc(rpc::Rpc),
     /// Puts a group's positions elsewhere, and back.
     Groups(groups::Groups),
+    /// Dead letters: where they lie, what they died of, and what will lose them.
+    Dlq(dlq::Dlq),
     /// What can be done to a system itself: topics created, configured, purged, deleted; groups reset and deleted.
     Manage(manage::Manage),
     /// The profiles there are, what they say, and what is wrong with them.
@@ -161,6 +164,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Peek(peek) => peek.run(&connection).await,
         Command::Rpc(rpc) => rpc.run(&connection).await,
         Command::Groups(groups) => groups.run(&connection).await,
+        Command::Dlq(dlq) => dlq.run(&connection).await,
         Command::Manage(manage) => manage.run(&connection).await,
         Command::Profile(args) => profile(&args, &connection),
         Command::Play(play) => play.run(&connection, &look).await,

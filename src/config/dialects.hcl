@@ -19,10 +19,10 @@ precedence {
   cause = [
     "spring-kafka", "spring-cloud-stream-kafka", "spring-amqp", "kafka-connect", "kafka-streams", "smallrye", "masstransit", "nservicebus",
     "rebus", "watermill", "kafka-share-group", "azure-service-bus", "google-pubsub", "amqp-1.0", "rabbitmq", "aws-sqs", "jetstream",
-    "sidekiq", "bullmq",
+    "sidekiq", "bullmq", "pending",
   ]
   route = [
-    "rabbitmq", "amqp-1.0", "spring-kafka", "spring-cloud-stream-kafka", "spring-amqp", "kafka-connect", "kafka-streams",
+    "pending", "rabbitmq", "amqp-1.0", "spring-kafka", "spring-cloud-stream-kafka", "spring-amqp", "kafka-connect", "kafka-streams",
     "kafka-share-group", "smallrye", "masstransit", "nservicebus", "rebus", "watermill", "azure-service-bus", "google-pubsub", "aws-sqs",
     "jetstream", "sidekiq", "bullmq",
   ]
@@ -266,4 +266,13 @@ dialect "bullmq" {
   attempts  = value.attemptsMade
   timestamp = { from = value.timestamp, as = "milliseconds" }
   last      = { from = value.finishedOn, as = "milliseconds" }
+}
+
+# What mqdeck itself writes of a letter that a system keeps as a message like any other: an entry of a Redis stream that is given out
+# too often, a message of JetStream that its consumer is not given any more.
+dialect "pending" {
+  origin   = headers.mqdeck-pending-channel
+  consumer = headers.mqdeck-pending-group
+  reason   = headers.mqdeck-pending-reason
+  attempts = headers.mqdeck-pending-deliveries
 }

@@ -5,6 +5,7 @@
 mod arming;
 pub mod audit;
 pub mod call;
+pub mod dead_letters;
 pub mod decoders;
 mod edge;
 pub mod execute;

@@ -4,6 +4,8 @@
 mod commands;
 #[cfg(all(feature = "kafka", feature = "nats", feature = "redis"))]
 mod copied;
+#[cfg(all(feature = "kafka", feature = "nats", feature = "rabbitmq", feature = "redis"))]
+mod dlq;
 mod hostile;
 mod hostile_systems;
 mod mistakes;

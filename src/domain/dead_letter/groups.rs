@@ -100,6 +100,14 @@ pub struct Route {
     bytes: Option<Box<[u8]>>,
 }
 
+#[cfg(test)]
+impl Route {
+    /// A route that no letter was counted of.
+    pub(crate) fn new(from: Option<&str>, died_in: &str, letters: u64) -> Self {
+        Self { from: from.map(Into::into), died_in: died_in.into(), letters, bytes: None }
+    }
+}
+
 impl FailureGroups {
     pub fn new(by: KeyBy) -> Self {
         Self { by, ..Self::default() }

@@ -11,9 +11,11 @@ mod frame;
 mod groups;
 mod key;
 mod letter;
+pub mod name;
 pub mod place;
 mod rate;
 mod slots;
+mod words;
 
 pub use dialect::{Deaths, Dialect, Dialects, Fact, Order, Pick, Place, Precedence, Rule, path, path_of_each};
 pub use differs::{Contrast, Difference, Trait};
