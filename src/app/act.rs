@@ -16,7 +16,7 @@ use super::screens::publish::state::{Form, extension};
 use super::screens::traffic::detail::Detail;
 use super::screens::traffic::state::{Phase, Source, Traffic};
 use super::screens::traffic::{follow, reading};
-use super::screens::{channels, groups, profiles, publish, received};
+use super::screens::{channels, dead_letters, groups, profiles, publish, received};
 use super::{changing, command_line, filtering, keymap, moving, receive};
 use crate::domain::address::Address;
 use crate::domain::delivery::Verb;
@@ -79,6 +79,7 @@ fn action(model: &mut Model, action: Action) {
         Action::Menu(scope) => model.overlay = Some(Overlay::Menu(Menu { scope, selected: 0 })),
         Action::Demo => profiles::opening(model, "demo", Effect::StartDemo),
         Action::Connect => model.overlay = Some(Overlay::Prompt(Prompt::new(Ask::Url, "kafka://"))),
+        Action::Reload if model.screen == Screen::DeadLetters => dead_letters::read(model),
         Action::Reload => {
             model.profiles.entries = None;
             model.profiles.asked_at = model.now;
@@ -340,8 +341,8 @@ fn same_key(model: &mut Model) {
 
 fn copy(model: &mut Model, action: Action) {
     model.overlay = None;
-    if model.screen == Screen::Groups {
-        if let Some((text, what)) = groups::copied(model, action) {
+    if let Some(copied) = model.screen.state().copied {
+        if let Some((text, what)) = copied(model, action) {
             model.effect(Effect::Copy(Copy::Text(text, what)));
         }
         return;

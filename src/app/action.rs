@@ -87,6 +87,7 @@ pub enum Scope {
     Channels,
     Traffic,
     Groups,
+    DeadLetters,
     Publish,
     /// Messages at hand.
     Received,

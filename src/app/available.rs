@@ -56,7 +56,7 @@ pub(super) fn groups_listed(model: &Model) -> Available {
 
 /// What the copy menu can give as JSON.
 pub(super) fn json_there(model: &Model) -> Available {
-    if model.screen == Screen::Groups { something_selected(model) } else { value_there(model) }
+    if model.screen.state().copied.is_some() { something_selected(model) } else { value_there(model) }
 }
 
 pub(super) fn channels_marked(model: &Model) -> Available {
@@ -155,7 +155,7 @@ pub(super) fn command_there(model: &Model) -> Available {
     something_selected(model)?;
     let demo = model.profile.as_ref().is_some_and(|profile| profile.opened.demo);
     only_if(!demo, "the demo lives in this console alone: `mqdeck demo --headless` prints a profile that commands can open")?;
-    if model.screen == Screen::Groups {
+    if model.screen.state().copied.is_some() {
         return Ok(());
     }
     command_line::selected(model).map(drop).or_else(refused)

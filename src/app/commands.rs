@@ -128,6 +128,9 @@ pub const COMMANDS: &[Command] = &[
     row(S::Groups, Action::Menu(S::ActionMenu), "groups.actions", "Actions on this group", &[k('x')]).foot("actions").when(can::actions),
     row(S::Groups, Action::Filter, "groups.filter", "Show only what matches", &[k('/')]).foot("filter").when(can::groups_listed),
     row(S::Groups, Action::Menu(S::CopyMenu), "groups.copy", "Copy…", &[k('y')]).foot("copy").when(can::something_selected),
+    row(S::DeadLetters, Action::Reload, "dead-letters.read", "Read the letters again", &[k('r')]).foot("look again"),
+    row(S::DeadLetters, Action::Filter, "dead-letters.filter", "Show only what matches", &[k('/')]).foot("filter"),
+    row(S::DeadLetters, Action::Menu(S::CopyMenu), "dead-letters.copy", "Copy…", &[k('y')]).foot("copy").when(can::something_selected),
     row(S::Received, Action::Menu(S::ActionMenu), "received.actions", "Decide on what is held, and other actions", &[k('x')])
         .foot("actions")
         .when(can::message_selected),
@@ -200,6 +203,7 @@ pub const COMMANDS: &[Command] = &[
     row(S::Global, Action::Go(Screen::Channels), "channels", "Channels", &[k('2')]).foot("channels").when(can::profile_open),
     row(S::Global, Action::Go(Screen::Traffic), "traffic", "Traffic", &[k('3')]).foot("traffic").when(can::profile_open),
     row(S::Global, Action::Go(Screen::Groups), "groups", "Groups", &[k('4')]).foot("groups").when(can::profile_open),
+    row(S::Global, Action::Go(Screen::DeadLetters), "dead-letters", "Dead letters", &[k('5')]).foot("dead letters").when(can::profile_open),
     row(S::Global, Action::Go(Screen::Profiles), "profiles", "Profiles", &[k('0')]).foot("profiles"),
     row(S::Global, Action::Arm, "arm", "Arm the profile for a time, or disarm it", &[k('!')]).when(can::arm),
     row(S::Global, Action::Undo, "undo", "Undo the last change…", &[k('z')]).plans().when(can::undo),
@@ -247,6 +251,7 @@ mod tests {
         &[S::Channels, S::Moving, S::Global, S::Always],
         &[S::Traffic, S::Moving, S::Global, S::Always],
         &[S::Groups, S::Moving, S::Global, S::Always],
+        &[S::DeadLetters, S::Moving, S::Global, S::Always],
         &[S::Received, S::Moving, S::Global, S::Always],
         &[S::WireLog, S::Moving, S::Global, S::Always],
         &[S::Notices, S::Moving, S::Global, S::Always],
@@ -291,6 +296,7 @@ mod tests {
             ("Channels", &[S::Channels]),
             ("Traffic", &[S::Traffic]),
             ("Groups", &[S::Groups]),
+            ("Dead letters", &[S::DeadLetters]),
             ("Received messages", &[S::Received]),
             ("Publish form", &[S::Publish]),
             ("Actions (`x`)", &[S::ActionMenu]),

@@ -32,6 +32,8 @@ pub enum Effect {
     FocusGroups { near: bool, rows: Vec<(Arc<str>, Arc<str>)> },
     /// Look at one group with its partitions and members now, and every few seconds until `StopTask`. Answers: `Group`.
     WatchGroup { task: TaskId, integration: Arc<str>, group: Arc<str> },
+    /// Find where dead letters lie, and group them by what they died of, until `StopTask`. Answers: `Failures`.
+    ReadFailures { task: TaskId },
     /// Answer: `Described`.
     Describe { task: TaskId, address: Address },
     /// Tail these channels until `StopTask`. Answers: `TailStarted`, then `Tail`. `filter` is a query that was already parsed

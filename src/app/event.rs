@@ -1,6 +1,7 @@
 //! `Event`: everything that can happen to the console. Keys, time and the answers to effects come in here and nowhere else.
 
 use super::effect::{EditPurpose, TaskId};
+use super::screens::dead_letters::state::FailuresFound;
 use crate::domain::address::Address;
 use crate::domain::channel::{Channel, Description};
 use crate::domain::delivery::{HoldId, ReceiveOption, Settles, Ticket, Verb};
@@ -55,6 +56,8 @@ pub enum Event {
     GroupTimes { integration: Arc<str>, times: Vec<(Arc<str>, Behind)> },
     /// The group of `WatchGroup`, anew.
     Group { task: TaskId, result: Result<Box<GroupView>, Fault> },
+    /// What `ReadFailures` has found so far.
+    Failures { task: TaskId, found: Box<FailuresFound> },
     /// The answer to `Describe`.
     Described { task: TaskId, result: Result<Box<Description>, Fault> },
     /// A live tail runs, or could not start.

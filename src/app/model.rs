@@ -9,6 +9,7 @@ use super::overlays::Overlay;
 use super::overlays::input::Filter;
 pub use super::screen::Screen;
 use super::screens::channels::state::Channels;
+use super::screens::dead_letters::state::DeadLetters;
 use super::screens::groups::state::Groups;
 use super::screens::notices::state::Notices;
 use super::screens::overview::state::Overview;
@@ -69,6 +70,7 @@ pub struct Model {
     pub channels: Channels,
     pub traffic: Traffic,
     pub groups: Groups,
+    pub dead_letters: DeadLetters,
     pub form: Option<Form>,
     pub received: Received,
     pub wire: WireLog,
@@ -124,6 +126,7 @@ impl Model {
             channels: Channels::default(),
             traffic: Traffic::default(),
             groups: Groups::default(),
+            dead_letters: DeadLetters::default(),
             form: None,
             received: Received::default(),
             wire: WireLog::default(),

@@ -9,6 +9,7 @@ pub enum Screen {
     Channels,
     Traffic,
     Groups,
+    DeadLetters,
     Publish,
     /// Messages at hand: held, looked at, or replies.
     Received,

@@ -50,6 +50,8 @@ pub(super) struct ScreenState {
     pub(super) history: fn(&Model) -> Result<Vec<Address>, Reason>,
     /// Whether something is selected that can be copied.
     pub(super) selected: fn(&Model) -> Result<(), Reason>,
+    /// What is copied of its rows, where they are no messages, and what that is called.
+    pub(super) copied: Option<Copied>,
     /// The integration whose wire log is meant.
     pub(super) integration: fn(&Model) -> Option<Arc<str>>,
     /// What its action menu is about.
@@ -59,6 +61,9 @@ pub(super) struct ScreenState {
     /// The moments since which it waits for something.
     pub(super) waits: fn(&Model) -> Vec<Timestamp>,
 }
+
+/// What is copied of the selected row, and what it is called.
+pub(super) type Copied = fn(&Model, Action) -> Option<(String, &'static str)>;
 
 /// A filter of rows that is applied while it is typed.
 pub(super) struct RowFilter {
@@ -107,6 +112,7 @@ impl ScreenState {
         channel: |_| Err(Reason::Absent),
         history: |_| Err(Reason::Absent),
         selected: |_| Err(Reason::Absent),
+        copied: None,
         integration: |_| None,
         subjects: |_| Vec::new(),
         ages: |_| Vec::new(),

@@ -6,13 +6,14 @@ use super::integration::Integration;
 use super::jobs::Job;
 use super::model::{Model, Profile, Screen, Start};
 use super::screens::channels::state::Channels;
+use super::screens::dead_letters::state::DeadLetters;
 use super::screens::groups::state::Groups;
 use super::screens::overview::state::Overview;
 use super::screens::received::state::Received;
 use super::screens::traffic::state::{Phase, Traffic};
 use super::screens::traffic::{follow, open, reading};
 use super::screens::wire_log::state::WireLog;
-use super::screens::{channels, groups, overview, publish, received, wire_log};
+use super::screens::{channels, dead_letters, groups, overview, publish, received, wire_log};
 use super::{act, changing, clock, keys, layout, receive};
 use crate::domain::channel::Channel;
 use crate::domain::fault::Fault;
@@ -95,6 +96,7 @@ impl Model {
             Event::Groups { integration, result } => groups::looked(self, &integration, result),
             Event::GroupTimes { integration, times } => groups::times(self, &integration, times),
             Event::Group { task, result } => groups::follow(self, task, result),
+            Event::Failures { task, found } => dead_letters::found(self, task, *found),
             Event::Described { task, result } => {
                 if let Some(pane) = self.channels.describe.as_mut().filter(|pane| pane.task == task) {
                     pane.result = Some(result);
@@ -188,6 +190,7 @@ fn profile_opened(model: &mut Model, opened: Opened) {
     model.overview = Overview::default();
     model.channels = Channels { asked_at: Some(model.now), ..Channels::default() };
     model.traffic = Traffic::default();
+    model.dead_letters = DeadLetters::default();
     groups::close(model);
     model.groups = Groups { asked_at: Some(model.now), ..Groups::default() };
     model.wire = WireLog::default();

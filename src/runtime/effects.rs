@@ -3,7 +3,7 @@
 use super::groups::{self, GroupFocus};
 use super::lanes::{Arrival, Generation, Lanes};
 use super::reading::{Looked, fetch, history, tail};
-use super::{export, follow, open, received};
+use super::{export, failures, follow, open, received};
 use crate::app::effect::Copy;
 use crate::app::event::Level;
 use crate::app::{Effect, Event, TaskId};
@@ -96,6 +96,7 @@ impl Performer {
             Effect::WatchGroup { task, integration, group } => self.on_gateway(task, async move |gateway: Arc<Gateway>, lanes: Lanes| {
                 groups::follow_one(&gateway, &lanes, task, &integration, &group).await;
             }),
+            Effect::ReadFailures { task } => self.on_gateway(task, move |gateway, lanes| failures::read(gateway, lanes, task)),
             Effect::WatchWire(watch) => self.watch_wire(watch),
             Effect::StopTask(task) => self.stop(task),
             Effect::StartTail { task, addresses, filter } => {

@@ -3,6 +3,7 @@
 mod core;
 mod effects;
 mod export;
+mod failures;
 mod follow;
 mod groups;
 mod input;

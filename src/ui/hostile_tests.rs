@@ -1,9 +1,9 @@
 //! Every screen and every overlay with names, faults and texts that attack the terminal: marks are on the screen, no hidden character is.
 
-use super::received_tests;
 use super::stage::{HOSTILE, Stage, description, down, view};
 use super::tests::SCENES;
 use super::widgets::text::find_hidden;
+use super::{dead_letters_tests, received_tests};
 use crate::app::event::{HistoryUpdate, JobUpdate, Level, ProfileEntry};
 use crate::app::model::Screen;
 use crate::app::overlays::Overlay;
@@ -22,6 +22,7 @@ const SCREENS: &[Screen] = &[
     Screen::Channels,
     Screen::Traffic,
     Screen::Groups,
+    Screen::DeadLetters,
     Screen::Publish,
     Screen::Received,
     Screen::WireLog,
@@ -120,6 +121,7 @@ fn every_screen_and_overlay_shows_marks_and_nothing_hidden() {
         }
         let mut stage = Stage::new(width, height, false);
         look("welcome", stage.event(Event::ProfileFailed { name: HOSTILE.into(), fault: fault() }));
+        look("dead letters", &dead_letters_tests::hostile(width, height));
         look("received", &received_tests::hostile(width, height));
         look("question", &received_tests::hostile_question(width, height));
         let mut stage = Stage::new(width, height, false);

@@ -6,6 +6,8 @@ pub mod theme;
 pub mod widgets;
 
 #[cfg(test)]
+mod dead_letters_tests;
+#[cfg(test)]
 mod envelope_tests;
 #[cfg(test)]
 mod flows;
@@ -32,7 +34,7 @@ use crate::app::layout::{self, Areas};
 use crate::app::model::{Model, Screen};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Position;
-use screens::{channels, groups, notices, overview, profiles, publish, received, traffic, wire_log};
+use screens::{channels, dead_letters, groups, notices, overview, profiles, publish, received, traffic, wire_log};
 use theme::{Role, Theme};
 use widgets::chrome;
 use widgets::text::{Canvas, find_hidden};
@@ -68,6 +70,7 @@ fn body(canvas: &mut Canvas, model: &Model, areas: &Areas) -> Option<Position> {
         Screen::Channels => channels::crumbs(model),
         Screen::Traffic => traffic::crumbs(canvas, model, &path),
         Screen::Groups => groups::crumbs(model, &reading),
+        Screen::DeadLetters => dead_letters::crumbs(model),
         Screen::Publish => publish::crumbs(model, &address),
         Screen::Received => received::crumbs(canvas, model, &path),
         Screen::WireLog => wire_log::crumbs(model),
@@ -89,6 +92,7 @@ fn body(canvas: &mut Canvas, model: &Model, areas: &Areas) -> Option<Position> {
         }
         Screen::Traffic => traffic::draw(canvas, model, areas),
         Screen::Groups => groups::draw(canvas, model, areas.list),
+        Screen::DeadLetters => dead_letters::draw(canvas, model, areas.list),
         Screen::Publish => cursor = publish::draw(canvas, model, areas.list).or(cursor),
         Screen::Received => received::draw(canvas, model, areas),
         Screen::WireLog => wire_log::draw(canvas, model, areas.list),

@@ -133,6 +133,7 @@ impl Stage {
                 Effect::StartTail { task, .. }
                 | Effect::ReadHistory { task, .. }
                 | Effect::Describe { task, .. }
+                | Effect::ReadFailures { task }
                 | Effect::Fetch { task, .. }
                 | Effect::Plan { task, .. }
                 | Effect::Execute { task, .. }

@@ -2,6 +2,7 @@
 //! that, done to the Model.
 
 pub mod channels;
+pub mod dead_letters;
 pub mod groups;
 pub mod notices;
 pub mod overview;
@@ -23,6 +24,7 @@ pub(super) const PLACES: &[Screen] = &[
     Screen::Channels,
     Screen::Traffic,
     Screen::Groups,
+    Screen::DeadLetters,
     Screen::Received,
     Screen::Profiles,
     Screen::WireLog,
@@ -38,6 +40,7 @@ impl Screen {
             Self::Channels => &channels::STATE,
             Self::Traffic => &traffic::STATE,
             Self::Groups => &groups::STATE,
+            Self::DeadLetters => &dead_letters::STATE,
             Self::Publish => &publish::STATE,
             Self::Received => &received::STATE,
             Self::WireLog => &wire_log::STATE,

@@ -1,6 +1,7 @@
 //! How each screen is drawn.
 
 pub mod channels;
+pub mod dead_letters;
 pub mod groups;
 pub mod notices;
 pub mod overview;

@@ -49,6 +49,7 @@ pub(in crate::app) const STATE: ScreenState = ScreenState {
     },
     filter: Some(FILTER),
     selected: |model| only_if(target(model).is_some(), "no group is selected"),
+    copied: Some(copied),
     integration: |model| target(model).map(|address| address.integration),
     subjects: |model| target(model).map(|address| (Subject::Group, address)).into_iter().collect(),
     ages: |model| model.integrations().iter().filter_map(|integration| integration.groups.listed_at).collect(),
@@ -123,7 +124,7 @@ pub fn columns(model: &Model) -> (Vec<Cell>, Vec<Column>) {
 }
 
 /// What is copied of the selection, and what it is called.
-pub(crate) fn copied(model: &Model, action: Action) -> Option<(String, &'static str)> {
+fn copied(model: &Model, action: Action) -> Option<(String, &'static str)> {
     let address = target(model)?;
     match action {
         Action::CopyAddress => Some((address.to_string(), "address")),
