@@ -164,6 +164,7 @@ async fn a_queue_is_looked_into_only_if_somebody_wants_it() {
     assert!(output.status.code() == Some(2) && said.contains("--look") && objects(&output).is_empty(), "{said}");
     let groups = objects(&run(&["--look"]));
     assert_eq!((groups.len(), &groups[0]["message"]), (1, &json!("no such user")), "{groups:?}");
+    assert_eq!((&groups[0]["first"], &groups[0]["last"]), (&Value::Null, &Value::Null), "when it was looked at is not when it died");
     manage(&session, &format!("rabbit/queue:{queue}"), "queue.delete", &[]).await;
 }
 

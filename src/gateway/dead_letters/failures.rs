@@ -221,7 +221,11 @@ impl Sink {
     /// Counts letters that have come as whole messages.
     fn all(&self, messages: impl Iterator<Item = Message>) -> ScanBatch {
         let mut batch = ScanBatch::default();
-        for message in messages {
+        for mut message in messages {
+            // When it was looked at is not when it died.
+            if message.stamp == Stamp::Seen {
+                message.timestamp = None;
+            }
             batch.take(self, ChunkHint::default(), &(&message).into(), || message.detached());
             batch.counts.passed += 1;
         }

@@ -1,7 +1,7 @@
 //! Dead letters, drawn: the failures, and what could not be read.
 
 use crate::app::model::{Model, PATIENCE};
-use crate::app::screens::dead_letters::{Cell as Kind, columns, route};
+use crate::app::screens::dead_letters::{Cell as Kind, DAY, columns, route};
 use crate::domain::dead_letter::FailureGroup;
 use crate::domain::figure;
 use crate::domain::time::Timestamp;
@@ -97,10 +97,10 @@ fn cell<'a>(group: &'a FailureGroup, kind: Kind, now: Timestamp, zone: &TimeZone
     }
 }
 
-/// The minute, with its day where that is another one.
+/// The minute; with its day where that is more than a day ago, which the columns have room for then.
 fn when(time: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     match (time.zoned(zone), now.zoned(zone)) {
-        (Some(moment), Some(now)) if moment.date() == now.date() => moment.strftime("%H:%M").to_string(),
+        (Some(moment), _) if now.since(time) < DAY => moment.strftime("%H:%M").to_string(),
         (Some(moment), Some(now)) if moment.year() == now.year() => moment.strftime("%m-%d %H:%M").to_string(),
         (Some(moment), _) => moment.strftime("%Y-%m-%d").to_string(),
         _ => time.to_string(),

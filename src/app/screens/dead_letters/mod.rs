@@ -50,7 +50,8 @@ const ROWS: Rows<Arc<str>> = Rows {
     selects: true,
 };
 
-const DAY: Duration = Duration::from_secs(86_400);
+/// What is older is written with its day.
+pub const DAY: Duration = Duration::from_secs(86_400);
 
 /// The columns of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,6 @@ pub enum Cell {
 
 /// The columns, with their places.
 pub fn columns(model: &Model) -> (Vec<Cell>, Vec<Column>) {
-    // A moment of another day is written with its day.
     let days = |group: &FailureGroup| group.first.is_some_and(|first| model.now.since(first) >= DAY);
     let times = if model.dead_letters.found.groups.iter().any(days) { 25 } else { 13 };
     let tenants = model.dead_letters.found.groups.iter().any(|group| !group.tenants.is_empty());
